@@ -1,0 +1,90 @@
+"""The same numbers from Captum (the extra `captum`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.path import Tensors
+from ig_widgets.engine.target import TargetLike
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """One attribution beside Captum's.
+
+    `largest_difference` and `largest_value` (of Captum's map) are absolute, in the units of F. `scale` is what Captum's
+    map was multiplied by: n / (n - 1) for its trapezoid, whose weights sum to (n - 1) / n, and 1 otherwise.
+    """
+
+    method: str
+    n_steps: int
+    largest_difference: float
+    largest_value: float
+    scale: float
+    captum_version: str
+
+    @property
+    def relative_difference(self) -> float:
+        """The largest difference over the largest value; 0 where both maps are zero."""
+        if self.largest_difference == 0:
+            return 0.0
+        return self.largest_difference / self.largest_value if self.largest_value else float("inf")
+
+    def __repr__(self) -> str:
+        scaled = f", Captum's trapezoid scaled by {self.scale:.4g}" if self.scale != 1 else ""
+        return (
+            f"CrossCheck({self.method}, {self.n_steps} points, Captum {self.captum_version}: largest difference "
+            f"{self.largest_difference:.1e} of {self.largest_value:.2g}, relative {self.relative_difference:.1e}{scaled})"
+        )
+
+
+def crosscheck(
+    ours: Attribution,
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    baselines: Tensors,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    internal_batch_size: int | None = 8,
+) -> CrossCheck:
+    """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
+
+    Raises ImportError, which names the extra, where Captum is not installed.
+    """
+    try:
+        import captum
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise ImportError("crosscheck needs Captum: pip install 'ig_widgets[captum]'.") from error
+    scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0
+    theirs = IntegratedGradients(forward_func).attribute(
+        inputs,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        method=ours.method,
+        n_steps=ours.n_steps,
+        internal_batch_size=internal_batch_size,
+    )
+    differences, values = [], []
+    for our, their in zip(_members(ours.attributions), _members(theirs), strict=True):
+        differences.append((our - their * scale).abs().max())
+        values.append((their * scale).abs().max())
+    return CrossCheck(
+        method=ours.method,
+        n_steps=ours.n_steps,
+        largest_difference=float(torch.stack(differences).max()),
+        largest_value=float(torch.stack(values).max()),
+        scale=scale,
+        captum_version=captum.__version__,
+    )
+
+
+def _members(tensors: Tensors) -> tuple[Tensor, ...]:
+    return tensors if isinstance(tensors, tuple) else (tensors,)

@@ -1,0 +1,1 @@
+"""Integrated Gradients on PyTorch: tensors in, frozen results out."""

@@ -1,0 +1,296 @@
+"""Integrated Gradients of a model: `attribute`, `refine`, and the result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.errors import Cancelled, NotAvailableError
+from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.path import Baselines, Tensors, make_path
+from ig_widgets.engine.sampling import Progress, Sampler
+from ig_widgets.engine.target import TargetLike, make_target
+from ig_widgets.engine.trace import PathTrace, Samples
+
+
+# So many points of each path give the first item of `refine`.
+_FIRST_POINTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each input feature contributed to F(x) - F(x'), in the units of F.
+
+    `attributions`: like `inputs` (a tensor, or a tuple), detached, of their dtype and device. `group_attributions`:
+    (batch, groups) or None. `convergence_delta`, `output` F(x), `baseline_output` F(x'): (batch,), on the device of
+    the inputs, in at least float32; the delta is the sum of attributions - (F(x) - F(x')). `error_estimate`: (batch,)
+    or None. `method`, `n_steps`, `evaluations` (gradient evaluations per example), `elapsed` (seconds): what was done.
+    `fallbacks`: operations for which a plain derivative was taken where the method has a better one. `path`: the
+    samples.
+    """
+
+    attributions: Tensors
+    convergence_delta: Tensor
+    output: Tensor
+    baseline_output: Tensor
+    method: str
+    n_steps: int
+    evaluations: int
+    elapsed: float
+    path: PathTrace = field(repr=False)
+    group_attributions: Tensor | None = None
+    error_estimate: Tensor | None = None
+    fallbacks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        delta = float(self.convergence_delta[self.convergence_delta.abs().argmax()])
+        steps = "" if self.evaluations == self.n_steps else f" of {self.n_steps}"
+        return f"Attribution({self.method}, {self.evaluations}{steps} evaluations, delta {delta:.2g})"
+
+
+def attribute(
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    method: str = "riemann_middle",
+    n_steps: int = 64,
+    tol: float | None = None,
+    max_evaluations: int | None = None,
+    chunk_size: int | None = None,
+    multiply_by_inputs: bool = True,
+    layer: object = None,
+    feature_mask: object = None,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Attribution:
+    """Integrated Gradients along the straight line from `baselines` to `inputs`.
+
+    Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks (2017), sections 3 and 5.
+
+    Args:
+        forward_func: a module or callable, given the inputs (rows, ...) and `additional_forward_args`; it returns one
+            row for each row of the inputs. It is left as it was found.
+        inputs: a tensor (batch, ...) or a tuple of such, of a floating dtype, on any device.
+        baselines: where the path starts, for each input: None (zeros), a number, a tensor that broadcasts to the
+            input, or for all a callable that is given `inputs` and returns these.
+        target: which position of an output row is F: an int or a tuple of ints for all examples, a list of either or
+            a 1-D integer tensor for each; None where F is one number a row already.
+        additional_forward_args: one value or a tuple. Tensors whose first dimension is the batch follow their example
+            along the path; all else is passed as it is.
+        method: the quadrature rule, one of riemann_left, riemann_right, riemann_middle, riemann_trapezoid,
+            gausslegendre.
+        n_steps: points of the rule, that is gradient evaluations per example.
+        chunk_size: rows in the model at a time; None finds it by trying, and fits memory.
+        multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
+        on_progress: called with (done, total) gradient evaluations, over all examples.
+        cancel: when set, the run stops after the chunk in hand.
+        tol, max_evaluations, layer, feature_mask: not built yet.
+
+    Raises:
+        ArgumentValueError, ArgumentTypeError: an argument cannot work.
+        OutputError, NotDifferentiableError, TrainingModeError, NonFiniteError: the model cannot be explained so.
+        OutOfMemoryError: not even one row fits.
+        Cancelled: `cancel` was set; it carries the finest result so far.
+        NotAvailableError: the option is not built yet.
+        Whatever the model itself raises, with a note that names alpha.
+    """
+    *_, last = _items(
+        forward_func,
+        inputs,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        method=method,
+        n_steps=n_steps,
+        tol=tol,
+        max_evaluations=max_evaluations,
+        chunk_size=chunk_size,
+        multiply_by_inputs=multiply_by_inputs,
+        layer=layer,
+        feature_mask=feature_mask,
+        on_progress=on_progress,
+        cancel=cancel,
+        progressive=False,
+    )
+    return last
+
+
+def refine(
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    method: str = "riemann_middle",
+    n_steps: int = 64,
+    tol: float | None = None,
+    max_evaluations: int | None = None,
+    chunk_size: int | None = None,
+    multiply_by_inputs: bool = True,
+    layer: object = None,
+    feature_mask: object = None,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Iterator[Attribution]:
+    """As `attribute`, yielding ever finer results, the last of which is the rule's own.
+
+    The points are visited coarse to fine; an early item weighs each point by the piece of the path nearest to it.
+    Arguments are checked, and both ends of the path evaluated, at the call; the rest as items are asked for.
+    """
+    return _items(
+        forward_func,
+        inputs,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        method=method,
+        n_steps=n_steps,
+        tol=tol,
+        max_evaluations=max_evaluations,
+        chunk_size=chunk_size,
+        multiply_by_inputs=multiply_by_inputs,
+        layer=layer,
+        feature_mask=feature_mask,
+        on_progress=on_progress,
+        cancel=cancel,
+        progressive=True,
+    )
+
+
+def _items(
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    baselines: Baselines,
+    target: TargetLike,
+    additional_forward_args: object,
+    method: str,
+    n_steps: int,
+    tol: float | None,
+    max_evaluations: int | None,
+    chunk_size: int | None,
+    multiply_by_inputs: bool,
+    layer: object,
+    feature_mask: object,
+    on_progress: Progress | None,
+    cancel: threading.Event | None,
+    progressive: bool,
+) -> Iterator[Attribution]:
+    _refuse_planned(tol=tol, max_evaluations=max_evaluations, layer=layer, feature_mask=feature_mask, n_steps=n_steps)
+    nodes = rules.nodes(method, n_steps)
+    begin = time.perf_counter()
+    samples = make_samples(
+        forward_func,
+        inputs,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+    )
+    is_tuple = isinstance(inputs, tuple | list)
+
+    def result(at: rules.Nodes) -> Attribution:
+        return make_attribution(
+            samples,
+            at,
+            method=method,
+            n_steps=n_steps,
+            elapsed=time.perf_counter() - begin,
+            multiply_by_inputs=multiply_by_inputs,
+            is_tuple=is_tuple,
+        )
+
+    def run() -> Iterator[Attribution]:
+        levels = rules.coarse_to_fine(len(nodes.alphas))
+        batch = samples.path.batch
+        total, done = len(nodes.alphas) * batch, 0
+        milestones = np.cumsum([len(level) for level in levels[:-1]]) * batch if progressive else np.array([])
+        first = min(_FIRST_POINTS * batch, total) if progressive else None
+        for block in samples.extend(nodes.alphas[np.concatenate(levels)], first=first, cancel=cancel):
+            before, done = done, done + len(block.alphas)
+            if on_progress is not None:
+                on_progress(done, total)
+            if done < total and ((before < milestones) & (milestones <= done)).any():
+                yield result(samples.so_far())
+        if done < total:
+            partial = result(samples.so_far()) if len(samples.alphas) else None
+            raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
+        yield result(nodes)
+
+    return run()
+
+
+def make_samples(
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    chunk_size: int | None = None,
+    **sampler_options: object,
+) -> Samples:
+    """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
+
+    For callers who want to change rule or steps and keep what was sampled. Raises as `attribute` does.
+    """
+    path = make_path(inputs, baselines)
+    function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
+    refuse_training_mode(forward_func)
+    sampler = Sampler(function, path, chunk_size=check_chunk_size(chunk_size), **sampler_options)  # type: ignore[arg-type]
+    return Samples(sampler, path)
+
+
+def make_attribution(
+    samples: Samples,
+    nodes: rules.Nodes,
+    *,
+    method: str,
+    n_steps: int,
+    elapsed: float,
+    multiply_by_inputs: bool = True,
+    is_tuple: bool = False,
+) -> Attribution:
+    """The attribution that `nodes`, all of them sampled, give."""
+    trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
+    path = samples.path
+    sums = trace._sum()
+    attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
+    # Completeness needs the factor, also where the caller does not want it.
+    contributions = sums if multiply_by_inputs else [
+        s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True)
+    ]
+    total = torch.stack([c.flatten(1).sum(1) for c in contributions]).sum(0)
+    dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
+    output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
+    difference = (samples.output - samples.baseline_output).to(total.dtype).to(path.device)
+    return Attribution(
+        attributions=attributions if is_tuple else attributions[0],
+        convergence_delta=(total - difference).to(dtype),
+        output=output,
+        baseline_output=baseline_output,
+        method=method,
+        n_steps=n_steps,
+        evaluations=len(nodes.alphas),
+        elapsed=elapsed,
+        path=trace,
+    )
+
+
+def _refuse_planned(*, n_steps: object, **planned: object) -> None:
+    if n_steps is None:
+        raise NotAvailableError("n_steps=None (sampling to a tolerance) is not built yet; give n_steps an integer.")
+    for name, value in planned.items():
+        if value is not None:
+            raise NotAvailableError(f"{name}= is not built yet; leave it out.")

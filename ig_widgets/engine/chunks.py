@@ -1,0 +1,135 @@
+"""How many rows go through the model at a time.
+
+A chunk that is too small pays the model's fixed cost too often; one that is too large leaves the processor's
+caches, or memory. Neither is known beforehand, so the size grows while it pays and falls back when it does not.
+The measuring is done on rows that are needed anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path as FilePath
+
+import torch
+
+from ig_widgets.engine.errors import OutOfMemoryError
+
+# A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two).
+_FIRST_SECONDS = 0.2
+_GRADIENT_OVER_FORWARD = 3.0
+# From here on the fixed cost of a call is a few per cent; a larger chunk would only answer later to cancel.
+_LONG_SECONDS = 0.25
+# A larger chunk has left the caches if a row has become dearer by more than the noise of a clock.
+_DEARER = 1.1
+# A share of free memory that what is saved for the backward pass may take; the pass itself needs about as much again.
+_MEMORY_SHARE = 0.4
+# On an accelerator more rows at once are faster until memory is full: a first guess of saved bytes per input byte.
+_SAVED_OVER_INPUT = 500
+
+
+class ChunkSize:
+    """The number of rows of the next chunk: `fixed`, or found by trying.
+
+    `input_bytes` is the size of one row of the inputs.
+    """
+
+    def __init__(self, fixed: int | None, device: torch.device, input_bytes: int) -> None:
+        self._fixed = fixed is not None
+        self._device = device
+        self._limit = fixed or _rows_in_memory(device, input_bytes * _SAVED_OVER_INPUT)
+        self._measured_memory = False
+        self._tries = not self._fixed and device.type == "cpu"
+        self._rows = min(2, self._limit) if self._tries else self._limit
+        self._best = (float("inf"), self._rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the next chunk."""
+        return self._rows
+
+    @property
+    def wants_memory(self) -> bool:
+        """Whether `record` should be told how many bytes a row saves."""
+        return not self._fixed and not self._measured_memory
+
+    def start(self, forward_seconds: float) -> None:
+        """Choose the first size, from what a forward pass of one row took."""
+        if self._tries:
+            rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-7))
+            self._rows = max(1, min(int(rows), self._limit))
+
+    def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
+        """Learn from a chunk of `rows` that took `seconds` and saved `saved_bytes` for its backward pass."""
+        if saved_bytes is not None and self.wants_memory:
+            self._measured_memory = True
+            self._limit = _rows_in_memory(self._device, max(saved_bytes // rows, 1))
+            if not self._tries:
+                self._rows = self._limit
+        if self._tries and rows == self._rows:
+            cost = seconds / rows
+            dearer = cost > self._best[0] * _DEARER
+            self._best = min(self._best, (cost, rows))
+            if dearer or seconds >= _LONG_SECONDS:
+                self._rows, self._tries = self._best[1], False
+            else:
+                self._rows = rows * (2 if seconds > _LONG_SECONDS / 8 else 8)
+        self._rows = max(1, min(self._rows, self._limit))
+
+    def halve(self, rows: int) -> None:
+        """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
+        if rows <= 1:
+            raise OutOfMemoryError(
+                "Memory ran out with a single row of the path in the model; use a smaller input, a smaller model, "
+                "a narrower dtype, or a machine with more memory."
+            )
+        self._rows = self._limit = rows // 2
+        self._tries, self._measured_memory = False, True
+        warnings.warn(
+            f"Memory ran out with {rows} rows in the model at once; going on with {self._rows} (chunk_size).",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+
+def _rows_in_memory(device: torch.device, row_bytes: int) -> int:
+    free = free_memory(device)
+    return max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be taken on `device`, None where it cannot be told."""
+    if device.type == "cuda":
+        # What torch holds and does not use is free to us as well.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + held)
+    amounts = [amount for amount in (_available_on_machine(), _available_in_group()) if amount is not None]
+    return min(amounts, default=None)
+
+
+def _available_on_machine() -> int | None:
+    try:
+        for line in FilePath("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _available_in_group() -> int | None:
+    try:
+        group = FilePath("/sys/fs/cgroup")
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

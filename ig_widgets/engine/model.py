@@ -1,0 +1,186 @@
+"""The user's function: called on rows of the path, checked, and left as it was found."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
+from ig_widgets.engine.target import Target
+
+ForwardFunc = Callable[..., Any]
+
+
+class ScalarFunction:
+    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
+
+    def __init__(
+        self, forward_func: ForwardFunc, target: Target, additional_forward_args: object, batch: int
+    ) -> None:
+        if not callable(forward_func):
+            raise ArgumentTypeError(
+                f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
+            )
+        self.forward_func = forward_func
+        self._target = target
+        self._batch = batch
+        if additional_forward_args is None:
+            self._extra: tuple[object, ...] = ()
+        elif isinstance(additional_forward_args, tuple):
+            self._extra = additional_forward_args
+        else:
+            self._extra = (additional_forward_args,)
+        self._one_by_one = False
+
+    def __call__(self, points: tuple[Tensor, ...], examples: Tensor) -> Tensor:
+        """F (rows,) at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
+
+        Raises OutputError, ArgumentValueError (target out of range), and whatever the model raises.
+        """
+        rows = len(examples)
+        if self._one_by_one and rows > 1:
+            single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1]) for i in range(rows)]
+            return torch.cat(single)
+        output = _check_output(self.forward_func(*points, *(self._repeat(extra, examples) for extra in self._extra)))
+        if output.dim() == 0:
+            if self._batch > 1:
+                raise OutputError(
+                    f"forward_func returned a single number for {rows} rows; it must return one row for each "
+                    f"(a 0-D output is allowed for a batch of one)."
+                )
+            if rows > 1:
+                self._one_by_one = True
+                return self(points, examples)
+            output = output.reshape(1)
+        if output.shape[0] != rows:
+            raise OutputError(
+                f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one "
+                f"row for each row of the inputs. (A function that takes one row at a time works with chunk_size=1.)"
+            )
+        return self._target.select(output, examples)
+
+    def _repeat(self, extra: object, examples: Tensor) -> object:
+        if isinstance(extra, Tensor) and extra.dim() > 0 and extra.shape[0] == self._batch:
+            return extra.index_select(0, examples.to(extra.device))
+        return extra
+
+
+def _check_output(output: object) -> Tensor:
+    if not isinstance(output, Tensor):
+        if isinstance(output, dict):
+            seen = f"a {type(output).__name__} with the keys {', '.join(map(str, output))}"
+            remedy = f"lambda x: model(x)[{next(iter(output), 'logits')!r}]"
+        elif isinstance(output, tuple | list):
+            seen, remedy = f"a {type(output).__name__} of {len(output)}", "lambda x: model(x)[0]"
+        else:
+            seen, remedy = f"a {type(output).__name__}", "lambda x: model(x).logits"
+        raise OutputError(f"forward_func must return a tensor, it returned {seen}; choose one, e.g. {remedy}.")
+    if not output.is_floating_point():
+        raise OutputError(
+            f"forward_func returned {output.dtype}, which has no gradient; return scores, not decisions or classes."
+        )
+    return output
+
+
+def modules_of(forward_func: ForwardFunc) -> list[nn.Module]:
+    """The modules that `forward_func` is, is bound to, wraps, or closes over."""
+    if isinstance(forward_func, nn.Module):
+        return [forward_func]
+    if isinstance(forward_func, functools.partial):
+        held: list[object] = [forward_func.func, *forward_func.args, *forward_func.keywords.values()]
+    elif isinstance(forward_func, FunctionType):
+        code = forward_func.__code__
+        held = [forward_func.__globals__.get(name) for name in code.co_names]
+        for cell in forward_func.__closure__ or ():
+            try:
+                held.append(cell.cell_contents)
+            except ValueError:  # an empty cell
+                continue
+    else:
+        held = [getattr(forward_func, "__self__", None)]
+    found = [h for h in held if isinstance(h, nn.Module)]
+    for h in held:
+        if isinstance(h, functools.partial) or getattr(h, "__self__", None) is not None:
+            found += [m for m in modules_of(h) if m not in found]  # type: ignore[arg-type]
+    return found
+
+
+def refuse_training_mode(forward_func: ForwardFunc) -> None:
+    """Raise TrainingModeError where a point's output would depend on its neighbours in the chunk, or on chance."""
+    for root in modules_of(forward_func):
+        for name, module in root.named_modules():
+            label = f"{type(module).__name__} '{name}'" if name else type(module).__name__
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if module.training:
+                    raise TrainingModeError(
+                        f"forward_func holds {label} in training mode, which mixes the points of the path "
+                        f"with each other and changes running statistics; call model.eval() first."
+                    )
+                if module.running_mean is None:
+                    raise TrainingModeError(
+                        f"forward_func holds {label} without running statistics, which mixes the points of the "
+                        f"path with each other; build it with track_running_stats=True."
+                    )
+            if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
+                raise TrainingModeError(
+                    f"forward_func holds {label} in training mode, so that F changes from call to call; "
+                    f"call model.eval() first."
+                )
+
+
+class Keeper:
+    """Puts back what a forward pass may change: buffers and random state.
+
+    Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`.
+    `random_state=False` leaves the random state alone, for a thread beside the one that owns it.
+    """
+
+    def __init__(self, forward_func: ForwardFunc, device: torch.device, *, random_state: bool = True) -> None:
+        self._owners = [m for root in modules_of(forward_func) for m in root.modules() if m._buffers]
+        self._buffers = [
+            [(name, b, None if b is None else b.detach().clone()) for name, b in owner._buffers.items()]
+            for owner in self._owners
+        ]
+        self._random_state = random_state
+        self._cuda = device if device.type == "cuda" else None
+
+    @contextmanager
+    def keep(self) -> Iterator[None]:
+        """Run a pass of the model; afterwards, exception or not, buffers and random state are as before."""
+        versions = [[_version(b) for _, b, _ in kept] for kept in self._buffers]
+        cpu = torch.get_rng_state() if self._random_state else None
+        cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None and self._random_state else None
+        try:
+            yield
+        finally:
+            if cpu is not None and not torch.equal(cpu, torch.get_rng_state()):
+                torch.set_rng_state(cpu)
+            if cuda is not None and self._cuda is not None:
+                torch.cuda.set_rng_state(cuda, self._cuda)
+            for owner, kept, before in zip(self._owners, self._buffers, versions, strict=True):
+                for (name, buffer, copy), version in zip(kept, before, strict=True):
+                    owner._buffers[name] = buffer
+                    if buffer is not None and copy is not None and _version(buffer) != version:
+                        with torch.no_grad():
+                            buffer.copy_(copy)
+
+
+def _version(buffer: Tensor | None) -> int | None:
+    return None if buffer is None or buffer.is_inference() else buffer._version
+
+
+def check_chunk_size(chunk_size: object) -> int | None:
+    """`chunk_size` as None or an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
+    if chunk_size is None:
+        return None
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+        raise ArgumentTypeError(f"chunk_size must be None or an integer >= 1, got {chunk_size!r}.")
+    if chunk_size < 1:
+        raise ArgumentValueError(f"chunk_size is rows per forward pass and must be at least 1, got {chunk_size}.")
+    return chunk_size

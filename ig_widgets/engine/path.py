@@ -1,0 +1,143 @@
+"""The straight line from the baseline to the input, and what may be given as either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+
+Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
+Baseline: TypeAlias = None | int | float | Tensor
+Baselines: TypeAlias = Baseline | tuple[Baseline, ...] | Callable[..., Tensors]
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """x' + alpha (x - x') for a batch of examples, each input tensor with a baseline of its own shape.
+
+    `inputs` and `baselines` are tuples of tensors (batch, ...), equal in shape, dtype and device.
+    """
+
+    inputs: tuple[Tensor, ...]
+    baselines: tuple[Tensor, ...]
+
+    @property
+    def batch(self) -> int:
+        return self.inputs[0].shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.inputs[0].device
+
+    def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
+        """The points at `alphas` (rows,) of the paths of `examples` (rows,): tensors (rows, ...).
+
+        Exact at both ends. Half precision is interpolated in float32 and rounded once.
+        """
+        return tuple(
+            _interpolate(_take(b, examples), _take(x, examples), alphas)
+            for x, b in zip(self.inputs, self.baselines, strict=True)
+        )
+
+    def differences(self, examples: Tensor) -> tuple[Tensor, ...]:
+        """x - x' for each of `examples` (rows,), in at least float32."""
+        return tuple(
+            _take(_wide(x) - _wide(b), examples) for x, b in zip(self.inputs, self.baselines, strict=True)
+        )
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.element_size() < 4 else tensor
+
+
+def _take(tensor: Tensor, examples: Tensor) -> Tensor:
+    # One example is repeated without a copy.
+    if tensor.shape[0] == 1:
+        return tensor.expand(len(examples), *tensor.shape[1:])
+    return tensor.index_select(0, examples.to(tensor.device))
+
+
+def _interpolate(start: Tensor, end: Tensor, alphas: Tensor) -> Tensor:
+    wide = torch.float64 if start.dtype == torch.float64 else torch.float32
+    weight = alphas.to(device=start.device, dtype=wide).view(-1, *[1] * (start.dim() - 1))
+    return torch.lerp(start.to(wide), end.to(wide), weight).to(start.dtype)
+
+
+def make_path(inputs: Tensors, baselines: Baselines) -> Path:
+    """Check and bring `inputs` and `baselines` into one form.
+
+    Raises ArgumentTypeError, ArgumentValueError: each names the argument, what was seen and what would work.
+    """
+    xs = _check_inputs(inputs)
+    if callable(baselines) and not isinstance(baselines, Tensor):
+        baselines = baselines(inputs)
+    given = tuple(baselines) if isinstance(baselines, tuple | list) else (baselines,) * len(xs)
+    if isinstance(baselines, Tensor) and len(xs) > 1:
+        raise ArgumentTypeError(
+            f"baselines is one tensor for {len(xs)} inputs; give a tuple of {len(xs)} baselines, a number or None."
+        )
+    if len(given) != len(xs):
+        raise ArgumentValueError(f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each.")
+    return Path(xs, tuple(_check_baseline(b, x, _name("baselines", i, xs)) for i, (b, x) in enumerate(zip(given, xs))))
+
+
+def _name(argument: str, index: int, members: tuple[object, ...]) -> str:
+    return argument if len(members) == 1 else f"{argument}[{index}]"
+
+
+def _check_inputs(inputs: object) -> tuple[Tensor, ...]:
+    members = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    if not members:
+        raise ArgumentValueError("inputs is an empty tuple; give a tensor or a tuple of tensors, batch first.")
+    for i, x in enumerate(members):
+        name = _name("inputs", i, members)
+        if not isinstance(x, Tensor):
+            raise ArgumentTypeError(
+                f"{name} must be a tensor, batch first, got {type(x).__name__}; torch.as_tensor(...) makes one."
+            )
+        if not x.is_floating_point():
+            raise ArgumentTypeError(
+                f"{name} holds {x.dtype}, along which there is no path and no gradient. For token ids attribute the "
+                f"embeddings instead: pass the embedding layer's output as inputs, and a forward_func that starts there."
+            )
+        if x.dim() == 0:
+            raise ArgumentValueError(f"{name} is a scalar; the first dimension must be the batch: use x.reshape(1, 1).")
+        if x.numel() == 0:
+            raise ArgumentValueError(f"{name} of shape {tuple(x.shape)} is empty; give at least one example.")
+        if x.shape[0] != members[0].shape[0]:
+            raise ArgumentValueError(
+                f"{name} has {x.shape[0]} rows, inputs[0] has {members[0].shape[0]}; the first dimension of each input "
+                f"must be the same batch."
+            )
+        if not torch.isfinite(x).all():
+            raise ArgumentValueError(f"{name} holds NaN or infinite values; a path to them has no integral.")
+    return tuple(x.detach() for x in members)
+
+
+def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
+    if baseline is None:
+        baseline = 0.0
+    if isinstance(baseline, int | float) and not isinstance(baseline, bool):
+        value = torch.tensor(float(baseline), dtype=x.dtype, device=x.device)
+    elif isinstance(baseline, Tensor):
+        value = baseline.detach().to(device=x.device, dtype=x.dtype)
+    else:
+        raise ArgumentTypeError(
+            f"{name} must be None, a number, a tensor or a callable that is given the inputs, "
+            f"got {type(baseline).__name__}."
+        )
+    try:
+        value = value.expand(x.shape)
+    except RuntimeError:
+        raise ArgumentValueError(
+            f"{name} has shape {tuple(value.shape)}, its input {tuple(x.shape)}; a baseline must broadcast to its "
+            f"input: give {tuple(x.shape)}, or {(1, *x.shape[1:])} for all examples."
+        ) from None
+    if not torch.isfinite(value).all():
+        raise ArgumentValueError(f"{name} holds NaN or infinite values; a path from them has no integral.")
+    return value

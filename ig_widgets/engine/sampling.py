@@ -1,0 +1,229 @@
+"""F and its gradient at given positions of the path, in chunks that fit memory, cancellable."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
+from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
+from ig_widgets.engine.path import Path
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What one chunk gave. Rows are (example, alpha) pairs.
+
+    `examples`, `alphas` (float64), `outputs` (float64), `density` (float64, dF/dalpha) are (rows,) on the CPU;
+    `gradients` are tensors (rows, ...) like the inputs, on their device.
+    """
+
+    examples: Tensor
+    alphas: Tensor
+    outputs: Tensor
+    density: Tensor
+    gradients: tuple[Tensor, ...]
+
+
+class Sampler:
+    """Samples F along one path. `guard` is entered around each pass of the model (a lock, say)."""
+
+    def __init__(
+        self,
+        function: ScalarFunction,
+        path: Path,
+        *,
+        chunk_size: int | None = None,
+        random_state: bool = True,
+        guard: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._function = function
+        self._path = path
+        self._keeper = Keeper(function.forward_func, path.device, random_state=random_state)
+        self._parameters = {
+            p.untyped_storage().data_ptr() for m in modules_of(function.forward_func) for p in m.parameters()
+        }
+        self._guard = guard if guard is not None else nullcontext()
+        # Convolutions on the CPU are quicker with channels last; a model that cannot take it says so in its first pass.
+        self._channels_last = path.device.type == "cpu" and any(
+            isinstance(m, nn.Conv2d) for root in modules_of(function.forward_func) for m in root.modules()
+        )
+        input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
+        self._chunk = ChunkSize(chunk_size, path.device, input_bytes)
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients."""
+        batch = self._path.batch
+        examples = torch.arange(batch).repeat(2)
+        alphas = torch.arange(2, dtype=torch.float64).repeat_interleave(batch)
+        outputs, start = [], 0
+        # As few rows as say what a row costs, before it is known how many fit.
+        rows = min(self._chunk.rows, 2)
+        while start < 2 * batch:
+            part = slice(start, start + rows)
+            begin = time.perf_counter()
+            try:
+                with self._pass(alphas[part]), torch.no_grad():
+                    points = self._points(examples[part], alphas[part])
+                    values = self._function(points, examples[part]).detach().cpu().double()
+            except Exception as error:
+                self._retry_or_raise(error, rows)
+                rows = min(rows, self._chunk.rows)
+                continue
+            self._chunk.start((time.perf_counter() - begin) / len(values))
+            outputs.append(values)
+            start += rows
+            rows = self._chunk.rows
+        both = torch.cat(outputs).view(2, batch)
+        return both[0], both[1]
+
+    def sample(
+        self, examples: Tensor, alphas: Tensor, *, first: int | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[Block]:
+        """F and gradient at each (example, alpha), in this order, a block at a time; stops early if cancelled.
+
+        `first` bounds the rows of the first chunk, for a caller who wants something to show soon.
+        Raises NotDifferentiableError, OutOfMemoryError, NonFiniteError (with the smallest alpha, which is looked
+        for among the rows that are left), and whatever the model raises, with a note that names alpha.
+        """
+        non_finite: tuple[float, str] | None = None
+        while len(alphas):
+            if cancel is not None and cancel.is_set():
+                return
+            rows = min(self._chunk.rows, len(alphas), first or len(alphas))
+            try:
+                block = self._gradients(examples[:rows], alphas[:rows])
+            except Exception as error:
+                self._retry_or_raise(error, rows)
+                continue
+            first = None
+            examples, alphas = examples[rows:], alphas[rows:]
+            non_finite = _smallest_non_finite(block, non_finite)
+            if non_finite is None:
+                yield block
+            else:
+                before = alphas < non_finite[0]
+                examples, alphas = examples[before], alphas[before]
+        if non_finite is not None:
+            raise NonFiniteError(non_finite[1], non_finite[0])
+
+    def _gradients(self, examples: Tensor, alphas: Tensor) -> Block:
+        begin = time.perf_counter()
+        saved = _SavedBytes(self._parameters) if self._chunk.wants_memory else None
+        with self._pass(alphas), torch.enable_grad():
+            leaves = tuple(p.requires_grad_() for p in self._points(examples, alphas))
+            with saved.count() if saved is not None else nullcontext():
+                # The model is given a copy, which it may change in place.
+                outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
+            gradients = _differentiate(outputs, leaves)
+        values = outputs.detach().cpu().double()
+        self._chunk.record(len(alphas), time.perf_counter() - begin, saved.total if saved is not None else None)
+        return Block(examples, alphas, values, self._density(examples, gradients), gradients)
+
+    def _points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
+        points = self._path.points(examples, alphas)
+        if not self._channels_last:
+            return points
+        return tuple(p.contiguous(memory_format=torch.channels_last) if p.dim() == 4 else p for p in points)
+
+    def _retry_or_raise(self, error: Exception, rows: int) -> None:
+        """Change what a pass of `rows` rows failed of, so that it can be tried again; raise what is not ours."""
+        if is_out_of_memory(error):
+            # What the failed pass had filled is held by its frames.
+            error.__traceback__ = None
+            self._chunk.halve(rows)
+        elif self._channels_last and isinstance(error, RuntimeError) and not isinstance(error, IGError):
+            self._channels_last = False
+        else:
+            raise error
+
+    def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:
+        parts = [
+            (difference * gradient).flatten(1).sum(1).cpu().double()
+            for difference, gradient in zip(self._path.differences(examples), gradients, strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+    @contextmanager
+    def _pass(self, alphas: Tensor) -> Iterator[None]:
+        """One pass of the user's model, whatever the caller's grad mode; errors of the model name alpha."""
+        try:
+            with self._guard, torch.inference_mode(False), self._keeper.keep():
+                yield
+        except IGError:
+            raise
+        except Exception as error:
+            if not is_out_of_memory(error):
+                low, high = float(alphas.min()), float(alphas.max())
+                where = f"alpha = {low:.4g}" if low == high else f"alpha between {low:.4g} and {high:.4g}"
+                error.add_note(f"The model raised this on the path from baseline to input, at {where}.")
+            raise
+
+
+def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    several = len(leaves) > 1
+    if not outputs.requires_grad:
+        raise NotDifferentiableError(
+            f"forward_func's output does not depend on {'any of the inputs' if several else 'inputs'} through "
+            f"operations that torch can differentiate; look for detach(), torch.no_grad(), numpy, argmax or rounding."
+        )
+    gradients = torch.autograd.grad(outputs, leaves, torch.ones_like(outputs), allow_unused=True)
+    for i, gradient in enumerate(gradients):
+        if gradient is None:
+            name = f"inputs[{i}]" if several else "inputs"
+            raise NotDifferentiableError(
+                f"forward_func's output does not depend on {name}; leave it out of inputs "
+                f"(additional_forward_args passes it on), or look for a detach() on its way."
+            )
+    return gradients
+
+
+def _smallest_non_finite(block: Block, before: tuple[float, str] | None) -> tuple[float, str] | None:
+    """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
+    gradients = torch.stack([torch.isfinite(g.flatten(1)).all(1).cpu() for g in block.gradients]).all(0)
+    for finite, what in (
+        (torch.isfinite(block.outputs), "forward_func's output"),
+        (gradients, "the gradient of forward_func"),
+    ):
+        if bool(finite.all()):
+            continue
+        alphas = block.alphas[~finite]
+        alpha = float(alphas.min())
+        if before is None or alpha < before[0]:
+            example = int(block.examples[~finite][alphas.argmin()])
+            before = (
+                alpha,
+                f"{what} is NaN or infinite at alpha = {alpha:.4g} (example {example}), the smallest alpha sampled at "
+                f"which it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
+            )
+    return before
+
+
+class _SavedBytes:
+    """Counts what a forward pass keeps for the backward pass, beyond the model's own parameters."""
+
+    def __init__(self, parameters: set[int]) -> None:
+        self._parameters = parameters
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def total(self) -> int:
+        return sum(self._sizes.values())
+
+    def count(self) -> AbstractContextManager[object]:
+        return torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
+
+    def _note(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._parameters:
+            self._sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor

@@ -1,0 +1,171 @@
+"""What was sampled on a path, and what a rule makes of it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
+from ig_widgets.engine.path import Path
+from ig_widgets.engine.rules import Floats, Nodes, nearest_edges
+from ig_widgets.engine.sampling import Block, Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class PathTrace:
+    """The samples that an attribution is the weighted sum of, along alpha; all float64, on the CPU.
+
+    `alphas` (batch, n), ascending: where each sample sits. `edges` (batch, n + 1): sample k stands for the piece
+    from `edges[:, k]` to `edges[:, k + 1]`. `density` (batch, n): dF/dalpha there. `output_alphas` and `outputs`
+    (batch, m), ascending: F along the path, both ends among them.
+    """
+
+    alphas: Tensor
+    edges: Tensor
+    density: Tensor
+    output_alphas: Tensor
+    outputs: Tensor
+    _path: Path
+    _pieces: tuple[tuple[Block, Tensor, Tensor], ...]
+    _multiply_by_inputs: bool
+    _is_tuple: bool
+
+    def __repr__(self) -> str:
+        batch, n = self.alphas.shape
+        return f"PathTrace({n} samples, batch of {batch})"
+
+    def cumulative(self, alpha: float) -> Tensor | tuple[Tensor, ...]:
+        """The attribution collected from the baseline up to `alpha`, like the inputs; linear inside a piece.
+
+        At 1 it is the attribution itself. Raises ArgumentValueError for alpha outside [0, 1].
+        """
+        if not 0 <= alpha <= 1:
+            raise ArgumentValueError(f"alpha must lie in [0, 1], got {alpha}.")
+        sums = self._sum(alpha)
+        cast = tuple(s.to(x.dtype) for s, x in zip(sums, self._path.inputs, strict=True))
+        return cast if self._is_tuple else cast[0]
+
+    def _sum(self, alpha: float = 1.0) -> tuple[Tensor, ...]:
+        """The same in the dtype it is added up in: the blocks in at least float32, their sum in float64."""
+        device = self._path.device
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        sums = [torch.zeros(x.shape, dtype=dtype, device=device) for x in self._path.inputs]
+        for block, start, stop in self._pieces:
+            weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
+            for total, gradient in zip(sums, block.gradients, strict=True):
+                _add_weighted(total, gradient, weight, block.examples)
+        if self._multiply_by_inputs:
+            for total, x, b in zip(sums, self._path.inputs, self._path.baselines, strict=True):
+                total.mul_(x.to(dtype) - b.to(dtype))
+        return tuple(sums)
+
+
+def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Tensor) -> None:
+    wide = total.dtype if gradient.dtype == torch.float64 else torch.float32
+    weighted = gradient.to(wide) * weight.to(device=gradient.device, dtype=wide).view(-1, *[1] * (gradient.dim() - 1))
+    if total.shape[0] == 1:
+        total.add_(weighted.sum(0))
+    else:
+        total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, examples.to(total.device), weighted))
+
+
+class Samples:
+    """Collects the samples of one path. What has been sampled is never sampled again."""
+
+    def __init__(self, sampler: Sampler, path: Path) -> None:
+        self._sampler = sampler
+        self.path = path
+        self.baseline_output, self.output = sampler.ends()
+        self._blocks: list[Block] = []
+        self._row_of: dict[tuple[int, float], int] = {}
+
+    @property
+    def alphas(self) -> Floats:
+        """The alphas, ascending, that have been sampled for every example of the batch."""
+        values, counts = np.unique(np.array([alpha for _, alpha in self._row_of]), return_counts=True)
+        complete: Floats = values[counts == self.path.batch]
+        return complete
+
+    def missing(self, alphas: Floats) -> Floats:
+        """Those of `alphas`, in their order, that are not yet sampled for every example."""
+        batch = range(self.path.batch)
+        return np.array([a for a in alphas.tolist() if any((e, a) not in self._row_of for e in batch)])
+
+    def extend(
+        self, alphas: Floats, *, first: int | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[Block]:
+        """Sample what is missing of `alphas`, in their order, for every example; each block as it comes.
+
+        Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
+        """
+        batch = range(self.path.batch)
+        rows = [(e, a) for a in alphas.tolist() for e in batch if (e, a) not in self._row_of]
+        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64)
+        row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64)
+        _refuse_non_finite(self.baseline_output, 0.0)
+        for block in self._sampler.sample(examples, row_alphas, first=first, cancel=cancel):
+            for key in zip(block.examples.tolist(), block.alphas.tolist(), strict=True):
+                self._row_of[key] = len(self._row_of)
+            self._blocks.append(block)
+            yield block
+        if cancel is None or not cancel.is_set():
+            _refuse_non_finite(self.output, 1.0)
+
+    def trace(self, nodes: Nodes, *, multiply_by_inputs: bool = True, is_tuple: bool = False) -> PathTrace:
+        """The samples at `nodes`, all of which must have been taken, weighed by its pieces."""
+        batch, n = self.path.batch, len(nodes.alphas)
+        alphas, edges = torch.from_numpy(nodes.alphas.copy()), torch.from_numpy(nodes.edges.copy())
+        rows = torch.tensor([[self._row_of[e, a] for a in nodes.alphas.tolist()] for e in range(batch)])
+        start = torch.zeros(len(self._row_of), dtype=torch.float64)
+        stop = torch.zeros_like(start)
+        start[rows], stop[rows] = edges[:-1].expand(batch, n), edges[1:].expand(batch, n)
+        sizes = [len(block.alphas) for block in self._blocks]
+        output_alphas, outputs = self._with_ends(alphas, torch.cat([b.outputs for b in self._blocks])[rows])
+        return PathTrace(
+            alphas=alphas.expand(batch, n),
+            edges=edges.expand(batch, n + 1),
+            density=torch.cat([b.density for b in self._blocks])[rows],
+            output_alphas=output_alphas.expand(batch, -1),
+            outputs=outputs,
+            _path=self.path,
+            _pieces=tuple(
+                piece
+                for piece in zip(self._blocks, start.split(sizes), stop.split(sizes), strict=True)
+                if bool((piece[2] > piece[1]).any())
+            ),
+            _multiply_by_inputs=multiply_by_inputs,
+            _is_tuple=is_tuple,
+        )
+
+    def so_far(self) -> Nodes:
+        """What has been sampled, each sample weighed by the piece of the path nearest to it."""
+        alphas = self.alphas
+        edges = nearest_edges(alphas)
+        return Nodes(alphas, np.diff(edges), edges)
+
+    def _with_ends(self, alphas: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        at, columns = [alphas], [outputs]
+        if alphas[0] > 0:
+            at.insert(0, alphas.new_zeros(1))
+            columns.insert(0, self.baseline_output[:, None])
+        if alphas[-1] < 1:
+            at.append(alphas.new_ones(1))
+            columns.append(self.output[:, None])
+        return torch.cat(at), torch.cat(columns, dim=1)
+
+
+def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:
+    for example, value in enumerate(outputs.tolist()):
+        if not math.isfinite(value):
+            end = "the baseline" if alpha == 0 else "the input"
+            raise NonFiniteError(
+                f"forward_func's output is {value} at {end} (alpha = {alpha:g}, example {example}), the smallest alpha "
+                f"sampled at which it is NaN or infinite; there is nothing to explain.",
+                alpha,
+            )
