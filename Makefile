@@ -30,7 +30,7 @@ WITH_BROWSER = IGW_CHROMIUM="$$(cat $(STAMPS)/browser)"
 
 .PHONY: help
 help: ## say what there is
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 	@printf '%s\n' '' 'Variables: PYTHON (default: a Python >= 3.11 from the PATH), JUPYTER_FLAGS, PYTEST_FLAGS, NOTEBOOKS.'
 
 # ---------------------------------------------------------------- the two commands

@@ -2,10 +2,26 @@
 
 from importlib.metadata import version
 
-from ig_widgets import demo
+from ig_widgets import baselines, demo
+from ig_widgets.compat import captum as _captum  # noqa: F401  (igw.compat.captum)
+from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
 from ig_widgets.engine.errors import Cancelled, IGError
+from ig_widgets.engine.trace import PathTrace
+from ig_widgets.explorers import ImageExplorer
 
 __version__ = version("ig_widgets")
 
-__all__ = ["Attribution", "Cancelled", "IGError", "__version__", "attribute", "demo", "refine"]
+__all__ = [
+    "Attribution",
+    "Cancelled",
+    "IGError",
+    "ImageExplorer",
+    "PathTrace",
+    "__version__",
+    "attribute",
+    "baselines",
+    "demo",
+    "errors",
+    "refine",
+]

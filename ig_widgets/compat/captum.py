@@ -38,8 +38,9 @@ class CrossCheck:
     def __repr__(self) -> str:
         scaled = f", Captum's trapezoid scaled by {self.scale:.4g}" if self.scale != 1 else ""
         return (
-            f"CrossCheck({self.method}, {self.n_steps} points, Captum {self.captum_version}: largest difference "
-            f"{self.largest_difference:.1e} of {self.largest_value:.2g}, relative {self.relative_difference:.1e}{scaled})"
+            f"CrossCheck({self.method}, {self.n_steps} points, Captum {self.captum_version}: "
+            f"largest difference {self.largest_difference:.1e} of {self.largest_value:.2g}, "
+            f"relative {self.relative_difference:.1e}{scaled})"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import Cancelled, NotAvailableError
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import PathTrace, Samples
-
 
 # So many points of each path give the first item of `refine`.
 _FIRST_POINTS = 3
@@ -239,16 +240,26 @@ def make_samples(
     target: TargetLike = None,
     additional_forward_args: object = None,
     chunk_size: int | None = None,
-    **sampler_options: object,
+    random_state: bool = True,
+    guard: AbstractContextManager[object] | None = None,
+    chunks: ChunkSize | None = None,
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
-    For callers who want to change rule or steps and keep what was sampled. Raises as `attribute` does.
+    For callers who want to change rule or steps and keep what was sampled; the last three arguments are those of
+    `Sampler` and `Keeper`. Raises as `attribute` does.
     """
     path = make_path(inputs, baselines)
     function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
     refuse_training_mode(forward_func)
-    sampler = Sampler(function, path, chunk_size=check_chunk_size(chunk_size), **sampler_options)  # type: ignore[arg-type]
+    sampler = Sampler(
+        function,
+        path,
+        chunk_size=check_chunk_size(chunk_size),
+        random_state=random_state,
+        guard=guard,
+        chunks=chunks,
+    )
     return Samples(sampler, path)
 
 
@@ -268,9 +279,9 @@ def make_attribution(
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
     # Completeness needs the factor, also where the caller does not want it.
-    contributions = sums if multiply_by_inputs else [
-        s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True)
-    ]
+    contributions = (
+        sums if multiply_by_inputs else [s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True)]
+    )
     total = torch.stack([c.flatten(1).sum(1) for c in contributions]).sum(0)
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))

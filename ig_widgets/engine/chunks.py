@@ -49,13 +49,18 @@ class ChunkSize:
         return self._rows
 
     @property
+    def row_seconds(self) -> float:
+        """What a row costs at the best size so far, infinite before anything was measured."""
+        return self._best[0]
+
+    @property
     def wants_memory(self) -> bool:
         """Whether `record` should be told how many bytes a row saves."""
         return not self._fixed and not self._measured_memory
 
     def start(self, forward_seconds: float) -> None:
         """Choose the first size, from what a forward pass of one row took."""
-        if self._tries:
+        if self._tries and self._best[0] == float("inf"):
             rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-7))
             self._rows = max(1, min(int(rows), self._limit))
 
@@ -66,8 +71,8 @@ class ChunkSize:
             self._limit = _rows_in_memory(self._device, max(saved_bytes // rows, 1))
             if not self._tries:
                 self._rows = self._limit
+        cost = seconds / rows
         if self._tries and rows == self._rows:
-            cost = seconds / rows
             dearer = cost > self._best[0] * _DEARER
             self._best = min(self._best, (cost, rows))
             if dearer or seconds >= _LONG_SECONDS:

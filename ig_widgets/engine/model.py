@@ -20,9 +20,7 @@ ForwardFunc = Callable[..., Any]
 class ScalarFunction:
     """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
 
-    def __init__(
-        self, forward_func: ForwardFunc, target: Target, additional_forward_args: object, batch: int
-    ) -> None:
+    def __init__(self, forward_func: ForwardFunc, target: Target, additional_forward_args: object, batch: int) -> None:
         if not callable(forward_func):
             raise ArgumentTypeError(
                 f"forward_func must be a module or another callable, got {type(forward_func).__name__}."

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
@@ -35,7 +35,11 @@ class Block:
 
 
 class Sampler:
-    """Samples F along one path. `guard` is entered around each pass of the model (a lock, say)."""
+    """Samples F along one path.
+
+    `guard` is entered around each pass of the model (a lock, say). `chunks` is what another sampler of this model, at
+    this shape, has learnt (its `chunks`).
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Sampler:
         chunk_size: int | None = None,
         random_state: bool = True,
         guard: AbstractContextManager[object] | None = None,
+        chunks: ChunkSize | None = None,
     ) -> None:
         self._function = function
         self._path = path
@@ -53,12 +58,8 @@ class Sampler:
             p.untyped_storage().data_ptr() for m in modules_of(function.forward_func) for p in m.parameters()
         }
         self._guard = guard if guard is not None else nullcontext()
-        # Convolutions on the CPU are quicker with channels last; a model that cannot take it says so in its first pass.
-        self._channels_last = path.device.type == "cpu" and any(
-            isinstance(m, nn.Conv2d) for root in modules_of(function.forward_func) for m in root.modules()
-        )
         input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
-        self._chunk = ChunkSize(chunk_size, path.device, input_bytes)
+        self.chunks = chunks if chunks is not None else ChunkSize(chunk_size, path.device, input_bytes)
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients."""
@@ -67,22 +68,22 @@ class Sampler:
         alphas = torch.arange(2, dtype=torch.float64).repeat_interleave(batch)
         outputs, start = [], 0
         # As few rows as say what a row costs, before it is known how many fit.
-        rows = min(self._chunk.rows, 2)
+        rows = min(self.chunks.rows, 2)
         while start < 2 * batch:
             part = slice(start, start + rows)
             begin = time.perf_counter()
             try:
                 with self._pass(alphas[part]), torch.no_grad():
-                    points = self._points(examples[part], alphas[part])
+                    points = self._path.points(examples[part], alphas[part])
                     values = self._function(points, examples[part]).detach().cpu().double()
-            except Exception as error:
-                self._retry_or_raise(error, rows)
-                rows = min(rows, self._chunk.rows)
+            except (RuntimeError, MemoryError) as error:
+                self._halve_or_raise(error, rows)
+                rows = self.chunks.rows
                 continue
-            self._chunk.start((time.perf_counter() - begin) / len(values))
+            self.chunks.start((time.perf_counter() - begin) / len(values))
             outputs.append(values)
             start += rows
-            rows = self._chunk.rows
+            rows = self.chunks.rows
         both = torch.cat(outputs).view(2, batch)
         return both[0], both[1]
 
@@ -99,11 +100,11 @@ class Sampler:
         while len(alphas):
             if cancel is not None and cancel.is_set():
                 return
-            rows = min(self._chunk.rows, len(alphas), first or len(alphas))
+            rows = min(self.chunks.rows, len(alphas), first or len(alphas))
             try:
                 block = self._gradients(examples[:rows], alphas[:rows])
-            except Exception as error:
-                self._retry_or_raise(error, rows)
+            except (RuntimeError, MemoryError) as error:
+                self._halve_or_raise(error, rows)
                 continue
             first = None
             examples, alphas = examples[rows:], alphas[rows:]
@@ -118,33 +119,23 @@ class Sampler:
 
     def _gradients(self, examples: Tensor, alphas: Tensor) -> Block:
         begin = time.perf_counter()
-        saved = _SavedBytes(self._parameters) if self._chunk.wants_memory else None
+        saved = _SavedBytes(self._parameters) if self.chunks.wants_memory else None
         with self._pass(alphas), torch.enable_grad():
-            leaves = tuple(p.requires_grad_() for p in self._points(examples, alphas))
+            leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.count() if saved is not None else nullcontext():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
         values = outputs.detach().cpu().double()
-        self._chunk.record(len(alphas), time.perf_counter() - begin, saved.total if saved is not None else None)
+        self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total if saved is not None else None)
         return Block(examples, alphas, values, self._density(examples, gradients), gradients)
 
-    def _points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        points = self._path.points(examples, alphas)
-        if not self._channels_last:
-            return points
-        return tuple(p.contiguous(memory_format=torch.channels_last) if p.dim() == 4 else p for p in points)
-
-    def _retry_or_raise(self, error: Exception, rows: int) -> None:
-        """Change what a pass of `rows` rows failed of, so that it can be tried again; raise what is not ours."""
-        if is_out_of_memory(error):
-            # What the failed pass had filled is held by its frames.
-            error.__traceback__ = None
-            self._chunk.halve(rows)
-        elif self._channels_last and isinstance(error, RuntimeError) and not isinstance(error, IGError):
-            self._channels_last = False
-        else:
+    def _halve_or_raise(self, error: Exception, rows: int) -> None:
+        if not is_out_of_memory(error):
             raise error
+        # What the failed pass had filled is held by its frames.
+        error.__traceback__ = None
+        self.chunks.halve(rows)
 
     def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:
         parts = [

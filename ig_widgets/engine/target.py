@@ -48,17 +48,22 @@ class Target:
             raise OutputError(
                 f"target {given} names {depth} dimension{'s' * (depth > 1)} of an output row, and forward_func returns "
                 f"rows of shape {row}; "
-                + (("give an int." if len(row) == 1 else f"give a tuple of {len(row)} ints.") if row else "give target=None, F is a scalar already.")
+                + (
+                    ("give an int." if len(row) == 1 else f"give a tuple of {len(row)} ints.")
+                    if row
+                    else "give target=None, F is a scalar already."
+                )
             )
         for index in set(self.indices):
-            for position, size in zip(index, row, strict=True):
-                if not -size <= position < size:
+            for place, size in zip(index, row, strict=True):
+                if not -size <= place < size:
                     raise ArgumentValueError(
-                        f"target {index if depth > 1 else position} is out of range: forward_func returns rows of shape "
-                        f"{row}; positions run from 0 to {size - 1}."
+                        f"target {index if depth > 1 else place} is out of range: forward_func returns rows of "
+                        f"shape {row}; positions run from 0 to {size - 1}."
                     )
         if not self.per_example:
-            return output[(slice(None), *self.indices[0])]
+            position: tuple[int | slice, ...] = (slice(None), *self.indices[0])
+            return output[position]
         table = torch.tensor(self.indices, device=output.device)[examples.to(output.device)]
         return output[(torch.arange(len(output), device=output.device), *table.unbind(1))]
 
@@ -79,7 +84,9 @@ def make_target(target: TargetLike, batch: int) -> Target:
     if len(target) == 1:
         return Target((_index(target[0]),), per_example=False)
     if len(target) != batch:
-        raise ArgumentValueError(f"target has {len(target)} entries, inputs has {batch} examples; give one, or one each.")
+        raise ArgumentValueError(
+            f"target has {len(target)} entries, inputs has {batch} examples; give one, or one each."
+        )
     indices = tuple(_index(entry) for entry in target)
     if len({len(index) for index in indices}) > 1:
         raise ArgumentValueError("target mixes positions of different depth; give tuples of one length.")

@@ -79,7 +79,7 @@ class Samples:
     """Collects the samples of one path. What has been sampled is never sampled again."""
 
     def __init__(self, sampler: Sampler, path: Path) -> None:
-        self._sampler = sampler
+        self.sampler = sampler
         self.path = path
         self.baseline_output, self.output = sampler.ends()
         self._blocks: list[Block] = []
@@ -109,7 +109,7 @@ class Samples:
         examples = torch.tensor([e for e, _ in rows], dtype=torch.int64)
         row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64)
         _refuse_non_finite(self.baseline_output, 0.0)
-        for block in self._sampler.sample(examples, row_alphas, first=first, cancel=cancel):
+        for block in self.sampler.sample(examples, row_alphas, first=first, cancel=cancel):
             for key in zip(block.examples.tolist(), block.alphas.tolist(), strict=True):
                 self._row_of[key] = len(self._row_of)
             self._blocks.append(block)

@@ -1,0 +1,76 @@
+"""What a classifier says of a picture, and what its classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import traitlets
+from torch import Tensor
+
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.model import Keeper, refuse_training_mode
+from ig_widgets.explorers.worker import lock_of
+
+_TOP = 5
+
+
+@dataclass(frozen=True)
+class Classes:
+    """`count` classes, their `labels` (none, or one each), the `top` five as (class, probability), and what the output
+    is: a logit, or a probability already.
+    """
+
+    count: int
+    labels: tuple[str, ...]
+    top: tuple[tuple[int, float], ...]
+    output_name: str
+
+    def name(self, index: int) -> str:
+        """The label of a class, or its number."""
+        return self.labels[index] if self.labels else f"class {index}"
+
+    def index(self, target: object) -> int:
+        """The class that `target`, a position or a label, names. Raises traitlets' TraitError with a sentence."""
+        if isinstance(target, str):
+            if target not in self.labels:
+                raise traitlets.TraitError(f"target {target!r} is none of the {len(self.labels)} labels.")
+            return self.labels.index(target)
+        if isinstance(target, bool) or not isinstance(target, int) or not -self.count <= target < self.count:
+            raise traitlets.TraitError(f"target must be a class from 0 to {self.count - 1} or a label, got {target!r}.")
+        return target % self.count
+
+
+def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence[str] | None) -> Classes:
+    """Ask the model once. Raises OutputError unless it returns one row of class scores, TrainingModeError, and
+    ArgumentTypeError or ArgumentValueError for labels that do not fit.
+    """
+    if not callable(model):
+        raise ArgumentTypeError(f"model must be a module or another callable, got {type(model).__name__}.")
+    refuse_training_mode(model)
+    with lock_of(model), Keeper(model, inputs.device).keep(), torch.no_grad():
+        output = model(inputs)
+    if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != 1 or not output.is_floating_point():
+        seen = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
+        raise OutputError(
+            f"model must return one row of class scores, (1, classes), for an input {tuple(inputs.shape)}; "
+            f"it returned {seen}."
+        )
+    scores = output[0].float()
+    is_probability = bool((scores >= 0).all()) and abs(float(scores.sum()) - 1) < 1e-3
+    probabilities = scores if is_probability else scores.softmax(0)
+    values, indices = probabilities.topk(min(_TOP, len(scores)))
+    names = _check_labels(labels, len(scores))
+    top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
+    return Classes(len(scores), names, top, "probability" if is_probability else "logit")
+
+
+def _check_labels(labels: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise ArgumentTypeError("labels must be a list of texts, one for each class.")
+    if len(labels) != count:
+        raise ArgumentValueError(f"labels has {len(labels)} names, the model {count} classes; give one for each.")
+    return tuple(labels)

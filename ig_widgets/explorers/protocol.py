@@ -1,0 +1,168 @@
+"""The messages between an explorer and its front end, as ARCHITECTURE.md ("Messages") lays them down.
+
+`js/src/protocol.ts` is the other side; the fixtures in tests/fixtures/protocol/ hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Content: TypeAlias = dict[str, Any]
+Message: TypeAlias = tuple[Content, list[bytes]]
+
+_VIEW_NAME_LENGTH = 64
+
+
+# ---------------------------------------------------------------- browser -> kernel
+
+
+@dataclass(frozen=True)
+class Want:
+    """A view has started, with nothing."""
+
+    view: str
+
+
+@dataclass(frozen=True)
+class Ack:
+    """A view has received `count` batches of samples, in all."""
+
+    view: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop computing `request`."""
+
+    view: str
+    request: int
+
+
+class ProtocolError(ValueError):
+    """A message that is not one of the protocol's."""
+
+
+def parse(content: object) -> Want | Ack | Cancel:
+    """What a front end said. Raises ProtocolError for all else; nothing is acted on before it has passed here."""
+    if not isinstance(content, Mapping):
+        raise ProtocolError(f"a message must be a mapping, got {type(content).__name__}.")
+    kind, view = content.get("type"), content.get("view")
+    if not isinstance(view, str) or not 0 < len(view) <= _VIEW_NAME_LENGTH:
+        raise ProtocolError(f"view must be a text of 1 to {_VIEW_NAME_LENGTH} characters.")
+    if kind == "want":
+        return Want(view)
+    if kind == "ack":
+        return Ack(view, _natural(content, "count"))
+    if kind == "cancel":
+        return Cancel(view, _natural(content, "request"))
+    raise ProtocolError("type must be want, ack or cancel.")
+
+
+def _natural(content: Mapping[object, object], name: str) -> int:
+    value = content.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise ProtocolError(f"{name} must be a whole number from 0 on.")
+    return value
+
+
+# ---------------------------------------------------------------- kernel -> browser (the stream adds view and request)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The wish that a request answers."""
+
+    baseline: str
+    target: int
+    method: str
+    n_steps: int
+
+
+def begin(
+    trace: int,
+    settings: Settings,
+    total: int,
+    output_name: str,
+    class_name: str,
+    photo: npt.NDArray[np.uint8],
+    baseline: npt.NDArray[np.uint8],
+) -> Message:
+    """A request has begun; photo and baseline are (height, width, 3)."""
+    content = {
+        "type": "begin",
+        "trace": trace,
+        "settings": vars(settings).copy(),
+        "shape": list(photo.shape[:2]),
+        "total": total,
+        "output_name": output_name,
+        "class_name": class_name,
+    }
+    return content, [photo.tobytes(), baseline.tobytes()]
+
+
+@dataclass(frozen=True)
+class EncodedMap:
+    """A sample's map as int16, little endian, and what one step is worth."""
+
+    scale: float
+    values: bytes
+
+
+def encode(values: npt.NDArray[np.floating[Any]]) -> EncodedMap:
+    """A map (height, width) in 16 bits: the error is at most half of 1 / 32767 of its largest value."""
+    largest = float(np.abs(values).max(initial=0.0))
+    scale = largest / 32767 or 1.0
+    return EncodedMap(scale, np.rint(values / scale).astype("<i2").tobytes())
+
+
+def samples(trace: int, first: int, maps: Sequence[EncodedMap]) -> Message:
+    """Maps with the ids `first`, `first` + 1, ... of a trace."""
+    content = {
+        "type": "samples",
+        "trace": trace,
+        "ids": list(range(first, first + len(maps))),
+        "scales": [m.scale for m in maps],
+    }
+    return content, [m.values for m in maps]
+
+
+def plan(
+    trace: int,
+    entries: list[tuple[int, float, float, float]],
+    outputs: list[tuple[float, float]],
+    density: list[tuple[float, float]],
+    total: float,
+    delta: float,
+    evaluations: int,
+    final: bool,
+) -> Message:
+    """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like."""
+    content = {
+        "type": "plan",
+        "trace": trace,
+        "entries": [list(entry) for entry in entries],
+        "outputs": [list(point) for point in outputs],
+        "density": [list(point) for point in density],
+        "sum": total,
+        "delta": delta,
+        "error": None,
+        "evaluations": evaluations,
+        "final": final,
+    }
+    return content, []
+
+
+def done(evaluations: int, elapsed: float) -> Message:
+    """The request is answered, after so many gradient evaluations of its own and so many seconds."""
+    return {"type": "done", "evaluations": evaluations, "elapsed": elapsed}, []
+
+
+def failed(kind: str, message: str, hint: str = "") -> Message:
+    """The request ended without what it asked for: `kind` is "cancelled" or "error"."""
+    return {"type": "failed", "kind": kind, "message": message, "hint": hint}, []

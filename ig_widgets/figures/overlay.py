@@ -1,0 +1,64 @@
+"""An attribution over its photo, drawn as the front end draws it (js/src/gl)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+Map = npt.NDArray[np.floating[Any]]
+Bytes = npt.NDArray[np.uint8]
+
+
+def color_table(colormap: str) -> Bytes:
+    """256 RGB colours (256, 3) of a matplotlib colour map. Raises ValueError for an unknown name."""
+    if colormap not in matplotlib.colormaps:
+        raise ValueError(f"colormap={colormap!r} is not one of matplotlib's; RdBu_r, PuOr_r and coolwarm suit signs.")
+    table: Bytes = matplotlib.colormaps[colormap](np.linspace(0, 1, 256), bytes=True)[:, :3]
+    return np.ascontiguousarray(table)
+
+
+def scale_of(attribution: Map, clip: float) -> float:
+    """The value that gets the end of the colour map: the `clip`-th percentile of |attribution|.
+
+    Where that is 0, the largest value, so that the few pixels which are not zero can be seen; 1 for a map of zeros.
+    """
+    size = np.abs(attribution)
+    return float(np.percentile(size, clip)) or float(size.max()) or 1.0
+
+
+def compose(photo: Bytes, values: Map, scale: float, table: Bytes, opacity: float, sign: str = "all") -> Bytes:
+    """`values` (height, width) over `photo` (height, width, 3), each as opaque as the root of its share of scale.
+
+    `sign` is "all", "positive" or "negative": what is left out is not painted.
+    """
+    shown = {"positive": np.maximum(values, 0), "negative": np.minimum(values, 0)}.get(sign, values)
+    share = np.clip(shown / scale, -1, 1)
+    colors = table[np.rint((share * 0.5 + 0.5) * 255).astype(np.uint8)].astype(np.float32)
+    weight = (opacity * np.sqrt(np.abs(share)))[..., None]
+    return np.rint(photo * (1 - weight) + colors * weight).astype(np.uint8)
+
+
+def overlay_png(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
+    """The photo, the overlay, a colour bar with numbers and a caption, as a PNG."""
+    height, width = photo.shape[:2]
+    side = 3.2
+    figure = Figure(figsize=(2 * side + 1.1, side * height / width + 0.5), dpi=100, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, picture, title in ((left, photo, "input"), (right, overlay, "attribution")):
+        axes.imshow(picture)
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+    bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
+    figure.colorbar(bar, ax=right, fraction=0.046, pad=0.03, format="%.2g").set_label(unit, fontsize=8)
+    # A label is the user's text: its dollar signs are no mathematics.
+    figure.suptitle(caption, fontsize=9, y=0.02, va="bottom", parse_math=False)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
