@@ -72,9 +72,9 @@ class ChunkSize:
             if not self._tries:
                 self._rows = self._limit
         cost = seconds / rows
+        dearer = cost > self._best[0] * _DEARER
+        self._best = min(self._best, (cost, rows))
         if self._tries and rows == self._rows:
-            dearer = cost > self._best[0] * _DEARER
-            self._best = min(self._best, (cost, rows))
             if dearer or seconds >= _LONG_SECONDS:
                 self._rows, self._tries = self._best[1], False
             else:
@@ -92,7 +92,7 @@ class ChunkSize:
         self._tries, self._measured_memory = False, True
         warnings.warn(
             f"Memory ran out with {rows} rows in the model at once; going on with {self._rows} (chunk_size).",
-            ResourceWarning,
+            RuntimeWarning,
             stacklevel=2,
         )
 

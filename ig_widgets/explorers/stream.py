@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from ig_widgets.engine.rules import Nodes, nearest_edges
 from ig_widgets.engine.sampling import Block
@@ -19,6 +20,8 @@ from ig_widgets.explorers import protocol
 
 _BATCHES_AHEAD = 2
 _BATCH_BYTES = 1_000_000
+# WebGL2 promises so many layers of an array texture.
+_MOST_PIECES = 256
 
 Send = Callable[[protocol.Content, list[bytes]], None]
 
@@ -46,7 +49,7 @@ class Record:
         """A plan over the first `count` samples: by `nodes`, if all of them are there, else by the nearest piece."""
         final = nodes is not None
         if nodes is None:
-            order = np.argsort(self.alphas[:count])
+            order = _thinned(np.argsort(self.alphas[:count]))
             edges = nearest_edges(np.array(self.alphas)[order])
         else:
             at = {alpha: i for i, alpha in enumerate(self.alphas[:count])}
@@ -67,6 +70,13 @@ class Record:
             evaluations,
             final,
         )
+
+
+def _thinned(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """At most so many of the samples, evenly, as a front end can hold; a path may have been sampled by many rules."""
+    if len(order) <= _MOST_PIECES:
+        return order
+    return order[np.linspace(0, len(order) - 1, _MOST_PIECES).round().astype(np.intp)]
 
 
 @dataclass

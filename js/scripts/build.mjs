@@ -1,0 +1,51 @@
+// Bundles each explorer into one ES module and one style sheet that need nothing else at run time.
+//
+//   node scripts/build.mjs            into the Python package, minified, size checked
+//   node scripts/build.mjs --watch    the same, again at each change, and the page in dev/ served
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build, context } from "esbuild";
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+const watch = process.argv.includes("--watch");
+
+// Jupyter sends the module to the browser, and saves it, once per widget: it has to stay small.
+const LIMIT = 100_000;
+
+const options = {
+  absWorkingDir: at(".."),
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  legalComments: "none",
+  logLevel: "info",
+};
+
+const bundles = ["src/explorers/image.ts", "src/explorers/image.css"].map((entry) => ({
+  ...options,
+  entryPoints: [entry],
+  outdir: at("../../ig_widgets/static"),
+  minify: true,
+}));
+
+const page = {
+  ...options,
+  entryPoints: { page: "dev/page.ts" },
+  outdir: at("../dev/build"),
+  sourcemap: true,
+};
+
+if (watch) {
+  for (const bundle of bundles) await (await context(bundle)).watch();
+  const served = await context(page);
+  await served.watch();
+  const { port } = await served.serve({ servedir: at("../dev"), host: "127.0.0.1" });
+  console.log(`dev page: http://127.0.0.1:${port}/`);
+} else {
+  for (const bundle of bundles) await build(bundle);
+  const { length } = await readFile(at("../../ig_widgets/static/image.js"));
+  if (length > LIMIT) {
+    console.error(`image.js has ${length} bytes, more than ${LIMIT}`);
+    process.exit(1);
+  }
+}

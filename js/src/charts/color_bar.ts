@@ -1,0 +1,44 @@
+import { html, write } from "../dom.js";
+import { shorten, significant } from "../format.js";
+
+/** The colour map with the numbers that its ends and its middle stand for. */
+export class ColorBar {
+  readonly element: HTMLElement;
+  readonly #canvas = html("canvas", {
+    class: "igw-gradient",
+    width: 256,
+    height: 1,
+    "aria-hidden": "true",
+  });
+  readonly #low = html("span");
+  readonly #high = html("span");
+  readonly #unit = html("span", { class: "igw-unit" });
+
+  constructor() {
+    const numbers = html(
+      "div",
+      { class: "igw-ends" },
+      this.#low,
+      html("span", {}, "0"),
+      this.#high,
+    );
+    this.element = html("div", { class: "igw-colorbar" }, this.#canvas, numbers, this.#unit);
+  }
+
+  paint(lut: Uint8Array): void {
+    const context = this.#canvas.getContext("2d");
+    const row = context?.createImageData(256, 1);
+    if (context == null || row === undefined) return;
+    for (let i = 0; i < 256; i++) {
+      row.data.set(lut.subarray(3 * i, 3 * i + 3), 4 * i);
+      row.data[4 * i + 3] = 255;
+    }
+    context.putImageData(row, 0, 0);
+  }
+
+  show(scale: number, unit: string): void {
+    write(this.#low, significant(-scale, 2));
+    write(this.#high, scale > 0 ? `+${significant(scale, 2)}` : "0");
+    write(this.#unit, unit && `${shorten(unit, 24)} per pixel`);
+  }
+}

@@ -1,0 +1,94 @@
+import { html, write } from "../dom.js";
+import { percent, shorten, signed, significant } from "../format.js";
+import type { Plan } from "../protocol.js";
+import type { Picture } from "../store.js";
+
+/** F at the two ends of the path, and how the sum of attributions meets their difference. */
+export interface Balance {
+  readonly atBaseline: number;
+  readonly atInput: number;
+  readonly difference: number;
+  /** |delta| / |difference|; NaN where the difference is 0. */
+  readonly relative: number;
+}
+
+export function balance({ outputs, sum, delta }: Plan): Balance {
+  const difference = sum - delta;
+  const end = (alpha: number) => outputs.find(([at]) => at === alpha)?.[1] ?? Number.NaN;
+  const relative = difference === 0 ? Number.NaN : Math.abs(delta / difference);
+  return { atBaseline: end(0), atInput: end(1), difference, relative };
+}
+
+/** Completeness: attributions add up to F(x) - F(x'), but for the convergence delta. */
+export class CompletenessMeter {
+  readonly element: HTMLElement;
+  readonly #unit = html("span", { class: "igw-unit" });
+  readonly #cells = new Map<string, HTMLElement>();
+  readonly #difference = html("div", { class: "igw-bar igw-bar-difference" });
+  readonly #sum = html("div", { class: "igw-bar igw-bar-sum" });
+
+  constructor() {
+    const rows = [
+      ["F(x)", "input"],
+      ["F(x′)", "baseline"],
+      ["difference", "F(x) − F(x′)"],
+      ["sum", "of attributions"],
+      ["delta", "sum − difference"],
+      ["relative", "|delta| / |difference|"],
+    ].map(([name = "", gloss = ""]) => {
+      const cell = html("td", {}, "n/a");
+      this.#cells.set(name, cell);
+      return html(
+        "tr",
+        {},
+        html("th", { scope: "row" }, name, " ", html("small", {}, gloss)),
+        cell,
+      );
+    });
+    this.element = html(
+      "figure",
+      { class: "igw-panel igw-completeness" },
+      html(
+        "figcaption",
+        { class: "igw-caption" },
+        html("span", { class: "igw-title" }, "Completeness"),
+        this.#unit,
+      ),
+      html("div", { class: "igw-bars", "aria-hidden": "true" }, this.#difference, this.#sum),
+      html("table", {}, html("tbody", {}, ...rows)),
+    );
+  }
+
+  show(picture: Picture | undefined): void {
+    if (picture === undefined) return;
+    const { begin, plan } = picture;
+    const { atBaseline, atInput, difference, relative } = balance(plan);
+    write(this.#unit, shorten(begin.outputName, 24));
+    this.#set("F(x)", significant(atInput, 4));
+    this.#set("F(x′)", significant(atBaseline, 4));
+    this.#set("difference", signed(difference, 4));
+    this.#set("sum", signed(plan.sum, 4));
+    this.#set("delta", signed(plan.delta, 2));
+    this.#set("relative", percent(relative, 2));
+    this.#draw(difference, plan.sum);
+  }
+
+  #set(name: string, text: string): void {
+    const cell = this.#cells.get(name);
+    if (cell !== undefined) write(cell, text);
+  }
+
+  /** Both bars start at one zero and share one scale, so that what lacks or is too much is seen. */
+  #draw(difference: number, sum: number): void {
+    const low = Math.min(0, difference, sum);
+    const high = Math.max(0, difference, sum);
+    const span = high - low || 1;
+    for (const [bar, value] of [
+      [this.#difference, difference],
+      [this.#sum, sum],
+    ] as const) {
+      bar.style.marginLeft = `${(100 * (Math.min(value, 0) - low)) / span}%`;
+      bar.style.width = `${(100 * Math.abs(value)) / span}%`;
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { html, write } from "../dom.js";
+import { Throttle } from "../timing.js";
+import type { Traits } from "../traits.js";
+
+export interface SliderOptions {
+  /** Also the accessible name. */
+  readonly label: string;
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+  readonly format: (value: number) => string;
+  /** Least time between two values given on while it is dragged, in milliseconds. */
+  readonly period?: number;
+}
+
+type Numeric = "alpha" | "n_steps" | "opacity" | "clip";
+
+/** A native slider that stands for one trait, with its label and its value beside it. */
+export class Slider {
+  readonly element: HTMLLabelElement;
+  readonly #input: HTMLInputElement;
+  readonly #value: HTMLElement;
+  readonly #format: (value: number) => string;
+
+  constructor(traits: Traits, trait: Numeric, options: SliderOptions, signal: AbortSignal) {
+    const { label, min, max, step, format, period = 0 } = options;
+    this.#format = format;
+    this.#input = html("input", { type: "range", "aria-label": label, min, max, step });
+    this.#value = html("span", { class: "igw-value" });
+    this.element = html(
+      "label",
+      { class: "igw-field igw-slider" },
+      html("span", { class: "igw-label" }, label),
+      this.#value,
+      this.#input,
+    );
+
+    const choose = () => traits.set(trait, this.#input.valueAsNumber);
+    const chosen = period > 0 ? new Throttle(period, choose, signal) : undefined;
+    const input = () => {
+      this.#describe(this.#input.valueAsNumber);
+      if (chosen === undefined) choose();
+      else chosen.call();
+    };
+    const settle = () => {
+      chosen?.flush();
+      traits.flush();
+    };
+    this.#input.addEventListener("input", input, { signal });
+    for (const end of ["change", "pointerup", "keyup"])
+      this.#input.addEventListener(end, settle, { signal });
+    const follow = () => this.#show(traits.get(trait));
+    traits.on([trait], follow, signal);
+    follow();
+  }
+
+  #show(value: number): void {
+    if (this.#input.valueAsNumber !== value) this.#input.valueAsNumber = value;
+    this.#describe(value);
+  }
+
+  #describe(value: number): void {
+    write(this.#value, this.#format(value));
+  }
+}

@@ -1,0 +1,41 @@
+import { assign, html, write } from "../dom.js";
+import type { Choice } from "../gl/renderer.js";
+import { inWords, type Run } from "../run.js";
+import { Throttle } from "../timing.js";
+
+/** Screen readers read each change of the line aloud; more often than this is noise. */
+const SPEAK_EVERY = 250;
+
+/** The status line: how the newest wish fares, what draws it, and the way to stop it. */
+export class Status {
+  readonly element: HTMLElement;
+  readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });
+  readonly #bar = html("progress", { "aria-label": "evaluations", max: 1, value: 0 });
+  readonly #cancel = html("button", { type: "button", disabled: true }, "Cancel");
+  readonly #speak: Throttle;
+  #text = "";
+  #kind: Run["kind"] | undefined;
+
+  constructor(cancel: () => void, signal: AbortSignal) {
+    this.#speak = new Throttle(SPEAK_EVERY, () => write(this.#line, this.#text), signal);
+    this.#cancel.addEventListener("click", cancel, { signal });
+    this.element = html("div", { class: "igw-strip" }, this.#line, this.#bar, this.#cancel);
+  }
+
+  show(run: Run, { renderer, reason }: Choice): void {
+    const computing = run.kind === "computing";
+    assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
+    assign(this.#line, { title: reason });
+    assign(this.#cancel, { disabled: !computing });
+    assign(this.#bar, { hidden: !computing && run.kind !== "asked" });
+    if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
+    else assign(this.#bar, { value: false });
+
+    const text = `${inWords(run)} · ${renderer.name}`;
+    if (text === this.#text) return;
+    this.#text = text;
+    this.#speak.call();
+    if (run.kind !== this.#kind) this.#speak.flush();
+    this.#kind = run.kind;
+  }
+}

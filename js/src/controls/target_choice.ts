@@ -1,0 +1,75 @@
+import { html } from "../dom.js";
+import { percent, shorten } from "../format.js";
+import type { Traits } from "../traits.js";
+import { select } from "./choice.js";
+
+/** The class to explain: the likeliest ones first, then any other by name. */
+export class TargetChoice {
+  readonly element: HTMLLabelElement;
+  readonly #traits: Traits;
+  readonly #select = html("select", { "aria-label": "target" });
+  readonly #top = html("optgroup", { label: "top classes" });
+  readonly #all = html("optgroup", { label: "all classes" });
+  /** Of every class, in the order of names; built once, as there may be thousands. */
+  #options: readonly HTMLOptionElement[] = [];
+
+  constructor(traits: Traits, signal: AbortSignal) {
+    this.#traits = traits;
+    this.#select.append(this.#top, this.#all);
+    this.element = html(
+      "label",
+      { class: "igw-field igw-target" },
+      html("span", { class: "igw-label" }, "target"),
+      this.#select,
+    );
+    const choose = () => {
+      traits.set("target", Number(this.#select.value));
+      traits.flush();
+    };
+    this.#select.addEventListener("change", choose, { signal });
+    traits.on(["target"], () => this.#follow(), signal);
+    traits.on(["_top"], () => this.#arrange(), signal);
+    traits.on(["_labels", "_n_classes"], () => this.#build(), signal);
+    this.#build();
+  }
+
+  #build(): void {
+    const labels = this.#traits.get("_labels");
+    const count = Math.max(labels.length, this.#traits.get("_n_classes"));
+    const seen = new Map<string, number>();
+    for (const label of labels) seen.set(label, (seen.get(label) ?? 0) + 1);
+    const { compare } = new Intl.Collator(undefined, { numeric: true });
+    this.#options = Array.from({ length: count }, (_, index) => ({
+      index,
+      name: className(labels, index),
+      isDouble: (seen.get(labels[index] ?? "") ?? 0) > 1,
+    }))
+      .sort((a, b) => compare(a.name, b.name) || a.index - b.index)
+      .map(({ index, name, isDouble }) =>
+        html("option", { value: index }, isDouble ? `${name} (${index})` : name),
+      );
+    this.#arrange();
+  }
+
+  #arrange(): void {
+    const labels = this.#traits.get("_labels");
+    const top = this.#traits.get("_top");
+    const isTop = new Set(top.map(([index]) => String(index)));
+    this.#top.replaceChildren(
+      ...top.map(([index, probability]) =>
+        html("option", { value: index }, `${className(labels, index)} ${percent(probability)}`),
+      ),
+    );
+    this.#all.replaceChildren(...this.#options.filter(({ value }) => !isTop.has(value)));
+    this.#follow();
+  }
+
+  #follow(): void {
+    const target = this.#traits.get("target");
+    select(this.#select, String(target), className(this.#traits.get("_labels"), target));
+  }
+}
+
+function className(labels: readonly string[], index: number): string {
+  return shorten(labels[index] ?? `class ${index}`);
+}

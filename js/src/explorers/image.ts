@@ -1,0 +1,40 @@
+import type { AnyModel } from "@anywidget/types";
+import { Store } from "../store.js";
+import type { ImageTraits } from "../traits.js";
+import { ImageView } from "./image_view.js";
+
+interface Life {
+  readonly model: AnyModel<ImageTraits>;
+  /** Missing in hosts older than anywidget 0.11; they call what is returned instead. */
+  readonly signal?: AbortSignal;
+}
+
+/** One call a model: what its views share lives here, and nothing lives in the module. */
+export default () => {
+  let store: Store | undefined;
+
+  return {
+    initialize({ model, signal }: Life): () => void {
+      const life = controller(signal);
+      store = new Store(model, life.signal);
+      return () => life.abort();
+    },
+
+    render({ el, signal }: Life & { readonly el: HTMLElement }): () => void {
+      if (store === undefined) throw new Error("render was called before initialize");
+      const life = controller(signal);
+      const view = new ImageView(store, life.signal);
+      el.append(view.element);
+      life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
+      return () => life.abort();
+    },
+  };
+};
+
+/** Ends with the host's signal, or before it. */
+function controller(signal: AbortSignal | undefined): AbortController {
+  const life = new AbortController();
+  if (signal?.aborted) life.abort();
+  signal?.addEventListener("abort", () => life.abort(), { once: true, signal: life.signal });
+  return life;
+}

@@ -1,0 +1,109 @@
+import { Choice } from "../controls/choice.js";
+import { Slider } from "../controls/slider.js";
+import { TargetChoice } from "../controls/target_choice.js";
+import { html } from "../dom.js";
+import { fixed } from "../format.js";
+import type { Traits } from "../traits.js";
+
+/** What the view has made and the layout puts in its place. */
+export interface Parts {
+  readonly status: HTMLElement;
+  readonly interpolation: HTMLElement;
+  readonly overlay: HTMLElement;
+  readonly readout: HTMLElement;
+  readonly colors: HTMLElement;
+  readonly chart: HTMLElement;
+  readonly meter: HTMLElement;
+}
+
+/** The whole widget, and the lines of text in it that change. */
+export interface Layout {
+  readonly element: HTMLElement;
+  readonly stale: HTMLElement;
+  readonly collected: HTMLElement;
+  readonly clipped: HTMLElement;
+}
+
+/** A change of steps asks the kernel for samples; this often at most while the slider is dragged. */
+const STEPS_EVERY = 150;
+
+export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layout {
+  const stale = html("span", { class: "igw-badge" });
+  const collected = html("p", { class: "igw-collected" });
+  const clipped = html("span", { class: "igw-note" });
+  const element = html(
+    "div",
+    { class: "igw", "data-lm-suppress-shortcuts": "true" },
+    html("div", { class: "igw-controls igw-question" }, ...question(traits, signal)),
+    parts.status,
+    html(
+      "div",
+      { class: "igw-body" },
+      html(
+        "div",
+        { class: "igw-pictures" },
+        figure("Interpolated image x(α)", [], parts.interpolation),
+        figure("Attribution", [stale], parts.overlay),
+        html("div", { class: "igw-alpha" }, alphaSlider(traits, signal), collected),
+        html("div", { class: "igw-reading" }, parts.colors, parts.readout),
+      ),
+      html("div", { class: "igw-charts" }, parts.chart, parts.meter),
+    ),
+    html("div", { class: "igw-controls igw-look" }, ...look(traits, clipped, signal)),
+  );
+  return { element, stale, collected, clipped };
+}
+
+/** What is asked of the kernel. */
+function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
+  const steps = {
+    label: "steps",
+    min: 1,
+    max: 256,
+    step: 1,
+    format: String,
+    period: STEPS_EVERY,
+  };
+  return [
+    new TargetChoice(traits, signal).element,
+    new Choice(traits, "baseline", "baseline", "_baselines", signal).element,
+    new Choice(traits, "method", "rule", "_methods", signal).element,
+    new Slider(traits, "n_steps", steps, signal).element,
+  ];
+}
+
+function alphaSlider(traits: Traits, signal: AbortSignal): HTMLElement {
+  const options = { label: "alpha", min: 0, max: 1, step: 0.01, format: twoDecimals };
+  return new Slider(traits, "alpha", options, signal).element;
+}
+
+/** How the picture is looked at; none of it asks the kernel for anything. */
+function look(traits: Traits, clipped: HTMLElement, signal: AbortSignal): HTMLElement[] {
+  const opacity = { label: "opacity", min: 0, max: 1, step: 0.01, format: twoDecimals };
+  const clip = { label: "clip", min: 50, max: 100, step: 0.5, format: percentile };
+  const clipSlider = new Slider(traits, "clip", clip, signal).element;
+  return [
+    new Slider(traits, "opacity", opacity, signal).element,
+    html("div", { class: "igw-group" }, clipSlider, clipped),
+    new Choice(traits, "sign", "sign", ["all", "positive", "negative"], signal).element,
+    new Choice(traits, "colormap", "colormap", "_colormaps", signal).element,
+  ];
+}
+
+function figure(title: string, notes: readonly HTMLElement[], picture: HTMLElement): HTMLElement {
+  const caption = html(
+    "figcaption",
+    { class: "igw-caption" },
+    html("span", { class: "igw-title" }, title),
+    ...notes,
+  );
+  return html("figure", { class: "igw-figure" }, caption, picture);
+}
+
+function twoDecimals(value: number): string {
+  return fixed(value, 2);
+}
+
+function percentile(value: number): string {
+  return `${Number(value.toFixed(1))}%`;
+}

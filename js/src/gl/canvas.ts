@@ -1,0 +1,77 @@
+import type { Picture } from "../store.js";
+import type { Renderer, Shade } from "./renderer.js";
+
+/** The overlay by Canvas2D, where there is no WebGL2: the shader's arithmetic, pixel by pixel. */
+export class CanvasOverlay implements Renderer {
+  readonly name = "canvas";
+  readonly canvas: HTMLCanvasElement;
+  readonly #context: CanvasRenderingContext2D;
+  #picture: Picture | undefined;
+  #lut: Uint8Array | undefined;
+  #layers: Float32Array[] = [];
+  #image: ImageData | undefined;
+
+  constructor(canvas: HTMLCanvasElement) {
+    const context = canvas.getContext("2d", { alpha: false });
+    if (context === null) throw new Error("This browser draws neither by WebGL2 nor by Canvas2D.");
+    this.canvas = canvas;
+    this.#context = context;
+  }
+
+  show(picture: Picture): void {
+    const { width, height } = picture.begin;
+    if (this.#image?.width !== width || this.#image.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+      this.#image = this.#context.createImageData(width, height);
+      this.#layers = [];
+    }
+    this.#picture = picture;
+    this.#layers.length = Math.min(this.#layers.length, picture.field.layers);
+    picture.field.eachPrefix((prefix, layer) => {
+      const kept = this.#layers[layer];
+      if (kept === undefined) this.#layers[layer] = prefix.slice();
+      else kept.set(prefix);
+    });
+  }
+
+  paint(lut: Uint8Array): void {
+    this.#lut = lut;
+  }
+
+  draw(shade: Shade): void {
+    const picture = this.#picture;
+    const image = this.#image;
+    const after = this.#layers[shade.piece];
+    if (picture === undefined || image === undefined || this.#lut === undefined) return;
+    if (after === undefined) return;
+    blend(image.data, picture.begin.photo, this.#lut, this.#layers[shade.piece - 1], after, shade);
+    this.#context.putImageData(image, 0, 0);
+  }
+}
+
+/** P_0, before the first layer, is zero everywhere and not stored. */
+function blend(
+  out: Uint8ClampedArray,
+  photo: Uint8Array,
+  lut: Uint8Array,
+  before: Float32Array | undefined,
+  after: Float32Array,
+  { t, sign, scale, opacity }: Shade,
+): void {
+  const least = sign === "positive" ? 0 : -1;
+  const most = sign === "negative" ? 0 : 1;
+  for (let i = 0; i < after.length; i++) {
+    const from = before === undefined ? 0 : (before[i] as number);
+    const value = from + ((after[i] as number) - from) * t;
+    const s = scale > 0 ? Math.min(Math.max(value / scale, least), most) : 0;
+    const strength = opacity * Math.sqrt(Math.abs(s));
+    const colour = 3 * Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
+    for (let channel = 0; channel < 3; channel++) {
+      const below = photo[3 * i + channel] as number;
+      const above = lut[colour + channel] as number;
+      out[4 * i + channel] = below + (above - below) * strength;
+    }
+    out[4 * i + 3] = 255;
+  }
+}

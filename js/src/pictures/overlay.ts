@@ -1,0 +1,85 @@
+import { balance } from "../charts/completeness.js";
+import { assign, html, write } from "../dom.js";
+import { fixed, percent, shorten, signed, significant } from "../format.js";
+import { type Choice, canvasRenderer, chooseRenderer } from "../gl/renderer.js";
+import { Unfit } from "../gl/unfit.js";
+import type { Picture } from "../store.js";
+import type { Look } from "../traits.js";
+import { PixelCursor } from "./pixel_cursor.js";
+
+/** The photo with its attribution over it, and what is under the pointer, in numbers. */
+export class Overlay {
+  readonly element: HTMLElement;
+  readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
+  readonly #cursor: PixelCursor;
+  #choice: Choice;
+  #picture: Picture | undefined;
+
+  /** `redraw` is called when another frame is wanted. */
+  constructor(redraw: () => void, signal: AbortSignal) {
+    this.#choice = chooseRenderer(redraw, signal);
+    this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
+    this.#cursor = new PixelCursor(this.element, redraw, signal);
+    this.element.append(this.#choice.renderer.canvas, this.#cursor.element);
+    this.#describe(0);
+  }
+
+  get choice(): Choice {
+    return this.#choice;
+  }
+
+  paint(lut: Uint8Array): void {
+    this.#choice.renderer.paint(lut);
+  }
+
+  /** `lut` is given again to a renderer that takes over. */
+  show(picture: Picture, lut: Uint8Array | undefined): void {
+    this.#picture = picture;
+    this.#cursor.resize(picture.begin.width, picture.begin.height);
+    try {
+      this.#choice.renderer.show(picture);
+    } catch (error) {
+      if (!(error instanceof Unfit)) throw error;
+      const before = this.#choice.renderer.canvas;
+      this.#choice = canvasRenderer(`drawn by Canvas2D: ${error.message}`);
+      before.replaceWith(this.#choice.renderer.canvas);
+      if (lut !== undefined) this.paint(lut);
+      this.#choice.renderer.show(picture);
+    }
+  }
+
+  draw({ alpha, opacity, sign }: Look, scale: number): void {
+    this.#describe(alpha);
+    this.#read(alpha);
+    if (this.#picture === undefined) return;
+    const place = this.#picture.field.place(alpha);
+    this.#choice.renderer.draw({ ...place, sign, scale, opacity });
+  }
+
+  #describe(alpha: number): void {
+    assign(this.element, { "aria-label": this.#inWords(alpha) });
+  }
+
+  #inWords(alpha: number): string {
+    if (this.#picture === undefined) return "attribution overlay: nothing sampled yet";
+    const { begin, plan } = this.#picture;
+    const score = `${shorten(begin.outputName)} ${significant(balance(plan).atInput)}`;
+    const name = shorten(begin.className);
+    return `attribution overlay: ${name}, ${score}, alpha ${fixed(alpha, 2)}, delta ${signed(plan.delta, 2)}`;
+  }
+
+  #read(alpha: number): void {
+    const { pixel } = this.#cursor;
+    if (pixel === undefined || this.#picture === undefined) {
+      write(this.readout, "Point at a pixel, or use the arrow keys, to read it");
+      return;
+    }
+    const { begin, plan, field } = this.#picture;
+    const value = field.valueAt(pixel.row * begin.width + pixel.column, alpha);
+    const share = plan.sum === 0 ? Number.NaN : value / plan.sum;
+    write(
+      this.readout,
+      `pixel (${pixel.column}, ${pixel.row}): ${signed(value)}, ${percent(share, 3)} of the total`,
+    );
+  }
+}

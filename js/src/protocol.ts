@@ -1,0 +1,231 @@
+/**
+ * The messages between kernel and browser, as types, and the border where they are checked.
+ *
+ * ARCHITECTURE.md ("Messages") says what each is for; `explorers/protocol.py` is the other side, and
+ * `tests/fixtures/protocol/` holds examples that the tests of both sides read.
+ */
+import { Fields, Malformed } from "./fields.js";
+
+/** What a person asks for; the picture shown always answers exactly these. */
+export interface Settings {
+  readonly baseline: string;
+  readonly target: number;
+  readonly method: string;
+  readonly n_steps: number;
+}
+
+export interface Entry {
+  readonly id: number;
+  readonly weight: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export type Point = readonly [alpha: number, value: number];
+
+/** One attribution map, as it came: value = levels * scale. */
+export interface Sample {
+  readonly levels: Int16Array;
+  readonly scale: number;
+}
+
+interface Reply {
+  readonly view: string;
+  readonly request: number;
+}
+
+export interface Begin extends Reply {
+  readonly type: "begin";
+  readonly trace: number;
+  readonly settings: Settings;
+  readonly height: number;
+  readonly width: number;
+  readonly total: number;
+  readonly outputName: string;
+  readonly className: string;
+  readonly photo: Uint8Array;
+  readonly baseline: Uint8Array;
+}
+
+export interface Samples extends Reply {
+  readonly type: "samples";
+  readonly trace: number;
+  readonly ids: readonly number[];
+  readonly samples: readonly Sample[];
+}
+
+export interface Plan extends Reply {
+  readonly type: "plan";
+  readonly trace: number;
+  readonly entries: readonly Entry[];
+  readonly outputs: readonly Point[];
+  readonly density: readonly Point[];
+  readonly sum: number;
+  readonly delta: number;
+  readonly error: number | null;
+  readonly evaluations: number;
+  readonly final: boolean;
+}
+
+export interface Done extends Reply {
+  readonly type: "done";
+  readonly evaluations: number;
+  readonly elapsed: number;
+}
+
+export interface Failed extends Reply {
+  readonly type: "failed";
+  readonly kind: "cancelled" | "error";
+  readonly message: string;
+  readonly hint: string;
+}
+
+export type FromKernel = Begin | Samples | Plan | Done | Failed;
+
+export type ToKernel =
+  | { readonly type: "want"; readonly view: string }
+  | { readonly type: "ack"; readonly view: string; readonly count: number }
+  | { readonly type: "cancel"; readonly view: string; readonly request: number };
+
+export type Decoded =
+  | { readonly ok: true; readonly message: FromKernel }
+  | { readonly ok: false; readonly reason: string };
+
+/** Whether a message is for this view. Asked first: others' messages are not even decoded. */
+export function isFor(view: string, content: unknown): boolean {
+  return typeof content === "object" && content !== null && Reflect.get(content, "view") === view;
+}
+
+/** Whether a message, malformed perhaps, is one that the kernel wants acknowledged. */
+export function isSamples(content: unknown): boolean {
+  return (
+    typeof content === "object" && content !== null && Reflect.get(content, "type") === "samples"
+  );
+}
+
+/** The only way in. Never throws: a bad message becomes a reason, in words. */
+export function decode(content: unknown, buffers: readonly DataView[]): Decoded {
+  try {
+    return { ok: true, message: read(new Fields(content, "message"), buffers) };
+  } catch (error) {
+    if (error instanceof Malformed) return { ok: false, reason: error.message };
+    throw error;
+  }
+}
+
+function read(fields: Fields, buffers: readonly DataView[]): FromKernel {
+  const type = fields.text("type");
+  const reply = { view: fields.text("view"), request: fields.count("request") };
+  switch (type) {
+    case "begin":
+      return readBegin(fields, reply, buffers);
+    case "samples":
+      return readSamples(fields, reply, buffers);
+    case "plan":
+      return readPlan(fields, reply);
+    case "done":
+      return {
+        ...reply,
+        type,
+        evaluations: fields.count("evaluations"),
+        elapsed: fields.number("elapsed"),
+      };
+    case "failed":
+      return {
+        ...reply,
+        type,
+        kind: fields.oneOf("kind", ["cancelled", "error"]),
+        message: fields.text("message"),
+        hint: fields.text("hint"),
+      };
+    default:
+      throw new Malformed(`a message of the unknown type "${type}"`);
+  }
+}
+
+function readBegin(fields: Fields, reply: Reply, buffers: readonly DataView[]): Begin {
+  const settings = fields.record("settings");
+  const [height, width, ...rest] = fields.counts("shape");
+  if (!height || !width || rest.length > 0) throw new Malformed("shape must be [height, width]");
+  const [photo, baseline, ...more] = buffers.map(bytes);
+  if (photo?.length !== height * width * 3 || baseline?.length !== photo.length || more.length > 0)
+    throw new Malformed(`begin must carry photo and baseline of ${height} x ${width} RGB pixels`);
+  return {
+    ...reply,
+    type: "begin",
+    trace: fields.count("trace"),
+    settings: {
+      baseline: settings.text("baseline"),
+      target: settings.count("target"),
+      method: settings.text("method"),
+      n_steps: settings.count("n_steps"),
+    },
+    height,
+    width,
+    total: fields.count("total"),
+    outputName: fields.text("output_name"),
+    className: fields.text("class_name"),
+    photo,
+    baseline,
+  };
+}
+
+function readSamples(fields: Fields, reply: Reply, buffers: readonly DataView[]): Samples {
+  const ids = fields.counts("ids");
+  const scales = fields.numbers("scales");
+  if (ids.length !== buffers.length || scales.length !== buffers.length)
+    throw new Malformed(
+      `samples has ${ids.length} ids, ${scales.length} scales and ${buffers.length} maps`,
+    );
+  const samples = buffers.map((buffer, i) => ({ levels: levels(buffer), scale: scales[i] ?? 0 }));
+  return { ...reply, type: "samples", trace: fields.count("trace"), ids, samples };
+}
+
+function readPlan(fields: Fields, reply: Reply): Plan {
+  const entries = fields.rows("entries", 4).map(([id = 0, weight = 0, from = 0, to = 0]) => {
+    return { id, weight, from, to };
+  });
+  requireTiling(entries);
+  return {
+    ...reply,
+    type: "plan",
+    trace: fields.count("trace"),
+    entries,
+    outputs: points(fields, "outputs"),
+    density: points(fields, "density"),
+    sum: fields.number("sum"),
+    delta: fields.number("delta"),
+    error: fields.isNull("error") ? null : fields.number("error"),
+    evaluations: fields.count("evaluations"),
+    final: fields.flag("final"),
+  };
+}
+
+/** The pieces must follow each other from 0 to 1: drawing looks a piece up by its place alone. */
+function requireTiling(entries: readonly Entry[]): void {
+  const ROUNDING = 1e-6;
+  let end = 0;
+  for (const { from, to } of entries) {
+    if (Math.abs(from - end) > ROUNDING || to < from)
+      throw new Malformed(`entries leave a gap or overlap at alpha ${end}`);
+    end = to;
+  }
+  if (Math.abs(end - 1) > ROUNDING) throw new Malformed(`entries end at alpha ${end}, not at 1`);
+}
+
+function points(fields: Fields, name: string): Point[] {
+  const rows = fields.rows(name, 2).map(([alpha = 0, value = 0]): Point => [alpha, value]);
+  return rows.sort((a, b) => a[0] - b[0]);
+}
+
+function bytes(buffer: DataView): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+/** Little endian, as every machine with a browser is. An Int16Array cannot start at an odd byte. */
+function levels(buffer: DataView): Int16Array {
+  if (buffer.byteLength % 2 !== 0) throw new Malformed("a map has half a number at its end");
+  if (buffer.byteOffset % 2 === 0)
+    return new Int16Array(buffer.buffer, buffer.byteOffset, buffer.byteLength / 2);
+  return new Int16Array(bytes(buffer).slice().buffer);
+}

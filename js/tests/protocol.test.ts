@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import { decode, isFor } from "../src/protocol.js";
+import { Host } from "./support/mount.js";
+import { Scene } from "./support/scene.js";
+
+/** One example of a message; the Python tests read the same files. */
+interface Fixture {
+  readonly direction: "kernel->browser" | "browser->kernel";
+  readonly valid: boolean;
+  readonly message: Readonly<Record<string, unknown>>;
+  readonly buffers: readonly string[];
+}
+
+const files = import.meta.glob<Fixture>("../../tests/fixtures/protocol/*.json", {
+  eager: true,
+  import: "default",
+});
+const fixtures = Object.entries(files).map(
+  ([path, fixture]) => [path.replace(/.*\/|\.json$/g, ""), fixture] as const,
+);
+const fromKernel = fixtures.filter(([, { direction }]) => direction === "kernel->browser");
+const toKernel = fixtures.filter(
+  ([, { direction, valid }]) => direction === "browser->kernel" && valid,
+);
+
+function fixture(name: string): Fixture {
+  const found = fixtures.find(([other]) => other === name)?.[1];
+  if (found === undefined) throw new Error(`there is no fixture ${name}`);
+  return found;
+}
+
+function binary({ buffers }: Fixture): DataView[] {
+  return buffers.map((text) => {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    return new DataView(bytes.buffer);
+  });
+}
+
+test("there are fixtures of every kind", () => {
+  const kinds = new Set(fixtures.filter(([, { valid }]) => valid).map(([, f]) => f.message.type));
+  expect([...kinds].sort()).toEqual(
+    ["ack", "begin", "cancel", "done", "failed", "plan", "samples", "want"].sort(),
+  );
+  expect(fromKernel.some(([, { valid }]) => !valid)).toBe(true);
+});
+
+describe("what the kernel sends", () => {
+  test.each(fromKernel)("%s is understood, or refused with a reason", (_, example) => {
+    const decoded = decode(example.message, binary(example));
+    expect(decoded.ok).toBe(example.valid);
+    if (!decoded.ok) expect(decoded.reason).toMatch(/\w/);
+  });
+
+  test("begin carries photo, baseline and the settings it answers", () => {
+    const decoded = decode(fixture("begin").message, binary(fixture("begin")));
+    if (!decoded.ok || decoded.message.type !== "begin") throw new Error("not a begin");
+    const { message } = decoded;
+    expect(message.settings).toEqual({
+      baseline: "black",
+      target: 285,
+      method: "riemann_middle",
+      n_steps: 2,
+    });
+    expect([message.height, message.width, message.className]).toEqual([2, 3, "Egyptian cat"]);
+    expect([...message.photo]).toEqual(Array.from({ length: 18 }, (_, i) => 10 * i));
+    expect([...message.baseline]).toEqual(Array(18).fill(0));
+  });
+
+  test.each([0, 1, 2, 3])("maps are read from byte %i of a larger buffer", (offset) => {
+    const example = fixture("samples");
+    const views = binary(example).map((view) => {
+      const larger = new Uint8Array(offset + view.byteLength + 5).fill(0xaa);
+      larger.set(new Uint8Array(view.buffer), offset);
+      return new DataView(larger.buffer, offset, view.byteLength);
+    });
+    const decoded = decode(example.message, views);
+    if (!decoded.ok || decoded.message.type !== "samples") throw new Error("not samples");
+    expect(decoded.message.samples.map(({ levels }) => [...levels])).toEqual([
+      [0, 100, -100, 32767, -32767, 5],
+      [1, 2, 3, -4, -5, -6],
+    ]);
+    expect(decoded.message.samples.map(({ scale }) => scale)).toEqual([0.0001, 0.00025]);
+  });
+
+  test.each([null, 7, "begin", [], {}, { type: "begin" }, { type: 3, view: "v" }])(
+    "nonsense (%j) is refused, not thrown",
+    (content) => {
+      expect(decode(content, []).ok).toBe(false);
+    },
+  );
+
+  test("a message is for the view that it names, and no other", () => {
+    expect(isFor("a", { view: "a" })).toBe(true);
+    for (const content of [{ view: "b" }, {}, null, "a"]) expect(isFor("a", content)).toBe(false);
+  });
+});
+
+test("what the browser sends has exactly the fields of the fixtures", async () => {
+  const host = new Host();
+  const { model, view } = host;
+  const shown = host.render();
+  const scene = new Scene();
+  model.receive(scene.begin(view, 3), scene.samples(view, 3));
+  await expect.poll(() => shown.cancel.disabled).toBe(false);
+  shown.cancel.click();
+  for (const [, { message }] of toKernel) {
+    const sent = model.sent.find(({ type }) => type === message.type);
+    expect(Object.keys(sent ?? {}).sort()).toEqual(Object.keys(message).sort());
+  }
+});

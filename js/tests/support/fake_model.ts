@@ -1,0 +1,116 @@
+import type { AnyModel } from "@anywidget/types";
+import type { FromKernel, ToKernel } from "../../src/protocol.js";
+import type { ImageTraits } from "../../src/traits.js";
+
+type Listener = (...values: never[]) => void;
+
+/** A message as it travels: what the kernel would send, and its binary buffers. */
+export interface Wire {
+  readonly content: { readonly type: FromKernel["type"]; readonly view: string } & object;
+  readonly buffers: DataView[];
+}
+
+/** The traits that Python would start with. */
+export function defaults(): ImageTraits {
+  return {
+    alpha: 1,
+    n_steps: 4,
+    method: "riemann_middle",
+    baseline: "black",
+    target: 1,
+    colormap: "RdBu_r",
+    opacity: 1,
+    clip: 99,
+    sign: "all",
+    _methods: [
+      "riemann_left",
+      "riemann_right",
+      "riemann_middle",
+      "riemann_trapezoid",
+      "gausslegendre",
+    ],
+    _baselines: ["black", "white", "mean grey", "blur", "noise"],
+    _colormaps: ["RdBu_r", "PuOr"],
+    _labels: ["crane", "Egyptian cat", "lynx", "crane"],
+    _n_classes: 4,
+    _top: [
+      [1, 0.761],
+      [2, 0.12],
+    ],
+    _lut: new DataView(blueToRed().buffer),
+  };
+}
+
+/** Blue, white, red. */
+export function blueToRed(): Uint8Array<ArrayBuffer> {
+  const lut = new Uint8Array(256 * 3);
+  for (let i = 0; i < 256; i++) {
+    const s = (i / 255) * 2 - 1;
+    lut.set([255 * Math.min(1, 1 + s), 255 * (1 - Math.abs(s)), 255 * Math.min(1, 1 - s)], 3 * i);
+  }
+  return lut;
+}
+
+/** A model with no kernel behind it: records what is sent and saved, and lets a test be the kernel. */
+export class FakeModel implements AnyModel<ImageTraits> {
+  readonly sent: ToKernel[] = [];
+  /** The traits at each save. */
+  readonly saved: ImageTraits[] = [];
+  readonly #traits: ImageTraits;
+  readonly #listeners = new Map<string, Set<Listener>>();
+
+  constructor(traits: Partial<ImageTraits> = {}) {
+    this.#traits = { ...defaults(), ...traits };
+  }
+
+  get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
+    return this.#traits[name];
+  }
+
+  set<K extends keyof ImageTraits>(name: K, value: ImageTraits[K]): void {
+    if (this.#traits[name] === value) return;
+    this.#traits[name] = value;
+    this.#emit(`change:${name}`);
+  }
+
+  save_changes(): void {
+    this.saved.push({ ...this.#traits });
+  }
+
+  send(content: ToKernel): void {
+    this.sent.push(content);
+  }
+
+  on(name: string, listener: Listener): void {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+  }
+
+  off(name?: string | null, listener?: Listener | null): void {
+    if (name && listener) this.#listeners.get(name)?.delete(listener);
+  }
+
+  get widget_manager(): never {
+    throw new Error("the explorer needs no other widget");
+  }
+
+  get listenerCount(): number {
+    return [...this.#listeners.values()].reduce((count, { size }) => count + size, 0);
+  }
+
+  /** The id that the front end chose for itself. */
+  get view(): string {
+    const [want] = this.sent;
+    if (want?.type !== "want") throw new Error("the front end has not said `want`");
+    return want.view;
+  }
+
+  receive(...messages: readonly Wire[]): void {
+    for (const { content, buffers } of messages) this.#emit("msg:custom", content, buffers);
+  }
+
+  #emit(name: string, ...values: unknown[]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])])
+      (listener as (...values: unknown[]) => void)(...values);
+  }
+}

@@ -1,0 +1,69 @@
+import { expect } from "vitest";
+import { Field } from "../../src/field.js";
+import type { Shade } from "../../src/gl/renderer.js";
+import { decode, type FromKernel, type Sample } from "../../src/protocol.js";
+import type { Picture } from "../../src/store.js";
+import type { Wire } from "./fake_model.js";
+import type { EntryRow, Scene } from "./scene.js";
+
+export function understood<T extends FromKernel["type"]>(wire: Wire, type: T) {
+  const decoded = decode(wire.content, wire.buffers);
+  if (!decoded.ok || decoded.message.type !== type) throw new Error(`no ${type}`);
+  return decoded.message as Extract<FromKernel, { type: T }>;
+}
+
+export function pictureOf(scene: Scene, entries: readonly EntryRow[] = scene.entries): Picture {
+  const begin = understood(scene.begin("v", 1), "begin");
+  const plan = understood(scene.plan("v", 1, { entries }), "plan");
+  const { ids, samples } = understood(scene.samples("v", 1), "samples");
+  const kept = new Map(ids.map((id, i) => [id, samples[i] as Sample]));
+  const field = Field.of(plan.entries, kept, begin.width * begin.height);
+  if (field === undefined) throw new Error("a sample is missing");
+  return { begin, plan, field };
+}
+
+/** The picture by its definition, in float64 and from the maps themselves, as RGB rows. */
+export function expectedPixels(
+  scene: Scene,
+  entries: readonly EntryRow[],
+  alpha: number,
+  { sign, scale, opacity }: Pick<Shade, "sign" | "scale" | "opacity">,
+  lut: Uint8Array,
+): number[] {
+  const out: number[] = [];
+  for (let pixel = 0; pixel < scene.width * scene.height; pixel++) {
+    let value = 0;
+    for (const [id, weight, from, to] of entries) {
+      const part = Math.min(Math.max((alpha - from) / (to - from), 0), 1);
+      value += weight * part * (scene.levels[id]?.[pixel] ?? 0) * (scene.scales[id] ?? 0);
+    }
+    if (sign === "positive") value = Math.max(value, 0);
+    if (sign === "negative") value = Math.min(value, 0);
+    const s = Math.max(-1, Math.min(1, value / scale));
+    const colour = Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
+    const strength = opacity * Math.sqrt(Math.abs(s));
+    for (let channel = 0; channel < 3; channel++) {
+      const below = scene.photo[3 * pixel + channel] ?? 0;
+      out.push(below + ((lut[3 * colour + channel] ?? 0) - below) * strength);
+    }
+  }
+  return out;
+}
+
+/** What a canvas shows, as RGB rows; null where nothing is behind it. */
+export function pixelsOf(canvas: HTMLCanvasElement): number[] {
+  const copy = document.createElement("canvas");
+  copy.width = canvas.width;
+  copy.height = canvas.height;
+  const context = copy.getContext("2d");
+  context?.drawImage(canvas, 0, 0);
+  const { data } = context?.getImageData(0, 0, copy.width, copy.height) ?? { data: [] };
+  return [...data].filter((_, i) => i % 4 !== 3);
+}
+
+/** Equal to one level of 255, besides the rounding of `actual` to whole levels. */
+export function expectSamePixels(actual: readonly number[], expected: readonly number[]): void {
+  expect(actual.length).toBe(expected.length);
+  const far = actual.map((value, i) => Math.abs(value - Math.round(expected[i] ?? Number.NaN)));
+  expect(Math.max(...far)).toBeLessThanOrEqual(1);
+}
