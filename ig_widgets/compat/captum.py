@@ -56,19 +56,29 @@ def crosscheck(
 ) -> CrossCheck:
     """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
 
-    Raises ImportError, which names the extra, where Captum is not installed.
+    Raises ValueError for an unfinished attribution or one of a single point, and ImportError, which names the extra,
+    where Captum is not installed.
     """
     try:
         import captum
         from captum.attr import IntegratedGradients
     except ImportError as error:
         raise ImportError("crosscheck needs Captum: pip install 'ig_widgets[captum]'.") from error
+    if ours.evaluations != ours.n_steps:
+        raise ValueError(
+            f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
+        )
+    if ours.n_steps < 2:
+        raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
     scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0
-    theirs = IntegratedGradients(forward_func).attribute(
+    function, further = _bind(
+        forward_func, additional_forward_args, batch=len(ours.output), count=len(_members(inputs))
+    )
+    theirs = IntegratedGradients(function, multiply_by_inputs=ours.path.multiply_by_inputs).attribute(
         inputs,
         baselines=baselines,
         target=target,
-        additional_forward_args=additional_forward_args,
+        additional_forward_args=further,
         method=ours.method,
         n_steps=ours.n_steps,
         internal_batch_size=internal_batch_size,
@@ -85,6 +95,24 @@ def crosscheck(
         scale=scale,
         captum_version=captum.__version__,
     )
+
+
+def _bind(
+    forward_func: ForwardFunc, additional: object, *, batch: int, count: int
+) -> tuple[ForwardFunc, tuple[object, ...] | None]:
+    """Captum repeats every further tensor along the path, this engine those of the batch: pass it only these."""
+    extra = () if additional is None else additional if isinstance(additional, tuple) else (additional,)
+    follows = [isinstance(e, Tensor) and e.dim() > 0 and e.shape[0] == batch for e in extra]
+    if all(follows):
+        return forward_func, extra or None
+
+    def bound(*arguments: object) -> object:
+        given = iter(arguments[count:])
+        return forward_func(
+            *arguments[:count], *(next(given) if own else e for e, own in zip(extra, follows, strict=True))
+        )
+
+    return bound, tuple(e for e, own in zip(extra, follows, strict=True) if own) or None
 
 
 def _members(tensors: Tensors) -> tuple[Tensor, ...]:

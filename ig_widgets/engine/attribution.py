@@ -279,9 +279,10 @@ def make_attribution(
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
     # Completeness needs the factor, also where the caller does not want it.
-    contributions = (
-        sums if multiply_by_inputs else [s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True)]
-    )
+    contributions = sums
+    if not multiply_by_inputs:
+        ends = zip(sums, path.inputs, path.baselines, strict=True)
+        contributions = tuple(s * (x.to(s.dtype) - b.to(s.dtype)) for s, x, b in ends)
     total = torch.stack([c.flatten(1).sum(1) for c in contributions]).sum(0)
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))

@@ -42,6 +42,8 @@ class ChunkSize:
         self._tries = not self._fixed and device.type == "cpu"
         self._rows = min(2, self._limit) if self._tries else self._limit
         self._best = (float("inf"), self._rows)
+        self._falling = False
+        self._dear = 0
 
     @property
     def rows(self) -> int:
@@ -71,15 +73,27 @@ class ChunkSize:
             self._limit = _rows_in_memory(self._device, max(saved_bytes // rows, 1))
             if not self._tries:
                 self._rows = self._limit
-        cost = seconds / rows
-        dearer = cost > self._best[0] * _DEARER
+        before, cost = self._best[0], seconds / rows
         self._best = min(self._best, (cost, rows))
         if self._tries and rows == self._rows:
-            if dearer or seconds >= _LONG_SECONDS:
-                self._rows, self._tries = self._best[1], False
-            else:
-                self._rows = rows * (2 if seconds > _LONG_SECONDS / 8 else 8)
+            self._rows, self._tries = self._next(rows, seconds, cost, before)
         self._rows = max(1, min(self._rows, self._limit))
+
+    def _next(self, rows: int, seconds: float, cost: float, before: float) -> tuple[int, bool]:
+        """The size to go on with, and whether to go on trying; `before` is the least cost until now."""
+        settled = self._best[1], False
+        if self._falling or (before == float("inf") and seconds >= _LONG_SECONDS):
+            # The first guess may lie beyond the caches, how far cannot be seen from there.
+            self._falling = True
+            pays = cost <= before * _DEARER and seconds > _LONG_SECONDS / 8 and rows > 1
+            return (rows // 2, True) if pays else settled
+        if cost > before * _DEARER:
+            # Once is chance.
+            self._dear += 1
+            return settled if self._dear > 1 else (rows, True)
+        if seconds >= _LONG_SECONDS:
+            return settled
+        return rows * (2 if seconds > _LONG_SECONDS / 8 else 8), True
 
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -15,6 +15,8 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Outp
 from ig_widgets.engine.target import Target
 
 ForwardFunc = Callable[..., Any]
+
+_DEPTH = 6
 
 
 class ScalarFunction:
@@ -29,11 +31,14 @@ class ScalarFunction:
         self._target = target
         self._batch = batch
         if additional_forward_args is None:
-            self._extra: tuple[object, ...] = ()
+            extra: tuple[object, ...] = ()
         elif isinstance(additional_forward_args, tuple):
-            self._extra = additional_forward_args
+            extra = additional_forward_args
         else:
-            self._extra = (additional_forward_args,)
+            extra = (additional_forward_args,)
+        # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
+        with torch.inference_mode(False):
+            self._extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
         self._one_by_one = False
 
     def __call__(self, points: tuple[Tensor, ...], examples: Tensor) -> Tensor:
@@ -87,26 +92,47 @@ def _check_output(output: object) -> Tensor:
 
 
 def modules_of(forward_func: ForwardFunc) -> list[nn.Module]:
-    """The modules that `forward_func` is, is bound to, wraps, or closes over."""
-    if isinstance(forward_func, nn.Module):
-        return [forward_func]
-    if isinstance(forward_func, functools.partial):
-        held: list[object] = [forward_func.func, *forward_func.args, *forward_func.keywords.values()]
-    elif isinstance(forward_func, FunctionType):
-        code = forward_func.__code__
-        held = [forward_func.__globals__.get(name) for name in code.co_names]
-        for cell in forward_func.__closure__ or ():
-            try:
-                held.append(cell.cell_contents)
-            except ValueError:  # an empty cell
-                continue
-    else:
-        held = [getattr(forward_func, "__self__", None)]
-    found = [h for h in held if isinstance(h, nn.Module)]
-    for h in held:
-        if isinstance(h, functools.partial) or getattr(h, "__self__", None) is not None:
-            found += [m for m in modules_of(h) if m not in found]  # type: ignore[arg-type]
+    """The modules that `forward_func` is, is bound to, wraps, closes over, or holds; each once."""
+    found: list[nn.Module] = []
+    seen: set[int] = set()
+    # Level by level, and no deeper than people nest functions in objects: a guard, not an inventory.
+    level: list[object] = [forward_func]
+    for _ in range(_DEPTH):
+        level = [held for holder in level if id(holder) not in seen for held in _held(holder, seen, found)]
     return found
+
+
+def _held(holder: object, seen: set[int], found: list[nn.Module]) -> list[object]:
+    if id(holder) in seen:
+        return []
+    seen.add(id(holder))
+    if isinstance(holder, nn.Module):
+        found.append(holder)
+        return []
+    if isinstance(holder, functools.partial):
+        return [holder.func, *holder.args, *holder.keywords.values()]
+    if isinstance(holder, FunctionType):
+        held = [holder.__globals__.get(name) for name in holder.__code__.co_names]
+        held += [*(holder.__defaults__ or ()), *(holder.__kwdefaults__ or {}).values()]
+        return held + [cell.cell_contents for cell in holder.__closure__ or () if _is_filled(cell)]
+    if isinstance(holder, MethodType):
+        return [holder.__self__, holder.__func__]
+    if isinstance(holder, list | tuple | set | frozenset):
+        return list(holder)
+    if isinstance(holder, dict):
+        return list(holder.values())
+    if isinstance(holder, Tensor | type | ModuleType | str | bytes | int | float):
+        return []
+    held = list(getattr(holder, "__dict__", {}).values())
+    call = vars(type(holder)).get("__call__")
+    return [*held, call] if isinstance(call, FunctionType) else held
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def refuse_training_mode(forward_func: ForwardFunc) -> None:
@@ -135,23 +161,24 @@ def refuse_training_mode(forward_func: ForwardFunc) -> None:
 class Keeper:
     """Puts back what a forward pass may change: buffers and random state.
 
-    Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`.
+    Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`. A
+    buffer that the model first makes in the pass stays, as after any call: the model may count on having made it.
     `random_state=False` leaves the random state alone, for a thread beside the one that owns it.
     """
 
     def __init__(self, forward_func: ForwardFunc, device: torch.device, *, random_state: bool = True) -> None:
-        self._owners = [m for root in modules_of(forward_func) for m in root.modules() if m._buffers]
-        self._buffers = [
-            [(name, b, None if b is None else b.detach().clone()) for name, b in owner._buffers.items()]
-            for owner in self._owners
-        ]
+        self._owners = [m for root in modules_of(forward_func) for m in root.modules()]
         self._random_state = random_state
         self._cuda = device if device.type == "cuda" else None
 
     @contextmanager
     def keep(self) -> Iterator[None]:
-        """Run a pass of the model; afterwards, exception or not, buffers and random state are as before."""
-        versions = [[_version(b) for _, b, _ in kept] for kept in self._buffers]
+        """Run a pass of the model; afterwards, exception or not, buffers and random state are as before it."""
+        buffers = [
+            (owner, name, buffer, None if buffer is None else buffer.detach().clone())
+            for owner in self._owners
+            for name, buffer in owner._buffers.items()
+        ]
         cpu = torch.get_rng_state() if self._random_state else None
         cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None and self._random_state else None
         try:
@@ -161,16 +188,23 @@ class Keeper:
                 torch.set_rng_state(cpu)
             if cuda is not None and self._cuda is not None:
                 torch.cuda.set_rng_state(cuda, self._cuda)
-            for owner, kept, before in zip(self._owners, self._buffers, versions, strict=True):
-                for (name, buffer, copy), version in zip(kept, before, strict=True):
-                    owner._buffers[name] = buffer
-                    if buffer is not None and copy is not None and _version(buffer) != version:
-                        with torch.no_grad():
-                            buffer.copy_(copy)
+            for owner, name, buffer, copy in buffers:
+                owner._buffers[name] = buffer
+                if buffer is not None and copy is not None and not _same(buffer, copy):
+                    with torch.no_grad():
+                        buffer.copy_(copy)
 
 
-def _version(buffer: Tensor | None) -> int | None:
-    return None if buffer is None or buffer.is_inference() else buffer._version
+def _same(buffer: Tensor, copy: Tensor) -> bool:
+    """Whether both hold the same values. On an accelerator to look is dearer than to copy, and waits for it."""
+    if buffer.device.type != "cpu":
+        return False
+    return torch.equal(buffer, copy) or bool(((buffer == copy) | ((buffer != buffer) & (copy != copy))).all())
+
+
+def fingerprint(forward_func: ForwardFunc) -> tuple[tuple[int, int], ...]:
+    """Changes when a parameter of the model is replaced or written to."""
+    return tuple((id(p), p._version) for root in modules_of(forward_func) for p in root.parameters())
 
 
 def check_chunk_size(chunk_size: object) -> int | None:

@@ -46,6 +46,11 @@ class Path:
             for x, b in zip(self.inputs, self.baselines, strict=True)
         )
 
+    def ends(self, rows: slice) -> tuple[Tensor, ...]:
+        """The baselines and then the inputs themselves, (2 * batch, ...), of these the `rows`."""
+        first, last = (slice(max(rows.start - k, 0), max(rows.stop - k, 0)) for k in (0, self.batch))
+        return tuple(torch.cat([b[first], x[last]]) for x, b in zip(self.inputs, self.baselines, strict=True))
+
     def differences(self, examples: Tensor) -> tuple[Tensor, ...]:
         """x - x' for each of `examples` (rows,), in at least float32."""
         return tuple(_take(_wide(x) - _wide(b), examples) for x, b in zip(self.inputs, self.baselines, strict=True))
@@ -122,7 +127,8 @@ def _check_inputs(inputs: object) -> tuple[Tensor, ...]:
             )
         if not torch.isfinite(x).all():
             raise ArgumentValueError(f"{name} holds NaN or infinite values; a path to them has no integral.")
-    return tuple(x.detach() for x in members)
+    # Copies: what is changed in place afterwards does not change the path.
+    return tuple(x.detach().clone() for x in members)
 
 
 def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
@@ -131,7 +137,7 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     if isinstance(baseline, int | float) and not isinstance(baseline, bool):
         value = torch.tensor(float(baseline), dtype=x.dtype, device=x.device)
     elif isinstance(baseline, Tensor):
-        value = baseline.detach().to(device=x.device, dtype=x.dtype)
+        value = baseline.detach().to(device=x.device, dtype=x.dtype, copy=True)
     else:
         raise ArgumentTypeError(
             f"{name} must be None, a number, a tensor or a callable that is given the inputs, "

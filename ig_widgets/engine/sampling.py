@@ -64,18 +64,18 @@ class Sampler:
     def ends(self) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients."""
         batch = self._path.batch
-        examples = torch.arange(batch).repeat(2)
-        alphas = torch.arange(2, dtype=torch.float64).repeat_interleave(batch)
+        examples = torch.arange(batch, device="cpu").repeat(2)
+        alphas = torch.arange(2, dtype=torch.float64, device="cpu").repeat_interleave(batch)
         outputs, start = [], 0
         # As few rows as say what a row costs, before it is known how many fit.
         rows = min(self.chunks.rows, 2)
         while start < 2 * batch:
+            rows = min(rows, 2 * batch - start)
             part = slice(start, start + rows)
             begin = time.perf_counter()
             try:
                 with self._pass(alphas[part]), torch.no_grad():
-                    points = self._path.points(examples[part], alphas[part])
-                    values = self._function(points, examples[part]).detach().cpu().double()
+                    values = self._function(self._path.ends(part), examples[part]).detach().cpu().double()
             except (RuntimeError, MemoryError) as error:
                 self._halve_or_raise(error, rows)
                 rows = self.chunks.rows
@@ -133,8 +133,6 @@ class Sampler:
     def _halve_or_raise(self, error: Exception, rows: int) -> None:
         if not is_out_of_memory(error):
             raise error
-        # What the failed pass had filled is held by its frames.
-        error.__traceback__ = None
         self.chunks.halve(rows)
 
     def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:

@@ -23,7 +23,8 @@ class PathTrace:
 
     `alphas` (batch, n), ascending: where each sample sits. `edges` (batch, n + 1): sample k stands for the piece
     from `edges[:, k]` to `edges[:, k + 1]`. `density` (batch, n): dF/dalpha there. `output_alphas` and `outputs`
-    (batch, m), ascending: F along the path, both ends among them.
+    (batch, m), ascending: F along the path, both ends among them. `multiply_by_inputs`: whether sums have the factor
+    (x - x').
     """
 
     alphas: Tensor
@@ -31,9 +32,9 @@ class PathTrace:
     density: Tensor
     output_alphas: Tensor
     outputs: Tensor
+    multiply_by_inputs: bool
     _path: Path
     _pieces: tuple[tuple[Block, Tensor, Tensor], ...]
-    _multiply_by_inputs: bool
     _is_tuple: bool
 
     def __repr__(self) -> str:
@@ -60,7 +61,7 @@ class PathTrace:
             weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
             for total, gradient in zip(sums, block.gradients, strict=True):
                 _add_weighted(total, gradient, weight, block.examples)
-        if self._multiply_by_inputs:
+        if self.multiply_by_inputs:
             for total, x, b in zip(sums, self._path.inputs, self._path.baselines, strict=True):
                 total.mul_(x.to(dtype) - b.to(dtype))
         return tuple(sums)
@@ -106,23 +107,27 @@ class Samples:
         """
         batch = range(self.path.batch)
         rows = [(e, a) for a in alphas.tolist() for e in batch if (e, a) not in self._row_of]
-        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64)
-        row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64)
+        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
+        row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
         _refuse_non_finite(self.baseline_output, 0.0)
+        # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
+        hopeless = not bool(torch.isfinite(self.output).all())
         for block in self.sampler.sample(examples, row_alphas, first=first, cancel=cancel):
+            if hopeless:
+                continue
             for key in zip(block.examples.tolist(), block.alphas.tolist(), strict=True):
                 self._row_of[key] = len(self._row_of)
             self._blocks.append(block)
             yield block
-        if cancel is None or not cancel.is_set():
+        if not (hopeless and cancel is not None and cancel.is_set()):
             _refuse_non_finite(self.output, 1.0)
 
     def trace(self, nodes: Nodes, *, multiply_by_inputs: bool = True, is_tuple: bool = False) -> PathTrace:
         """The samples at `nodes`, all of which must have been taken, weighed by its pieces."""
         batch, n = self.path.batch, len(nodes.alphas)
         alphas, edges = torch.from_numpy(nodes.alphas.copy()), torch.from_numpy(nodes.edges.copy())
-        rows = torch.tensor([[self._row_of[e, a] for a in nodes.alphas.tolist()] for e in range(batch)])
-        start = torch.zeros(len(self._row_of), dtype=torch.float64)
+        rows = torch.tensor([[self._row_of[e, a] for a in nodes.alphas.tolist()] for e in range(batch)], device="cpu")
+        start = torch.zeros(len(self._row_of), dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
         start[rows], stop[rows] = edges[:-1].expand(batch, n), edges[1:].expand(batch, n)
         sizes = [len(block.alphas) for block in self._blocks]
@@ -139,7 +144,7 @@ class Samples:
                 for piece in zip(self._blocks, start.split(sizes), stop.split(sizes), strict=True)
                 if bool((piece[2] > piece[1]).any())
             ),
-            _multiply_by_inputs=multiply_by_inputs,
+            multiply_by_inputs=multiply_by_inputs,
             _is_tuple=is_tuple,
         )
 

@@ -20,6 +20,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
@@ -59,6 +60,7 @@ class Explorer(anywidget.AnyWidget):
     method = traitlets.Unicode("riemann_middle").tag(sync=True)
     baseline = traitlets.Unicode("black").tag(sync=True)
     target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True)
+    _model: ForwardFunc
     _methods = traitlets.List(traitlets.Unicode(), list(rules.METHODS)).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
@@ -70,6 +72,7 @@ class Explorer(anywidget.AnyWidget):
         self._result: Attribution | None = None
         self._error: Exception | None = None
         self._chunks: ChunkSize | None = None
+        self._fingerprint: object = None
         super().__init__(**traits)
         self.on_msg(self._on_message)
         self.observe(self._ask, ["baseline", "target", "method", "n_steps"])
@@ -148,6 +151,7 @@ class Explorer(anywidget.AnyWidget):
         """The gradient evaluations that it took, or None if it was cancelled."""
         begin = time.perf_counter()
         nodes = rules.nodes(settings.method, settings.n_steps)
+        self._forget_if_model_changed()
         key = (settings.baseline, settings.target)
         known = self._sampled.get(key)
         if known is None:
@@ -181,6 +185,12 @@ class Explorer(anywidget.AnyWidget):
             return None
         self._stream.publish(request, record, done, nodes)
         return done
+
+    def _forget_if_model_changed(self) -> None:
+        now = fingerprint(self._model)
+        if now != self._fingerprint:
+            self._sampled.clear()
+        self._fingerprint = now
 
     def _first(self, samples: Samples) -> int:
         self._chunks = samples.sampler.chunks

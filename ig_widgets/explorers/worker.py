@@ -64,8 +64,8 @@ class Worker:
                 (job, cancel), self._next = self._next, None
             try:
                 job(cancel)
-            except Exception:  # noqa: BLE001
-                # A job answers for its own errors; what escapes must not keep the next one from its turn.
+            except BaseException:  # noqa: BLE001
+                # A job answers for its own errors; what escapes (sys.exit() too) must not keep the next from its turn.
                 _log.exception("A job of an explorer failed.")
             del job, cancel  # not kept alive until the next one
 

@@ -74,12 +74,12 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
       check(renderer, entries, { alpha: 0.8 });
   });
 
-  test("and the photo alone where there is nothing to lay over it", () => {
+  test("and the photo alone where nothing is to be laid over it", () => {
     const renderer = make[name]();
     const picture = pictureOf(scene);
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ sign: "all", opacity: 1, scale: 0, ...picture.field.place(1) });
+    renderer.draw({ sign: "all", opacity: 0, scale: 0, ...picture.field.place(1) });
     expectSamePixels(pixelsOf(renderer.canvas), [...scene.photo]);
   });
 });

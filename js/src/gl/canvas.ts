@@ -66,9 +66,14 @@ function blend(
     const value = from + ((after[i] as number) - from) * t;
     const s = scale > 0 ? Math.min(Math.max(value / scale, least), most) : 0;
     const strength = opacity * Math.sqrt(Math.abs(s));
+    const red = photo[3 * i] as number;
+    const green = photo[3 * i + 1] as number;
+    const blue = photo[3 * i + 2] as number;
+    const faded = 255 - 0.6 * (255 - (0.299 * red + 0.587 * green + 0.114 * blue));
     const colour = 3 * Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
     for (let channel = 0; channel < 3; channel++) {
-      const below = photo[3 * i + channel] as number;
+      const original = photo[3 * i + channel] as number;
+      const below = original + (faded - original) * opacity;
       const above = lut[colour + channel] as number;
       out[4 * i + channel] = below + (above - below) * strength;
     }

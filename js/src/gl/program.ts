@@ -34,7 +34,9 @@ void main() {
 
   float s = clamp(value / scale, -1.0, 1.0);
   vec3 colour = texelFetch(lut, ivec2(int(floor((s * 0.5 + 0.5) * 255.0 + 0.5)), 0), 0).rgb;
-  vec3 below = texelFetch(photo, pixel, 0).rgb;
+  vec3 original = texelFetch(photo, pixel, 0).rgb;
+  vec3 faded = vec3(1.0 - 0.6 * (1.0 - dot(original, vec3(0.299, 0.587, 0.114))));
+  vec3 below = mix(original, faded, opacity);
   result = vec4(mix(below, colour, opacity * sqrt(abs(s))), 1.0);
 }`;
 

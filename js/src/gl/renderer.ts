@@ -16,8 +16,11 @@ export interface Shade extends Place {
  * Draws the attribution over the photo:
  *
  *     v = mix(P_piece, P_piece+1, t), filtered by sign      s = clamp(v / scale, -1, 1)
- *     colour = lut[round((s / 2 + 1/2) 255)]                out = mix(photo, colour, opacity sqrt|s|)
+ *     colour = lut[round((s / 2 + 1/2) 255)]                below = mix(photo, faded, opacity)
+ *     out = mix(below, colour, opacity sqrt|s|)
  *
+ * `faded` is the photo in light greys, on which the colours of the map are told apart: white - 0.6 (white - luma), luma =
+ * 0.299 red + 0.587 green + 0.114 blue. Opacity thus leads from the photo alone to the map alone.
  * All renderers give the same pixels, to one level of 255.
  */
 export interface Renderer {

@@ -42,8 +42,11 @@ export function expectedPixels(
     const s = Math.max(-1, Math.min(1, value / scale));
     const colour = Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
     const strength = opacity * Math.sqrt(Math.abs(s));
+    const [red = 0, green = 0, blue = 0] = scene.photo.subarray(3 * pixel, 3 * pixel + 3);
+    const faded = 255 - 0.6 * (255 - (0.299 * red + 0.587 * green + 0.114 * blue));
     for (let channel = 0; channel < 3; channel++) {
-      const below = scene.photo[3 * pixel + channel] ?? 0;
+      const original = scene.photo[3 * pixel + channel] ?? 0;
+      const below = original + (faded - original) * opacity;
       out.push(below + ((lut[3 * colour + channel] ?? 0) - below) * strength);
     }
   }

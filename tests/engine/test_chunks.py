@@ -1,0 +1,181 @@
+"""The search for a chunk size, with timings and memory told instead of measured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ig_widgets.engine import chunks
+from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.errors import OutOfMemoryError
+from tests.engine.subjects import few
+
+CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+GIB = 2**30
+Seconds = Callable[[int], float]
+
+
+@pytest.fixture(autouse=True)
+def _plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "free_memory", lambda device: 64 * GIB)
+
+
+def settle(chunk: ChunkSize, seconds: Seconds, *, row_bytes: int = 1000, chunks_run: int = 40) -> list[int]:
+    """The sizes chosen while a model takes `seconds(rows)` and saves `row_bytes` a row."""
+    sizes = []
+    for _ in range(chunks_run):
+        rows = chunk.rows
+        sizes.append(rows)
+        chunk.record(rows, seconds(rows), rows * row_bytes if chunk.wants_memory else None)
+    return sizes
+
+
+def started(seconds: Seconds) -> ChunkSize:
+    chunk = ChunkSize(None, CPU, 1000)
+    chunk.start(seconds(1) / 3)
+    return chunk
+
+
+def test_it_grows_while_it_pays() -> None:
+    """A large fixed cost a call: 10 ms, and a row is nearly free."""
+    seconds: Seconds = lambda rows: 0.010 + 1e-5 * rows  # noqa: E731
+    sizes = settle(started(seconds), seconds)
+    assert sizes == sorted(sizes)
+    assert seconds(sizes[-1]) / sizes[-1] <= 1.2 * 1e-5
+
+
+def test_it_falls_back_when_the_caches_are_left() -> None:
+    """Beyond 16 rows a row becomes twice as dear."""
+    seconds: Seconds = lambda rows: 0.02 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
+    sizes = settle(started(seconds), seconds)
+    assert max(sizes) > 16
+    assert sizes[-1] <= 16
+    assert seconds(sizes[-1]) / sizes[-1] == min(seconds(rows) / rows for rows in sizes)
+
+
+def test_a_first_guess_beyond_the_caches_is_taken_back() -> None:
+    """Not slower than the best fixed size by more than a fifth, also where the first guess is too large already."""
+    seconds: Seconds = lambda rows: 0.002 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
+    chunk = started(seconds)
+    assert chunk.rows > 16
+    last = settle(chunk, seconds)[-1]
+    assert seconds(last) / last <= 1.2 * min(seconds(rows) / rows for rows in range(1, 257))
+
+
+@few
+@given(
+    st.floats(1e-5, 0.05),
+    st.floats(1e-6, 0.05),
+    st.one_of(st.none(), st.integers(4, 4096)),
+    st.floats(1.3, 4),
+)
+def test_a_settled_size_is_within_a_fifth_of_the_best_tried(
+    fixed: float, row: float, cache: int | None, dearer: float
+) -> None:
+    def seconds(rows: int) -> float:
+        return fixed + row * rows * (dearer if cache is not None and rows > cache else 1)
+
+    sizes = settle(started(seconds), seconds)
+    assert len(set(sizes[-10:])) == 1
+    assert seconds(sizes[-1]) / sizes[-1] <= 1.2 * min(seconds(rows) / rows for rows in sizes)
+
+
+@few
+@given(st.floats(1e-5, 0.05), st.floats(1e-6, 0.05))
+def test_a_chunk_stays_short_enough_to_answer_cancel(fixed: float, row: float) -> None:
+    """At most about two seconds a chunk, where one row takes less."""
+
+    def seconds(rows: int) -> float:
+        return fixed + row * rows
+
+    assert max(seconds(rows) for rows in settle(started(seconds), seconds)) <= 2.0
+
+
+def test_one_hiccup_of_the_clock_does_not_freeze_a_chunk_that_is_too_small() -> None:
+    """On a busy machine a single chunk may take twice its time; at most 20% slower than the best size is promised."""
+
+    def true(rows: int) -> float:
+        return 0.010 + 1e-4 * rows
+
+    for hiccup in range(4):
+        chunk = started(true)
+        for k in range(40):
+            rows = chunk.rows
+            chunk.record(rows, true(rows) * (10 if k == hiccup else 1), rows * 1000 if chunk.wants_memory else None)
+        best = 1e-4
+        assert true(chunk.rows) / chunk.rows <= 1.2 * best, f"hiccup in chunk {hiccup}"
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+def test_fixed_stays_fixed(device: torch.device) -> None:
+    chunk = ChunkSize(7, device, 1000)
+    assert not chunk.wants_memory
+    chunk.start(1e-6)
+    assert settle(chunk, lambda rows: 1e-6 * rows) == [7] * 40
+    assert settle(chunk, lambda rows: 10.0 * rows) == [7] * 40
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+@pytest.mark.parametrize("row_bytes", [10**6, 10**8, 10**9])
+def test_it_stays_within_memory(device: torch.device, row_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 4 * GIB
+    monkeypatch.setattr(chunks, "free_memory", lambda device: free)
+    chunk = ChunkSize(None, device, 1000)
+    chunk.start(1e-6)
+    sizes = settle(chunk, lambda rows: 1e-6 * rows, row_bytes=row_bytes)
+    assert all(rows * row_bytes <= free for rows in sizes[1:])  # the first measures
+    assert sizes[-1] >= 1
+    assert not chunk.wants_memory
+
+
+def test_a_row_that_fills_the_memory_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "free_memory", lambda device: GIB)
+    chunk = ChunkSize(None, CPU, 10 * GIB)
+    assert chunk.rows == 1
+    assert settle(chunk, lambda rows: 1e-6, row_bytes=10 * GIB)[-1] == 1
+
+
+def test_memory_that_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "free_memory", lambda device: None)
+    chunk = ChunkSize(None, CPU, 1000)
+    chunk.start(1e-6)
+    assert 1 <= settle(chunk, lambda rows: 1e-6 * rows)[-1] <= 100_000
+
+
+def test_an_accelerator_is_filled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk = ChunkSize(None, CUDA, 1000)
+    sizes = settle(chunk, lambda rows: 0.001, row_bytes=2 * 10**6)
+    assert sizes[1] > 1000
+    assert len(set(sizes[1:])) == 1
+
+
+def test_chunks_of_other_sizes_teach_nothing() -> None:
+    """The last rows of a run, or the first few for someone who waits, say little of the fixed cost."""
+    chunk = ChunkSize(None, CPU, 1000)
+    chunk.start(0.001)
+    rows = chunk.rows
+    assert rows > 3
+    chunk.record(3, 5.0, 3000)
+    assert chunk.rows == rows
+
+
+@pytest.mark.parametrize("fixed", [None, 64])
+def test_halving_warns_and_holds(fixed: int | None) -> None:
+    chunk = ChunkSize(fixed, CPU, 1000)
+    with pytest.warns(Warning, match=r"Memory ran out with 64 rows in the model at once; going on with 32"):
+        chunk.halve(64)
+    assert chunk.rows == 32
+    assert not chunk.wants_memory
+    assert set(settle(chunk, lambda rows: 1e-6 * rows)) == {32}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chunk.halve(3)
+    assert chunk.rows == 1
+    with pytest.raises(OutOfMemoryError, match="single row"):
+        chunk.halve(1)
