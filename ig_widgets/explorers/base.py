@@ -19,7 +19,7 @@ from ig_widgets.compat.captum import CrossCheck
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.errors import ArgumentTypeError, IGError
 from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import Samples
@@ -73,6 +73,8 @@ class Explorer(anywidget.AnyWidget):
         self._error: Exception | None = None
         self._chunks: ChunkSize | None = None
         self._fingerprint: object = None
+        if unknown := traits.keys() - self.traits().keys():
+            raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
         super().__init__(**traits)
         self.on_msg(self._on_message)
         self.observe(self._ask, ["baseline", "target", "method", "n_steps"])
@@ -120,7 +122,8 @@ class Explorer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop computing and close the widget and its views."""
-        self._worker.close()
+        if "_worker" in vars(self):  # not where the constructor has refused its arguments; __del__ comes here too
+            self._worker.close()
         super().close()
 
     # ------------------------------------------------------------ computing
@@ -156,6 +159,8 @@ class Explorer(anywidget.AnyWidget):
         known = self._sampled.get(key)
         if known is None:
             self._numbered += 1
+        else:
+            self._sampled.move_to_end(key)
         number = self._numbered if known is None else known.record.number
         total = len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
         self._stream.begin(request, self._begin(number, settings, total))

@@ -87,7 +87,7 @@ class ImageExplorer(Explorer):
             _labels=list(self._classes.labels),
             _top=[list(entry) for entry in self._classes.top],
             _n_classes=self._classes.count,
-            _lut=figures.color_table(traits.get("colormap", "RdBu_r")).tobytes(),
+            _lut=figures.color_table("RdBu_r").tobytes(),
             **traits,
         )
 

@@ -17,7 +17,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 Picture: TypeAlias = Image.Image | npt.NDArray[Any] | Tensor
 Preprocess: TypeAlias = Callable[[Any], Tensor]
 
-_FORMS = "a PIL image, an array (height, width, 3), or a tensor (3, height, width) in [0, 1]"
+_FORMS = "a PIL image, an array (height, width, 3) of bytes or in [0, 1], or a tensor (3, height, width) in [0, 1]"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def _check(image: object) -> None:
         ok = image.dim() == 3 and image.shape[0] in (1, 3) and image.is_floating_point()
         shape = f"{tuple(image.shape)} {image.dtype}"
     elif isinstance(image, np.ndarray):
-        ok = image.ndim == 3 and image.shape[2] in (1, 3)
+        # The white of other integers cannot be told: numpy's default, int64, mostly holds bytes.
+        ok = image.ndim == 3 and image.shape[2] in (1, 3) and image.dtype.kind in "fu"
         shape = f"{image.shape} {image.dtype}"
     else:
         raise ArgumentTypeError(f"image must be {_FORMS}, got {type(image).__name__}.")
@@ -104,7 +105,7 @@ def _uniform(image: Any, level: int) -> Any:
 
 
 def _white_of(image: npt.NDArray[Any]) -> int:
-    return int(np.iinfo(image.dtype).max) if image.dtype.kind in "iu" else 1
+    return int(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else 1
 
 
 def _to_unit(image: Any) -> Tensor:

@@ -1,0 +1,209 @@
+"""A front end in Python: it reads the messages as ARCHITECTURE.md lays them down, and objects to what they forbid.
+
+It knows no quadrature rule and nothing of the kernel: samples are added up by the plan, as js/ does it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Content = dict[str, Any]
+
+AHEAD = 2  # batches that may be on their way to a view
+_KEYS = {
+    "begin": {"trace", "settings", "shape", "total", "output_name", "class_name"},
+    "samples": {"trace", "ids", "scales"},
+    "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
+    "done": {"evaluations", "elapsed"},
+    "failed": {"kind", "message", "hint"},
+}
+
+
+class ForbiddenMessageError(AssertionError):
+    """A message from the kernel that the protocol does not allow."""
+
+
+def require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ForbiddenMessageError(what)
+
+
+def is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def is_number(value: object) -> bool:
+    return type(value) is float and math.isfinite(value)
+
+
+def check(content: Content, buffers: list[bytes]) -> None:
+    """Raise ForbiddenMessageError unless this is, by itself, one of the kernel's messages."""
+    kind = content.get("type")
+    require(kind in _KEYS, f"type {kind!r}")
+    require(set(content) == _KEYS[kind] | {"type", "view", "request"}, f"keys of {kind}: {sorted(content)}")
+    require(isinstance(content["view"], str) and is_count(content["request"]), "view or request")
+    {"begin": _check_begin, "samples": _check_samples, "plan": _check_plan, "failed": _check_failed}.get(
+        kind, _check_done
+    )(content, buffers)
+
+
+def _check_begin(content: Content, buffers: list[bytes]) -> None:
+    settings = content["settings"]
+    require(set(settings) == {"baseline", "target", "method", "n_steps"}, f"settings {settings}")
+    require(all(type(settings[name]) is str for name in ("baseline", "method")), "baseline and method are names")
+    require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
+    require(all(type(content[name]) is str for name in ("output_name", "class_name")), "names")
+    require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
+    height, width = content["shape"]
+    require(is_count(height) and is_count(width), "shape")
+    require([len(b) for b in buffers] == [height * width * 3] * 2, "photo and baseline have three bytes a pixel")
+
+
+def _check_samples(content: Content, buffers: list[bytes]) -> None:
+    ids, scales = content["ids"], content["scales"]
+    require(is_count(content["trace"]), "trace")
+    require(len(ids) == len(scales) == len(buffers) > 0, "an id, a scale and a map each")
+    require(all(map(is_count, ids)) and all(is_number(s) and s > 0 for s in scales), "ids and scales")
+    require(all(len(b) % 2 == 0 for b in buffers), "int16 has two bytes")
+
+
+def _check_plan(content: Content, buffers: list[bytes]) -> None:
+    require(not buffers, "a plan has no buffers")
+    require(is_count(content["trace"]) and is_count(content["evaluations"]), "trace and evaluations are counts")
+    require(type(content["final"]) is bool, "final")
+    require(all(is_number(content[name]) for name in ("sum", "delta")), "sum and delta are finite")
+    require(content["error"] is None or is_number(content["error"]), "error is a number or null")
+    for name in ("outputs", "density"):
+        points = content[name]
+        require(all(len(p) == 2 and all(map(is_number, p)) for p in points), f"{name} are pairs of numbers")
+        require(all(a[0] < b[0] for a, b in itertools.pairwise(points)), f"{name} ascend")
+    entries = content["entries"]
+    require(len(entries) > 0, "a plan of nothing")
+    require(all(is_count(e[0]) and all(map(is_number, e[1:])) and len(e) == 4 for e in entries), "entries")
+    require(len({e[0] for e in entries}) == len(entries), "a sample is planned once")
+    require(entries[0][2] == 0 and entries[-1][3] == 1, "entries reach from 0 to 1")
+    require(all(a[3] == b[2] for a, b in itertools.pairwise(entries)), "entries leave no gap")
+    require(all(start < stop for _, _, start, stop in entries), "entries ascend")
+
+
+def _check_done(content: Content, buffers: list[bytes]) -> None:
+    require(not buffers and is_count(content["evaluations"]) and is_number(content["elapsed"]), "done")
+
+
+def _check_failed(content: Content, buffers: list[bytes]) -> None:
+    require(not buffers and content["kind"] in ("cancelled", "error"), "failed is cancelled or error")
+    require(all(type(content[name]) is str for name in ("message", "hint")), "message and hint are texts")
+
+
+class View:
+    """One front-end model. `say(content)` is how it speaks to the kernel; it acknowledges when it is told to."""
+
+    def __init__(self, say: Callable[[Content], object], name: str = "a view", *, acknowledges: bool = True) -> None:
+        self.name = name
+        self.acknowledges = acknowledges
+        self.say = say
+        self.log: list[Content] = []
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Forget everything, as a page that is loaded anew."""
+        self.begin: Content | None = None
+        self.pictures: tuple[bytes, bytes] | None = None
+        self.plan: Content | None = None
+        self.ended: Content | None = None
+        self.trace: int | None = None
+        self.maps: dict[int, np.ndarray[Any, Any]] = {}
+        self.scales: dict[int, float] = {}
+        self.received = self.acknowledged = 0
+        self._may_restart = False
+
+    def want(self) -> None:
+        self.say({"type": "want", "view": self.name})
+
+    def acknowledge(self, count: int | None = None) -> None:
+        """Acknowledge what was received, or bring that forward to `count`."""
+        self.acknowledged = self.received if count is None else count
+        self.say({"type": "ack", "view": self.name, "count": self.acknowledged})
+
+    @property
+    def request(self) -> int:
+        return self.begin["request"] if self.begin else 0
+
+    @property
+    def kinds(self) -> list[str]:
+        return [content["type"] for content in self.log]
+
+    def receive(self, content: Content, buffers: list[bytes]) -> None:
+        if content.get("view") != self.name:
+            return
+        check(content, buffers)
+        require(content["request"] >= self.request, "a message of an old request")
+        if self.ended is not None and self.ended["type"] == "done":
+            require(content["request"] > self.ended["request"], f"{content['type']} after done")
+        self.log.append(content)
+        getattr(self, f"_take_{content['type']}")(content, buffers)
+
+    def _take_begin(self, content: Content, buffers: list[bytes]) -> None:
+        require(content["request"] > self.request, "a request begins once")
+        if self.begin is None or content["trace"] != self.begin["trace"]:
+            self._may_restart = True
+        self.begin, self.pictures = content, (buffers[0], buffers[1])
+        self.plan = self.ended = None
+
+    def _take_samples(self, content: Content, buffers: list[bytes]) -> None:
+        self._require_current(content)
+        if content["trace"] != self.trace or (self._may_restart and content["ids"][0] == 0):
+            self.maps, self.scales, self.trace = {}, {}, content["trace"]
+        self._may_restart = False
+        expected = list(range(len(self.maps), len(self.maps) + len(content["ids"])))
+        require(
+            content["ids"] == expected, f"ids {content['ids']} where {expected} was due: each sample once, in order"
+        )
+        height, width = self.begin["shape"]
+        for i, scale, data in zip(content["ids"], content["scales"], buffers, strict=True):
+            require(len(data) == 2 * height * width, "a map has the pixels of its photo")
+            self.maps[i] = np.frombuffer(data, "<i2").reshape(height, width) * scale
+            self.scales[i] = scale
+        self.received += 1
+        require(self.received - self.acknowledged <= AHEAD, f"{AHEAD} batches are under way already")
+        if self.acknowledges:
+            self.acknowledge()
+
+    def _take_plan(self, content: Content, buffers: list[bytes]) -> None:
+        self._require_current(content)
+        require(content["trace"] == self.trace, "a plan over another trace's samples")
+        require(all(entry[0] in self.maps for entry in content["entries"]), "a plan names a sample that was not sent")
+        require(self.plan is None or not self.plan["final"], "a plan after the final one")
+        self.plan = content
+
+    def _take_done(self, content: Content, buffers: list[bytes]) -> None:
+        require(content["request"] == self.request, "done without begin")
+        require(self.plan is not None and self.plan["final"], "done before the final plan")
+        self.ended = content
+
+    def _take_failed(self, content: Content, buffers: list[bytes]) -> None:
+        require(self.ended is None or self.ended["request"] != content["request"], "a request ends once")
+        self.ended = content
+
+    def _require_current(self, content: Content) -> None:
+        require(self.begin is not None and content["request"] == self.request, "before its request began")
+        require(content["trace"] == self.begin["trace"], "of another trace than its request")
+
+    def collected(self, alpha: float) -> np.ndarray[Any, Any]:
+        """The map up to alpha, by the plan."""
+        return self._sum(alpha, self.maps)
+
+    def rounding(self, alpha: float) -> float:
+        """How far `collected` may be from the exact sum: half a step of each map, as it is weighed."""
+        return float(self._sum(alpha, {i: np.array(scale / 2) for i, scale in self.scales.items()}))
+
+    def _sum(self, alpha: float, maps: dict[int, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        total = np.zeros_like(next(iter(maps.values())))
+        for i, weight, start, stop in self.plan["entries"]:
+            total = total + weight * min(max((alpha - start) / (stop - start), 0.0), 1.0) * maps[i]
+        return total
