@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,9 +12,6 @@ from pathlib import Path
 from statistics import median
 
 import torch
-
-# What else was running, before this process added to it.
-_LOAD_BEFORE = os.getloadavg()[0]
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,22 @@ def machine() -> str:
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     parts += [f"{name} {metadata.version(name)}" for name in ("torch", "captum")]
-    return f"Machine: {'; '.join(parts)}; Python {platform.python_version()}; load before {_LOAD_BEFORE:.1f}."
+    return f"Machine: {'; '.join(parts)}; Python {platform.python_version()}; others kept {_others():.1f} cores busy."
+
+
+def _busy() -> tuple[float, float, float]:
+    """Seconds on the clock, of processor time by all, and by this process and its children that have ended."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    everyone = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return time.monotonic(), everyone, sum(os.times()[:4])
+
+
+def _others() -> float:
+    """Cores that others used on average since the start. Figures taken while this is much over 0 say little."""
+    clock, everyone, own = (now - then for now, then in zip(_busy(), _AT_START, strict=True))
+    return max(0.0, (everyone - own) / clock)
 
 
 def _processor() -> str:
@@ -89,3 +102,6 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+_AT_START = _busy()

@@ -64,7 +64,7 @@ def crosscheck(
         from captum.attr import IntegratedGradients
     except ImportError as error:
         raise ImportError("crosscheck needs Captum: pip install 'ig_widgets[captum]'.") from error
-    if ours.evaluations != ours.n_steps:
+    if not ours.complete:
         raise ValueError(
             f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
         )

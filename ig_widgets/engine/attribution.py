@@ -34,7 +34,8 @@ class Attribution:
     the inputs, in at least float32; the delta is the sum of attributions - (F(x) - F(x')). `error_estimate`: (batch,)
     or None. `method`, `n_steps`, `evaluations` (gradient evaluations per example), `elapsed` (seconds): what was done.
     `fallbacks`: operations for which a plain derivative was taken where the method has a better one. `path`: the
-    samples.
+    samples. `complete`: False for an early or a cancelled one, which weighs what was sampled by the piece of the path
+    nearest to it.
     """
 
     attributions: Tensors
@@ -49,11 +50,12 @@ class Attribution:
     group_attributions: Tensor | None = None
     error_estimate: Tensor | None = None
     fallbacks: tuple[str, ...] = ()
+    complete: bool = True
 
     def __repr__(self) -> str:
         delta = float(self.convergence_delta[self.convergence_delta.abs().argmax()])
-        steps = "" if self.evaluations == self.n_steps else f" of {self.n_steps}"
-        return f"Attribution({self.method}, {self.evaluations}{steps} evaluations, delta {delta:.2g})"
+        partial = "" if self.complete else f" on the way to {self.n_steps}"
+        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}, delta {delta:.2g})"
 
 
 def attribute(
@@ -201,7 +203,7 @@ def _items(
     )
     is_tuple = isinstance(inputs, tuple | list)
 
-    def result(at: rules.Nodes) -> Attribution:
+    def result(at: rules.Nodes, *, complete: bool = False) -> Attribution:
         return make_attribution(
             samples,
             at,
@@ -210,6 +212,7 @@ def _items(
             elapsed=time.perf_counter() - begin,
             multiply_by_inputs=multiply_by_inputs,
             is_tuple=is_tuple,
+            complete=complete,
         )
 
     def run() -> Iterator[Attribution]:
@@ -227,7 +230,7 @@ def _items(
         if done < total:
             partial = result(samples.so_far()) if len(samples.alphas) else None
             raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
-        yield result(nodes)
+        yield result(nodes, complete=True)
 
     return run()
 
@@ -272,8 +275,9 @@ def make_attribution(
     elapsed: float,
     multiply_by_inputs: bool = True,
     is_tuple: bool = False,
+    complete: bool = True,
 ) -> Attribution:
-    """The attribution that `nodes`, all of them sampled, give."""
+    """The attribution that `nodes`, all of them sampled, give; `complete` if they are the rule's own."""
     trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     path = samples.path
     sums = trace._sum()
@@ -297,6 +301,7 @@ def make_attribution(
         evaluations=len(nodes.alphas),
         elapsed=elapsed,
         path=trace,
+        complete=complete,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -27,7 +28,7 @@ from ig_widgets.explorers import protocol
 from ig_widgets.explorers.stream import Record, Stream
 from ig_widgets.explorers.worker import Worker
 
-STATIC = Path(__file__).parent.parent / "static"
+_STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
 
 # The picture that stays in a notebook should be the one that was asked for, but display must not hang on it.
@@ -39,6 +40,19 @@ _AT_ONCE_SECONDS = 0.12
 _PATHS_KEPT = 4
 
 _log = logging.getLogger(__name__)
+
+
+def front_end(name: str) -> str:
+    """A file of the built front end. Its text and not its path: anywidget ties each widget to a path it watches.
+
+    Raises ImportError, with the command that builds it, where there is none.
+    """
+    try:
+        return (_STATIC / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ImportError(
+            f"The front end is not built ({name} is missing): run `make front`, or pip install."
+        ) from None
 
 
 @dataclass
@@ -70,6 +84,7 @@ class Explorer(anywidget.AnyWidget):
         self._numbered = 0
         self._sampled: OrderedDict[tuple[str, int], _Sampled] = OrderedDict()
         self._result: Attribution | None = None
+        self._answered: protocol.Settings | None = None
         self._error: Exception | None = None
         self._chunks: ChunkSize | None = None
         self._fingerprint: object = None
@@ -131,9 +146,11 @@ class Explorer(anywidget.AnyWidget):
     def _ask(self, _change: object = None) -> None:
         self._request += 1
         self._error = None
-        request = self._request
-        settings = protocol.Settings(self.baseline, self.target, self.method, self.n_steps)
+        request, settings = self._request, self._wish()
         self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
+
+    def _wish(self) -> protocol.Settings:
+        return protocol.Settings(self.baseline, self.target, self.method, self.n_steps)
 
     def _answer(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> None:
         begin = time.perf_counter()
@@ -153,7 +170,6 @@ class Explorer(anywidget.AnyWidget):
     def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
         """The gradient evaluations that it took, or None if it was cancelled."""
         begin = time.perf_counter()
-        nodes = rules.nodes(settings.method, settings.n_steps)
         self._forget_if_model_changed()
         key = (settings.baseline, settings.target)
         known = self._sampled.get(key)
@@ -162,6 +178,12 @@ class Explorer(anywidget.AnyWidget):
         else:
             self._sampled.move_to_end(key)
         number = self._numbered if known is None else known.record.number
+        try:
+            nodes = rules.nodes(settings.method, settings.n_steps)
+        except IGError:
+            # A failure is told of a request that has begun.
+            self._stream.begin(request, self._begin(number, settings, 0))
+            raise
         total = len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
         self._stream.begin(request, self._begin(number, settings, total))
         if cancel.is_set():
@@ -179,12 +201,14 @@ class Explorer(anywidget.AnyWidget):
             self._stream.publish(request, record, done)
         complete = not len(samples.missing(nodes.alphas))
         if len(samples.alphas) and request == self._request:
+            self._answered = settings
             self._result = make_attribution(
                 samples,
                 nodes if complete else samples.so_far(),
                 method=settings.method,
                 n_steps=settings.n_steps,
                 elapsed=time.perf_counter() - begin,
+                complete=complete,
             )
         if not complete:
             return None
@@ -236,6 +260,13 @@ class Explorer(anywidget.AnyWidget):
         return data, metadata
 
     # ------------------------------------------------------------ what may be asked for
+
+    @traitlets.validate("alpha", "opacity", "clip")
+    def _check_finite(self, proposal: Any) -> float:
+        # The bounds of a trait let NaN pass.
+        if not math.isfinite(proposal.value):
+            raise traitlets.TraitError(f"{proposal.trait.name} must be a finite number, got {proposal.value}.")
+        return float(proposal.value)
 
     @traitlets.validate("n_steps")
     def _check_n_steps(self, proposal: Any) -> int:

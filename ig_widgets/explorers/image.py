@@ -17,7 +17,7 @@ from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.base import STATIC, Explorer
+from ig_widgets.explorers.base import Explorer, front_end
 from ig_widgets.explorers.classifier import classify
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.worker import lock_of
@@ -50,8 +50,8 @@ class ImageExplorer(Explorer):
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
 
-    _esm = STATIC / "image.js"
-    _css = STATIC / "image.css"
+    _esm = front_end("image.js")
+    _css = front_end("image.css")
 
     colormap = traitlets.Unicode("RdBu_r").tag(sync=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True)
@@ -136,8 +136,8 @@ class ImageExplorer(Explorer):
         """
         if self._result is None:
             self.wait()
-        result = self._result
-        if result is None:
+        result, settings = self._result, self._answered
+        if result is None or settings is None:
             raise RuntimeError("There is nothing to draw yet: the first run was cancelled before its first sample.")
         full, collected = (
             np.asarray(torch.as_tensor(result.path.cumulative(alpha))[0].sum(0).float().cpu())
@@ -148,8 +148,8 @@ class ImageExplorer(Explorer):
         overlay = figures.compose(self._photo, collected, scale, table, self.opacity, self.sign)
         classes = self._classes
         caption = (
-            f"{classes.name(self.target)[:60]}, {classes.output_name} {float(result.output):.3g}; "
-            f"baseline {self.baseline}; {result.method}, {result.evaluations} samples; alpha {self.alpha:.2f}; "
+            f"{classes.name(settings.target)[:60]}, {classes.output_name} {float(result.output):.3g}; "
+            f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples; alpha {self.alpha:.2f}; "
             f"delta {float(result.convergence_delta):+.2g}"
         )
         return figures.overlay_png(self._photo, overlay, table, scale, classes.output_name, caption)
@@ -161,7 +161,7 @@ class ImageExplorer(Explorer):
         """
         self.wait()
         result = self._result
-        if result is None or result.evaluations != result.n_steps:
+        if result is None or not result.complete or self._answered != self._wish():
             raise RuntimeError("crosscheck needs a finished run; the last one was cancelled. Ask again and wait().")
         return crosscheck(
             result,

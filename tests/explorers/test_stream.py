@@ -251,6 +251,17 @@ def test_same_trace_is_sent_no_sample_twice(kernel):
     assert_complete(kernel, view)
 
 
+def test_new_request_on_the_same_trace_has_a_plan_at_once(kernel):
+    """Of what the view has already: it may take long until there is more, or be cancelled before."""
+    view = kernel.view()
+    kernel.ask("riemann_left", 8).sample(3).fail("cancelled")
+    kernel.ask("gausslegendre", 8, trace=1)
+    assert view.plan["request"] == kernel.request
+    assert len(view.plan["entries"]) == 3
+    kernel.fail("cancelled")
+    assert view.kinds[-3:] == ["begin", "plan", "failed"]
+
+
 def test_new_trace_is_sent_from_its_first_sample(kernel):
     view = kernel.view()
     kernel.ask(n_steps=6).finish()
