@@ -117,7 +117,9 @@ class EncodedMap:
 def encode(values: npt.NDArray[np.floating[Any]]) -> EncodedMap:
     """A map (height, width) in 16 bits: the error is at most half of 1 / 32767 of its largest value."""
     wide = values.astype(np.float64)  # in float32 the step of a map that nearly vanishes would be zero
-    scale = float(np.abs(wide).max(initial=0.0)) / 32767 or 1.0
+    scale = float(np.abs(wide).max(initial=0.0)) / 32767
+    if scale < np.finfo(np.float64).tiny:  # zeros, or what a step of too few bits would not divide
+        scale = 1.0
     return EncodedMap(scale, np.rint(wide / scale).astype("<i2").tobytes())
 
 
