@@ -146,12 +146,10 @@ def synchronise(subject: Subject) -> None:
 
 def timer(contestant: Contestant, subject: Subject, least: float = 0.1) -> Callable[[], float]:
     """A function that returns the seconds of one call; of many calls in a row where one is too short to time."""
-    calls = 0
+    # The first is a warm-up, and says how many make up `least` seconds.
+    calls = max(1, round(least / _time(contestant, subject, 1)))
 
     def run() -> float:
-        nonlocal calls
-        if not calls:  # the first time is a warm-up, and says how many make up `least` seconds
-            calls = max(1, round(least / _time(contestant, subject, 1)))
         return _time(contestant, subject, calls)
 
     return run

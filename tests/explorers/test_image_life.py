@@ -508,9 +508,12 @@ def test_first_picture_is_coarse_and_gets_finer(explore, chunks_of_two):
     assert sizes[-1] == 16
     assert all(a <= b for a, b in itertools.pairwise(sizes))
     assert len(sizes) > 3
-    first = next(content for content in view.log[at:] if content["type"] == "plan")
-    middle = sum(first["entries"][0][2:]) / 2
-    assert 0.2 < middle < 0.8  # not the start of the path alone
+    # Each is spread over the whole path, not only over its start.
+    for content in (content for content in view.log[at:] if content["type"] == "plan"):
+        widest = max(stop - start for *_, start, stop in content["entries"])
+        assert widest <= 3 / len(content["entries"])
+        alphas = [point[0] for point in content["density"]]
+        assert abs(alphas[len(alphas) // 2] - 0.5) <= 0.25
 
 
 def test_begin_tells_the_photo_the_baseline_and_the_class(explore):

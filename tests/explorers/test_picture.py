@@ -175,6 +175,12 @@ def test_space_is_an_affine_map_of_each_channel(black, range_, seed):
     assert np.abs(difference).max() <= 1
 
 
+def test_what_is_darker_than_black_or_brighter_than_white_is_shown_as_these():
+    space = PictureSpace(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1))
+    values = torch.tensor([-7.0, -0.01, 0.0, 1.0, 1.01, 7.0]).view(1, 1, 1, 6).expand(1, 3, 1, 6)
+    assert space.to_bytes(values)[0, :, 0].tolist() == [0, 0, 0, 255, 255, 255]
+
+
 def test_grey_model_is_shown_in_grey():
     prepared = prepare(photo(channels=1), None, None)
     shown = prepared.space.to_bytes(prepared.inputs)

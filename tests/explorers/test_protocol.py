@@ -203,6 +203,7 @@ NEARLY = st.fixed_dictionaries(
 @example({"type": "want", "view": "v" * 65})
 @example({"type": "ack", "view": "v", "count": True})
 @example({"type": "ack", "view": "v", "count": 2.0})
+@example({"type": "ack", "view": "v", "count": 2**53})
 @example({"type": ["ack"], "view": "v", "count": 1})
 @example(b"want")
 def test_parse_returns_a_message_or_raises_a_protocol_error(content):
