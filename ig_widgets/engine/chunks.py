@@ -42,6 +42,7 @@ class ChunkSize:
         self._tries = not self._fixed and device.type == "cpu"
         self._rows = min(2, self._limit) if self._tries else self._limit
         self._best = (float("inf"), self._rows)
+        self._least = float("inf")
         self._falling = False
         self._dear = 0
 
@@ -52,8 +53,8 @@ class ChunkSize:
 
     @property
     def row_seconds(self) -> float:
-        """What a row costs at the best size so far, infinite before anything was measured."""
-        return self._best[0]
+        """The least that a row has cost so far, infinite before anything was measured."""
+        return self._least
 
     @property
     def wants_memory(self) -> bool:
@@ -74,8 +75,10 @@ class ChunkSize:
             if not self._tries:
                 self._rows = self._limit
         before, cost = self._best[0], seconds / rows
-        self._best = min(self._best, (cost, rows))
+        self._least = min(self._least, cost)
+        # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried.
         if self._tries and rows == self._rows:
+            self._best = min(self._best, (cost, rows))
             self._rows, self._tries = self._next(rows, seconds, cost, before)
         self._rows = max(1, min(self._rows, self._limit))
 
