@@ -1,8 +1,9 @@
 """Time and peak memory of `igw.attribute` beside Captum's IntegratedGradients, at equal points.
 
 Three subjects: EfficientNet-Lite0 (224 x 224, 50 Gauss-Legendre points, black picture as baseline), the same network
-with a batch of 8 photos at 16 points, and a small MLP at 50 points. The best chunk of each side is found first (the smallest
-of `--search` runs each); then, after a warm-up, all take turns, A B A B, in this process, `--rounds` times. The attributions are compared before anything is timed.
+with a batch of 8 photos at 16 points, and a small MLP at 50 points. The best chunk of each side is found first (the
+smallest of `--search` runs each); then, after a warm-up, all take turns, A B A B, in this process, `--rounds` times.
+The attributions are compared before anything is timed.
 
 Peak memory is measured in a process of its own for each contestant: the largest resident set during the call, less
 what was resident after the model was loaded and had made one forward pass. On CUDA it is what torch had allocated.
