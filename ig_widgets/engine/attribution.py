@@ -246,11 +246,12 @@ def make_samples(
     random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
+    output: Tensor | None = None,
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
-    For callers who want to change rule or steps and keep what was sampled; the last three arguments are those of
-    `Sampler` and `Keeper`. Raises as `attribute` does.
+    For callers who want to change rule or steps and keep what was sampled. `random_state`, `guard` and `chunks` are
+    those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already. Raises as `attribute` does.
     """
     path = make_path(inputs, baselines)
     function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
@@ -263,7 +264,7 @@ def make_samples(
         guard=guard,
         chunks=chunks,
     )
-    return Samples(sampler, path)
+    return Samples(sampler, path, output)
 
 
 def make_attribution(

@@ -7,8 +7,10 @@ The measuring is done on rows that are needed anyway.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
+from collections import Counter
 from pathlib import Path as FilePath
 
 import torch
@@ -18,8 +20,11 @@ from ig_widgets.engine.errors import OutOfMemoryError
 # A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two).
 _FIRST_SECONDS = 0.2
 _GRADIENT_OVER_FORWARD = 3.0
-# From here on the fixed cost of a call is a few per cent; a larger chunk would only answer later to cancel.
+# From here on the fixed cost of a call is a few per cent, and a larger chunk must earn its place: by `_EARNS` a row.
 _LONG_SECONDS = 0.25
+_EARNS = 0.9
+# What is shown while sampling is shown after each chunk: no chunk is tried that should take longer.
+_LONGEST_SECONDS = 1.0
 # A larger chunk has left the caches if a row has become dearer by more than the noise of a clock.
 _DEARER = 1.1
 # A share of free memory that what is saved for the backward pass may take; the pass itself needs about as much again.
@@ -41,10 +46,10 @@ class ChunkSize:
         self._measured_memory = False
         self._tries = not self._fixed and device.type == "cpu"
         self._rows = min(2, self._limit) if self._tries else self._limit
-        self._best = (float("inf"), self._rows)
+        # Seconds a row, the least for each size that was tried, and how often it was.
+        self._costs: dict[int, float] = {}
+        self._times: Counter[int] = Counter()
         self._least = float("inf")
-        self._falling = False
-        self._dear = 0
 
     @property
     def rows(self) -> int:
@@ -63,7 +68,7 @@ class ChunkSize:
 
     def start(self, forward_seconds: float) -> None:
         """Choose the first size, from what a forward pass of one row took."""
-        if self._tries and self._best[0] == float("inf"):
+        if self._tries and not self._costs:
             rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-7))
             self._rows = max(1, min(int(rows), self._limit))
 
@@ -74,29 +79,37 @@ class ChunkSize:
             self._limit = _rows_in_memory(self._device, max(saved_bytes // rows, 1))
             if not self._tries:
                 self._rows = self._limit
-        before, cost = self._best[0], seconds / rows
+        cost = seconds / rows
         self._least = min(self._least, cost)
         # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried.
         if self._tries and rows == self._rows:
-            self._best = min(self._best, (cost, rows))
-            self._rows, self._tries = self._next(rows, seconds, cost, before)
+            self._costs[rows] = min(cost, self._costs.get(rows, math.inf))
+            self._times[rows] += 1
+            self._rows = self._next(rows)
         self._rows = max(1, min(self._rows, self._limit))
 
-    def _next(self, rows: int, seconds: float, cost: float, before: float) -> tuple[int, bool]:
-        """The size to go on with, and whether to go on trying; `before` is the least cost until now."""
-        settled = self._best[1], False
-        if self._falling or (before == float("inf") and seconds >= _LONG_SECONDS):
+    def _next(self, rows: int) -> int:
+        """The size to go on with, after `rows` has been tried. Once is chance: what ends the search is seen twice."""
+        cost = self._costs[rows]
+        smaller = min((c for size, c in self._costs.items() if size < rows), default=math.inf)
+        larger = min((c for size, c in self._costs.items() if size > rows), default=math.inf)
+        best = min(self._costs, key=self._costs.__getitem__)
+        seconds = cost * rows
+        if larger < math.inf:
+            # On the way down from a first guess that took long.
+            if rows > 1 and cost <= larger * _DEARER and seconds > _LONG_SECONDS / 8:
+                return rows // 2
+        elif smaller == math.inf and seconds >= _LONG_SECONDS and rows > 1:
             # The first guess may lie beyond the caches, how far cannot be seen from there.
-            self._falling = True
-            pays = cost <= before * _DEARER and seconds > _LONG_SECONDS / 8 and rows > 1
-            return (rows // 2, True) if pays else settled
-        if cost > before * _DEARER:
-            # Once is chance.
-            self._dear += 1
-            return settled if self._dear > 1 else (rows, True)
-        if seconds >= _LONG_SECONDS:
-            return settled
-        return rows * (2 if seconds > _LONG_SECONDS / 8 else 8), True
+            return rows // 2 if self._times[rows] > 1 else rows
+        elif cost <= smaller * (_EARNS if seconds >= _LONG_SECONDS else _DEARER):
+            more = rows * (2 if seconds > _LONG_SECONDS / 8 else 8)
+            if min(cost * more, seconds if rows == 1 else math.inf) <= _LONGEST_SECONDS:
+                return more
+        if self._times[rows] == 1:
+            return rows
+        self._tries = False
+        return best
 
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""

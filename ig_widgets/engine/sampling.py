@@ -61,16 +61,20 @@ class Sampler:
         input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
         self.chunks = chunks if chunks is not None else ChunkSize(chunk_size, path.device, input_bytes)
 
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients."""
+    def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
+
+        `output` is F(x), if it is known already.
+        """
         batch = self._path.batch
+        total = 2 * batch if output is None else batch
         examples = torch.arange(batch, device="cpu").repeat(2)
         alphas = torch.arange(2, dtype=torch.float64, device="cpu").repeat_interleave(batch)
         outputs, start = [], 0
         # As few rows as say what a row costs, before it is known how many fit.
         rows = min(self.chunks.rows, 2)
-        while start < 2 * batch:
-            rows = min(rows, 2 * batch - start)
+        while start < total:
+            rows = min(rows, total - start)
             part = slice(start, start + rows)
             begin = time.perf_counter()
             try:
@@ -84,8 +88,8 @@ class Sampler:
             outputs.append(values)
             start += rows
             rows = self.chunks.rows
-        both = torch.cat(outputs).view(2, batch)
-        return both[0], both[1]
+        values = torch.cat(outputs)
+        return values[:batch], values[batch:] if output is None else output.detach().cpu().double()
 
     def sample(
         self, examples: Tensor, alphas: Tensor, *, first: int | None = None, cancel: threading.Event | None = None
@@ -102,7 +106,9 @@ class Sampler:
                 return
             rows = min(self.chunks.rows, len(alphas), first or len(alphas))
             try:
-                block = self._gradients(examples[:rows], alphas[:rows])
+                block = self._gradients(examples[:rows], alphas[:rows], cancel)
+            except _Stopped:
+                return
             except (RuntimeError, MemoryError) as error:
                 self._halve_or_raise(error, rows)
                 continue
@@ -117,17 +123,17 @@ class Sampler:
         if non_finite is not None:
             raise NonFiniteError(non_finite[1], non_finite[0])
 
-    def _gradients(self, examples: Tensor, alphas: Tensor) -> Block:
+    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
         begin = time.perf_counter()
-        saved = _SavedBytes(self._parameters) if self.chunks.wants_memory else None
+        saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-            with saved.count() if saved is not None else nullcontext():
+            with saved.look_at():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
         values = outputs.detach().cpu().double()
-        self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total if saved is not None else None)
+        self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
         return Block(examples, alphas, values, self._density(examples, gradients), gradients)
 
     def _halve_or_raise(self, error: Exception, rows: int) -> None:
@@ -197,22 +203,41 @@ def _smallest_non_finite(block: Block, before: tuple[float, str] | None) -> tupl
     return before
 
 
-class _SavedBytes:
-    """Counts what a forward pass keeps for the backward pass, beyond the model's own parameters."""
+class _Stopped(BaseException):
+    """A pass was left in the middle, since it was cancelled. No Exception: a model may catch those."""
 
-    def __init__(self, parameters: set[int]) -> None:
+
+class _Saved:
+    """Looks at each tensor that a forward pass keeps for the backward pass, as it is kept and as it is used.
+
+    Counts their bytes, beyond the model's own `parameters` (None: counts nothing), and raises `_Stopped` once `cancel`
+    is set: a chunk may take a second, a layer takes little.
+    """
+
+    def __init__(self, parameters: set[int] | None, cancel: threading.Event | None) -> None:
         self._parameters = parameters
+        self._cancel = cancel
         self._sizes: dict[int, int] = {}
 
     @property
-    def total(self) -> int:
-        return sum(self._sizes.values())
+    def total(self) -> int | None:
+        """The bytes, None if they were not to be counted."""
+        return None if self._parameters is None else sum(self._sizes.values())
 
-    def count(self) -> AbstractContextManager[object]:
-        return torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
+    def look_at(self) -> AbstractContextManager[object]:
+        """A context for the forward pass."""
+        if self._parameters is None and self._cancel is None:
+            return nullcontext()
+        return torch.autograd.graph.saved_tensors_hooks(self._keep, self._use)
 
-    def _note(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._parameters:
-            self._sizes[storage.data_ptr()] = storage.nbytes()
+    def _keep(self, tensor: Tensor) -> Tensor:
+        if self._parameters is not None:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self._parameters:
+                self._sizes[storage.data_ptr()] = storage.nbytes()
+        return self._use(tensor)
+
+    def _use(self, tensor: Tensor) -> Tensor:
+        if self._cancel is not None and self._cancel.is_set():
+            raise _Stopped
         return tensor

@@ -79,10 +79,10 @@ def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Ten
 class Samples:
     """Collects the samples of one path. What has been sampled is never sampled again."""
 
-    def __init__(self, sampler: Sampler, path: Path) -> None:
+    def __init__(self, sampler: Sampler, path: Path, output: Tensor | None = None) -> None:
         self.sampler = sampler
         self.path = path
-        self.baseline_output, self.output = sampler.ends()
+        self.baseline_output, self.output = sampler.ends(output)
         self._blocks: list[Block] = []
         self._row_of: dict[tuple[int, float], int] = {}
 

@@ -87,7 +87,8 @@ class Explorer(anywidget.AnyWidget):
         self._answered: protocol.Settings | None = None
         self._error: Exception | None = None
         self._chunks: ChunkSize | None = None
-        self._fingerprint: object = None
+        self._fingerprint: object = fingerprint(self._model)
+        self._model_changed = False
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
         super().__init__(**traits)
@@ -219,6 +220,7 @@ class Explorer(anywidget.AnyWidget):
         now = fingerprint(self._model)
         if now != self._fingerprint:
             self._sampled.clear()
+            self._model_changed = True
         self._fingerprint = now
 
     def _first(self, samples: Samples) -> int:

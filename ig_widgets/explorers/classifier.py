@@ -18,14 +18,19 @@ _TOP = 5
 
 @dataclass(frozen=True)
 class Classes:
-    """`count` classes, their `labels` (none, or one each), the `top` five as (class, probability), and what the output
-    is: a logit, or a probability already.
+    """`scores` of the classes, their `labels` (none, or one each), the `top` five as (class, probability), and what
+    the scores are: logits, or probabilities already.
     """
 
-    count: int
+    scores: Tensor
     labels: tuple[str, ...]
     top: tuple[tuple[int, float], ...]
     output_name: str
+
+    @property
+    def count(self) -> int:
+        """How many classes there are."""
+        return len(self.scores)
 
     def name(self, index: int) -> str:
         """The label of a class, or its number."""
@@ -63,7 +68,7 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     values, indices = probabilities.topk(min(_TOP, len(scores)))
     names = _check_labels(labels, len(scores))
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
-    return Classes(len(scores), names, top, "probability" if is_probability else "logit")
+    return Classes(output[0], names, top, "probability" if is_probability else "logit")
 
 
 def _check_labels(labels: Sequence[str] | None, count: int) -> tuple[str, ...]:

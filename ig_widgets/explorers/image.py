@@ -113,6 +113,7 @@ class ImageExplorer(Explorer):
             random_state=False,
             guard=lock_of(self._model),
             chunks=self._chunks,
+            output=None if self._model_changed else self._classes.scores[settings.target].reshape(1),
         )
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:

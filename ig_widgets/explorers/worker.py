@@ -1,6 +1,7 @@
 """One job at a time beside the session: the latest wish wins, and can be cancelled.
 
-A thread lives only while there is something to do, so nothing is left behind by an explorer that is forgotten.
+The thread outlives its job by a minute: a first pass of a model in a new thread costs half as much again, since it
+has no memory at hand yet. It holds nothing meanwhile, so an explorer that is forgotten goes at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
+_IDLE_SECONDS = 60.0
+
 Job = Callable[[threading.Event], None]
 
 
@@ -22,7 +25,8 @@ class Worker:
         self._changed = threading.Condition()
         self._next: tuple[Job, threading.Event] | None = None
         self._cancel = threading.Event()
-        self._running = False
+        self._busy = False
+        self._thread: threading.Thread | None = None
         self._closed = False
 
     def submit(self, job: Job) -> None:
@@ -33,9 +37,11 @@ class Worker:
             self._cancel.set()
             self._cancel = threading.Event()
             self._next = job, self._cancel
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="ig_widgets", daemon=True).start()
+            self._busy = True
+            self._changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="ig_widgets", daemon=True)
+                self._thread.start()
 
     def cancel(self) -> None:
         """Ask the newest job to stop, begun or not."""
@@ -45,7 +51,7 @@ class Worker:
     def wait(self, timeout: float | None = None) -> bool:
         """Block until there is nothing left to do; False if `timeout` seconds pass before."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running, timeout)
+            return self._changed.wait_for(lambda: not self._busy, timeout)
 
     def close(self) -> None:
         """Stop for good: the job in hand is asked to stop, no other is begun."""
@@ -53,13 +59,17 @@ class Worker:
             self._closed = True
             self._next = None
             self._cancel.set()
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 if self._next is None:
-                    self._running = False
+                    self._busy = False
                     self._changed.notify_all()
+                    self._changed.wait_for(lambda: self._closed or self._next is not None, _IDLE_SECONDS)
+                if self._next is None:
+                    self._thread = None
                     return
                 (job, cancel), self._next = self._next, None
             try:

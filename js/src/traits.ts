@@ -30,27 +30,39 @@ export type ImageTraits = Chosen & Offer;
 export const WISHES = ["baseline", "target", "method", "n_steps"] as const;
 export const LOOKS = ["alpha", "opacity", "clip", "sign", "colormap"] as const;
 
-const SAVE_EVERY = 100;
+/** A save is answered by several messages of the kernel's, each of which costs the page a part of a frame. */
+const SAVE_EVERY = 400;
 
-/** The synchronised traits of one model: read, chosen at once on this side, saved a little later. */
+/**
+ * The synchronised traits of one model: read, chosen at once on this side, saved a little later.
+ *
+ * What is chosen is held here until it is saved, and not in the model: the kernel repeats each value that it is sent,
+ * and a model takes that for news where the person has gone on meanwhile, so that alpha would jump back.
+ */
 export class Traits {
   readonly #model: AnyModel<ImageTraits>;
   readonly #save: Throttle;
+  #held: Partial<Chosen> = {};
+  readonly #listeners = new Map<keyof ImageTraits, Set<() => void>>();
 
   constructor(model: AnyModel<ImageTraits>, signal: AbortSignal) {
     this.#model = model;
-    this.#save = new Throttle(SAVE_EVERY, () => model.save_changes(), signal);
+    this.#save = new Throttle(SAVE_EVERY, () => this.#write(), signal);
   }
 
   get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
-    return this.#model.get(name);
+    const held: Partial<ImageTraits> = this.#held;
+    return held[name] ?? this.#model.get(name);
   }
 
-  /** Every view of the model sees it at once; the kernel within a tenth of a second. */
+  /** Every view of the model sees it at once; the kernel within half a second. */
   set<K extends keyof Chosen>(name: K, value: ImageTraits[K]): void {
-    if (this.#model.get(name) === value) return;
-    this.#model.set(name, value);
+    if (this.get(name) === value) return;
+    this.#held = { ...this.#held, [name]: value };
     this.#save.call();
+    // Once saved, the model has told them.
+    if (name in this.#held)
+      for (const listener of [...(this.#listeners.get(name) ?? [])]) listener();
   }
 
   /** Tell the kernel now, as when a finger is lifted. */
@@ -69,10 +81,21 @@ export class Traits {
 
   on(names: readonly (keyof ImageTraits)[], listener: () => void, signal: AbortSignal): void {
     for (const name of names) {
+      const listeners = this.#listeners.get(name) ?? new Set();
+      this.#listeners.set(name, listeners.add(listener));
       this.#model.on(`change:${name}`, listener);
-      signal.addEventListener("abort", () => this.#model.off(`change:${name}`, listener), {
-        once: true,
-      });
+      const leave = () => {
+        listeners.delete(listener);
+        this.#model.off(`change:${name}`, listener);
+      };
+      signal.addEventListener("abort", leave, { once: true });
     }
+  }
+
+  #write(): void {
+    for (const name of Object.keys(this.#held) as (keyof Chosen)[])
+      this.#model.set(name, this.get(name));
+    this.#held = {};
+    this.#model.save_changes();
   }
 }

@@ -200,6 +200,52 @@ def test_cancelled_on_the_way(
     assert sum(model.with_gradient) == reached[-1]
 
 
+class Stages(torch.nn.Module):
+    """A chain of stages, each notes that it was reached, forward and backward; the one at `stop` sets `cancel`."""
+
+    def __init__(self, cancel: threading.Event, stop: tuple[str, int] | None) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.reached: list[tuple[str, int]] = []
+        self._cancel, self._stop = cancel, stop
+
+    def note(self, way: str, stage: int) -> None:
+        if torch.is_grad_enabled() or way == "backward":
+            self.reached.append((way, stage))
+            if self.reached[-1] == self._stop:
+                self._cancel.set()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        try:
+            for stage in range(4):
+                self.note("forward", stage)
+                x = x.exp()
+                if x.requires_grad:
+                    x.register_hook(lambda grad, stage=stage: self.note("backward", stage))
+                x = x.sin()
+        except Exception:  # noqa: BLE001  (a model that falls back to another way must not swallow the wish to stop)
+            x = x * 2
+        return x.sum(1)
+
+
+@pytest.mark.parametrize(
+    ("stop", "last"), [(("forward", 1), ("forward", 1)), (("backward", 2), ("backward", 2)), (None, ("backward", 0))]
+)
+def test_cancelled_in_the_middle_of_a_pass(stop: tuple[str, int] | None, last: tuple[str, int]) -> None:
+    """A chunk may take a second: a layer is the most that a person waits for."""
+    cancel = threading.Event()
+    model = Stages(cancel, stop).eval()
+    x = draw(1, 2, 4)
+    if stop is None:
+        attribute(model, x, n_steps=2, chunk_size=4, cancel=cancel)
+    else:
+        with pytest.raises(Cancelled, match="after 0 of 4"):
+            attribute(model, x, n_steps=2, chunk_size=4, cancel=cancel)
+    assert model.reached[-1] == last
+    assert float(model.calls) == 0  # left as found
+
+
 def test_a_partial_is_what_refine_would_have_shown() -> None:
     wave, cancel = waves(3, 2, 4), threading.Event()
     options = {"baselines": wave.b, "n_steps": 64, "chunk_size": 2}

@@ -153,17 +153,17 @@ def test_only_missing_alphas_are_evaluated(explore, first, then):
     explorer = explore(model, method=first[0], n_steps=first[1])
     explorer.wait(SECONDS)
     assert model.rows_with_gradient == first[1]
-    assert model.rows_without_gradient == 3  # the classes, and both ends of the path
+    assert model.rows_without_gradient == 2  # the classes, which tells F(x), and the baseline
     old, new = alphas_of(*first), alphas_of(*then)
     with explorer.hold_trait_notifications():
         explorer.method, explorer.n_steps = then
     explorer.wait(SECONDS)
     assert model.rows_with_gradient == len(old | new)
-    assert model.rows_without_gradient == 3
+    assert model.rows_without_gradient == 2
     with explorer.hold_trait_notifications():  # and back: all is there
         explorer.method, explorer.n_steps = first
     explorer.wait(SECONDS)
-    assert model.rows == len(old | new) + 3
+    assert model.rows == len(old | new) + 2
     assert explorer.result.method == first[0]
 
 
@@ -180,10 +180,10 @@ def test_going_back_to_a_baseline_or_target_evaluates_nothing(explore):
 
     for wish in (("white", 0), ("white", 1), ("noise", 1)):
         ask(*wish)
-    assert model.rows == 1 + 4 * (2 + 8)
+    assert model.rows == 1 + 4 * (1 + 8)
     for wish in (("black", 0), ("white", 1), ("noise", 1), ("white", 0), ("black", 0)):
         ask(*wish)
-    assert model.rows == 1 + 4 * (2 + 8)
+    assert model.rows == 1 + 4 * (1 + 8)
     assert relative(explorer.result.attributions, first) < 1e-9
 
 

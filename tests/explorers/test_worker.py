@@ -190,7 +190,26 @@ def test_job_that_asks_to_exit_does_not_hang_those_who_wait(worker, caplog):
     assert "SystemExit" in caplog.text
 
 
-def test_no_thread_is_left_when_idle(worker):
+def test_jobs_in_a_row_share_a_thread(worker):
+    threads = []
+    for _ in range(3):
+        worker.submit(lambda cancel: threads.append(threading.get_ident()))
+        assert worker.wait(SECONDS)
+    assert len(set(threads)) == 1
+    assert len(workers()) == 1
+
+
+def test_closing_ends_an_idle_thread(worker):
+    worker.submit(lambda cancel: None)
+    assert worker.wait(SECONDS)
+    (thread,) = workers()
+    worker.close()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_no_thread_is_left_when_idle_for_long(worker, monkeypatch):
+    monkeypatch.setattr("ig_widgets.explorers.worker._IDLE_SECONDS", 0.0)
     worker.submit(lambda cancel: None)
     assert worker.wait(SECONDS)
     for thread in workers():
@@ -210,8 +229,6 @@ def test_a_job_and_what_it_holds_are_let_go(worker):
     gone = weakref.ref(heavy)
     worker.submit(lambda cancel, heavy=heavy: None)
     assert worker.wait(SECONDS)
-    for thread in workers():
-        thread.join(SECONDS)
     del heavy
     gc.collect()
     assert gone() is None

@@ -1,5 +1,4 @@
 import { html, write } from "../dom.js";
-import { Throttle } from "../timing.js";
 import type { Traits } from "../traits.js";
 
 export interface SliderOptions {
@@ -9,8 +8,6 @@ export interface SliderOptions {
   readonly max: number;
   readonly step: number;
   readonly format: (value: number) => string;
-  /** Least time between two values given on while it is dragged, in milliseconds. */
-  readonly period?: number;
 }
 
 type Numeric = "alpha" | "n_steps" | "opacity" | "clip";
@@ -23,7 +20,7 @@ export class Slider {
   readonly #format: (value: number) => string;
 
   constructor(traits: Traits, trait: Numeric, options: SliderOptions, signal: AbortSignal) {
-    const { label, min, max, step, format, period = 0 } = options;
+    const { label, min, max, step, format } = options;
     this.#format = format;
     this.#input = html("input", { type: "range", "aria-label": label, min, max, step });
     this.#value = html("span", { class: "igw-value" });
@@ -36,19 +33,9 @@ export class Slider {
     );
 
     const choose = () => traits.set(trait, this.#input.valueAsNumber);
-    const chosen = period > 0 ? new Throttle(period, choose, signal) : undefined;
-    const input = () => {
-      this.#describe(this.#input.valueAsNumber);
-      if (chosen === undefined) choose();
-      else chosen.call();
-    };
-    const settle = () => {
-      chosen?.flush();
-      traits.flush();
-    };
-    this.#input.addEventListener("input", input, { signal });
+    this.#input.addEventListener("input", choose, { signal });
     for (const end of ["change", "pointerup", "keyup"])
-      this.#input.addEventListener(end, settle, { signal });
+      this.#input.addEventListener(end, () => traits.flush(), { signal });
     const follow = () => this.#show(traits.get(trait));
     traits.on([trait], follow, signal);
     follow();

@@ -24,9 +24,6 @@ export interface Layout {
   readonly clipped: HTMLElement;
 }
 
-/** A change of steps asks the kernel for samples; this often at most while the slider is dragged. */
-const STEPS_EVERY = 150;
-
 export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layout {
   const stale = html("span", { class: "igw-badge" });
   const collected = html("p", { class: "igw-collected" });
@@ -62,7 +59,6 @@ function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
     max: 256,
     step: 1,
     format: String,
-    period: STEPS_EVERY,
   };
   return [
     new TargetChoice(traits, signal).element,

@@ -80,7 +80,7 @@ export class ImageView {
   /** What depends on the picture alone, and not on how it is looked at. */
   #replace(picture: Picture): void {
     this.#shown = picture;
-    this.#interpolation.show(picture);
+    this.#interpolation.show(picture.begin);
     this.#overlay.show(picture, this.#lut);
     this.#chart.show(picture);
     this.#meter.show(picture);

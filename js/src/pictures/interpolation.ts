@@ -1,6 +1,6 @@
 import { assign, html } from "../dom.js";
 import { fixed } from "../format.js";
-import type { Picture } from "../store.js";
+import type { Begin } from "../protocol.js";
 
 /**
  * x(alpha) = x' + alpha (x - x'): the photo laid over the baseline with the opacity alpha. The browser's
@@ -10,13 +10,18 @@ export class Interpolation {
   readonly element: HTMLElement;
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
+  #shown: Begin | undefined;
 
   constructor() {
     this.element = html("div", { role: "img", class: "igw-picture" }, this.#baseline, this.#photo);
     this.move(0);
   }
 
-  show({ begin: { photo, baseline, width, height } }: Picture): void {
+  /** Nothing is done where it is shown already, as when samples come to a path in hand. */
+  show(begin: Begin): void {
+    if (begin === this.#shown) return;
+    this.#shown = begin;
+    const { photo, baseline, width, height } = begin;
     fill(this.#photo, photo, width, height);
     fill(this.#baseline, baseline, width, height);
   }
@@ -33,9 +38,12 @@ function fill(canvas: HTMLCanvasElement, rgb: Uint8Array, width: number, height:
   const context = canvas.getContext("2d");
   const image = context?.createImageData(width, height);
   if (context == null || image === undefined) return;
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    image.data.set(rgb.subarray(3 * pixel, 3 * pixel + 3), 4 * pixel);
-    image.data[4 * pixel + 3] = 255;
+  const { data } = image;
+  for (let from = 0, to = 0; to < data.length; from += 3, to += 4) {
+    data[to] = rgb[from] as number;
+    data[to + 1] = rgb[from + 1] as number;
+    data[to + 2] = rgb[from + 2] as number;
+    data[to + 3] = 255;
   }
   context.putImageData(image, 0, 0);
 }
