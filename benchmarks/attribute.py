@@ -2,7 +2,7 @@
 
 Three subjects: EfficientNet-Lite0 (224 x 224, 50 Gauss-Legendre points, black picture as baseline), the same network
 with a batch of 8 photos at 16 points, and a small MLP at 50 points. The best chunk of each side is found first (the
-smallest of `--search` runs each); then, after a warm-up, all take turns, A B A B, in this process, `--rounds` times.
+smallest of `--search` runs each); then, after a warm-up, all take turns in this process, `--rounds` times.
 The attributions are compared before anything is timed.
 
 Peak memory is measured in a process of its own for each contestant: the largest resident set during the call, less
@@ -274,10 +274,9 @@ def main() -> None:
     for name in asked.subject:
         subject = SUBJECTS[name](asked.device)
         check(subject)
-        rows = race(subject, rounds, search)
+        table(f"Time: {subject.title}, {asked.device}", race(subject, rounds, search))
         if name == "image":
-            rows += weigh(subject, 1 if asked.quick else 3)
-        table(f"{subject.title}, {asked.device}", rows)
+            table(f"Memory: {subject.title}, {asked.device}", weigh(subject, 1 if asked.quick else 3))
 
 
 if __name__ == "__main__":

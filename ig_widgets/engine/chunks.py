@@ -24,7 +24,7 @@ _GRADIENT_OVER_FORWARD = 3.0
 _LONG_SECONDS = 0.25
 _EARNS = 0.9
 # What is shown while sampling is shown after each chunk: no chunk is tried that should take longer.
-_LONGEST_SECONDS = 1.0
+_LONGEST_SECONDS = 0.5
 # A larger chunk has left the caches if a row has become dearer by more than the noise of a clock.
 _DEARER = 1.1
 # A share of free memory that what is saved for the backward pass may take; the pass itself needs about as much again.
