@@ -1,8 +1,13 @@
-"""The same numbers from Captum (the extra `captum`)."""
+"""Captum's names on this engine, and the same numbers from Captum (the extra `captum`).
+
+`IntegratedGradients` and `LayerIntegratedGradients` take the place of those of `captum.attr`. They are subclasses of
+Captum's base classes, so Captum is imported when one of them is first asked for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +16,28 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Tensors
 from ig_widgets.engine.target import TargetLike
+
+if TYPE_CHECKING:
+    from ig_widgets.compat.integrated_gradients import IntegratedGradients as IntegratedGradients
+    from ig_widgets.compat.integrated_gradients import LayerIntegratedGradients as LayerIntegratedGradients
+
+_DROP_IN = ("IntegratedGradients", "LayerIntegratedGradients")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DROP_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from ig_widgets.compat import integrated_gradients
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "captum":
+            raise
+        raise ImportError(f"{name} needs Captum: pip install 'ig_widgets[captum]'.") from error
+    return getattr(integrated_gradients, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_DROP_IN])
 
 
 @dataclass(frozen=True)
@@ -57,7 +84,7 @@ def crosscheck(
     """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
 
     Raises ValueError for an unfinished attribution or one of a single point, and ImportError, which names the extra,
-    where Captum is not installed.
+    where Captum is not installed. The secant rule is no rule of Captum's: ValueError.
     """
     try:
         import captum
@@ -68,6 +95,8 @@ def crosscheck(
         raise ValueError(
             f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
         )
+    if ours.method == "secant":
+        raise ValueError("Captum has no secant rule; crosscheck a result of one of the others.")
     if ours.n_steps < 2:
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
     scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0

@@ -19,7 +19,7 @@ from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_siz
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
-from ig_widgets.engine.trace import PathTrace, Samples
+from ig_widgets.engine.trace import CellSamples, PathTrace, Samples
 
 # So many points of each path give the first item of `refine`.
 _FIRST_POINTS = 3
@@ -91,8 +91,10 @@ def attribute(
         additional_forward_args: one value or a tuple. Tensors whose first dimension is the batch follow their example
             along the path; all else is passed as it is.
         method: the quadrature rule, one of riemann_left, riemann_right, riemann_middle, riemann_trapezoid,
-            gausslegendre.
-        n_steps: points of the rule, that is gradient evaluations per example.
+            gausslegendre; or secant, which takes the mean slope of each operation over cells of the path, so that
+            attributions sum to F(x) - F(x') for any n_steps. At finite n_steps that depends, like DeepLIFT, on how the
+            model is written; its limit, IG, does not.
+        n_steps: points of the rule, that is gradient evaluations per example; secant: cells.
         chunk_size: rows in the model at a time; None finds it by trying, and fits memory.
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
         on_progress: called with (done, total) gradient evaluations, over all examples.
@@ -200,6 +202,7 @@ def _items(
         target=target,
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
+        cells=nodes if method == rules.SECANT else None,
     )
     is_tuple = isinstance(inputs, tuple | list)
 
@@ -216,12 +219,15 @@ def _items(
         )
 
     def run() -> Iterator[Attribution]:
-        levels = rules.coarse_to_fine(len(nodes.alphas))
+        levels = rules.visits(method, len(nodes.alphas), progressive=progressive)
         batch = samples.path.batch
         total, done = len(nodes.alphas) * batch, 0
         milestones = np.cumsum([len(level) for level in levels[:-1]]) * batch if progressive else np.array([])
         first = min(_FIRST_POINTS * batch, total) if progressive else None
-        for block in samples.extend(nodes.alphas[np.concatenate(levels)], first=first, cancel=cancel):
+        # Cells are taken example by example, so that neighbours meet; each level for all examples.
+        parts = levels if method == rules.SECANT else [np.concatenate(levels)]
+        blocks = (b for part in parts for b in samples.extend(nodes.alphas[part], first=first, cancel=cancel))
+        for block in blocks:
             before, done = done, done + len(block.alphas)
             if on_progress is not None:
                 on_progress(done, total)
@@ -247,11 +253,13 @@ def make_samples(
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
     output: Tensor | None = None,
+    cells: rules.Nodes | None = None,
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
     For callers who want to change rule or steps and keep what was sampled. `random_state`, `guard` and `chunks` are
-    those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already. Raises as `attribute` does.
+    those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already; `cells` are those
+    of the secant rule, which is then what samples them. Raises as `attribute` does.
     """
     path = make_path(inputs, baselines)
     function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
@@ -264,7 +272,7 @@ def make_samples(
         guard=guard,
         chunks=chunks,
     )
-    return Samples(sampler, path, output)
+    return Samples(sampler, path, output) if cells is None else CellSamples(sampler, path, cells, output)
 
 
 def make_attribution(
@@ -302,6 +310,7 @@ def make_attribution(
         evaluations=len(nodes.alphas),
         elapsed=elapsed,
         path=trace,
+        fallbacks=samples.fallbacks,
         complete=complete,
     )
 

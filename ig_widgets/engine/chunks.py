@@ -52,6 +52,11 @@ class ChunkSize:
         self._least = float("inf")
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether the caller has set it."""
+        return self._fixed
+
+    @property
     def rows(self) -> int:
         """Rows of the next chunk."""
         return self._rows
@@ -99,7 +104,7 @@ class ChunkSize:
             # On the way down from a first guess that took long.
             if rows > 1 and cost <= larger * _DEARER and seconds > _LONG_SECONDS / 8:
                 return rows // 2
-        elif smaller == math.inf and seconds >= _LONG_SECONDS and rows > 1:
+        elif smaller == math.inf and seconds >= _LONG_SECONDS and rows > 4:
             # The first guess may lie beyond the caches, how far cannot be seen from there.
             return rows // 2 if self._times[rows] > 1 else rows
         elif cost <= smaller * (_EARNS if seconds >= _LONG_SECONDS else _DEARER):

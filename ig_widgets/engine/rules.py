@@ -63,8 +63,13 @@ _RULES: dict[str, Callable[[int], tuple[Floats, Floats]]] = {
     "riemann_trapezoid": _trapezoid,
     "gausslegendre": _gausslegendre,
 }
-METHODS = tuple(_RULES)
-_PLANNED = ("secant", "auto")
+# Its cells are the pieces of the middle rule, over each of which it takes a mean instead of the value in the middle.
+SECANT = "secant"
+RULES = tuple(_RULES)
+METHODS = (*RULES, SECANT)
+# So many levels of cells, 7 cells, are seen before the others follow in their order.
+_FIRST_LEVELS = 3
+_PLANNED = ("auto",)
 
 
 def check_method(method: object) -> str:
@@ -93,6 +98,7 @@ def check_n_steps(n_steps: object) -> int:
 def nodes(method: str, n_steps: int) -> Nodes:
     """The alphas, weights and pieces of a rule, in float64, the same points as Captum's for the same name.
 
+    The pieces of `secant` are its cells, and its alphas their middles.
     `riemann_trapezoid` has the true weights, which sum to 1 (Captum's sum to (n - 1) / n).
     Raises ArgumentValueError for an unknown rule, n_steps < 1, or a trapezoid of one point.
     """
@@ -101,7 +107,7 @@ def nodes(method: str, n_steps: int) -> Nodes:
 
 @lru_cache(maxsize=256)
 def _nodes(method: str, n_steps: int) -> Nodes:
-    alphas, weights = _RULES[method](n_steps)
+    alphas, weights = _RULES.get(method, _middle)(n_steps)
     edges = np.concatenate([[0.0], np.cumsum(weights)])
     edges[-1] = 1.0
     for array in (alphas, weights, edges):
@@ -112,6 +118,18 @@ def _nodes(method: str, n_steps: int) -> Nodes:
 def nearest_edges(alphas: Floats) -> Floats:
     """Edges (n + 1,) of the pieces of [0, 1] nearest to each of ascending `alphas` (n,)."""
     return np.concatenate([[0.0], (alphas[:-1] + alphas[1:]) / 2, [1.0]])
+
+
+def visits(method: str, n: int, *, progressive: bool) -> list[Integers]:
+    """The indices 0..n-1 in levels, in the order in which they are to be sampled.
+
+    Neighbouring cells of the secant rule share a point: a few are visited coarse to fine, the others in their order.
+    """
+    levels = coarse_to_fine(n)
+    if method != SECANT:
+        return levels
+    first = np.concatenate(levels[:_FIRST_LEVELS]) if progressive else np.array([], dtype=np.int64)
+    return [level for level in (first, np.setdiff1d(np.arange(n), first)) if level.size]
 
 
 def coarse_to_fine(n: int) -> list[Integers]:

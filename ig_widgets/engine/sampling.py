@@ -13,8 +13,11 @@ from torch import Tensor
 
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
+from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
+from ig_widgets.engine.secant import SecantMode
+from ig_widgets.engine.slopes import Rows
 
 Progress = Callable[[int, int], None]
 
@@ -32,6 +35,27 @@ class Block:
     outputs: Tensor
     density: Tensor
     gradients: tuple[Tensor, ...]
+
+    @property
+    def output_alphas(self) -> Tensor:
+        """Where `outputs` were taken."""
+        return self.alphas
+
+
+@dataclass(frozen=True, eq=False)
+class CellBlock(Block):
+    """What one chunk of the secant rule gave. Rows are cells from `lows` to `highs`; `alphas` are their middles.
+
+    `gradients` and `density` are means over the cell; `outputs` are F at its beginning.
+    """
+
+    lows: Tensor
+    highs: Tensor
+
+    @property
+    def output_alphas(self) -> Tensor:
+        """Where `outputs` were taken."""
+        return self.lows
 
 
 class Sampler:
@@ -60,6 +84,8 @@ class Sampler:
         self._guard = guard if guard is not None else nullcontext()
         input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
         self.chunks = chunks if chunks is not None else ChunkSize(chunk_size, path.device, input_bytes)
+        self.fallbacks: set[str] = set()
+        self._folds = Folds(function.forward_func)
 
     def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
@@ -123,6 +149,86 @@ class Sampler:
         if non_finite is not None:
             raise NonFiniteError(non_finite[1], non_finite[0])
 
+    def sample_cells(
+        self,
+        examples: Tensor,
+        alphas: Tensor,
+        lows: Tensor,
+        highs: Tensor,
+        *,
+        first: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[CellBlock]:
+        """The mean gradient of the secant rule over each cell (example, low, high), a block at a time, as `sample`.
+
+        `alphas` are the middles of the cells, by which they are known.
+        A cell that begins where the one before it ends shares its point. Operations without a rule of their own are
+        added to `fallbacks`.
+        """
+        while len(lows):
+            if cancel is not None and cancel.is_set():
+                return
+            # One row more than cells; a size that the caller has set is kept to.
+            rows = max(2, min(self.chunks.rows + (not self.chunks.is_fixed), (first or len(lows)) + 1))
+            starts = torch.ones(len(lows), dtype=torch.bool)
+            starts[1:] = (examples[1:] != examples[:-1]) | (lows[1:] != highs[:-1])
+            # Each cell has its beginning for a row, the last of a run its end too.
+            needed = torch.arange(len(lows)) + starts.cumsum(0) + 1
+            cells = max(1, int((needed <= rows).sum()))
+            part = slice(0, cells)
+            try:
+                block = self._cells(examples[part], alphas[part], lows[part], highs[part], starts[part], cancel)
+            except _Stopped:
+                return
+            except UnfoldError:
+                continue
+            except (RuntimeError, MemoryError) as error:
+                self._halve_or_raise(error, rows - 1)
+                continue
+            first = None
+            examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
+            trouble = _smallest_non_finite(block, None)
+            if trouble is not None:
+                raise NonFiniteError(trouble[1], trouble[0])
+            yield block
+
+    def _cells(
+        self,
+        examples: Tensor,
+        middles: Tensor,
+        lows: Tensor,
+        highs: Tensor,
+        starts: Tensor,
+        cancel: threading.Event | None,
+    ) -> CellBlock:
+        begin = time.perf_counter()
+        run = starts.long().cumsum(0) - 1
+        row = torch.arange(len(lows)) + run
+        count = int(row[-1]) + 2
+        row_examples = torch.zeros(count, dtype=torch.int64)
+        alphas = torch.zeros(count, dtype=torch.float64)
+        row_examples[row + 1], alphas[row + 1] = examples, highs
+        row_examples[row], alphas[row] = examples, lows
+        with self._pass(alphas), torch.enable_grad():
+            leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
+            saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
+            with saved.look_at(), SecantMode(Rows(count), leaves, self.fallbacks), Folding(self._folds):
+                outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples)
+            seeds = torch.zeros_like(outputs)
+            seeds[row.to(outputs.device)] = 1
+            gradients = tuple(g[row.to(g.device)] for g in _differentiate(outputs, leaves, seeds))
+        values = outputs.detach().cpu().double()
+        self.chunks.record(count - 1, time.perf_counter() - begin, saved.total)
+        return CellBlock(
+            examples=examples,
+            alphas=middles,
+            outputs=values[row],
+            density=self._density(examples, gradients),
+            gradients=gradients,
+            lows=lows,
+            highs=highs,
+        )
+
     def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
         begin = time.perf_counter()
         saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
@@ -164,14 +270,15 @@ class Sampler:
             raise
 
 
-def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | None = None) -> tuple[Tensor, ...]:
     several = len(leaves) > 1
     if not outputs.requires_grad:
         raise NotDifferentiableError(
             f"forward_func's output does not depend on {'any of the inputs' if several else 'inputs'} through "
             f"operations that torch can differentiate; look for detach(), torch.no_grad(), numpy, argmax or rounding."
         )
-    gradients = torch.autograd.grad(outputs, leaves, torch.ones_like(outputs), allow_unused=True)
+    seeds = torch.ones_like(outputs) if seeds is None else seeds
+    gradients = torch.autograd.grad(outputs, leaves, seeds, allow_unused=True)
     for i, gradient in enumerate(gradients):
         if gradient is None:
             name = f"inputs[{i}]" if several else "inputs"

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -105,14 +106,13 @@ class Samples:
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
-        batch = range(self.path.batch)
-        rows = [(e, a) for a in alphas.tolist() for e in batch if (e, a) not in self._row_of]
+        rows = [row for row in self._order(alphas) if row not in self._row_of]
         examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
         row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
         _refuse_non_finite(self.baseline_output, 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())
-        for block in self.sampler.sample(examples, row_alphas, first=first, cancel=cancel):
+        for block in self._sample(examples, row_alphas, first, cancel):
             if hopeless:
                 continue
             for key in zip(block.examples.tolist(), block.alphas.tolist(), strict=True):
@@ -121,6 +121,19 @@ class Samples:
             yield block
         if not (hopeless and cancel is not None and cancel.is_set()):
             _refuse_non_finite(self.output, 1.0)
+
+    def _order(self, alphas: Floats) -> list[tuple[int, float]]:
+        return [(e, a) for a in alphas.tolist() for e in range(self.path.batch)]
+
+    def _sample(
+        self, examples: Tensor, alphas: Tensor, first: int | None, cancel: threading.Event | None
+    ) -> Iterator[Block]:
+        return self.sampler.sample(examples, alphas, first=first, cancel=cancel)
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Operations for which a plain derivative was taken where the method has a better one."""
+        return tuple(sorted(self.sampler.fallbacks))
 
     def trace(self, nodes: Nodes, *, multiply_by_inputs: bool = True, is_tuple: bool = False) -> PathTrace:
         """The samples at `nodes`, all of which must have been taken, weighed by its pieces."""
@@ -131,7 +144,8 @@ class Samples:
         stop = torch.zeros_like(start)
         start[rows], stop[rows] = edges[:-1].expand(batch, n), edges[1:].expand(batch, n)
         sizes = [len(block.alphas) for block in self._blocks]
-        output_alphas, outputs = self._with_ends(alphas, torch.cat([b.outputs for b in self._blocks])[rows])
+        seen_at = torch.cat([b.output_alphas for b in self._blocks])[rows[0]]
+        output_alphas, outputs = self._with_ends(seen_at, torch.cat([b.outputs for b in self._blocks])[rows])
         return PathTrace(
             alphas=alphas.expand(batch, n),
             edges=edges.expand(batch, n + 1),
@@ -163,6 +177,24 @@ class Samples:
             at.append(alphas.new_ones(1))
             columns.append(self.output[:, None])
         return torch.cat(at), torch.cat(columns, dim=1)
+
+
+class CellSamples(Samples):
+    """Collects the cells of `nodes` by the secant rule; the alpha of a cell is its middle."""
+
+    def __init__(self, sampler: Sampler, path: Path, nodes: Nodes, output: Tensor | None = None) -> None:
+        super().__init__(sampler, path, output)
+        self._cells = dict(zip(nodes.alphas.tolist(), pairwise(nodes.edges.tolist()), strict=True))
+
+    def _order(self, alphas: Floats) -> list[tuple[int, float]]:
+        return [(e, a) for e in range(self.path.batch) for a in alphas.tolist()]
+
+    def _sample(
+        self, examples: Tensor, alphas: Tensor, first: int | None, cancel: threading.Event | None
+    ) -> Iterator[Block]:
+        cells = [self._cells[alpha] for alpha in alphas.tolist()]
+        ends = torch.tensor(cells, dtype=torch.float64, device="cpu").view(-1, 2)
+        return self.sampler.sample_cells(examples, alphas, ends[:, 0], ends[:, 1], first=first, cancel=cancel)
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:

@@ -41,6 +41,9 @@ _PATHS_KEPT = 4
 
 _log = logging.getLogger(__name__)
 
+# Baseline, target, and the number of cells, 0 for points.
+_Key = tuple[str, int, int]
+
 
 def front_end(name: str) -> str:
     """A file of the built front end. Its text and not its path: anywidget ties each widget to a path it watches.
@@ -82,7 +85,7 @@ class Explorer(anywidget.AnyWidget):
         self._stream = Stream(self.send)
         self._request = 0
         self._numbered = 0
-        self._sampled: OrderedDict[tuple[str, int], _Sampled] = OrderedDict()
+        self._sampled: OrderedDict[_Key, _Sampled] = OrderedDict()
         self._result: Attribution | None = None
         self._answered: protocol.Settings | None = None
         self._error: Exception | None = None
@@ -172,7 +175,9 @@ class Explorer(anywidget.AnyWidget):
         """The gradient evaluations that it took, or None if it was cancelled."""
         begin = time.perf_counter()
         self._forget_if_model_changed()
-        key = (settings.baseline, settings.target)
+        # A cell of the secant rule is of no use to another number of cells.
+        cells = settings.n_steps if settings.method == rules.SECANT else 0
+        key = (settings.baseline, settings.target, cells)
         known = self._sampled.get(key)
         if known is None:
             self._numbered += 1
@@ -195,7 +200,7 @@ class Explorer(anywidget.AnyWidget):
             known = self._remember(key, _Sampled(samples, record))
         samples, record, done = known.samples, known.record, 0
         self._stream.publish(request, record, done)
-        order = nodes.alphas[np.concatenate(rules.coarse_to_fine(len(nodes.alphas)))]
+        order = nodes.alphas[np.concatenate(rules.visits(settings.method, len(nodes.alphas), progressive=True))]
         for block in samples.extend(order, first=None if record.maps else self._first(samples), cancel=cancel):
             record.extend(block, [protocol.encode(values) for values in self._maps(samples, block)])
             done += len(block.alphas)
@@ -227,7 +232,7 @@ class Explorer(anywidget.AnyWidget):
         self._chunks = samples.sampler.chunks
         return _FIRST_SAMPLES if self._chunks.row_seconds * _FIRST_SAMPLES <= _AT_ONCE_SECONDS else 1
 
-    def _remember(self, key: tuple[str, int], sampled: _Sampled) -> _Sampled:
+    def _remember(self, key: _Key, sampled: _Sampled) -> _Sampled:
         self._sampled[key] = sampled
         while len(self._sampled) > _PATHS_KEPT:
             self._sampled.popitem(last=False)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ig_widgets import baselines, figures
 from ig_widgets.compat.captum import CrossCheck, crosscheck
+from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import Samples
@@ -113,6 +114,7 @@ class ImageExplorer(Explorer):
             random_state=False,
             guard=lock_of(self._model),
             chunks=self._chunks,
+            cells=rules.nodes(settings.method, settings.n_steps) if settings.method == rules.SECANT else None,
             output=None if self._model_changed else self._classes.scores[settings.target].reshape(1),
         )
 
@@ -158,7 +160,8 @@ class ImageExplorer(Explorer):
     def crosscheck(self) -> CrossCheck:
         """The current attribution beside Captum's, at the same rule, points, baseline and target.
 
-        Waits. Raises ImportError without the extra `captum`, RuntimeError where the last run was cancelled.
+        Waits. Raises ImportError without the extra `captum`, RuntimeError where the last run was cancelled, and
+        ValueError for the secant rule, which Captum does not have.
         """
         self.wait()
         result = self._result

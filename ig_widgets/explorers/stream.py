@@ -35,6 +35,7 @@ class Record:
     output: float
     alphas: list[float] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
+    output_alphas: list[float] = field(default_factory=list)
     density: list[float] = field(default_factory=list)
     maps: list[protocol.EncodedMap] = field(default_factory=list)
 
@@ -42,6 +43,7 @@ class Record:
         """Add what a block gave, a map for each row. The maps come last: their number is what others look at."""
         self.alphas += block.alphas.tolist()
         self.outputs += block.outputs.tolist()
+        self.output_alphas += block.output_alphas.tolist()
         self.density += block.density.tolist()
         self.maps += maps
 
@@ -59,7 +61,7 @@ class Record:
         weights = np.diff(edges)
         total = float(sum(w * self.density[i] for i, w in zip(ids, weights, strict=True)))
         ends = {0.0: self.baseline_output, 1.0: self.output}
-        path = ends | {self.alphas[i]: self.outputs[i] for i in ids}
+        path = ends | {self.output_alphas[i]: self.outputs[i] for i in ids}
         return protocol.plan(
             self.number,
             [(i, float(edges[k + 1] - edges[k]), float(edges[k]), float(edges[k + 1])) for k, i in enumerate(ids)],

@@ -401,3 +401,25 @@ def test_model_that_is_none(explore):
 def test_labels_that_do_not_fit(explore, labels, error, says):
     with pytest.raises(error, match=f"^{says}"):
         explore(labels=labels)
+
+
+# ---------------------------------------------------------------- the secant rule
+
+
+def test_secant_is_complete_and_keeps_its_cells(explore):
+    model, image = Watched(), photo()
+    explorer = explore(model, image, method="secant", n_steps=6, target=1)
+    explorer.wait(SECONDS)
+    expected = igw.attribute(
+        model, image[None], baselines=baseline_of("black", image[None]), target=1, method="secant", n_steps=6
+    )
+    assert relative(explorer.result.attributions, expected.attributions) < 1e-9
+    assert abs(float(explorer.result.convergence_delta)) < 1e-9
+    rows = model.rows_with_gradient
+    explorer.method = "riemann_middle"
+    explorer.wait(SECONDS)
+    explorer.method = "secant"
+    explorer.wait(SECONDS)
+    assert model.rows_with_gradient == rows + 6  # the cells are still there
+    with pytest.raises(ValueError, match="secant"):
+        explorer.crosscheck()

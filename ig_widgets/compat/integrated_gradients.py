@@ -1,0 +1,556 @@
+"""Captum's IntegratedGradients and LayerIntegratedGradients, on this engine: same names, arguments and returns.
+
+What differs: `riemann_trapezoid` is the true trapezoid (Captum's weights sum to (n - 1) / n), attributions are
+detached, and the engine's checks hold (training mode, NaN). Errors are those of `ig_widgets.engine.errors` and at the
+same time those that Captum raises, AssertionError mostly.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from captum.attr import GradientAttribution, LayerAttribution
+from captum.attr import LayerIntegratedGradients as CaptumsLayerIntegratedGradients
+from torch import Tensor
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import attribute as engine_attribute
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
+from ig_widgets.engine.layers import Layer, activations_at
+from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.path import Path, Tensors, make_path
+from ig_widgets.engine.target import Target, TargetLike, make_target
+
+Number: TypeAlias = int | float
+CaptumBaselines: TypeAlias = None | Tensor | Number | tuple[Tensor | Number, ...]
+GradientFunc: TypeAlias = Callable[..., Sequence[Tensor]]
+
+_METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
+# Keywords of torch.autograd.grad that make sense for a sum of detached gradients.
+_GRAD_KWARGS = {"allow_unused", "create_graph", "materialize_grads", "retain_graph"}
+
+
+class CaptumValueError(ArgumentValueError, AssertionError, IndexError, RuntimeError):
+    """An argument cannot work. Captum reports such, as the case may be, by any of these types."""
+
+
+class CaptumTypeError(ArgumentTypeError, AssertionError):
+    """An argument is of a type that cannot work."""
+
+
+class CaptumOutputError(OutputError, AssertionError):
+    """What the model returned cannot be explained; a target is missing, say."""
+
+
+@contextmanager
+def _captums_errors() -> Iterator[None]:
+    """Errors of the engine, under Captum's types as well."""
+    types: dict[type[IGError], type[IGError]] = {
+        ArgumentValueError: CaptumValueError,
+        ArgumentTypeError: CaptumTypeError,
+        OutputError: CaptumOutputError,
+    }
+    try:
+        yield
+    except tuple(types) as error:
+        if type(error) not in types:
+            raise
+        raise types[type(error)](*error.args) from error
+
+
+def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `method` the `__wrapped__` by which Captum's classes call it on each other."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return call
+
+
+class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum has no types
+    """Integrated Gradients with the signature of `captum.attr.IntegratedGradients`.
+
+    `multiply_by_inputs=False` leaves out the factor (x - x'). A `gradient_func` that is set on the instance, as
+    Captum's NeuronIntegratedGradients does, takes the place of the model's gradient.
+    """
+
+    def __init__(self, forward_func: Callable[..., Tensor], multiply_by_inputs: bool = True) -> None:
+        GradientAttribution.__init__(self, forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+        self._own_gradient_func = self.gradient_func
+
+    @_wrapped
+    def attribute(
+        self,
+        inputs: Tensors,
+        baselines: CaptumBaselines = None,
+        target: TargetLike = None,
+        additional_forward_args: object = None,
+        n_steps: int = 50,
+        method: str = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+    ) -> Tensors | tuple[Tensors, Tensor]:
+        """Attributions like `inputs`, and with `return_convergence_delta` the delta (batch,) after them.
+
+        Args:
+            inputs: a tensor (batch, ...) or a tuple of such; integers are taken for floats.
+            baselines: None (zeros), a number or a tensor of the shape of the inputs or of one row, or a tuple of these.
+            target: as Captum takes it: None, an int, a tuple, a tensor or a list with one of these an example.
+            additional_forward_args: one value or a tuple; tensors are repeated along the path.
+            n_steps, method: points and name of the quadrature rule.
+            internal_batch_size: rows in the model at a time; None finds it by trying, and fits memory.
+
+        Raises CaptumValueError, CaptumTypeError, CaptumOutputError (each an AssertionError), and as
+        `ig_widgets.attribute` does.
+        """
+        with _captums_errors():
+            xs, bs = _as_tuples(inputs, baselines, internal_batch_size)
+            rule, target, extra = _rule(method, n_steps), _plain(target), _extra(additional_forward_args)
+            points = tuple(_floating(x) for x in xs)
+            if self.gradient_func is self._own_gradient_func:
+                with _explain_integers(xs):
+                    maps = _integrate(
+                        self.forward_func,
+                        points,
+                        bs,
+                        batch=len(xs[0]),
+                        target=target,
+                        extra=extra,
+                        rule=rule,
+                        method=method,
+                        rows=internal_batch_size,
+                        multiply=self._multiply_by_inputs,
+                    )
+            else:
+                maps = _walk(
+                    self.forward_func,
+                    [make_path(x, b) for x, b in zip(points, bs, strict=True)],
+                    functools.partial(self._replaced_gradient, target, extra),
+                    rule=rule,
+                    steps_at_once=None if internal_batch_size is None else max(1, internal_batch_size // len(xs[0])),
+                    multiply=self._multiply_by_inputs,
+                )
+            attributions = maps if isinstance(inputs, tuple) else maps[0]
+            if return_convergence_delta:
+                return attributions, _delta(self, maps, points, bs, target, additional_forward_args)
+            return attributions
+
+    def _replaced_gradient(
+        self, target: Any, extra: tuple[object, ...], points: tuple[Tensor, ...], steps: int
+    ) -> Sequence[Tensor]:
+        """Called as Captum calls it: everything as often as there are steps, one step after the other."""
+        several = isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1)
+        gradient_func: GradientFunc = self.gradient_func
+        return gradient_func(
+            forward_fn=self.forward_func,
+            inputs=points,
+            target_ind=_repeated(target, steps) if several else target,
+            additional_forward_args=tuple(_repeated(e, steps) if isinstance(e, Tensor) else e for e in extra) or None,
+        )
+
+    def attribute_future(self) -> None:
+        """Not available, as in Captum."""
+        raise NotImplementedError("attribute_future is not implemented for IntegratedGradients")
+
+    def has_convergence_delta(self) -> bool:
+        """True: `attribute` can return it."""
+        return True
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether attributions have the factor (x - x')."""
+        return self._multiply_by_inputs
+
+
+class LayerIntegratedGradients(CaptumsLayerIntegratedGradients):  # type: ignore[misc]  # Captum has no types
+    """Integrated Gradients of layers, with the signature of `captum.attr.LayerIntegratedGradients`.
+
+    The path leads from what `layer` (a module, or a list of modules none of which feeds another) holds at the
+    baselines to what it holds at the inputs. `device_ids` is not used. A subclass of Captum's class in name only:
+    LLMGradientAttribution asks for one.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        layer: Layer,
+        device_ids: list[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        LayerAttribution.__init__(self, forward_func, layer, device_ids=device_ids)
+        GradientAttribution.__init__(self, forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    @_wrapped
+    def attribute(
+        self,
+        inputs: Tensors,
+        baselines: CaptumBaselines = None,
+        target: TargetLike = None,
+        additional_forward_args: object = None,
+        n_steps: int = 50,
+        method: str = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Attributions like what the layer holds: a tensor, or a tuple of several; for a list of layers a list of them.
+
+        Arguments are those of `IntegratedGradients.attribute`, `inputs` of any dtype (token ids, say), and
+        `attribute_to_layer_input`: explain what the layers are given in place of what they return. `grad_kwargs`: of
+        these `allow_unused` and `materialize_grads` give zeros to layers that the output does not depend on.
+
+        Raises as `IntegratedGradients.attribute` does, and as `ig_widgets.engine.layers.activations_at`.
+        """
+        with _captums_errors():
+            xs, bs = _as_tuples(inputs, baselines, internal_batch_size)
+            rule, target, extra = _rule(method, n_steps), _plain(target), _extra(additional_forward_args)
+            options = _grad_options(grad_kwargs)
+            found = activations_at(
+                self.forward_func,
+                self.layer,
+                inputs=xs,
+                baselines=tuple(_full(b, x) for x, b in zip(xs, bs, strict=True)),
+                additional_forward_args=extra,
+                attribute_to_layer_input=attribute_to_layer_input,
+                allow_unused=bool(options.get("allow_unused") or options.get("materialize_grads")),
+            )
+            ends = list(zip(found.inputs, found.baselines, strict=True))
+            moved = [pair for pair, used in zip(ends, found.used, strict=True) if used]
+            maps = _integrate(
+                found.function,
+                tuple(x for x, _ in moved),
+                tuple(b for _, b in moved),
+                batch=len(xs[0]),
+                target=target,
+                extra=(*xs, *extra),
+                rule=rule,
+                method=method,
+                rows=internal_batch_size,
+                multiply=self._multiply_by_inputs,
+                layers=True,
+            )
+            given = iter(maps)
+            every = [
+                next(given) if used else torch.zeros_like(x) for x, used in zip(found.inputs, found.used, strict=True)
+            ]
+            attributions = self._by_layer(every, found.counts)
+            if return_convergence_delta:
+                return attributions, _delta(self, every, xs, bs, target, additional_forward_args)
+            return attributions
+
+    def _by_layer(self, maps: Sequence[Tensor], counts: tuple[int, ...]) -> list[Tensors] | Tensors:
+        rest = iter(maps)
+        members = [tuple(next(rest) for _ in range(count)) for count in counts]
+        layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members]
+        return layers if isinstance(self.layer, list) else layers[0]
+
+    def has_convergence_delta(self) -> bool:
+        """True: `attribute` can return it."""
+        return True
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether attributions have the factor of the layer's values at the inputs minus those at the baselines."""
+        return self._multiply_by_inputs
+
+
+# ------------------------------------------------------------------ the engine, asked as Captum asks
+
+
+def _integrate(
+    forward_func: ForwardFunc,
+    xs: tuple[Tensor, ...],
+    bs: tuple[Tensor | Number, ...],
+    *,
+    batch: int,
+    target: TargetLike,
+    extra: tuple[object, ...],
+    rule: rules.Nodes,
+    method: str,
+    rows: int | None,
+    multiply: bool,
+    layers: bool = False,
+) -> tuple[Tensor, ...]:
+    """The attributions of `xs`: row by row where their first dimension is the batch, else one step at a time.
+
+    Inside a model (`layers`) a first dimension as long as the batch may still be another one.
+    """
+    if not xs:
+        return ()
+    chosen = _check_target(target, batch)
+    by_row = all(x.dim() > 0 and len(x) == batch for x in xs)
+    # The engine wants a dimension after the batch.
+    flat = [by_row and x.dim() == 1 for x in xs]
+    function = _Rows(forward_func, [x.dtype for x in xs], flat, extra, batch, chosen)
+    bs = tuple(b[:, None] if f and isinstance(b, Tensor) and b.dim() else b for b, f in zip(bs, flat, strict=True))
+    # A wide path: what Captum returns for half precision is wider than its inputs.
+    xs = tuple(_wide(x[:, None] if f else x) for x, f in zip(xs, flat, strict=True))
+    index = torch.arange(batch, device="cpu")
+    scalar = ScalarFunction(function, chosen, index, batch)
+    if by_row and (not layers or _is_by_row(scalar, xs, bs, index)):
+        result = engine_attribute(
+            function,
+            xs,
+            baselines=bs,
+            target=target,
+            additional_forward_args=index,
+            method=method,
+            n_steps=len(rule.alphas),
+            chunk_size=None if rows is None else max(rows, batch),
+            multiply_by_inputs=multiply,
+        )
+        maps: Sequence[Tensor] = tuple(result.attributions)
+    else:
+
+        def gradient(points: tuple[Tensor, ...], _: int) -> Sequence[Tensor]:
+            return torch.autograd.grad(scalar(tuple(p.clone() for p in points), index).sum(), points)
+
+        paths = [make_path(x, b) for x, b in zip(xs, bs, strict=True)]
+        maps = _walk(function, paths, gradient, rule=rule, steps_at_once=1, multiply=multiply)
+    return tuple(m[:, 0] if f else m for m, f in zip(maps, flat, strict=True))
+
+
+def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ...], index: Tensor) -> bool:
+    """Whether both ends of one path, on their own in a pass, give what they give among the others.
+
+    Up to rounding, which on an accelerator depends on the number of rows: a hundredth of what the layers change.
+    """
+    keeper = Keeper(scalar.forward_func, xs[0].device)
+    with keeper.keep(), torch.inference_mode(False), torch.no_grad():
+        among = torch.cat([scalar(tuple(t.clone() for t in ends), index)[:1] for ends in (xs, bs)]).double()
+        try:
+            alone = scalar(tuple(torch.cat([x[:1], b[:1]]) for x, b in zip(xs, bs, strict=True)), index[[0, 0]])
+        except (RuntimeError, ValueError, IndexError):
+            return False
+    bound = (among[0] - among[1]).abs() / 100 + among.abs().max() * 1e-5
+    return bool(((alone.double() - among).abs() <= bound).all())
+
+
+class _Rows:
+    """The user's function of rows of the path and of the number of the example that each belongs to.
+
+    Further tensors follow their example, each with as many rows as it has for one: what Captum's repeating of every
+    tensor comes to, where its result is right.
+    """
+
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        dtypes: list[torch.dtype],
+        flat: list[bool],
+        extra: tuple[object, ...],
+        batch: int,
+        target: Target,
+    ) -> None:
+        self.forward_func = forward_func
+        self._form = list(zip(dtypes, flat, strict=True))
+        self._extra = extra
+        self._batch = batch
+        self._depth = len(target.indices[0]) if target.indices else None
+
+    def __call__(self, *values: Tensor) -> Any:
+        *points, examples = values
+        rows = [(p[:, 0] if flat else p).to(dtype) for p, (dtype, flat) in zip(points, self._form, strict=True)]
+        output = self.forward_func(*rows, *(self._follow(e, examples) for e in self._extra))
+        # A target may leave trailing dimensions of size 1.
+        if isinstance(output, Tensor) and self._depth is not None and output.dim() > self._depth + 1:
+            kept = output.shape[: self._depth + 1]
+            return output.reshape(kept) if output.numel() == kept.numel() else output
+        return output
+
+    def _follow(self, extra: object, examples: Tensor) -> object:
+        if isinstance(extra, Tensor) and extra.dim() and len(extra) and len(extra) % self._batch == 0:
+            each = extra.unflatten(0, (self._batch, -1))
+            return each.index_select(0, examples.to(extra.device)).flatten(0, 1)
+        return extra
+
+
+def _walk(
+    forward_func: ForwardFunc,
+    paths: list[Path],
+    gradient: Callable[[tuple[Tensor, ...], int], Sequence[Tensor]],
+    *,
+    rule: rules.Nodes,
+    steps_at_once: int | None,
+    multiply: bool,
+) -> tuple[Tensor, ...]:
+    """Sum `gradient(points, steps)` over the rule, `steps` steps of all paths at a time, one step after the other."""
+    refuse_training_mode(forward_func)
+    device = paths[0].device
+    keeper = Keeper(forward_func, device)
+    chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
+    sums = [torch.zeros_like(_wide(x)) for path in paths for x in path.inputs]
+    done = 0
+    while done < len(rule.alphas):
+        steps = min(chunks.rows, len(rule.alphas) - done)
+        part = slice(done, done + steps)
+        begin = time.perf_counter()
+        try:
+            with keeper.keep(), torch.inference_mode(False), torch.enable_grad():
+                gradients = gradient(tuple(_points(path, rule.alphas[part]) for path in paths), steps)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            chunks.halve(steps)
+            continue
+        chunks.record(steps, time.perf_counter() - begin, None)
+        for i, slope in enumerate(gradients):
+            weights = torch.tensor(rule.weights[part], device=slope.device, dtype=_wide(slope).dtype)
+            sums[i] += torch.tensordot(weights, _wide(slope.detach()).unflatten(0, (steps, -1)), 1)
+        done += steps
+    everyone = [torch.arange(path.batch, device="cpu") for path in paths]
+    return tuple(
+        total * path.differences(examples)[0] if multiply else total
+        for total, path, examples in zip(sums, paths, everyone, strict=True)
+    )
+
+
+def _points(path: Path, alphas: rules.Floats) -> Tensor:
+    examples = torch.arange(path.batch, device="cpu").repeat(len(alphas))
+    return path.points(examples, torch.tensor(alphas).repeat_interleave(path.batch))[0].requires_grad_()
+
+
+# ------------------------------------------------------------------ arguments, as Captum takes them
+
+
+def _as_tuples(
+    inputs: object, baselines: object, rows: object
+) -> tuple[tuple[Tensor, ...], tuple[Tensor | Number, ...]]:
+    """Inputs and baselines as tuples of one length; numbers stay numbers."""
+    xs = inputs if isinstance(inputs, tuple) else (inputs,)
+    bs = baselines if isinstance(baselines, tuple) else (0 if baselines is None else baselines,)
+    if baselines is None:
+        bs *= len(xs)
+    for x in xs:
+        if not isinstance(x, Tensor):
+            raise ArgumentTypeError(f"inputs must be a tensor or a tuple of tensors, got {type(x).__name__}.")
+        if x.dim() == 0:
+            raise ArgumentValueError("inputs holds a scalar; the first dimension must be the batch.")
+    for b in bs:
+        if not isinstance(b, Tensor | int | float):
+            raise ArgumentTypeError(
+                f"baselines must be None, numbers or tensors, or a tuple of these, got {type(b).__name__}."
+            )
+    if len(xs) != len(bs):
+        raise ArgumentValueError(f"baselines has {len(bs)} members, inputs has {len(xs)}; give one for each.")
+    for x, b in zip(xs, bs, strict=True):
+        if isinstance(b, Tensor) and b.dim() and b.shape != x.shape and len(b) != 1:
+            raise ArgumentValueError(
+                f"baselines holds shape {tuple(b.shape)} for an input of {tuple(x.shape)}; give a number, a tensor of "
+                f"that shape, or one of {(1, *x.shape[1:])} for all examples."
+            )
+    if isinstance(rows, int) and rows < len(xs[0]):
+        warnings.warn(
+            f"internal_batch_size is {rows}, less than the {len(xs[0])} examples; {len(xs[0])} is used.", stacklevel=4
+        )
+    return xs, tuple(int(b) if isinstance(b, bool) else b for b in bs)
+
+
+def _rule(method: object, n_steps: int) -> rules.Nodes:
+    if method not in _METHODS:
+        raise ArgumentValueError(f"method={method!r} is unknown; use one of {', '.join(_METHODS)}.")
+    return rules.nodes(str(method), n_steps)
+
+
+def _extra(additional_forward_args: object) -> tuple[object, ...]:
+    if additional_forward_args is None:
+        return ()
+    return additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
+
+
+def _plain(target: TargetLike) -> Any:
+    """NumPy's integers and arrays, which Captum refuses, as Python's and torch's."""
+    if isinstance(target, np.integer):
+        return int(target)
+    if isinstance(target, np.ndarray):
+        return torch.from_numpy(target)
+    return [_plain(t) for t in target] if isinstance(target, list) else target
+
+
+def _check_target(target: TargetLike, batch: int) -> Target:
+    if isinstance(target, list) and len(target) != batch:
+        raise ArgumentValueError(f"target has {len(target)} entries, inputs has {batch} examples; give one each.")
+    return make_target(target, batch)
+
+
+def _grad_options(grad_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    unknown = set(grad_kwargs or ()) - _GRAD_KWARGS
+    if unknown:
+        raise ArgumentTypeError(
+            f"grad_kwargs holds {', '.join(sorted(unknown))}; use any of {', '.join(sorted(_GRAD_KWARGS))}."
+        )
+    return grad_kwargs or {}
+
+
+def _repeated(value: Any, steps: int) -> Any:
+    """As Captum repeats it: a tensor's rows, a list's members."""
+    if isinstance(value, Tensor):
+        return torch.cat([value] * steps) if value.dim() else value
+    return value * steps if isinstance(value, list) else value
+
+
+def _full(baseline: Tensor | Number, x: Tensor) -> Tensor:
+    if not isinstance(baseline, Tensor):
+        return torch.full_like(x, baseline)
+    try:
+        return baseline.expand(x.shape)
+    except RuntimeError:
+        raise ArgumentValueError(
+            f"baselines holds shape {tuple(baseline.shape)} for an input of {tuple(x.shape)}."
+        ) from None
+
+
+def _floating(x: Tensor) -> Tensor:
+    """Integers as floats: so Captum's path from them is made of floats."""
+    return (
+        x.to(torch.get_default_dtype()) if not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool) else x
+    )
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.is_floating_point() and x.element_size() < 4 else x
+
+
+@contextmanager
+def _explain_integers(xs: tuple[Tensor, ...]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if any(not x.is_floating_point() for x in xs):
+            error.add_note(
+                "inputs holds integers, and the points between them and the baselines are floats. For token ids "
+                "explain the embeddings: LayerIntegratedGradients(model, model.embedding)."
+            )
+        raise
+
+
+def _delta(
+    method: Any,
+    maps: Sequence[Tensor],
+    xs: tuple[Tensor, ...],
+    bs: tuple[Tensor | Number, ...],
+    target: TargetLike,
+    additional_forward_args: object,
+) -> Tensor:
+    """Captum's own delta of finished attributions, with the model and its inputs left as found."""
+    with Keeper(method.forward_func, xs[0].device).keep(), torch.inference_mode(False):
+        delta: Tensor = method.compute_convergence_delta(
+            tuple(maps),
+            tuple(b.detach().clone() if isinstance(b, Tensor) else b for b in bs),
+            tuple(x.detach().clone() for x in xs),
+            target=target,
+            additional_forward_args=additional_forward_args,
+        )
+    return delta

@@ -1,0 +1,571 @@
+"""The secant rule: a forward pass in which each operation is given its average slope over a cell for a derivative.
+
+Operations are found as they are called, by a torch function mode, whatever module or function calls them; nothing of
+the model is replaced. What is linear is left alone, what is known is exchanged for its counterpart in `slopes`, what is
+built of known parts is taken apart, and the rest keeps its derivative and is named in `fallbacks`.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from ig_widgets.engine import slopes
+from ig_widgets.engine.slopes import NoRowsError, Rows
+
+Function = Callable[..., Any]
+Handler = Callable[..., Any]
+
+_MARK = "_ig_widgets_on_path"
+# Made on the path, but without gradients: if it has one later, a custom function has given it.
+_STILL = "still"
+
+# Linear but for kinks: a difference quotient is exact.
+_KINKED = """relu relu6 hardtanh leaky_relu abs absolute clamp clip clamp_min clamp_max threshold hardsigmoid
+rrelu softshrink""".split()
+_SMOOTH = """sigmoid expit tanh gelu silu mish softplus elu selu celu hardswish logsigmoid log_sigmoid softsign
+tanhshrink exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh asin acos atan
+arcsin arccos arctan asinh acosh atanh arcsinh arccosh arctanh erf erfc erfinv logit sinc lgamma""".split()
+# One operand on the path: linear. Two: products, with a rule of their own below.
+_LINEAR = """add sub subtract rsub radd neg negative positive sum mean nansum nanmean view view_as reshape reshape_as
+flatten unflatten squeeze unsqueeze transpose t permute swapaxes swapdims movedim moveaxis adjoint expand expand_as
+broadcast_to broadcast_tensors cat concat concatenate stack hstack vstack dstack column_stack chunk split
+split_with_sizes tensor_split unbind narrow select index_select take take_along_dim gather getitem getattr diagonal
+diag diag_embed diff roll flip fliplr flipud rot90 tile repeat repeat_interleave pad constant_pad_nd clone contiguous
+to type type_as float double half bfloat16 cpu cuda alias detach requires_grad_ requires_grad get set conv1d conv2d
+conv3d conv_transpose1d conv_transpose2d conv_transpose3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample grid_sample pixel_shuffle pixel_unshuffle
+channel_shuffle unfold fold batch_norm cumsum masked_fill masked_select masked_scatter index_add index_copy
+scatter scatter_add where tril triu lerp trace unsafe_chunk as_strided unsqueeze_ copy dropout dropout1d dropout2d
+dropout3d alpha_dropout feature_dropout identity native_dropout embedding_bag resolve_conj real zero zeros_like
+ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor rand_like randn_like fill""".split()
+
+
+class SecantMode(TorchFunctionMode):
+    """Run a forward pass inside; `inputs` are the leaves, the points of `rows`."""
+
+    def __init__(self, rows: Rows, inputs: Iterable[Tensor], fallbacks: set[str]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.fallbacks = fallbacks
+        for leaf in inputs:
+            setattr(leaf, _MARK, True)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        on_path = [t for t in _tensors((args, kwargs)) if self.depends(t)]
+        if not on_path:
+            result = func(*args, **kwargs)
+            _mark(result, False)
+            return result
+        name = _name(func)
+        result = self._run(name, func, args, kwargs, on_path)
+        _mark(result, True if torch.is_grad_enabled() else _STILL)
+        return result
+
+    def depends(self, value: object) -> bool:
+        """Whether `value` was computed from the leaves."""
+        if not isinstance(value, Tensor):
+            return False
+        mark = getattr(value, _MARK, None)
+        if mark in (None, _STILL) and value.requires_grad and not value.is_leaf:
+            # Not seen as it was made: a custom autograd function, or what C++ code makes of one.
+            name = type(value.grad_fn).__name__
+            mark = _reaches_leaf(value)
+            setattr(value, _MARK, mark)
+            if mark:
+                self.fallbacks.add(name.removesuffix("Backward"))
+        return bool(mark)
+
+    def _run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
+        if not torch.is_grad_enabled() or not any(t.requires_grad for t in on_path):
+            return func(*args, **kwargs)
+        handler = _HANDLERS.get(name)
+        try:
+            if (
+                handler is not None
+                and (result := self._handled(handler, name, func, args, kwargs)) is not NotImplemented
+            ):
+                return result
+        except NoRowsError:
+            return self._plain(name, func, args, kwargs)
+        if name in _LINEAR_NAMES:
+            # An index or a condition that moves along the path is no part of what is linear.
+            if any(not t.is_floating_point() for t in on_path):
+                return self._plain(name, func, args, kwargs)
+            return func(*args, **kwargs)
+        if (body := _body(func)) is not None:
+            with self:
+                return body(*args, **kwargs)
+        return self._plain(name, func, args, kwargs)
+
+    def _handled(self, handler: Handler, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        in_place = kwargs.get("inplace") is True or _is_in_place(func)
+        if not in_place:
+            return handler(self, func, *args, **kwargs)
+        # Out of place first, on a copy, which the operation may then be saved of.
+        kwargs = {**kwargs, **({"inplace": False} if "inplace" in kwargs else {})}
+        target = args[0]
+        copy = target.clone()
+        _mark(copy, True)
+        result = handler(self, _out_of_place(func), copy, *args[1:], **kwargs)
+        return result if result is NotImplemented else target.copy_(result)
+
+    def _plain(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        result = func(*args, **kwargs)
+        if any(t.requires_grad for t in _tensors(result)):
+            self.fallbacks.add(name)
+        return result
+
+
+def _reaches_leaf(tensor: Tensor) -> bool:
+    seen, stack = set(), [tensor.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if getattr(getattr(node, "variable", None), _MARK, False):
+            return True
+        stack += [parent for parent, _ in node.next_functions]
+    return False
+
+
+def _tensors(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [t for member in value for t in _tensors(member)]
+    if isinstance(value, dict):
+        return [t for member in value.values() for t in _tensors(member)]
+    return []
+
+
+def _mark(result: object, on_path: bool | str) -> None:
+    for tensor in _tensors(result):
+        # Parameters and buffers are the model's own: nothing is written on them.
+        if on_path or (tensor.requires_grad and not tensor.is_leaf):
+            setattr(tensor, _MARK, on_path)
+
+
+@lru_cache(maxsize=4096)
+def _name(func: Any) -> str:
+    name: str = getattr(func, "__name__", type(func).__name__)
+    name = name.strip("_")
+    if name in ("iadd", "isub", "imul", "itruediv", "idiv", "ipow", "imatmul"):
+        name = name[1:]
+    return {"truediv": "div", "divide": "div", "true_divide": "div", "multiply": "mul", "rmul": "mul"}.get(name, name)
+
+
+@lru_cache(maxsize=4096)
+def _is_in_place(func: Any) -> bool:
+    name = getattr(func, "__name__", "")
+    dunder = name.startswith("__") and name.endswith("__")
+    return name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__") if dunder else name.endswith("_")
+
+
+def _out_of_place(func: Any) -> Function:
+    """`func` on a copy, where it works in place."""
+    if not _is_in_place(func):
+        return func  # type: ignore[no-any-return]
+    return lambda x, *args, **kwargs: func(x.clone(), *args, **kwargs)
+
+
+@lru_cache(maxsize=512)
+def _body(func: Any) -> Function | None:
+    """A function of torch's that is written in Python, such that the operations it is built of are seen."""
+    if not isinstance(func, FunctionType) or not (func.__module__ or "").startswith("torch."):
+        return None
+    checks = [n for n in func.__code__.co_names if n.startswith("has_torch_function")]
+    if not checks:
+        return None
+    never = dict.fromkeys(checks, lambda *_: False)
+    body = FunctionType(
+        func.__code__, {**func.__globals__, **never}, func.__name__, func.__defaults__, func.__closure__
+    )
+    body.__kwdefaults__ = func.__kwdefaults__
+    return body
+
+
+# ---------------------------------------------------------------- rules
+#
+# A handler is called with the mode, the function and its arguments, outside of the mode; NotImplemented: not for me.
+
+
+def _elementwise(kinked: bool) -> Handler:
+    def handle(mode: SecantMode, func: Function, x: Any, *args: Any, **kwargs: Any) -> Any:
+        others = _tensors((args, kwargs))
+        if not mode.depends(x) or any(mode.depends(other) or other.numel() > 1 for other in others):
+            return NotImplemented
+        bounds = _bounds(_name(func), *args, **kwargs) if kinked else None
+        if bounds is not None and x.element_size() >= 4:
+            return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.rows)
+        kind = slopes.Kinked if kinked else slopes.Smooth
+        return slopes.Elementwise.apply(x, kind(lambda v: func(v, *args, **kwargs)), mode.rows)
+
+    return handle
+
+
+def _bounds(name: str, *args: Any, **kwargs: Any) -> tuple[float, float] | None:
+    """Between which values the operation is the identity, if it clamps to them."""
+    if name in ("relu", "relu6"):
+        return 0.0, 6.0 if name == "relu6" else math.inf
+    if name not in ("hardtanh", "clamp", "clip", "clamp_min", "clamp_max"):
+        return None
+    low_name, high_name = ("min_val", "max_val") if name == "hardtanh" else ("min", "max")
+    defaults = (-1.0, 1.0) if name == "hardtanh" else (None, None)
+    given = (None, *args) if name == "clamp_max" else args
+    low = kwargs.get(low_name, given[0] if given else defaults[0])
+    high = kwargs.get(high_name, given[1] if len(given) > 1 else defaults[1])
+    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+
+
+def _rpow(mode: SecantMode, func: Function, x: Tensor, base: Any) -> Any:
+    if isinstance(base, Tensor) and (mode.depends(base) or base.numel() > 1):
+        return NotImplemented
+    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(base, v)), mode.rows)
+
+
+def _pow(mode: SecantMode, func: Function, x: Any, exponent: Any, **kwargs: Any) -> Any:
+    if isinstance(exponent, Tensor) and mode.depends(exponent):
+        if mode.depends(x) or (isinstance(x, Tensor) and x.numel() > 1):
+            return NotImplemented
+        return slopes.Elementwise.apply(exponent, slopes.Smooth(lambda v: torch.pow(x, v)), mode.rows)
+    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(v, exponent)), mode.rows)
+
+
+def _mul(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
+    if mode.depends(a) and mode.depends(b):
+        return slopes.Product.apply(a, b, mode.rows)
+    return func(a, b, **kwargs)
+
+
+def _div(mode: SecantMode, func: Function, a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
+    if rounding_mode is not None:
+        return NotImplemented
+    if not mode.depends(b):
+        return func(a, b)
+    with mode:
+        return a * b.reciprocal()
+
+
+def _rdiv(mode: SecantMode, func: Function, b: Tensor, a: Any) -> Any:
+    with mode:
+        return b.reciprocal() * a
+
+
+def _bilinear(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
+    if mode.depends(a) and mode.depends(b):
+        return slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.rows)
+    return func(a, b, **kwargs)
+
+
+def _rmatmul(mode: SecantMode, func: Function, b: Any, a: Any) -> Any:
+    return _bilinear(mode, torch.matmul, a, b)
+
+
+def _linear(mode: SecantMode, func: Function, x: Any, weight: Any, bias: Any = None) -> Any:
+    if not mode.depends(weight):
+        return func(x, weight, bias)
+    with mode:
+        result = x @ weight.mT
+        return result if bias is None else result + bias
+
+
+def _add_product(product: Function) -> Handler:
+    def handle(mode: SecantMode, func: Function, c: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        if not (mode.depends(a) and mode.depends(b)):
+            return func(c, a, b, beta=beta, alpha=alpha)
+        with mode:
+            result = alpha * product(a, b)
+            return result if beta == 0 else beta * c + result
+
+    return handle
+
+
+def _addcmul(mode: SecantMode, func: Function, c: Any, a: Any, b: Any, *, value: Any = 1) -> Any:
+    with mode:
+        return c + value * (a * b)
+
+
+def _addcdiv(mode: SecantMode, func: Function, c: Any, a: Any, b: Any, *, value: Any = 1) -> Any:
+    with mode:
+        return c + value * (a / b)
+
+
+def _lerp(mode: SecantMode, func: Function, a: Any, b: Any, weight: Any) -> Any:
+    if not mode.depends(weight):
+        return func(a, b, weight)
+    with mode:
+        return a + weight * (b - a)
+
+
+def _einsum(mode: SecantMode, func: Function, equation: str, *operands: Any) -> Any:
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands = tuple(operands[0])
+    moving = [i for i, operand in enumerate(operands) if mode.depends(operand)]
+    if len(moving) < 2:
+        return func(equation, *operands)
+    if len(moving) > 2:
+        return NotImplemented
+
+    def product(a: Tensor, b: Tensor) -> Tensor:
+        given = list(operands)
+        given[moving[0]], given[moving[1]] = a, b
+        return torch.einsum(equation, *given)
+
+    return slopes.Bilinear.apply(operands[moving[0]], operands[moving[1]], product, mode.rows)
+
+
+def _softmax(log: bool) -> Handler:
+    def handle(
+        mode: SecantMode, func: Function, x: Tensor, dim: Any = None, *args: Any, dtype: Any = None, **kwargs: Any
+    ) -> Any:
+        if dim is None:
+            return NotImplemented
+        x = x if dtype is None else x.to(dtype)
+        if dim % x.dim() == mode.rows.axis(x)[0]:
+            return NotImplemented
+        return slopes.Softmax.apply(x, dim, log, mode.rows)
+
+    return handle
+
+
+def _logsumexp(mode: SecantMode, func: Function, x: Tensor, dim: Any, keepdim: bool = False) -> Any:
+    if not isinstance(dim, int):
+        return NotImplemented
+    # At any position x - log_softmax(x) is it; a finite one is taken.
+    at = x.detach().argmax(dim, keepdim=True)
+    with mode:
+        result = (x - x.log_softmax(dim)).gather(dim, at)
+        return result if keepdim else result.squeeze(dim)
+
+
+def _prelu(mode: SecantMode, func: Function, x: Tensor, weight: Any) -> Any:
+    with mode:
+        return x.relu() - weight.view(1, -1, *[1] * (x.dim() - 2)) * (-x).relu()
+
+
+def _attention(
+    mode: SecantMode, func: Function, query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
+) -> Any:  # fmt: skip
+    if dropout_p > 0:
+        return NotImplemented
+    with mode:
+        if enable_gqa:
+            groups = query.shape[-3] // key.shape[-3]
+            key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
+        scores = (query @ key.mT) * (query.shape[-1] ** -0.5 if scale is None else scale)
+        if is_causal:
+            allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+            scores = scores.masked_fill(~allowed, float("-inf"))
+        if attn_mask is not None:
+            scores = (
+                scores.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else scores + attn_mask
+            )
+        return scores.softmax(-1) @ value
+
+
+def _normalised(mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
+    with mode:
+        d = x - x.mean(dims, keepdim=True) if centred else x
+        result: Tensor = d * ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
+    return result
+
+
+def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:
+    result = result if weight is None else result * weight
+    return result if bias is None else result + bias
+
+
+def _layer_norm(
+    mode: SecantMode, func: Function, x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    *_: Any, **__: Any,
+) -> Any:  # fmt: skip
+    y = _normalised(mode, x, tuple(range(-len(shape), 0)), eps)
+    with mode:
+        return _scaled(y, weight, bias)
+
+
+def _rms_norm(mode: SecantMode, func: Function, x: Tensor, shape: Any, weight: Any = None, eps: Any = None) -> Any:
+    y = _normalised(mode, x, tuple(range(-len(shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps, False)
+    with mode:
+        return _scaled(y, weight, None)
+
+
+def _group_norm(
+    mode: SecantMode, func: Function, x: Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    *_: Any, **__: Any,
+) -> Any:  # fmt: skip
+    with mode:
+        parts = x.unflatten(1, (groups, -1))
+    y = _normalised(mode, parts, tuple(range(2, parts.dim())), eps)
+    per_channel = (1, -1, *[1] * (x.dim() - 2))
+    with mode:
+        y = y.flatten(1, 2)
+        return _scaled(y, *(None if p is None else p.view(per_channel) for p in (weight, bias)))
+
+
+def _instance_norm(
+    mode: SecantMode, func: Function, x: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+    bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+) -> Any:  # fmt: skip
+    if not use_input_stats or running_mean is not None:
+        return NotImplemented
+    return _group_norm(mode, func, x, x.shape[1], weight, bias, eps)
+
+
+def _max_pool(pool: Function) -> Handler:
+    def handle(mode: SecantMode, func: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        wants_indices = kwargs.pop("return_indices", False)
+        spatial = pool.__name__.removesuffix("_with_indices")[-2]
+        dims = int(spatial)
+        if x.dim() != dims + 2:
+            return NotImplemented
+        values, index = pool(x.detach(), *args, **kwargs)
+        result = slopes.Largest.apply(x.flatten(2), index.flatten(2), mode.rows).view(values.shape)
+        return (result, index) if wants_indices else result
+
+    return handle
+
+
+def _amax(mode: SecantMode, func: Function, x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim or ())})
+    if not dims or mode.rows.axis(x)[0] in dims:
+        return NotImplemented
+    with mode:
+        flat = x.movedim(dims, tuple(range(-len(dims), 0))).flatten(-len(dims))
+    index = flat.detach().argmax(-1, keepdim=True)
+    result = slopes.Largest.apply(flat, index, mode.rows)
+    _mark(result, True)
+    with mode:
+        result = result.squeeze(-1)
+        for d in dims if keepdim else ():
+            result = result.unsqueeze(d)
+    return result
+
+
+def _max(mode: SecantMode, func: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    if args and isinstance(args[0], Tensor):
+        return _maximum(mode, func, x, args[0])
+    dim = kwargs.get("dim", args[0] if args else None)
+    if not isinstance(dim, int):
+        return NotImplemented
+    keepdim = kwargs.get("keepdim", args[1] if len(args) > 1 else False)
+    value = _amax(mode, func, x, dim, keepdim)
+    if value is NotImplemented:
+        return value
+    return torch.return_types.max((value, x.detach().argmax(dim, keepdim)))
+
+
+def _maximum(mode: SecantMode, func: Function, a: Any, b: Any) -> Any:
+    with mode:
+        return torch.stack(torch.broadcast_tensors(a, b), -1).amax(-1)
+
+
+def _minimum(mode: SecantMode, func: Function, a: Any, b: Any) -> Any:
+    with mode:
+        return -torch.maximum(-a, -b)
+
+
+def _amin(mode: SecantMode, func: Function, x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    with mode:
+        negative = -x
+    value = _amax(mode, func, negative, dim, keepdim)
+    return value if value is NotImplemented else -value
+
+
+def _glu(mode: SecantMode, func: Function, x: Tensor, dim: int = -1) -> Any:
+    with mode:
+        a, b = x.chunk(2, dim)
+        return a * b.sigmoid()
+
+
+def _vector_norm(
+    mode: SecantMode, func: Function, x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any
+) -> Any:  # fmt: skip
+    if ord not in (2, 2.0, None, "fro") or dim is None:
+        return NotImplemented
+    with mode:
+        return (x * x).sum(dim, keepdim=keepdim).sqrt()
+
+
+def _cosine(mode: SecantMode, func: Function, a: Tensor, b: Tensor, dim: int = 1, eps: float = 1e-8) -> Any:
+    with mode:
+        lengths = (v.norm(dim=dim).clamp_min(eps) for v in (a, b))
+        return (a * b).sum(dim) / next(lengths) / next(lengths)
+
+
+def _variance(root: bool) -> Handler:
+    def handle(mode: SecantMode, func: Function, x: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if dim is None or isinstance(dim, bool) or args:
+            return NotImplemented
+        correction = kwargs.get("correction", int(kwargs.get("unbiased", True)))
+        keepdim = kwargs.get("keepdim", False)
+        dims = [dim] if isinstance(dim, int) else list(dim)
+        count = 1
+        for d in dims:
+            count *= x.shape[d]
+        with mode:
+            d = x - x.mean(dim, keepdim=True)
+            result = (d * d).sum(dim, keepdim=keepdim) / (count - correction)
+            return result.sqrt() if root else result
+
+    return handle
+
+
+_HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_KINKED, _elementwise(True)),
+    **dict.fromkeys(_SMOOTH, _elementwise(False)),
+    "prelu": _prelu,
+    "pow": _pow,
+    "float_power": _pow,
+    "rpow": _rpow,
+    "mul": _mul,
+    "div": _div,
+    "rtruediv": _rdiv,
+    "rdiv": _rdiv,
+    **dict.fromkeys(("matmul", "bmm", "mm", "mv", "dot", "inner", "outer", "ger"), _bilinear),
+    "rmatmul": _rmatmul,
+    "linear": _linear,
+    "addmm": _add_product(torch.mm),
+    "addmv": _add_product(torch.mv),
+    "baddbmm": _add_product(torch.bmm),
+    "addcmul": _addcmul,
+    "addcdiv": _addcdiv,
+    "lerp": _lerp,
+    "einsum": _einsum,
+    "softmax": _softmax(False),
+    "log_softmax": _softmax(True),
+    "logsumexp": _logsumexp,
+    "scaled_dot_product_attention": _attention,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
+    "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
+    **{f"max_pool{n}d": _max_pool(getattr(F, f"max_pool{n}d_with_indices")) for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": _max_pool(getattr(F, f"adaptive_max_pool{n}d_with_indices")) for n in (1, 2, 3)},
+    "amax": _amax,
+    "amin": _amin,
+    "max": _max,
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "glu": _glu,
+    "vector_norm": _vector_norm,
+    "linalg_vector_norm": _vector_norm,
+    "cosine_similarity": _cosine,
+    "var": _variance(False),
+    "std": _variance(True),
+}
+_LINEAR_NAMES = frozenset(_LINEAR)
