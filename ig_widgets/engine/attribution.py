@@ -15,6 +15,8 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import Cancelled, NotAvailableError
+from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
+from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.sampling import Progress, Sampler
@@ -29,13 +31,13 @@ _FIRST_POINTS = 3
 class Attribution:
     """What each input feature contributed to F(x) - F(x'), in the units of F.
 
-    `attributions`: like `inputs` (a tensor, or a tuple), detached, of their dtype and device. `group_attributions`:
-    (batch, groups) or None. `convergence_delta`, `output` F(x), `baseline_output` F(x'): (batch,), on the device of
-    the inputs, in at least float32; the delta is the sum of attributions - (F(x) - F(x')). `error_estimate`: (batch,)
-    or None. `method`, `n_steps`, `evaluations` (gradient evaluations per example), `elapsed` (seconds): what was done.
-    `fallbacks`: operations for which a plain derivative was taken where the method has a better one. `path`: the
-    samples. `complete`: False for an early or a cancelled one, which weighs what was sampled by the piece of the path
-    nearest to it.
+    `attributions`: like `inputs`, or what `layer` gives (a tensor, or a tuple), detached, of their dtype and device.
+    `group_attributions`: (batch, groups), their sums by `feature_mask`, or None. `convergence_delta`, `output` F(x),
+    `baseline_output` F(x'): (batch,), on the device of the inputs, in at least float32; the delta is the sum of
+    attributions - (F(x) - F(x')). `error_estimate`: (batch,) or None. `method`, `n_steps`, `evaluations` (gradient
+    evaluations per example), `elapsed` (seconds): what was done. `fallbacks`: operations for which a plain derivative
+    was taken where the method has a better one. `path`: the samples. `complete`: False for an early or a cancelled one,
+    which weighs what was sampled by the piece of the path nearest to it.
     """
 
     attributions: Tensors
@@ -71,8 +73,8 @@ def attribute(
     max_evaluations: int | None = None,
     chunk_size: int | None = None,
     multiply_by_inputs: bool = True,
-    layer: object = None,
-    feature_mask: object = None,
+    layer: Layer | None = None,
+    feature_mask: FeatureMask = None,
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
@@ -99,7 +101,12 @@ def attribute(
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
         on_progress: called with (done, total) gradient evaluations, over all examples.
         cancel: when set, the run stops after the chunk in hand.
-        tol, max_evaluations, layer, feature_mask: not built yet.
+        layer: a module inside the model, or a list of such: what it gives is attributed to, in place of the inputs, on
+            the straight line between what it gives at both ends. Inputs may then be integers (token ids, with `layer`
+            the embedding).
+        feature_mask: for each input (with `layer`: each tensor that it gives) the group, from 0, of each feature, a
+            tensor of integers that broadcasts to it; `group_attributions` are the sums over the groups.
+        tol, max_evaluations: not built yet.
 
     Raises:
         ArgumentValueError, ArgumentTypeError: an argument cannot work.
@@ -143,8 +150,8 @@ def refine(
     max_evaluations: int | None = None,
     chunk_size: int | None = None,
     multiply_by_inputs: bool = True,
-    layer: object = None,
-    feature_mask: object = None,
+    layer: Layer | None = None,
+    feature_mask: FeatureMask = None,
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Attribution]:
@@ -186,15 +193,20 @@ def _items(
     max_evaluations: int | None,
     chunk_size: int | None,
     multiply_by_inputs: bool,
-    layer: object,
-    feature_mask: object,
+    layer: Layer | None,
+    feature_mask: FeatureMask,
     on_progress: Progress | None,
     cancel: threading.Event | None,
     progressive: bool,
 ) -> Iterator[Attribution]:
-    _refuse_planned(tol=tol, max_evaluations=max_evaluations, layer=layer, feature_mask=feature_mask, n_steps=n_steps)
+    _refuse_planned(tol=tol, max_evaluations=max_evaluations, n_steps=n_steps)
     nodes = rules.nodes(method, n_steps)
     begin = time.perf_counter()
+    is_tuple = isinstance(inputs, tuple | list)
+    if layer is not None:
+        inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args)
+        forward_func, inputs, baselines, additional_forward_args = inside
+        is_tuple = len(inputs) > 1
     samples = make_samples(
         forward_func,
         inputs,
@@ -204,7 +216,7 @@ def _items(
         chunk_size=chunk_size,
         cells=nodes if method == rules.SECANT else None,
     )
-    is_tuple = isinstance(inputs, tuple | list)
+    masks = check_feature_mask(feature_mask, samples.path.inputs)
 
     def result(at: rules.Nodes, *, complete: bool = False) -> Attribution:
         return make_attribution(
@@ -216,6 +228,7 @@ def _items(
             multiply_by_inputs=multiply_by_inputs,
             is_tuple=is_tuple,
             complete=complete,
+            masks=masks,
         )
 
     def run() -> Iterator[Attribution]:
@@ -285,6 +298,7 @@ def make_attribution(
     multiply_by_inputs: bool = True,
     is_tuple: bool = False,
     complete: bool = True,
+    masks: tuple[Tensor, ...] | None = None,
 ) -> Attribution:
     """The attribution that `nodes`, all of them sampled, give; `complete` if they are the rule's own."""
     trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
@@ -310,6 +324,7 @@ def make_attribution(
         evaluations=len(nodes.alphas),
         elapsed=elapsed,
         path=trace,
+        group_attributions=None if masks is None else group_sums(attributions, masks),
         fallbacks=samples.fallbacks,
         complete=complete,
     )

@@ -90,6 +90,45 @@ def activations_at(
     )
 
 
+def from_layer(
+    forward_func: ForwardFunc, layer: Layer, inputs: object, baselines: object, additional_forward_args: object
+) -> tuple[ForwardFunc, tuple[Tensor, ...], tuple[Tensor, ...], tuple[object, ...]]:
+    """The same question asked of what `layer` holds: function, inputs, baselines and further arguments.
+
+    Raises as `activations_at`, and ArgumentTypeError or ArgumentValueError for inputs and baselines.
+    """
+    xs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    if callable(baselines) and not isinstance(baselines, Tensor):
+        baselines = baselines(inputs)
+    given = tuple(baselines) if isinstance(baselines, tuple | list) else (baselines,) * len(xs)
+    if len(given) != len(xs):
+        raise ArgumentValueError(f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each.")
+    tensors, starts = [], []
+    for x, start in zip(xs, given, strict=True):
+        if not isinstance(x, Tensor) or x.dim() == 0:
+            raise ArgumentTypeError(f"inputs must be tensors, batch first, got {type(x).__name__}.")
+        start = torch.as_tensor(0 if start is None else start).to(device=x.device, dtype=x.dtype)
+        try:
+            starts.append(start.expand(x.shape))
+        except RuntimeError:
+            raise ArgumentValueError(
+                f"baselines has shape {tuple(start.shape)}, its input {tuple(x.shape)}; it must broadcast to its input."
+            ) from None
+        tensors.append(x.detach())
+    extra = additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
+    extra = () if additional_forward_args is None else extra
+    found = activations_at(
+        forward_func, layer, inputs=tuple(tensors), baselines=tuple(starts), additional_forward_args=extra
+    )
+    for held in found.inputs:
+        if held.shape[0] != tensors[0].shape[0]:
+            raise ArgumentValueError(
+                f"layer gives a tensor of shape {tuple(held.shape)} for a batch of {tensors[0].shape[0]}; its first "
+                f"dimension must be the batch. Choose a layer before or behind it."
+            )
+    return found.function, found.inputs, found.baselines, (*tensors, *extra)
+
+
 class _Layers:
     """The listed modules, what to call them in a message, and hooks on them."""
 

@@ -300,9 +300,7 @@ def test_message(case: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("tol", 0.05), ("max_evaluations", 100), ("layer", MODEL), ("feature_mask", torch.zeros(1, 4))]
-)
+@pytest.mark.parametrize(("name", "value"), [("tol", 0.05), ("max_evaluations", 100)])
 @pytest.mark.parametrize("function", [attribute, refine])
 def test_options_to_come(function: Callable[..., object], name: str, value: object) -> None:
     with pytest.raises(NotAvailableError, match=f"^{name}="):
