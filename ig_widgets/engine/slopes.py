@@ -25,7 +25,7 @@ Op = Callable[[Tensor], Tensor]
 Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 # What lies in the processor's caches while a slope is worked out: of so many elements at a time.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 19
 
 
 class NoRowsError(Exception):
