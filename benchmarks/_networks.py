@@ -63,7 +63,7 @@ def image(device: str, inputs: int) -> Network:
             top = int(classifier.model(photo).argmax())
         cases.append(Case(name, classifier.model, photo, igw.baselines.black()(photo), top))
     chunks = (4, 8, 16) if device == "cpu" else (16, 64, None)
-    return Network("EfficientNet-Lite0 (ReLU6), photos", tuple(cases), True, False, 256, 1024, chunks)
+    return Network("EfficientNet-Lite0 (ReLU6), photos", tuple(cases), True, False, 192, 1024, chunks)
 
 
 class Similarity(nn.Module):

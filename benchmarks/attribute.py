@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import captum.attr
+import numpy as np
 import torch
 from _report import Row, ratio, seconds, short, table, take_turns
 from torch import Tensor, nn
@@ -93,7 +94,7 @@ def image_subject(device: str) -> Subject:
     classifier = igw.demo.image_classifier(device)
     photo = igw.demo.image("cat")
     inputs = classifier.preprocess(photo).to(device)
-    black = igw.baselines.black()(inputs)
+    black = classifier.preprocess(np.zeros((224, 224, 3), np.uint8)).to(device)
     chunks = (1, 2, 4, 8, 16, 25) if device == "cpu" else (4, 8, 16, 25, 50)
     title = "EfficientNet-Lite0, 224 x 224, 50 points"
     return Subject("image", title, classifier.model, inputs, black, [285], 50, chunks)

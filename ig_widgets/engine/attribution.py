@@ -310,7 +310,7 @@ def make_attribution(
     if not multiply_by_inputs:
         ends = zip(sums, path.inputs, path.baselines, strict=True)
         contributions = tuple(s * (x.to(s.dtype) - b.to(s.dtype)) for s, x, b in ends)
-    total = torch.stack([c.flatten(1).sum(1) for c in contributions]).sum(0)
+    total = torch.stack([c.reshape(len(c), -1).sum(1) for c in contributions]).sum(0)
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     difference = (samples.output - samples.baseline_output).to(total.dtype).to(path.device)

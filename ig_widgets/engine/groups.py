@@ -51,5 +51,5 @@ def group_sums(attributions: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> T
     first = attributions[0]
     sums = torch.zeros(len(first), groups, dtype=first.dtype, device=first.device)
     for values, mask in zip(attributions, masks, strict=True):
-        sums.scatter_add_(1, mask.flatten(1), values.flatten(1).to(sums.dtype))
+        sums.scatter_add_(1, mask.reshape(len(mask), -1), values.reshape(len(values), -1).to(sums.dtype))
     return sums

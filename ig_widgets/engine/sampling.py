@@ -249,7 +249,7 @@ class Sampler:
 
     def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:
         parts = [
-            (difference * gradient).flatten(1).sum(1).cpu().double()
+            (difference * gradient).reshape(len(gradient), -1).sum(1).cpu().double()
             for difference, gradient in zip(self._path.differences(examples), gradients, strict=True)
         ]
         return torch.stack(parts).sum(0)
@@ -291,7 +291,7 @@ def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | 
 
 def _smallest_non_finite(block: Block, before: tuple[float, str] | None) -> tuple[float, str] | None:
     """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
-    gradients = torch.stack([torch.isfinite(g.flatten(1)).all(1).cpu() for g in block.gradients]).all(0)
+    gradients = torch.stack([torch.isfinite(g.reshape(len(g), -1)).all(1).cpu() for g in block.gradients]).all(0)
     for finite, what in (
         (torch.isfinite(block.outputs), "forward_func's output"),
         (gradients, "the gradient of forward_func"),

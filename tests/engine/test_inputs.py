@@ -275,3 +275,13 @@ def test_points_are_captums_to_the_bit(dtype: torch.dtype) -> None:
     result = attribute(forward, x, baselines=b, method="gausslegendre", n_steps=16)
     expected = {tuple((b + float(alpha) * (x - b))[0].tolist()) for alpha in result.path.alphas[0]}
     assert {tuple(row.tolist()) for row in seen} == expected
+
+
+def test_a_batch_of_single_numbers() -> None:
+    x = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    for method in (*METHODS, "secant"):
+        result = attribute(lambda v: v**2, x, method=method, n_steps=64, feature_mask=torch.zeros(2, dtype=torch.int64))
+        assert isinstance(result.attributions, Tensor)
+        torch.testing.assert_close(result.attributions, x**2, rtol=0.05, atol=0)
+        assert result.group_attributions is not None
+        torch.testing.assert_close(result.group_attributions[:, 0], result.attributions)
