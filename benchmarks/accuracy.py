@@ -11,6 +11,7 @@ Time is that of the first input at the number of points that the median input ne
 takes over five seconds is timed once. Captum has its best internal_batch_size, and one time for all Riemann sums.
 
     python benchmarks/accuracy.py [--quick] [--networks NAME ...] [--part accuracy|calibration] [--device cpu|cuda]
+        [--inputs 1|2|3]
 """
 
 from __future__ import annotations
@@ -442,6 +443,7 @@ def summary(kinked: Sequence[Stop], smooth: Sequence[Stop]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one input, few points, one round: does it run at all?")
+    parser.add_argument("--inputs", type=int, default=3, choices=[1, 2, 3], help="how many of each network")
     parser.add_argument("--networks", choices=list(NETWORKS), nargs="*", default=list(NETWORKS))
     parser.add_argument("--part", choices=["accuracy", "calibration"], help="default: both")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
@@ -453,7 +455,7 @@ def main() -> None:
     smooth: list[Stop] = []
     for name in asked.networks:
         torch.set_num_threads(1 if name in SMALL else threads)
-        network = NETWORKS[name](asked.device, 1 if asked.quick else 3)
+        network = NETWORKS[name](asked.device, 1 if asked.quick else asked.inputs)
         if asked.quick:
             network = replace(network, most=32, dense=128)
         known = [reference(network, case) for case in network.cases]
