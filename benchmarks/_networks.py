@@ -197,7 +197,9 @@ def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Calla
         rows = {int(labels[row]): row for row in reversed(right.tolist())}  # of each digit the first
         cases = [
             Case(f"a {digit}", model, picture, torch.zeros_like(picture), digit)
-            for digit, picture in ((d, pictures[rows[d]][None].to(device)) for d in (3, 5, 8)[:inputs])
+            for digit, picture in (
+                (d, pictures[rows[d]][None].to(device)) for d in (3, 5, 8, 0, 1, 2, 4, 6, 7, 9)[:inputs]
+            )
         ]
         full = f"{title}, digits ({len(right) / len(test):.1%} right), float64"
         return Network(full, tuple(cases), kinked, kinked, 512, 2048, (16, 64, None))

@@ -152,7 +152,7 @@ def distance(ours: Tensor, true: Tensor) -> float:
 Curve = dict[int, float]
 
 
-def curves(network: Network, case: Case, true: Tensor, methods: Sequence[str]) -> dict[str, Curve]:
+def curves(network: Network, case: Case, true: Tensor) -> dict[str, Curve]:
     """For each method the error at each number of points that was tried."""
     sums = Sums(case)
 
@@ -166,8 +166,7 @@ def curves(network: Network, case: Case, true: Tensor, methods: Sequence[str]) -
 
     grid = [n for n in GRID if n <= network.most]
     found = {titled(rule): follow(points(rule, grid), partial(sums.by, rule)) for rule in CAPTUM}
-    if SECANT in methods:
-        found[SECANT] = follow(grid, lambda n: mapped(ours(case, method="secant", n_steps=n)))
+    found[SECANT] = follow(grid, lambda n: mapped(ours(case, method="secant", n_steps=n)))
     return found
 
 
@@ -231,18 +230,6 @@ def check(case: Case, chunk: int | None) -> None:
         error = distance(captums(case, rule, 12, chunk), sums.by(rule, 12))
         if error > (1e-5 if case.inputs.dtype == torch.float64 else 5e-3):
             raise SystemExit(f"{case.name}, {rule}, 12 points: Captum's attribution differs by {error:.1e}.")
-
-
-def methods_there(case: Case) -> list[str]:
-    """Our methods, those left out that are not built yet."""
-    there = []
-    for name, options in ((SECANT, {"method": "secant", "n_steps": 2}), (AUTO, {"method": "auto", "n_steps": None})):
-        try:
-            ours(case, **options, **({"tol": LEVELS[0]} if name == AUTO else {}))
-            there.append(name)
-        except igw.errors.NotAvailableError as error:
-            print(f"\n({name} is left out: {error})", flush=True)
-    return there
 
 
 @dataclass(frozen=True)
@@ -309,7 +296,6 @@ def best_chunk(network: Network) -> int | None:
 def times(
     network: Network,
     counts: dict[tuple[str, float], int | None],
-    methods: Sequence[str],
     chunk: int | None,
     rounds: int,
 ) -> dict[tuple[str, float], float]:
@@ -326,7 +312,7 @@ def times(
 
     keys, runs = {}, {}
     asked = {key: n for key, n in counts.items() if n is not None}
-    asked |= {(AUTO, level): 0 for level in LEVELS if AUTO in methods}
+    asked |= {(AUTO, level): 0 for level in LEVELS}
     for (method, level), n in asked.items():
         name, run = run_of(method, level, n)
         keys[method, level] = name
@@ -360,17 +346,15 @@ def spread(counts: Sequence[int | None]) -> str:
     return middling if told[0] == told[-1] else f"{middling} ({told[0]} to {told[-1]})"
 
 
-def accuracy(
-    network: Network, truths: Sequence[Tensor], found: Sequence[Stop], methods: Sequence[str], rounds: int
-) -> None:
+def accuracy(network: Network, truths: Sequence[Tensor], found: Sequence[Stop], rounds: int) -> None:
     case = network.cases[0]
     chunk = best_chunk(network)
     check(case, chunk)
-    by_case = [curves(network, c, true, methods) for c, true in zip(network.cases, truths, strict=True)]
-    order = [titled(rule) for rule in CAPTUM] + [SECANT] * (SECANT in methods)
+    by_case = [curves(network, c, true) for c, true in zip(network.cases, truths, strict=True)]
+    order = [titled(rule) for rule in CAPTUM] + [SECANT]
     counts = {(m, level): [needed(c[m], level) for c in by_case] for m in order for level in LEVELS}
     medians = {key: middle_of(values) for key, values in counts.items()}
-    taken = times(network, medians, methods, chunk, rounds)
+    taken = times(network, medians, chunk, rounds)
 
     def cell(method: str, level: float) -> str:
         time_of = taken.get((method, level))
@@ -381,15 +365,14 @@ def accuracy(
         f"Gradient evaluations (median and range of {len(by_case)} inputs), and time of one attribution. "
         f'"more": not within {network.most}. Captum at internal_batch_size={chunk}.'
     ]
-    if AUTO in methods:
-        cells = []
-        for level in LEVELS:
-            here = [stop for stop in found if stop.tol == level]
-            errors = percent(max(stop.error for stop in here))
-            cells.append(f"{spread([s.evaluations for s in here])}, {short(taken[AUTO, level])}; error {errors}")
-        rows.append([AUTO, *cells])
-        notes.append(f"{AUTO}: with tol at the head of the column, and the largest true error of all inputs.")
-    for method in (m for m in (SECANT, AUTO) if m in methods):
+    cells = []
+    for level in LEVELS:
+        here = [stop for stop in found if stop.tol == level]
+        errors = percent(max(stop.error for stop in here))
+        cells.append(f"{spread([s.evaluations for s in here])}, {short(taken[AUTO, level])}; error {errors}")
+    rows.append([AUTO, *cells])
+    notes.append(f"{AUTO}: with tol at the head of the column, and the largest true error of all inputs.")
+    for method in (SECANT, AUTO):
         gains = [
             ""
             if None in (base := taken.get((DEFAULT, level)), own := taken.get((method, level)))
@@ -455,7 +438,9 @@ def main() -> None:
     smooth: list[Stop] = []
     for name in asked.networks:
         torch.set_num_threads(1 if name in SMALL else threads)
-        network = NETWORKS[name](asked.device, 1 if asked.quick else asked.inputs)
+        count = 1 if asked.quick else asked.inputs
+        # Estimates scatter, so that they are compared with the truth on more inputs where that takes no time.
+        network = NETWORKS[name](asked.device, 10 if name in SMALL and not asked.quick else count)
         if asked.quick:
             network = replace(network, most=32, dense=128)
         known = [reference(network, case) for case in network.cases]
@@ -463,12 +448,13 @@ def main() -> None:
         how = "exact, completeness" if network.exact else f"midpoint, {network.dense} points, off by an estimated"
         what = f"{how} {worst:.1e}" + (" off" if network.exact else "")
         network = replace(network, title=f"{network.title}; reference: {what}")
-        methods = methods_there(network.cases[0])
-        found = stops(network, truths) if AUTO in methods else []
+        found = stops(network, truths)
         (kinked if network.kinked else smooth).extend(found)
         if asked.part != "calibration":
-            accuracy(network, truths, found, methods, 1 if asked.quick else 3)
-        if asked.part != "accuracy" and found:
+            few = replace(network, cases=network.cases[:count])
+            names = {case.name for case in few.cases}
+            accuracy(few, truths[:count], [stop for stop in found if stop.case in names], 1 if asked.quick else 3)
+        if asked.part != "accuracy":
             calibration(network, found)
     if asked.part != "accuracy" and (kinked or smooth):
         summary(kinked, smooth)

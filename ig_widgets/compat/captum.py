@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Tensors
@@ -84,7 +85,7 @@ def crosscheck(
     """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
 
     Raises ValueError for an unfinished attribution or one of a single point, and ImportError, which names the extra,
-    where Captum is not installed. The secant rule is no rule of Captum's: ValueError.
+    where Captum is not installed. Captum has neither the secant rule nor Fejér's: ValueError.
     """
     try:
         import captum
@@ -95,8 +96,8 @@ def crosscheck(
         raise ValueError(
             f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
         )
-    if ours.method == "secant":
-        raise ValueError("Captum has no secant rule; crosscheck a result of one of the others.")
+    if ours.method not in rules.RULES:
+        raise ValueError(f"Captum has no rule {ours.method}; crosscheck a result of one of {', '.join(rules.RULES)}.")
     if ours.n_steps < 2:
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
     scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0

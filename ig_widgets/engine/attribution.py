@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import Cancelled, NotAvailableError
+from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
 from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.path import Baselines, Tensors, make_path
+from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import CellSamples, PathTrace, Samples
@@ -34,10 +36,12 @@ class Attribution:
     `attributions`: like `inputs`, or what `layer` gives (a tensor, or a tuple), detached, of their dtype and device.
     `group_attributions`: (batch, groups), their sums by `feature_mask`, or None. `convergence_delta`, `output` F(x),
     `baseline_output` F(x'): (batch,), on the device of the inputs, in at least float32; the delta is the sum of
-    attributions - (F(x) - F(x')). `error_estimate`: (batch,) or None. `method`, `n_steps`, `evaluations` (gradient
-    evaluations per example), `elapsed` (seconds): what was done. `fallbacks`: operations for which a plain derivative
-    was taken where the method has a better one. `path`: the samples. `complete`: False for an early or a cancelled one,
-    which weighs what was sampled by the piece of the path nearest to it.
+    attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions, or
+    None where n_steps was given. `converged`: whether all of these are within `tol`, or None. `method`, `n_steps`
+    (points or cells in use), `evaluations` (gradient evaluations spent per example), `elapsed` (seconds): what was
+    done, and `reason`, why so. `fallbacks`: operations for which a plain derivative was taken where the method has a
+    better one. `path`: the samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was
+    sampled by the piece of the path nearest to it.
     """
 
     attributions: Tensors
@@ -53,11 +57,15 @@ class Attribution:
     error_estimate: Tensor | None = None
     fallbacks: tuple[str, ...] = ()
     complete: bool = True
+    converged: bool | None = None
+    reason: str = ""
 
     def __repr__(self) -> str:
         delta = float(self.convergence_delta[self.convergence_delta.abs().argmax()])
-        partial = "" if self.complete else f" on the way to {self.n_steps}"
-        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}, delta {delta:.2g})"
+        partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
+        error = "" if self.error_estimate is None else f", error {float(self.error_estimate.max()):.2g}"
+        missed = ", not converged" if self.complete and self.converged is False else ""
+        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}{error}{missed}, delta {delta:.2g})"
 
 
 def attribute(
@@ -67,10 +75,10 @@ def attribute(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
-    method: str = "riemann_middle",
-    n_steps: int = 64,
-    tol: float | None = None,
-    max_evaluations: int | None = None,
+    method: str = "auto",
+    n_steps: int | None = None,
+    tol: float = 0.05,
+    max_evaluations: int = 1024,
     chunk_size: int | None = None,
     multiply_by_inputs: bool = True,
     layer: Layer | None = None,
@@ -93,10 +101,15 @@ def attribute(
         additional_forward_args: one value or a tuple. Tensors whose first dimension is the batch follow their example
             along the path; all else is passed as it is.
         method: the quadrature rule, one of riemann_left, riemann_right, riemann_middle, riemann_trapezoid,
-            gausslegendre; or secant, which takes the mean slope of each operation over cells of the path, so that
-            attributions sum to F(x) - F(x') for any n_steps. At finite n_steps that depends, like DeepLIFT, on how the
-            model is written; its limit, IG, does not.
-        n_steps: points of the rule, that is gradient evaluations per example; secant: cells.
+            gausslegendre, fejer; or secant, which takes the mean slope of each operation over cells of the path, so
+            that attributions sum to F(x) - F(x') for any n_steps. At finite n_steps that depends, like DeepLIFT, on how
+            the model is written; its limit, IG, does not. auto looks at both ends of the path: secant where kinks
+            (ReLU, max) lie between, else fejer, or gausslegendre for given n_steps; `reason` tells.
+        n_steps: points of the rule, that is gradient evaluations per example; secant: cells. None: as many as `tol`
+            needs.
+        tol: the relative L2 error of each example's attributions at which to stop, as it is estimated while sampling.
+        max_evaluations: where to stop at the latest, in gradient evaluations per example. `tol` and this count for
+            n_steps=None only.
         chunk_size: rows in the model at a time; None finds it by trying, and fits memory.
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
         on_progress: called with (done, total) gradient evaluations, over all examples.
@@ -106,14 +119,12 @@ def attribute(
             the embedding).
         feature_mask: for each input (with `layer`: each tensor that it gives) the group, from 0, of each feature, a
             tensor of integers that broadcasts to it; `group_attributions` are the sums over the groups.
-        tol, max_evaluations: not built yet.
 
     Raises:
         ArgumentValueError, ArgumentTypeError: an argument cannot work.
         OutputError, NotDifferentiableError, TrainingModeError, NonFiniteError: the model cannot be explained so.
         OutOfMemoryError: not even one row fits.
         Cancelled: `cancel` was set; it carries the finest result so far.
-        NotAvailableError: the option is not built yet.
         Whatever the model itself raises, with a note that names alpha.
     """
     *_, last = _items(
@@ -144,10 +155,10 @@ def refine(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
-    method: str = "riemann_middle",
-    n_steps: int = 64,
-    tol: float | None = None,
-    max_evaluations: int | None = None,
+    method: str = "auto",
+    n_steps: int | None = None,
+    tol: float = 0.05,
+    max_evaluations: int = 1024,
     chunk_size: int | None = None,
     multiply_by_inputs: bool = True,
     layer: Layer | None = None,
@@ -155,9 +166,10 @@ def refine(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Attribution]:
-    """As `attribute`, yielding ever finer results, the last of which is the rule's own.
+    """As `attribute`, yielding ever finer results, the last of which is what `attribute` returns.
 
-    The points are visited coarse to fine; an early item weighs each point by the piece of the path nearest to it.
+    With n_steps the points are visited coarse to fine; an early item weighs each by the piece of the path nearest to
+    it. Without, each item is the result of a round of sampling, with an estimate of its own error.
     Arguments are checked, and both ends of the path evaluated, at the call; the rest as items are asked for.
     """
     return _items(
@@ -188,9 +200,9 @@ def _items(
     target: TargetLike,
     additional_forward_args: object,
     method: str,
-    n_steps: int,
-    tol: float | None,
-    max_evaluations: int | None,
+    n_steps: int | None,
+    tol: float,
+    max_evaluations: int,
     chunk_size: int | None,
     multiply_by_inputs: bool,
     layer: Layer | None,
@@ -199,9 +211,9 @@ def _items(
     cancel: threading.Event | None,
     progressive: bool,
 ) -> Iterator[Attribution]:
-    _refuse_planned(tol=tol, max_evaluations=max_evaluations, n_steps=n_steps)
-    nodes = rules.nodes(method, n_steps)
     begin = time.perf_counter()
+    method, n_steps = _check_method(method, n_steps)
+    tol, max_evaluations = check_tol(tol), check_max_evaluations(max_evaluations)
     is_tuple = isinstance(inputs, tuple | list)
     if layer is not None:
         inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args)
@@ -214,44 +226,99 @@ def _items(
         target=target,
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
-        cells=nodes if method == rules.SECANT else None,
     )
-    masks = check_feature_mask(feature_mask, samples.path.inputs)
+    finish = _Finish(begin, multiply_by_inputs, is_tuple, check_feature_mask(feature_mask, samples.path.inputs))
+    if n_steps is None:
+        stages = refined(
+            samples,
+            method=method,
+            tol=tol,
+            most=max_evaluations,
+            multiply_by_inputs=multiply_by_inputs,
+            cancel=cancel,
+            on_progress=on_progress,
+        )
+        return _by_tolerance(stages, finish)
+    reason = ""
+    if method == rules.AUTO:
+        method, reason = suits(samples, n_steps, cancel)
+    nodes = rules.nodes(method, n_steps)
+    if method == rules.SECANT:
+        samples = CellSamples(samples.sampler, samples.path, nodes, like=samples)
+    return _by_steps(samples, nodes, method, reason, finish, progressive, on_progress, cancel)
 
-    def result(at: rules.Nodes, *, complete: bool = False) -> Attribution:
+
+@dataclass(frozen=True)
+class _Finish:
+    """What makes an attribution of samples."""
+
+    begin: float
+    multiply_by_inputs: bool
+    is_tuple: bool
+    masks: tuple[Tensor, ...] | None
+
+    def __call__(self, samples: Samples, nodes: rules.Nodes | Sequence[rules.Nodes], **further: Any) -> Attribution:
         return make_attribution(
             samples,
-            at,
-            method=method,
-            n_steps=n_steps,
-            elapsed=time.perf_counter() - begin,
-            multiply_by_inputs=multiply_by_inputs,
-            is_tuple=is_tuple,
-            complete=complete,
-            masks=masks,
+            nodes,
+            elapsed=time.perf_counter() - self.begin,
+            multiply_by_inputs=self.multiply_by_inputs,
+            is_tuple=self.is_tuple,
+            masks=self.masks,
+            **further,
         )
 
-    def run() -> Iterator[Attribution]:
-        levels = rules.visits(method, len(nodes.alphas), progressive=progressive)
-        batch = samples.path.batch
-        total, done = len(nodes.alphas) * batch, 0
-        milestones = np.cumsum([len(level) for level in levels[:-1]]) * batch if progressive else np.array([])
-        first = min(_FIRST_POINTS * batch, total) if progressive else None
-        # Cells are taken example by example, so that neighbours meet; each level for all examples.
-        parts = levels if method == rules.SECANT else [np.concatenate(levels)]
-        blocks = (b for part in parts for b in samples.extend(nodes.alphas[part], first=first, cancel=cancel))
-        for block in blocks:
-            before, done = done, done + len(block.alphas)
-            if on_progress is not None:
-                on_progress(done, total)
-            if done < total and ((before < milestones) & (milestones <= done)).any():
-                yield result(samples.so_far())
-        if done < total:
-            partial = result(samples.so_far()) if len(samples.alphas) else None
-            raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
-        yield result(nodes, complete=True)
 
-    return run()
+def _by_tolerance(stages: Iterator[Stage], finish: _Finish) -> Iterator[Attribution]:
+    partial = None
+    for stage in stages:
+        partial = finish(
+            stage.samples,
+            stage.nodes,
+            method=stage.method,
+            evaluations=stage.evaluations,
+            errors=stage.errors,
+            converged=stage.converged,
+            reason=stage.reason,
+            complete=stage.is_last,
+        )
+        yield partial
+    if partial is None or not partial.complete:
+        spent = 0 if partial is None else partial.evaluations
+        raise Cancelled(f"Cancelled after {spent} gradient evaluations per example.", partial)
+
+
+def _by_steps(
+    samples: Samples,
+    nodes: rules.Nodes,
+    method: str,
+    reason: str,
+    finish: _Finish,
+    progressive: bool,
+    on_progress: Progress | None,
+    cancel: threading.Event | None,
+) -> Iterator[Attribution]:
+    n_steps = len(nodes.alphas)
+    levels = rules.visits(method, n_steps, progressive=progressive)
+    batch = samples.path.batch
+    total, done = n_steps * batch, 0
+    milestones = np.cumsum([len(level) for level in levels[:-1]]) * batch if progressive else np.array([])
+    first = min(_FIRST_POINTS * batch, total) if progressive else None
+    # Cells are taken example by example, so that neighbours meet; each level for all examples.
+    parts = levels if method == rules.SECANT else [np.concatenate(levels)]
+    blocks = (b for part in parts for b in samples.extend(nodes.alphas[part], first=first, cancel=cancel))
+    for block in blocks:
+        before, done = done, done + len(block.alphas)
+        if on_progress is not None:
+            on_progress(done, total)
+        if done < total and ((before < milestones) & (milestones <= done)).any():
+            yield finish(samples, samples.so_far(), method=method, n_steps=n_steps, reason=reason, complete=False)
+    if done < total:
+        partial = None
+        if len(samples.alphas):
+            partial = finish(samples, samples.so_far(), method=method, n_steps=n_steps, reason=reason, complete=False)
+        raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
+    yield finish(samples, nodes, method=method, n_steps=n_steps, reason=reason)
 
 
 def make_samples(
@@ -290,17 +357,24 @@ def make_samples(
 
 def make_attribution(
     samples: Samples,
-    nodes: rules.Nodes,
+    nodes: rules.Nodes | Sequence[rules.Nodes],
     *,
     method: str,
-    n_steps: int,
     elapsed: float,
+    n_steps: int | None = None,
+    evaluations: int | None = None,
+    errors: Tensor | None = None,
+    converged: bool | None = None,
+    reason: str = "",
     multiply_by_inputs: bool = True,
     is_tuple: bool = False,
     complete: bool = True,
     masks: tuple[Tensor, ...] | None = None,
 ) -> Attribution:
-    """The attribution that `nodes`, all of them sampled, give; `complete` if they are the rule's own."""
+    """The attribution that `nodes`, all of them sampled, give; `complete` if they are the rule's own.
+
+    `nodes` are those of all examples, or of each. `n_steps` and `evaluations` are their number unless given.
+    """
     trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     path = samples.path
     sums = trace._sum()
@@ -313,6 +387,7 @@ def make_attribution(
     total = torch.stack([c.reshape(len(c), -1).sum(1) for c in contributions]).sum(0)
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
+    sampled = trace.alphas.shape[1]
     difference = (samples.output - samples.baseline_output).to(total.dtype).to(path.device)
     return Attribution(
         attributions=attributions if is_tuple else attributions[0],
@@ -320,19 +395,19 @@ def make_attribution(
         output=output,
         baseline_output=baseline_output,
         method=method,
-        n_steps=n_steps,
-        evaluations=len(nodes.alphas),
+        n_steps=sampled if n_steps is None else n_steps,
+        evaluations=sampled if evaluations is None else evaluations,
         elapsed=elapsed,
         path=trace,
         group_attributions=None if masks is None else group_sums(attributions, masks),
+        error_estimate=None if errors is None else errors.to(dtype).to(path.device),
+        converged=converged,
+        reason=reason,
         fallbacks=samples.fallbacks,
         complete=complete,
     )
 
 
-def _refuse_planned(*, n_steps: object, **planned: object) -> None:
-    if n_steps is None:
-        raise NotAvailableError("n_steps=None (sampling to a tolerance) is not built yet; give n_steps an integer.")
-    for name, value in planned.items():
-        if value is not None:
-            raise NotAvailableError(f"{name}= is not built yet; leave it out.")
+def _check_method(method: object, n_steps: object) -> tuple[str, int | None]:
+    checked = rules.AUTO if method == rules.AUTO else rules.check_method(method)
+    return checked, None if n_steps is None else rules.check_n_steps(n_steps)

@@ -23,10 +23,6 @@ class ArgumentTypeError(IGError, TypeError):
     """An argument is of a type that cannot work."""
 
 
-class NotAvailableError(IGError, NotImplementedError):
-    """An option that is named in the interface and not built yet."""
-
-
 class OutputError(IGError, ValueError):
     """What the model returned cannot be explained: not a tensor, not one row per example, not one scalar."""
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, NotAvailableError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -51,6 +51,16 @@ def _trapezoid(n: int) -> tuple[Floats, Floats]:
     return np.arange(n) / (n - 1), weights
 
 
+def _fejer(n: int) -> tuple[Floats, Floats]:
+    k = np.arange(1, n + 1)
+    # The same point of two rules is the same number: k / (n + 1) in its lowest terms.
+    divisor = np.gcd(k, n + 1)
+    alphas = np.sin(np.pi * (k // divisor) / (2 * ((n + 1) // divisor))) ** 2
+    angles, odd = np.pi * k / (n + 1), 2 * np.arange(1, (n + 1) // 2 + 1) - 1
+    weights = 2 / (n + 1) * np.sin(angles) * (np.sin(np.outer(angles, odd)) / odd).sum(1)
+    return alphas, weights / weights.sum()
+
+
 def _gausslegendre(n: int) -> tuple[Floats, Floats]:
     x, w = np.polynomial.legendre.leggauss(n)
     return (1 + x) / 2, w / 2
@@ -63,24 +73,28 @@ _RULES: dict[str, Callable[[int], tuple[Floats, Floats]]] = {
     "riemann_trapezoid": _trapezoid,
     "gausslegendre": _gausslegendre,
 }
+# Captum's.
+RULES = tuple(_RULES)
+# Fejér's second rule: the points of n are among those of 2 n + 1. Waldvogel, Fast Construction of the Fejér and
+# Clenshaw-Curtis Quadrature Rules (2006), section 2.
+FEJER = "fejer"
+_RULES[FEJER] = _fejer
 # Its cells are the pieces of the middle rule, over each of which it takes a mean instead of the value in the middle.
 SECANT = "secant"
-RULES = tuple(_RULES)
-METHODS = (*RULES, SECANT)
+METHODS = (*RULES, FEJER, SECANT)
+# Not a rule, but the choice of one.
+AUTO = "auto"
 # So many levels of cells, 7 cells, are seen before the others follow in their order.
 _FIRST_LEVELS = 3
-_PLANNED = ("auto",)
 
 
 def check_method(method: object) -> str:
     """`method` if it is a known rule.
 
-    Raises ArgumentTypeError, ArgumentValueError (with the list), NotAvailableError for one that is planned.
+    Raises ArgumentTypeError, ArgumentValueError (with the list).
     """
     if not isinstance(method, str):
         raise ArgumentTypeError(f"method must be a name, got {type(method).__name__}; one of {', '.join(METHODS)}.")
-    if method in _PLANNED:
-        raise NotAvailableError(f"method='{method}' is not built yet; use one of {', '.join(METHODS)}.")
     if method not in METHODS:
         raise ArgumentValueError(f"method='{method}' is unknown; use one of {', '.join(METHODS)}.")
     return method

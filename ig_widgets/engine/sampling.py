@@ -14,6 +14,7 @@ from torch import Tensor
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
+from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.secant import SecantMode
@@ -116,6 +117,31 @@ class Sampler:
             rows = self.chunks.rows
         values = torch.cat(outputs)
         return values[:batch], values[batch:] if output is None else output.detach().cpu().double()
+
+    def kinks(self, cancel: threading.Event | None = None) -> Kinks:
+        """What kinks lie between both ends of the paths: a forward pass of two rows for each example, until one shows.
+
+        Stops early if cancelled, and where two rows do not fit into memory.
+        """
+        found = Kinks()
+        alphas = torch.tensor([0.0, 1.0], dtype=torch.float64, device="cpu")
+        for example in range(self._path.batch):
+            examples = torch.full((2,), example, dtype=torch.int64, device="cpu")
+            saved = _Saved(None, cancel)
+            try:
+                with self._pass(alphas), torch.enable_grad():
+                    leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
+                    with saved.look_at(), SecantMode(Rows(2), leaves, set(), found):
+                        self._function(tuple(leaf.clone() for leaf in leaves), examples)
+            except _Stopped:
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                break
+            if found.crossed.total():
+                break
+        return found
 
     def sample(
         self, examples: Tensor, alphas: Tensor, *, first: int | None = None, cancel: threading.Event | None = None

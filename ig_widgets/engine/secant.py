@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ig_widgets.engine import slopes
+from ig_widgets.engine.kinks import CLAMPS, KINKED, Kinks, bounds
 from ig_widgets.engine.slopes import NoRowsError, Rows
 
 Function = Callable[..., Any]
@@ -52,12 +53,13 @@ ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor 
 
 
 class SecantMode(TorchFunctionMode):
-    """Run a forward pass inside; `inputs` are the leaves, the points of `rows`."""
+    """Run a forward pass inside; `inputs` are the leaves, the points of `rows`. `kinks` are counted if given."""
 
-    def __init__(self, rows: Rows, inputs: Iterable[Tensor], fallbacks: set[str]) -> None:
+    def __init__(self, rows: Rows, inputs: Iterable[Tensor], fallbacks: set[str], kinks: Kinks | None = None) -> None:
         super().__init__()
         self.rows = rows
         self.fallbacks = fallbacks
+        self.kinks = kinks
         for leaf in inputs:
             setattr(leaf, _MARK, True)
 
@@ -69,7 +71,18 @@ class SecantMode(TorchFunctionMode):
             _mark(result, False)
             return result
         name = _name(func)
-        result = self._run(name, func, args, kwargs, on_path)
+        if self.kinks is not None:
+            self.kinks.look(name, args, kwargs, self.rows)
+            moving = sum(self.depends(value) for value in args) > 1 or (name == "div" and not self.depends(args[0]))
+            if name in _HANDLERS and (moving if name in _PRODUCTS else name not in KINKED):
+                self.kinks.curved.add(name)
+        # What a kink is built of is none of its own.
+        kinks = self.kinks
+        self.kinks = None if name in KINKED else kinks
+        try:
+            result = self._run(name, func, args, kwargs, on_path)
+        finally:
+            self.kinks = kinks
         _mark(result, True if torch.is_grad_enabled() else _STILL)
         return result
 
@@ -220,14 +233,7 @@ def _bounds(name: str, *args: Any, **kwargs: Any) -> tuple[float, float] | None:
     """Between which values the operation is the identity, if it clamps to them."""
     if name in ("relu", "relu6"):
         return 0.0, 6.0 if name == "relu6" else math.inf
-    if name not in ("hardtanh", "clamp", "clip", "clamp_min", "clamp_max"):
-        return None
-    low_name, high_name = ("min_val", "max_val") if name == "hardtanh" else ("min", "max")
-    defaults = (-1.0, 1.0) if name == "hardtanh" else (None, None)
-    given = (None, *args) if name == "clamp_max" else args
-    low = kwargs.get(low_name, given[0] if given else defaults[0])
-    high = kwargs.get(high_name, given[1] if len(given) > 1 else defaults[1])
-    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    return bounds(name, *args, **kwargs) if name in CLAMPS else None
 
 
 def _rpow(mode: SecantMode, func: Function, x: Tensor, base: Any) -> Any:
@@ -569,3 +575,8 @@ _HANDLERS: dict[str, Handler] = {
     "std": _variance(True),
 }
 _LINEAR_NAMES = frozenset(_LINEAR)
+# Linear in each operand.
+_PRODUCTS = frozenset(
+    """mul div matmul bmm mm mv dot inner outer ger rmatmul linear addmm addmv baddbmm addcmul addcdiv lerp
+    einsum""".split()
+)

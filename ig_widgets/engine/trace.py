@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,15 +78,28 @@ def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Ten
         total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, examples.to(total.device), weighted))
 
 
-class Samples:
-    """Collects the samples of one path. What has been sampled is never sampled again."""
+# What a sample is known by, beside its example: alpha, or the two ends of a cell.
+Key = float | tuple[float, float]
+Rows = Sequence[tuple[int, Any]]
 
-    def __init__(self, sampler: Sampler, path: Path, output: Tensor | None = None) -> None:
+
+class Samples:
+    """Collects the samples of one path, known by alpha. What has been sampled is never sampled again.
+
+    `output` (batch,) is F(x), if it is known; `like` are samples of the same path by another method, whose ends serve.
+    """
+
+    def __init__(
+        self, sampler: Sampler, path: Path, output: Tensor | None = None, *, like: Samples | None = None
+    ) -> None:
         self.sampler = sampler
         self.path = path
-        self.baseline_output, self.output = sampler.ends(output)
+        self.baseline_output: Tensor
+        self.output: Tensor
+        ends = sampler.ends(output) if like is None else (like.baseline_output, like.output)
+        self.baseline_output, self.output = ends
         self._blocks: list[Block] = []
-        self._row_of: dict[tuple[int, float], int] = {}
+        self._row_of: dict[tuple[int, Key], tuple[int, int]] = {}
 
     @property
     def alphas(self) -> Floats:
@@ -97,37 +111,60 @@ class Samples:
     def missing(self, alphas: Floats) -> Floats:
         """Those of `alphas`, in their order, that are not yet sampled for every example."""
         batch = range(self.path.batch)
-        return np.array([a for a in alphas.tolist() if any((e, a) not in self._row_of for e in batch)])
+        return np.array([a for a in alphas.tolist() if any((e, self._key(a)) not in self._row_of for e in batch)])
 
     def extend(
         self, alphas: Floats, *, first: int | None = None, cancel: threading.Event | None = None
     ) -> Iterator[Block]:
-        """Sample what is missing of `alphas`, in their order, for every example; each block as it comes.
+        """Sample what is missing of `alphas`, in their order, for every example; as `take`."""
+        return self.take(self._order(alphas), first=first, cancel=cancel)
+
+    def take(self, rows: Rows, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
+        """Sample what is missing of `rows`, pairs of an example and a key, in their order; each block as it comes.
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
-        rows = [row for row in self._order(alphas) if row not in self._row_of]
-        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
-        row_alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
+        rows = [row for row in rows if row not in self._row_of]
         _refuse_non_finite(self.baseline_output, 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())
-        for block in self._sample(examples, row_alphas, first, cancel):
+        for block in self._sample(rows, first, cancel):
             if hopeless:
                 continue
-            for key in zip(block.examples.tolist(), block.alphas.tolist(), strict=True):
-                self._row_of[key] = len(self._row_of)
+            for row, key in enumerate(zip(block.examples.tolist(), self._keys(block), strict=True)):
+                self._row_of[key] = len(self._blocks), row
             self._blocks.append(block)
             yield block
         if not (hopeless and cancel is not None and cancel.is_set()):
             _refuse_non_finite(self.output, 1.0)
 
-    def _order(self, alphas: Floats) -> list[tuple[int, float]]:
+    def map(self, example: int, key: Key, *, multiply_by_inputs: bool) -> tuple[Tensor, ...]:
+        """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32."""
+        block, row = self._row_of[example, key]
+        gradients = [g[row] for g in self._blocks[block].gradients]
+        wide = [g.to(torch.promote_types(g.dtype, torch.float32)) for g in gradients]
+        if multiply_by_inputs:
+            ends = zip(wide, self.path.inputs, self.path.baselines, strict=True)
+            wide = [g * (x[example].to(g.dtype) - b[example].to(g.dtype)) for g, x, b in ends]
+        return tuple(wide)
+
+    def _key(self, alpha: float) -> Key:
+        return alpha
+
+    def _keys(self, block: Any) -> list[Any]:
+        keys: list[float] = block.alphas.tolist()
+        return keys
+
+    def _keys_of(self, nodes: Nodes) -> list[Any]:
+        keys: list[float] = nodes.alphas.tolist()
+        return keys
+
+    def _order(self, alphas: Floats) -> Rows:
         return [(e, a) for a in alphas.tolist() for e in range(self.path.batch)]
 
-    def _sample(
-        self, examples: Tensor, alphas: Tensor, first: int | None, cancel: threading.Event | None
-    ) -> Iterator[Block]:
+    def _sample(self, rows: Rows, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
+        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
+        alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
         return self.sampler.sample(examples, alphas, first=first, cancel=cancel)
 
     @property
@@ -135,22 +172,27 @@ class Samples:
         """Operations for which a plain derivative was taken where the method has a better one."""
         return tuple(sorted(self.sampler.fallbacks))
 
-    def trace(self, nodes: Nodes, *, multiply_by_inputs: bool = True, is_tuple: bool = False) -> PathTrace:
-        """The samples at `nodes`, all of which must have been taken, weighed by its pieces."""
-        batch, n = self.path.batch, len(nodes.alphas)
-        alphas, edges = torch.from_numpy(nodes.alphas.copy()), torch.from_numpy(nodes.edges.copy())
-        rows = torch.tensor([[self._row_of[e, a] for a in nodes.alphas.tolist()] for e in range(batch)], device="cpu")
-        start = torch.zeros(len(self._row_of), dtype=torch.float64, device="cpu")
+    def trace(
+        self, nodes: Nodes | Sequence[Nodes], *, multiply_by_inputs: bool = True, is_tuple: bool = False
+    ) -> PathTrace:
+        """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
+        each = [nodes] * self.path.batch if isinstance(nodes, Nodes) else nodes
+        offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
+        found = [[self._row_of[e, key] for key in self._keys_of(own)] for e, own in enumerate(each)]
+        rows = torch.tensor([[offsets[block] + row for block, row in own] for own in found], device="cpu")
+        edges = torch.from_numpy(np.stack([own.edges for own in each]))
+        start = torch.zeros(offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
-        start[rows], stop[rows] = edges[:-1].expand(batch, n), edges[1:].expand(batch, n)
+        start[rows], stop[rows] = edges[:, :-1], edges[:, 1:]
         sizes = [len(block.alphas) for block in self._blocks]
-        seen_at = torch.cat([b.output_alphas for b in self._blocks])[rows[0]]
-        output_alphas, outputs = self._with_ends(seen_at, torch.cat([b.outputs for b in self._blocks])[rows])
+        output_alphas, outputs = self._with_ends(
+            torch.cat([b.output_alphas for b in self._blocks])[rows], torch.cat([b.outputs for b in self._blocks])[rows]
+        )
         return PathTrace(
-            alphas=alphas.expand(batch, n),
-            edges=edges.expand(batch, n + 1),
+            alphas=torch.from_numpy(np.stack([own.alphas for own in each])),
+            edges=edges,
             density=torch.cat([b.density for b in self._blocks])[rows],
-            output_alphas=output_alphas.expand(batch, -1),
+            output_alphas=output_alphas,
             outputs=outputs,
             _path=self.path,
             _pieces=tuple(
@@ -170,30 +212,57 @@ class Samples:
 
     def _with_ends(self, alphas: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
         at, columns = [alphas], [outputs]
-        if alphas[0] > 0:
-            at.insert(0, alphas.new_zeros(1))
+        if (alphas[:, 0] > 0).all():
+            at.insert(0, torch.zeros_like(alphas[:, :1]))
             columns.insert(0, self.baseline_output[:, None])
-        if alphas[-1] < 1:
-            at.append(alphas.new_ones(1))
+        if (alphas[:, -1] < 1).all():
+            at.append(torch.ones_like(alphas[:, :1]))
             columns.append(self.output[:, None])
-        return torch.cat(at), torch.cat(columns, dim=1)
+        return torch.cat(at, dim=1), torch.cat(columns, dim=1)
 
 
 class CellSamples(Samples):
-    """Collects the cells of `nodes` by the secant rule; the alpha of a cell is its middle."""
+    """Collects cells by the secant rule, known by their ends; those of `nodes` also by their middles, as alphas."""
 
-    def __init__(self, sampler: Sampler, path: Path, nodes: Nodes, output: Tensor | None = None) -> None:
-        super().__init__(sampler, path, output)
-        self._cells = dict(zip(nodes.alphas.tolist(), pairwise(nodes.edges.tolist()), strict=True))
+    def __init__(
+        self,
+        sampler: Sampler,
+        path: Path,
+        nodes: Nodes | None = None,
+        output: Tensor | None = None,
+        *,
+        like: Samples | None = None,
+    ) -> None:
+        super().__init__(sampler, path, output, like=like)
+        cells = () if nodes is None else zip(nodes.alphas.tolist(), pairwise(nodes.edges.tolist()), strict=True)
+        self._cells: dict[float, tuple[float, float]] = dict(cells)
+        self._middles = {cell: alpha for alpha, cell in self._cells.items()}
 
-    def _order(self, alphas: Floats) -> list[tuple[int, float]]:
-        return [(e, a) for e in range(self.path.batch) for a in alphas.tolist()]
+    @property
+    def alphas(self) -> Floats:
+        """The middles, ascending, of those cells of `nodes` that have been sampled for every example of the batch."""
+        batch = range(self.path.batch)
+        return np.array([a for a, cell in self._cells.items() if all((e, cell) in self._row_of for e in batch)])
 
-    def _sample(
-        self, examples: Tensor, alphas: Tensor, first: int | None, cancel: threading.Event | None
-    ) -> Iterator[Block]:
-        cells = [self._cells[alpha] for alpha in alphas.tolist()]
-        ends = torch.tensor(cells, dtype=torch.float64, device="cpu").view(-1, 2)
+    def _key(self, alpha: float) -> Key:
+        return self._cells[alpha]
+
+    def _keys(self, block: Any) -> list[Any]:
+        return list(zip(block.lows.tolist(), block.highs.tolist(), strict=True))
+
+    def _keys_of(self, nodes: Nodes) -> list[Any]:
+        # A part of `nodes` stands for more of the path than its own cells.
+        known = [self._cells.get(alpha) for alpha in nodes.alphas.tolist()]
+        return [own or cell for own, cell in zip(known, pairwise(nodes.edges.tolist()), strict=True)]
+
+    def _order(self, alphas: Floats) -> Rows:
+        return [(e, self._cells[a]) for e in range(self.path.batch) for a in alphas.tolist()]
+
+    def _sample(self, rows: Rows, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
+        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
+        middles = [self._middles.get(cell, (cell[0] + cell[1]) / 2) for _, cell in rows]
+        alphas = torch.tensor(middles, dtype=torch.float64, device="cpu")
+        ends = torch.tensor([cell for _, cell in rows], dtype=torch.float64, device="cpu").view(-1, 2)
         return self.sampler.sample_cells(examples, alphas, ends[:, 0], ends[:, 1], first=first, cancel=cancel)
 
 

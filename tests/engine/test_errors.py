@@ -19,7 +19,6 @@ from ig_widgets.engine.errors import (
     ArgumentTypeError,
     ArgumentValueError,
     IGError,
-    NotAvailableError,
     NotDifferentiableError,
     OutputError,
     TrainingModeError,
@@ -42,7 +41,6 @@ def test_the_family() -> None:
     fitting = {
         "ArgumentValueError": ValueError,
         "ArgumentTypeError": TypeError,
-        "NotAvailableError": NotImplementedError,
         "OutputError": ValueError,
         "NotDifferentiableError": RuntimeError,
         "TrainingModeError": RuntimeError,
@@ -233,6 +231,30 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         ArgumentTypeError,
         ("n_steps", "2.5", "integer"),
     ),
+    **{
+        f"tol {tol}": (
+            lambda tol=tol: attribute(MODEL, X, target=0, tol=tol),
+            ArgumentValueError,
+            ("tol", str(tol), "between 0 and 1", "0.05"),
+        )
+        for tol in (0, 1, -0.1, 5, float("nan"))
+    },
+    "tol a word": (
+        lambda: attribute(MODEL, X, target=0, tol="tight"),  # type: ignore[arg-type]
+        ArgumentTypeError,
+        ("tol", "'tight'", "between 0 and 1"),
+    ),
+    "tol, in refine": (lambda: refine(MODEL, X, target=0, tol=2), ArgumentValueError, ("tol", "2", "between 0 and 1")),
+    "max_evaluations 1": (
+        lambda: attribute(MODEL, X, target=0, max_evaluations=1),
+        ArgumentValueError,
+        ("max_evaluations", "1", "at least 2", "n_steps"),
+    ),
+    "max_evaluations a float": (
+        lambda: attribute(MODEL, X, target=0, max_evaluations=10.0),  # type: ignore[arg-type]
+        ArgumentTypeError,
+        ("max_evaluations", "10.0", "integer"),
+    ),
     "trapezoid of one": (
         lambda: attribute(MODEL, X, target=0, n_steps=1, method="riemann_trapezoid"),
         ArgumentValueError,
@@ -300,20 +322,6 @@ def test_message(case: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(("name", "value"), [("tol", 0.05), ("max_evaluations", 100)])
-@pytest.mark.parametrize("function", [attribute, refine])
-def test_options_to_come(function: Callable[..., object], name: str, value: object) -> None:
-    with pytest.raises(NotAvailableError, match=f"^{name}="):
-        function(MODEL, X, target=0, **{name: value})
-
-
-@pytest.mark.parametrize("options", [{"n_steps": None}, {"method": "auto"}])
-def test_values_to_come(options: dict[str, object]) -> None:
-    (name,) = options
-    with pytest.raises(NotImplementedError, match=name):
-        attribute(MODEL, X, target=0, **options)  # type: ignore[arg-type]
-
-
 def test_unknown_options() -> None:
     with pytest.raises(TypeError, match="n_step"):
         attribute(MODEL, X, target=0, n_step=4)  # type: ignore[call-arg]
@@ -352,7 +360,13 @@ def test_exceptions_pass_unchanged_with_a_note(kind: type[Exception], conv: bool
 
     raised_by_model = kind("no more")
     with pytest.raises(kind) as raised:
-        attribute(Model(), torch.ones(1, 1, 1, 1, dtype=torch.float64), n_steps=8, chunk_size=1)
+        attribute(
+            Model(),
+            torch.ones(1, 1, 1, 1, dtype=torch.float64),
+            method="riemann_middle",
+            n_steps=8,
+            chunk_size=1,
+        )
     assert raised.value is raised_by_model
     assert raised.value.args == ("no more",)
     assert not isinstance(raised.value, IGError)
@@ -369,7 +383,7 @@ def test_a_note_for_a_chunk_names_its_range() -> None:
         return at.sum(1)
 
     with pytest.raises(UnhappyError) as raised:
-        attribute(forward, torch.ones(1, 2), n_steps=8, chunk_size=8)
+        attribute(forward, torch.ones(1, 2), method="riemann_middle", n_steps=8, chunk_size=8)
     assert raised.value.__notes__ == [
         "The model raised this on the path from baseline to input, at alpha between 0.0625 and 0.9375."
     ]

@@ -201,7 +201,7 @@ def test_integers_and_flags_may_come_beside_the_inputs() -> None:
 
 
 def test_results_have_the_form_of_the_inputs() -> None:
-    result = attribute(MODEL, X.clone().requires_grad_(), target=0, n_steps=5)
+    result = attribute(MODEL, X.clone().requires_grad_(), target=0, method="riemann_middle", n_steps=5)
     assert result.attributions.shape == X.shape
     assert result.attributions.dtype == X.dtype
     assert not result.attributions.requires_grad
@@ -215,9 +215,11 @@ def test_results_have_the_form_of_the_inputs() -> None:
     assert result.fallbacks == ()
 
 
-def test_defaults_are_64_middle_points() -> None:
+def test_by_default_it_is_within_five_per_cent() -> None:
     result = attribute(MODEL, X, target=0)
-    assert (result.method, result.n_steps, result.evaluations) == ("riemann_middle", 64, 64)
+    assert result.converged
+    assert result.error_estimate is not None
+    assert (result.error_estimate <= 0.05).all()
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, None])

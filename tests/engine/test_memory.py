@@ -54,7 +54,7 @@ class Small:
 def run(small: Small, batch: int, **options: object) -> tuple[object, list[warnings.WarningMessage]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = attribute(small, draw(1, batch, 4), n_steps=32, **options)  # type: ignore[arg-type]
+        result = attribute(small, draw(1, batch, 4), method="riemann_middle", n_steps=32, **options)  # type: ignore[arg-type]
     return result, caught
 
 
@@ -66,7 +66,7 @@ def test_halved_with_one_warning_each_and_the_same_result(
 ) -> None:
     small = Small(5, FULL[full], backward_only=backward_only)
     result, caught = run(small, 1, chunk_size=chunk_size)
-    expected = attribute(small.model, draw(1, 1, 4), n_steps=32)
+    expected = attribute(small.model, draw(1, 1, 4), method="riemann_middle", n_steps=32)
     assert relative(result.attributions, expected.attributions) <= 1e-13  # type: ignore[attr-defined]
     assert small.failed
     assert len(caught) == len(small.failed)
@@ -80,7 +80,13 @@ def test_halved_with_one_warning_each_and_the_same_result(
 def test_no_more_tries_than_halvings(fits: int, batch: int, chunk_size: int | None) -> None:
     small = Small(fits)
     result, caught = run(small, batch, chunk_size=chunk_size)
-    assert relative(result.attributions, attribute(small.model, draw(1, batch, 4), n_steps=32).attributions) <= 1e-13  # type: ignore[attr-defined]
+    assert (
+        relative(
+            result.attributions,
+            attribute(small.model, draw(1, batch, 4), method="riemann_middle", n_steps=32).attributions,
+        )
+        <= 1e-13
+    )  # type: ignore[attr-defined]
     assert len(caught) == len(small.failed)
     assert all(2 * later <= earlier for earlier, later in zip(small.failed, small.failed[1:], strict=False))
     most = 32 * batch if chunk_size is None else min(chunk_size, 32 * batch)

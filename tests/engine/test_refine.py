@@ -92,7 +92,7 @@ def test_error_to_the_exact_map_shrinks_on_the_whole(method: str) -> None:
 def test_the_first_item_comes_early() -> None:
     """Someone is waiting for a picture: a few samples, however many rows would fit at once."""
     model = Counting(Scores([(4,)]))
-    items = refine(model, draw(1, 1, 4), n_steps=256)
+    items = refine(model, draw(1, 1, 4), method="riemann_middle", n_steps=256)
     assert sum(model.with_gradient) == 0
     first = next(items)
     assert first.evaluations <= 3
@@ -153,11 +153,11 @@ def test_cancelled_before_the_first_sample() -> None:
     cancel.set()
     model = Counting(Scores([(4,)]))
     with pytest.raises(Cancelled, match="after 0 of 16") as raised:
-        attribute(model, draw(1, 2, 4), n_steps=8, cancel=cancel)
+        attribute(model, draw(1, 2, 4), method="riemann_middle", n_steps=8, cancel=cancel)
     assert raised.value.partial is None
     assert sum(model.with_gradient) == 0
     with pytest.raises(Cancelled):
-        next(refine(model, draw(1, 2, 4), n_steps=8, cancel=cancel))
+        next(refine(model, draw(1, 2, 4), method="riemann_middle", n_steps=8, cancel=cancel))
 
 
 @few
@@ -238,10 +238,10 @@ def test_cancelled_in_the_middle_of_a_pass(stop: tuple[str, int] | None, last: t
     model = Stages(cancel, stop).eval()
     x = draw(1, 2, 4)
     if stop is None:
-        attribute(model, x, n_steps=2, chunk_size=4, cancel=cancel)
+        attribute(model, x, method="riemann_middle", n_steps=2, chunk_size=4, cancel=cancel)
     else:
         with pytest.raises(Cancelled, match="after 0 of 4"):
-            attribute(model, x, n_steps=2, chunk_size=4, cancel=cancel)
+            attribute(model, x, method="riemann_middle", n_steps=2, chunk_size=4, cancel=cancel)
     assert model.reached[-1] == last
     assert float(model.calls) == 0  # left as found
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, NotAvailableError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from tests.engine.subjects import METHODS, few, methods, points, smallest
 
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([64, 127, 300]))
@@ -135,9 +135,3 @@ def test_unknown_method_lists_the_known() -> None:
     assert all(method in str(raised.value) for method in METHODS)
     with pytest.raises(ArgumentTypeError, match="method must be a name"):
         rules.nodes(3, 4)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("method", ["auto"])
-def test_planned_methods(method: str) -> None:
-    with pytest.raises(NotAvailableError, match=f"method='{method}' is not built yet"):
-        rules.nodes(method, 4)

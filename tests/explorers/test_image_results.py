@@ -99,7 +99,7 @@ def test_normalising_preprocess_is_undone_for_the_baselines(explore):
         explorer.baseline = name
         explorer.wait(SECONDS)
         made = preprocess(baseline_of(name, image[None])[0])
-        expected = igw.attribute(model, preprocess(image), baselines=made, target=2, n_steps=8)
+        expected = igw.attribute(model, preprocess(image), baselines=made, target=2, method="riemann_middle", n_steps=8)
         # Pictures are worked on in float32.
         assert relative(explorer.result.attributions, expected.attributions) < 1e-5, name
 
@@ -245,7 +245,7 @@ def test_model_whose_weights_changed_is_asked_anew(explore):
         model.last.weight.mul_(-2)
     explorer.n_steps = 24  # whose points are those of 8, and 16 more
     explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], target=0, n_steps=24)
+    expected = igw.attribute(model, image[None], target=0, method="riemann_middle", n_steps=24)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-6
 
 
@@ -318,7 +318,7 @@ def test_grey_model(explore):
     model, image = Classifier(channels=1), photo(channels=1)
     explorer = explore(model, image, target=0, baseline="white")
     explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], baselines=1.0, target=0, n_steps=8)
+    expected = igw.attribute(model, image[None], baselines=1.0, target=0, method="riemann_middle", n_steps=8)
     assert explorer.result.attributions.shape == (1, 1, 16, 16)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-6
     assert explorer.snapshot()
@@ -328,7 +328,7 @@ def test_callable_that_is_no_module(explore):
     model, image = Classifier(), photo()
     explorer = explore(lambda x: model(x), image, target=1)
     explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], target=1, n_steps=8)
+    expected = igw.attribute(model, image[None], target=1, method="riemann_middle", n_steps=8)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-6
 
 

@@ -30,7 +30,7 @@ BAD = [
     ("n_steps", "8", ["'8'"]),
     ("method", "simpson", ["simpson", *METHODS]),
     ("method", "", METHODS),
-    ("method", "auto", ["auto", *METHODS, "secant"]),
+    ("method", "auto", ["auto", *METHODS, "fejer", "secant"]),
     ("method", 3, ["3"]),
     ("baseline", "grey", ["'grey'", *BASELINES]),
     ("baseline", "Black", ["'Black'", *BASELINES]),
@@ -165,7 +165,7 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == (*METHODS, "secant")
+    assert tuple(explorer._methods) == (*METHODS, "fejer", "secant")
     assert tuple(explorer._baselines) == BASELINES
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS

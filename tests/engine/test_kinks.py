@@ -1,0 +1,115 @@
+"""The kinks between both ends of a path are counted by operation, and decide the method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ig_widgets.engine.attribution import attribute, make_samples
+from ig_widgets.engine.kinks import Kinks
+from tests.engine.subjects import draw
+
+A, B = draw(1, 1, 40), draw(2, 1, 40)
+
+
+def kinks(forward: Callable[[Tensor], Tensor], a: Tensor = A, b: Tensor = B) -> Kinks:
+    return make_samples(forward, b, baselines=a).sampler.kinks()
+
+
+def between(*at: float) -> int:
+    """How many of the elements pass any of these values."""
+    passed = [(v > A) != (v > B) for v in at]
+    return int(torch.stack(passed).any(0).sum()) if passed else 0
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "at"),
+    [
+        ("relu", F.relu, (0,)),
+        ("relu", nn.ReLU(inplace=True), (0,)),
+        ("relu", torch.Tensor.relu, (0,)),
+        ("relu6", lambda x: F.relu6(3 * x), (0, 2)),
+        ("hardtanh", nn.Hardtanh(-0.5, 0.25), (-0.5, 0.25)),
+        ("clamp", lambda x: x.clamp(min=0.3), (0.3,)),
+        ("clamp", lambda x: x.clamp(-0.1, 0.1), (-0.1, 0.1)),
+        ("clamp_max", lambda x: x.clamp_max(0.7), (0.7,)),
+        ("leaky_relu", nn.LeakyReLU(0.2), (0,)),
+        ("prelu", nn.PReLU().double(), (0,)),
+        ("abs", torch.abs, (0,)),
+        ("elu", lambda x: F.elu(x, 0.5), (0,)),
+        ("elu", F.elu, ()),
+        ("selu", F.selu, (0,)),
+        ("threshold", nn.Threshold(0.4, 0.0), (0.4,)),
+        ("softshrink", nn.Softshrink(0.3), (-0.3, 0.3)),
+        ("hardsigmoid", lambda x: F.hardsigmoid(5 * x), (-0.6, 0.6)),
+        ("hardswish", lambda x: F.hardswish(5 * x), (-0.6, 0.6)),
+        ("maximum", lambda x: torch.maximum(x, torch.full_like(x, 0.2)), (0.2,)),
+        ("minimum", lambda x: torch.minimum(x, torch.full_like(x, 0.2)), (0.2,)),
+    ],
+)
+def test_elements_that_pass_a_kink(name: str, operation: Callable[[Tensor], Tensor], at: tuple[float, ...]) -> None:
+    found = kinks(lambda x: operation(x.clone()).sum(1))
+    inner = {key for key, count in found.crossed.items() if count}
+    assert found.crossed.total() == between(*at)
+    assert inner <= {name, "hardtanh" if name == "relu6" else name}
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: F.max_pool2d(x, 2),
+        nn.MaxPool2d(2, return_indices=False),
+        lambda x: F.adaptive_max_pool2d(x, 2),
+        lambda x: x.unflatten(2, (2, 2)).unflatten(4, (2, 2)).transpose(3, 4).flatten(4).amax(4),
+    ],
+)
+def test_maxima_that_move(pool: Callable[[Tensor], Tensor]) -> None:
+    a, b = draw(3, 1, 3, 4, 4), draw(4, 1, 3, 4, 4)
+    moved = F.max_pool2d(a, 2, return_indices=True)[1] != F.max_pool2d(b, 2, return_indices=True)[1]
+    assert kinks(lambda x: pool(x).sum((1, 2, 3)), a, b).crossed.total() == int(moved.sum())
+
+
+def test_a_guard_is_no_kink() -> None:
+    found = kinks(lambda x: (x / x.norm(dim=1, keepdim=True).clamp_min(1e-8)).sum(1))
+    assert not found.crossed.total()
+    assert found.elements.total()
+    assert str(found) == "no kink is passed"
+
+
+def test_what_is_curved() -> None:
+    assert kinks(lambda x: F.relu(x).sum(1)).curved == set()
+    assert kinks(lambda x: (2 * F.relu(x) + x.mean()).sum(1) / 3).curved == set()
+    assert kinks(lambda x: (F.relu(x) * x).sum(1)).curved == {"mul"}
+    assert kinks(lambda x: x.softmax(1)[:, 0]).curved == {"softmax"}
+    assert "layer_norm" in kinks(lambda x: F.layer_norm(x, x.shape[1:]).prod(1)).curved
+
+
+def test_each_example_is_looked_at() -> None:
+    """The first one's path passes no kink."""
+    x = torch.stack([torch.ones(3), torch.tensor([1.0, -1.0, 1.0])])
+    result = attribute(lambda at: F.relu(at).sum(1), x, baselines=torch.full_like(x, 0.5))
+    assert result.method == "secant"
+    assert result.reason == "secant: kinks are passed in relu (17% of its elements) between baseline and input"
+    alone = attribute(lambda at: F.relu(at).sum(1), x[:1], baselines=torch.full((1, 3), 0.5))
+    assert (alone.method, alone.reason) == ("fejer", "fejer: no kink is passed between baseline and input")
+
+
+def test_with_a_number_of_steps() -> None:
+    kinked = attribute(lambda at: F.relu(at).sum(1), B, baselines=A, n_steps=5)
+    assert (kinked.method, kinked.n_steps, kinked.evaluations) == ("secant", 5, 5)
+    smooth = attribute(lambda at: at.sin().sum(1), B, baselines=A, n_steps=5)
+    assert (smooth.method, smooth.n_steps, smooth.evaluations) == ("gausslegendre", 5, 5)
+    assert smooth.reason.startswith("gausslegendre: no operation with a kink")
+    assert (kinked.error_estimate, kinked.converged) == (None, None)
+
+
+def test_the_model_is_not_touched() -> None:
+    model = nn.Sequential(nn.Linear(40, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    attribute(model, B, target=0)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None and not vars(p) for p in model.parameters())

@@ -1,0 +1,324 @@
+"""Sampling to a tolerance: it is kept, the error is known, nothing is sampled twice, and the budget holds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import Attribution, attribute, refine
+from ig_widgets.engine.errors import Cancelled
+from ig_widgets.exact import piecewise_linear
+from tests.engine.subjects import METHODS, Counting, Scores, draw, few, seeds
+
+ALL = (*METHODS, "fejer", "secant", "auto")
+
+
+def relu_network(seed: int, *, width: int = 40) -> nn.Module:
+    model = nn.Sequential(
+        nn.Linear(12, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 20), nn.ReLU(),
+        nn.Linear(20, 1),
+    )  # fmt: skip
+    for i, parameter in enumerate(model.parameters()):
+        parameter.data = 1.5 * draw(seed + i, *parameter.shape) / parameter[0].numel() ** 0.5
+    return model.double()
+
+
+def smooth_network(seed: int) -> nn.Module:
+    model = nn.Sequential(
+        nn.Linear(12, 30), nn.GELU(), nn.LayerNorm(30), nn.Linear(30, 30), nn.Tanh(), nn.Linear(30, 1), nn.Sigmoid()
+    )
+    for i, parameter in enumerate(model.parameters()):
+        parameter.data = 2 * draw(seed + i, *parameter.shape) / parameter[0].numel() ** 0.5
+    return model.double()
+
+
+def errors(result: Attribution, true: Tensor) -> Tensor:
+    assert isinstance(result.attributions, Tensor)
+    return (result.attributions - true).norm(dim=1) / true.norm(dim=1)
+
+
+def limit(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    result = attribute(model, x, target=0, method="gausslegendre", n_steps=400)
+    assert isinstance(result.attributions, Tensor)
+    return result.attributions
+
+
+# ------------------------------------------------------------------ the error is known, and the tolerance is kept
+
+
+@pytest.mark.parametrize("tol", [0.1, 0.02, 0.003])
+def test_kinked_networks(tol: float) -> None:
+    """Estimates of single networks scatter: what holds is said of forty."""
+    ratios, kept = [], []
+    for seed in range(40):
+        model, x = relu_network(100 * seed), draw(seed, 1, 12)
+        result = attribute(model, x, target=0, tol=tol)
+        exact = piecewise_linear(model, x, target=0)
+        assert result.method == "secant"
+        assert result.converged
+        assert result.error_estimate is not None
+        error = float(errors(result, exact.attributions)[0])  # type: ignore[arg-type]
+        kept.append(error <= tol)
+        ratios.append(float(result.error_estimate[0]) / max(error, 1e-12))
+        assert abs(float(result.convergence_delta[0])) <= 1e-9 * float(result.attributions.abs().sum())  # type: ignore[union-attr]
+    assert np.mean(kept) >= 0.9
+    assert 0.6 <= np.exp(np.mean(np.log(np.clip(ratios, 1e-2, 1e2)))) <= 2.2
+
+
+@pytest.mark.parametrize("tol", [0.1, 0.01, 0.0001])
+def test_smooth_networks(tol: float) -> None:
+    """Never below half of the truth, and so within twice the tolerance."""
+    for seed in range(40):
+        model, x = smooth_network(100 * seed), draw(seed, 1, 12)
+        result = attribute(model, x, target=0, tol=tol)
+        assert result.method == "fejer"
+        assert result.converged
+        assert result.error_estimate is not None
+        error = float(errors(result, limit(model, x))[0])
+        assert error <= 2 * float(result.error_estimate[0]) + 1e-12
+        assert float(result.error_estimate[0]) <= tol
+
+
+def test_smooth_networks_need_little_more_than_gausslegendre() -> None:
+    spent, allowed = [], []
+    for seed in range(20):
+        model, x = smooth_network(100 * seed), draw(seed, 1, 12)
+        true = limit(model, x)
+        needed = 40
+        while (
+            needed > 1
+            and float(errors(attribute(model, x, target=0, method="gausslegendre", n_steps=needed - 1), true)) <= 0.01
+        ):
+            needed -= 1
+        spent.append(attribute(model, x, target=0, tol=0.01).evaluations)
+        allowed.append(2 * needed + 3)
+    assert np.median(np.array(spent) / np.array(allowed)) <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_rules(method: str) -> None:
+    """A tolerance is kept by any rule, in its own time."""
+    for build, tol in ((relu_network, 0.05), (smooth_network, 0.01)):
+        model, x = build(7), draw(7, 2, 12)
+        result = attribute(model, x, target=0, method=method, tol=tol, max_evaluations=4096)
+        assert result.converged
+        assert (errors(result, attribute(model, x, target=0, tol=tol / 20).attributions) <= 2 * tol).all()  # type: ignore[arg-type]
+        assert result.n_steps == result.evaluations or method == "gausslegendre"
+
+
+def test_kinks_where_both_could_do() -> None:
+    """Rectified layers below a soft-max: after a trial of both."""
+    network = relu_network(3)
+    weights = draw(5, 3, 20)
+    network[-1] = nn.Linear(20, 3).double()
+    network[-1].weight.data = weights
+
+    def model(at: Tensor) -> Tensor:
+        return network(at).softmax(1)
+
+    x = draw(4, 2, 12)
+    result = attribute(model, x, target=0, tol=0.02)
+    assert result.converged
+    assert "after a trial of each" in result.reason
+    true = attribute(model, x, target=0, method="riemann_middle", n_steps=3000)
+    assert (errors(result, true.attributions) <= 0.04).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_linear_is_known_at_once(method: str) -> None:
+    weight, x = draw(1, 5), draw(2, 3, 5)
+    result = attribute(lambda at: at @ weight, x, method=method)
+    torch.testing.assert_close(result.attributions, x * weight)
+    assert result.converged
+    assert result.error_estimate is not None
+    assert (result.error_estimate <= 1e-6).all()
+    assert result.evaluations <= 27
+
+
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("forward", [lambda at: F.relu(at.sum(1) * 0 - 1) + 3, lambda at: (at * 0).sin().sum(1)])
+def test_constant_is_zero_with_error_zero(method: str, forward: Callable[[Tensor], Tensor]) -> None:
+    result = attribute(forward, draw(2, 3, 5), method=method)
+    assert (result.attributions == 0).all()  # type: ignore[union-attr]
+    assert result.error_estimate is not None
+    assert (result.error_estimate == 0).all()
+    assert result.converged
+
+
+def test_input_and_baseline_the_same() -> None:
+    x = draw(2, 3, 12)
+    result = attribute(relu_network(1), x, target=0, baselines=x)
+    assert (result.attributions == 0).all()  # type: ignore[union-attr]
+    assert result.converged
+
+
+# ------------------------------------------------------------------ what is spent
+
+
+@few
+@given(seeds, st.integers(2, 120), st.integers(1, 3), st.sampled_from(ALL))
+def test_the_budget_holds_and_is_told(seed: int, most: int, batch: int, method: str) -> None:
+    model = Counting(relu_network(seed, width=8))
+    result = attribute(model, draw(seed, batch, 12), target=0, method=method, tol=1e-6, max_evaluations=most)
+    assert result.evaluations <= most
+    assert result.n_steps <= result.evaluations
+    assert result.complete
+    if not result.converged:
+        assert result.error_estimate is None or (result.error_estimate > 1e-6).any()
+        assert "not converged" in repr(result)
+    edges = result.path.edges
+    assert (edges[:, 0] == 0).all()
+    assert torch.allclose(edges[:, -1], torch.ones(batch, dtype=torch.float64), rtol=0, atol=1e-12)
+    assert (edges.diff(dim=1) > 0).all()
+    torch.testing.assert_close(result.path.cumulative(1.0), result.attributions)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "fejer"])
+def test_no_point_is_sampled_twice(method: str) -> None:
+    model = Counting(Scores([(4,)]))
+    x = draw(1, 2, 4)
+    result = attribute(model, x, baselines=draw(2, 2, 4), method=method, tol=1e-5, max_evaluations=2000)
+    assert sum(model.with_gradient) == 2 * result.evaluations
+    # Both ends are looked at before, without a gradient.
+    ends = sum(model.without_gradient)
+    assert ends == 4
+    seen = torch.cat(model.seen)[ends:]
+    assert len(torch.unique(seen, dim=0)) == len(seen)
+
+
+def test_cells_lie_where_the_map_changes() -> None:
+    """All happens beyond 0.75 of the path."""
+    network, x = relu_network(21), draw(7, 1, 12).abs()
+    signs = draw(8, 12).sign()
+
+    def model(at: Tensor) -> Tensor:
+        return network(4 * signs * F.relu(4 * at - 3 * x))[:, 0]
+
+    result = attribute(model, x, tol=0.001)
+    centres = result.path.alphas[0]
+    assert result.converged
+    assert ((centres > 0.7).sum() / len(centres)) > 0.6
+
+
+def test_examples_have_cells_of_their_own() -> None:
+    model, x = relu_network(11), draw(5, 3, 12)
+    result = attribute(model, x, target=0, tol=0.003)
+    assert not torch.equal(result.path.edges[0], result.path.edges[1])
+    exact = piecewise_linear(model, x, target=0)
+    assert (errors(result, exact.attributions) <= 0.009).all()  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------ on the way
+
+
+@pytest.mark.parametrize("method", ["auto", "secant", "riemann_middle"])
+def test_refine_comes_closer_and_ends_where_attribute_does(method: str) -> None:
+    model, x = relu_network(5), draw(6, 2, 12)
+    options = {"target": 0, "method": method, "tol": 0.003}
+    items = list(refine(model, x, **options))  # type: ignore[arg-type]
+    spent = [item.evaluations for item in items]
+    assert len(items) > 2
+    assert spent == sorted(set(spent))
+    assert [item.complete for item in items] == [False] * (len(items) - 1) + [True]
+    last = attribute(model, x, **options)  # type: ignore[arg-type]
+    torch.testing.assert_close(items[-1].attributions, last.attributions, rtol=0, atol=1e-12)
+    assert "so far" in repr(items[0])
+
+
+def test_progress_ends_with_all_of_it() -> None:
+    calls: list[tuple[int, int]] = []
+    result = attribute(
+        relu_network(5),
+        draw(6, 2, 12),
+        target=0,
+        tol=0.003,
+        chunk_size=3,
+        on_progress=lambda d, t: calls.append((d, t)),
+    )
+    done, totals = zip(*calls, strict=True)
+    assert list(done) == sorted(done)
+    assert list(totals) == sorted(totals)
+    assert all(d <= t for d, t in calls)
+    assert calls[-1] == (2 * result.evaluations, 2 * result.evaluations)
+
+
+@pytest.mark.parametrize("method", ["auto", "fejer"])
+def test_cancelled_on_the_way_is_the_round_before(method: str) -> None:
+    model, x, cancel = relu_network(5), draw(6, 2, 12), threading.Event()
+    options = {"target": 0, "method": method, "tol": 1e-4, "chunk_size": 3}
+    whole = list(refine(model, x, **options))  # type: ignore[arg-type]
+    enough = 2 * whole[1].evaluations + 1
+
+    def stop(done: int, _: int) -> None:
+        if done >= enough:
+            cancel.set()
+
+    with pytest.raises(Cancelled) as raised:
+        attribute(model, x, **options, cancel=cancel, on_progress=stop)  # type: ignore[arg-type]
+    partial = raised.value.partial
+    assert partial is not None
+    assert not partial.complete
+    torch.testing.assert_close(partial.attributions, whole[1].attributions, rtol=0, atol=1e-12)
+
+
+def test_cancelled_before_anything() -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled, match="after 0") as raised:
+        attribute(relu_network(5), draw(6, 2, 12), target=0, cancel=cancel)
+    assert raised.value.partial is None
+
+
+# ------------------------------------------------------------------ forms
+
+
+def test_tuples_means_layers_and_groups() -> None:
+    model = Scores([(4,), (2, 3)], activation=F.relu, hidden=30)
+    inputs = (draw(1, 2, 4), draw(2, 2, 2, 3))
+    result = attribute(model, inputs, tol=0.001, feature_mask=(torch.zeros(4).long(), torch.ones(2, 3).long()))
+    exact = piecewise_linear(model, inputs)
+    for ours, true in zip(result.attributions, exact.attributions, strict=True):
+        torch.testing.assert_close(ours, true, rtol=0, atol=0.004 * float(true.abs().max()))
+    assert result.group_attributions is not None
+    assert result.group_attributions.shape == (2, 2)
+    mean = attribute(model, inputs, tol=0.001, multiply_by_inputs=False)
+    assert (mean.convergence_delta.abs() <= 1e-9).all()
+    for ours, x, true in zip(mean.attributions, inputs, exact.attributions, strict=True):
+        torch.testing.assert_close(ours * x, true, rtol=0, atol=0.01 * float(true.abs().max()))
+    network = relu_network(2)
+    inner = attribute(network, draw(3, 2, 12), target=0, tol=0.01, layer=network[2])
+    assert inner.attributions.shape == (2, 40)  # type: ignore[union-attr]
+    assert inner.converged
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("build", [relu_network, smooth_network])
+def test_narrow_dtypes(dtype: torch.dtype, build: Callable[[int], nn.Module]) -> None:
+    x = draw(8, 2, 12, dtype=dtype)
+    result = attribute(build(4).to(dtype), x, target=0, tol=0.1)
+    true = limit(build(4), x.double())
+    assert result.attributions.dtype == dtype  # type: ignore[union-attr]
+    assert (errors(result, true) <= 0.2).all()
+
+
+# ------------------------------------------------------------------ Fejér's rule
+
+
+@given(st.integers(1, 80))
+def test_fejer_is_exact_on_polynomials_and_nested(n: int) -> None:
+    nodes, finer = rules.nodes("fejer", n), rules.nodes("fejer", 2 * n + 1)
+    assert (nodes.weights > 0).all()
+    for k in range(min(n, 20)):
+        assert (nodes.weights @ nodes.alphas**k) == pytest.approx(1 / (k + 1), rel=1e-12)
+    assert set(nodes.alphas.tolist()) <= set(finer.alphas.tolist())
+    assert set(nodes.alphas.tolist()) <= set(rules.nodes("fejer", 3 * n + 2).alphas.tolist())
+    assert ((nodes.edges[:-1] <= nodes.alphas) & (nodes.alphas <= nodes.edges[1:])).all()
