@@ -6,17 +6,12 @@ Captum's base classes, so Captum is imported when one of them is first asked for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ig_widgets.engine import rules
-from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
-from ig_widgets.engine.path import Tensors
-from ig_widgets.engine.target import TargetLike
+from ig_widgets.compat.crosscheck import CrossCheck as CrossCheck
+from ig_widgets.compat.crosscheck import CrossCheckReport as CrossCheckReport
+from ig_widgets.compat.crosscheck import compare as compare
+from ig_widgets.compat.crosscheck import crosscheck as crosscheck
 
 if TYPE_CHECKING:
     from ig_widgets.compat.integrated_gradients import IntegratedGradients as IntegratedGradients
@@ -39,111 +34,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_DROP_IN])
-
-
-@dataclass(frozen=True)
-class CrossCheck:
-    """One attribution beside Captum's.
-
-    `largest_difference` and `largest_value` (of Captum's map) are absolute, in the units of F. `scale` is what Captum's
-    map was multiplied by: n / (n - 1) for its trapezoid, whose weights sum to (n - 1) / n, and 1 otherwise.
-    """
-
-    method: str
-    n_steps: int
-    largest_difference: float
-    largest_value: float
-    scale: float
-    captum_version: str
-
-    @property
-    def relative_difference(self) -> float:
-        """The largest difference over the largest value; 0 where both maps are zero."""
-        if self.largest_difference == 0:
-            return 0.0
-        return self.largest_difference / self.largest_value if self.largest_value else float("inf")
-
-    def __repr__(self) -> str:
-        scaled = f", Captum's trapezoid scaled by {self.scale:.4g}" if self.scale != 1 else ""
-        return (
-            f"CrossCheck({self.method}, {self.n_steps} points, Captum {self.captum_version}: "
-            f"largest difference {self.largest_difference:.1e} of {self.largest_value:.2g}, "
-            f"relative {self.relative_difference:.1e}{scaled})"
-        )
-
-
-def crosscheck(
-    ours: Attribution,
-    forward_func: ForwardFunc,
-    inputs: Tensors,
-    *,
-    baselines: Tensors,
-    target: TargetLike = None,
-    additional_forward_args: object = None,
-    internal_batch_size: int | None = 8,
-) -> CrossCheck:
-    """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
-
-    Raises ValueError for an unfinished attribution or one of a single point, and ImportError, which names the extra,
-    where Captum is not installed. Captum has neither the secant rule nor Fejér's: ValueError.
-    """
-    try:
-        import captum
-        from captum.attr import IntegratedGradients
-    except ImportError as error:
-        raise ImportError("crosscheck needs Captum: pip install 'ig_widgets[captum]'.") from error
-    if not ours.complete:
-        raise ValueError(
-            f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
-        )
-    if ours.method not in rules.RULES:
-        raise ValueError(f"Captum has no rule {ours.method}; crosscheck a result of one of {', '.join(rules.RULES)}.")
-    if ours.n_steps < 2:
-        raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
-    scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0
-    function, further = _bind(
-        forward_func, additional_forward_args, batch=len(ours.output), count=len(_members(inputs))
-    )
-    theirs = IntegratedGradients(function, multiply_by_inputs=ours.path.multiply_by_inputs).attribute(
-        inputs,
-        baselines=baselines,
-        target=target,
-        additional_forward_args=further,
-        method=ours.method,
-        n_steps=ours.n_steps,
-        internal_batch_size=internal_batch_size,
-    )
-    differences, values = [], []
-    for our, their in zip(_members(ours.attributions), _members(theirs), strict=True):
-        differences.append((our - their * scale).abs().max())
-        values.append((their * scale).abs().max())
-    return CrossCheck(
-        method=ours.method,
-        n_steps=ours.n_steps,
-        largest_difference=float(torch.stack(differences).max()),
-        largest_value=float(torch.stack(values).max()),
-        scale=scale,
-        captum_version=captum.__version__,
-    )
-
-
-def _bind(
-    forward_func: ForwardFunc, additional: object, *, batch: int, count: int
-) -> tuple[ForwardFunc, tuple[object, ...] | None]:
-    """Captum repeats every further tensor along the path, this engine those of the batch: pass it only these."""
-    extra = () if additional is None else additional if isinstance(additional, tuple) else (additional,)
-    follows = [isinstance(e, Tensor) and e.dim() > 0 and e.shape[0] == batch for e in extra]
-    if all(follows):
-        return forward_func, extra or None
-
-    def bound(*arguments: object) -> object:
-        given = iter(arguments[count:])
-        return forward_func(
-            *arguments[:count], *(next(given) if own else e for e, own in zip(extra, follows, strict=True))
-        )
-
-    return bound, tuple(e for e, own in zip(extra, follows, strict=True) if own) or None
-
-
-def _members(tensors: Tensors) -> tuple[Tensor, ...]:
-    return tensors if isinstance(tensors, tuple) else (tensors,)

@@ -26,7 +26,7 @@ from ig_widgets.engine.trace import CellSamples, Rows, Samples
 _ORDER = (1.8, 0.6)
 _LEAST_ORDER = 1.2
 # Sampling stops where an estimate has come out low rather than high; by so much it would be too low.
-_STOPPED = 1.15
+_STOPPED = 1.1
 # The first cells, how many of them are split to begin with, and into how many parts.
 _FIRST, _PROBES, _PROBE_PARTS = 8, 2, 3
 # No cell is split into more parts at once: what is expected of them is a guess.

@@ -12,7 +12,7 @@ import traitlets
 from torch import Tensor, nn
 
 from ig_widgets import baselines, figures
-from ig_widgets.compat.captum import CrossCheck, crosscheck
+from ig_widgets.compat.captum import CrossCheck, compare
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.sampling import Block
@@ -167,7 +167,7 @@ class ImageExplorer(Explorer):
         result = self._result
         if result is None or not result.complete or self._answered != self._wish():
             raise RuntimeError("crosscheck needs a finished run; the last one was cancelled. Ask again and wait().")
-        return crosscheck(
+        return compare(
             result,
             self._model,
             self._image.inputs,
