@@ -14,6 +14,7 @@ from torch import Tensor
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
+from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
@@ -79,13 +80,13 @@ class Sampler:
         self._function = function
         self._path = path
         self._keeper = Keeper(function.forward_func, path.device, random_state=random_state)
-        self._parameters = {
-            p.untyped_storage().data_ptr() for m in modules_of(function.forward_func) for p in m.parameters()
-        }
+        self._modules = modules_of(function.forward_func)
+        self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
         input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
         self.chunks = chunks if chunks is not None else ChunkSize(chunk_size, path.device, input_bytes)
         self.fallbacks: set[str] = set()
+        self._freezes = True
         self._folds = Folds(function.forward_func)
 
     def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -162,7 +163,8 @@ class Sampler:
             except _Stopped:
                 return
             except (RuntimeError, MemoryError) as error:
-                self._halve_or_raise(error, rows)
+                if not self._thaws(error):
+                    self._halve_or_raise(error, rows)
                 continue
             first = None
             examples, alphas = examples[rows:], alphas[rows:]
@@ -209,7 +211,8 @@ class Sampler:
             except UnfoldError:
                 continue
             except (RuntimeError, MemoryError) as error:
-                self._halve_or_raise(error, rows - 1)
+                if not self._thaws(error):
+                    self._halve_or_raise(error, rows - 1)
                 continue
             first = None
             examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
@@ -238,7 +241,8 @@ class Sampler:
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
             saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
-            with saved.look_at(), SecantMode(Rows(count), leaves, self.fallbacks), Folding(self._folds):
+            secant = SecantMode(Rows(count), leaves, self.fallbacks)
+            with saved.look_at(), self._freezing(), secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples)
             seeds = torch.zeros_like(outputs)
             seeds[row.to(outputs.device)] = 1
@@ -260,13 +264,24 @@ class Sampler:
         saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-            with saved.look_at():
+            with saved.look_at(), self._freezing():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
         values = outputs.detach().cpu().double()
         self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
         return Block(examples, alphas, values, self._density(examples, gradients), gradients)
+
+    def _freezing(self) -> AbstractContextManager[object]:
+        """Made anew for each pass: a parameter may have been replaced, or frozen by its owner."""
+        asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
+        return Freezing(asking) if asking else nullcontext()
+
+    def _thaws(self, error: BaseException) -> bool:
+        """Whether the pass should be run again with the parameters as they are: the model differentiates by them."""
+        again = self._freezes and "does not require grad" in str(error)
+        self._freezes = self._freezes and not again
+        return again
 
     def _halve_or_raise(self, error: Exception, rows: int) -> None:
         if not is_out_of_memory(error):

@@ -28,6 +28,8 @@ Function = Callable[..., Any]
 Handler = Callable[..., Any]
 
 _MARK = "_ig_widgets_on_path"
+_FIRST = ("input",)
+_SECOND = ("other", "mat2", "vec", "vec2", "tensor", "exponent", "normalized_shape", "num_groups")
 # Made on the path, but without gradients: if it has one later, a custom function has given it.
 _STILL = "still"
 
@@ -123,6 +125,7 @@ class SecantMode(TorchFunctionMode):
         return self._plain(name, func, args, kwargs)
 
     def _handled(self, handler: Handler, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        args, kwargs = _in_order(args, kwargs)
         in_place = kwargs.get("inplace") is True or _is_in_place(func)
         if not in_place:
             return handler(self, func, *args, **kwargs)
@@ -139,6 +142,15 @@ class SecantMode(TorchFunctionMode):
         if any(t.requires_grad for t in _tensors(result)):
             self.fallbacks.add(name)
         return result
+
+
+def _in_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The first two arguments by position, as handlers take them, where torch allows them by name."""
+    kwargs = dict(kwargs)
+    for position, names in enumerate((_FIRST, _SECOND)):
+        if len(args) == position:
+            args += tuple(kwargs.pop(name) for name in names if name in kwargs)
+    return args, kwargs
 
 
 def _reaches_leaf(tensor: Tensor) -> bool:

@@ -380,3 +380,23 @@ def test_model_is_left_as_found() -> None:
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     assert not x.requires_grad
     assert vars(x) == {}
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: F.linear(input=x, weight=draw(3, 5, 4), bias=draw(4, 5)).relu().sum(1),
+        lambda x: F.relu(input=x).sum(1),
+        lambda x: torch.mul(input=x, other=x).sum(1),
+        lambda x: torch.matmul(x[:, None], other=x[:, :, None])[:, 0, 0],
+        lambda x: torch.pow(x, exponent=2).sum(1),
+        lambda x: F.softmax(input=x, dim=1)[:, 0],
+        lambda x: F.layer_norm(input=x, normalized_shape=(4,)).pow(3).sum(1),
+        lambda x: F.group_norm(x, num_groups=2).pow(3).sum(1),
+    ],
+)
+def test_arguments_by_name(forward: Callable[[Tensor], Tensor]) -> None:
+    x, b = draw(1, 2, 4), draw(2, 2, 4)
+    result = attribute(forward, x, baselines=b, method="secant", n_steps=3)
+    assert result.fallbacks == ()
+    assert (result.convergence_delta.abs() <= 1e-9).all()
