@@ -9,17 +9,31 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.attr import LayerIntegratedGradients as CaptumsLayerIntegratedGradients
 from torch import Tensor
 
+from ig_widgets.compat.arguments import (
+    CaptumBaselines,
+    Number,
+    as_extra,
+    as_target,
+    as_tuples,
+    check_rule,
+    check_target,
+    delta,
+    explain_integers,
+    floating,
+    full,
+    grad_options,
+    repeated,
+    wide,
+)
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute as engine_attribute
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
@@ -27,15 +41,9 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGEr
 from ig_widgets.engine.layers import Layer, activations_at
 from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
-from ig_widgets.engine.target import Target, TargetLike, make_target
+from ig_widgets.engine.target import Target, TargetLike
 
-Number: TypeAlias = int | float
-CaptumBaselines: TypeAlias = None | Tensor | Number | tuple[Tensor | Number, ...]
 GradientFunc: TypeAlias = Callable[..., Sequence[Tensor]]
-
-_METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
-# Keywords of torch.autograd.grad that make sense for a sum of detached gradients.
-_GRAD_KWARGS = {"allow_unused", "create_graph", "materialize_grads", "retain_graph"}
 
 
 class CaptumValueError(ArgumentValueError, AssertionError, IndexError, RuntimeError):
@@ -114,11 +122,11 @@ class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum 
         `ig_widgets.attribute` does.
         """
         with _captums_errors():
-            xs, bs = _as_tuples(inputs, baselines, internal_batch_size)
-            rule, target, extra = _rule(method, n_steps), _plain(target), _extra(additional_forward_args)
-            points = tuple(_floating(x) for x in xs)
+            xs, bs = as_tuples(inputs, baselines, internal_batch_size)
+            rule, target, extra = check_rule(method, n_steps), as_target(target), as_extra(additional_forward_args)
+            points = tuple(floating(x) for x in xs)
             if self.gradient_func is self._own_gradient_func:
-                with _explain_integers(xs):
+                with explain_integers(xs):
                     maps = _integrate(
                         self.forward_func,
                         points,
@@ -142,7 +150,7 @@ class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum 
                 )
             attributions = maps if isinstance(inputs, tuple) else maps[0]
             if return_convergence_delta:
-                return attributions, _delta(self, maps, points, bs, target, additional_forward_args)
+                return attributions, delta(self, maps, points, bs, target, additional_forward_args)
             return attributions
 
     def _replaced_gradient(
@@ -154,8 +162,8 @@ class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum 
         return gradient_func(
             forward_fn=self.forward_func,
             inputs=points,
-            target_ind=_repeated(target, steps) if several else target,
-            additional_forward_args=tuple(_repeated(e, steps) if isinstance(e, Tensor) else e for e in extra) or None,
+            target_ind=repeated(target, steps) if several else target,
+            additional_forward_args=tuple(repeated(e, steps) if isinstance(e, Tensor) else e for e in extra) or None,
         )
 
     def attribute_future(self) -> None:
@@ -214,14 +222,14 @@ class LayerIntegratedGradients(CaptumsLayerIntegratedGradients):  # type: ignore
         Raises as `IntegratedGradients.attribute` does, and as `ig_widgets.engine.layers.activations_at`.
         """
         with _captums_errors():
-            xs, bs = _as_tuples(inputs, baselines, internal_batch_size)
-            rule, target, extra = _rule(method, n_steps), _plain(target), _extra(additional_forward_args)
-            options = _grad_options(grad_kwargs)
+            xs, bs = as_tuples(inputs, baselines, internal_batch_size)
+            rule, target, extra = check_rule(method, n_steps), as_target(target), as_extra(additional_forward_args)
+            options = grad_options(grad_kwargs)
             found = activations_at(
                 self.forward_func,
                 self.layer,
                 inputs=xs,
-                baselines=tuple(_full(b, x) for x, b in zip(xs, bs, strict=True)),
+                baselines=tuple(full(b, x) for x, b in zip(xs, bs, strict=True)),
                 additional_forward_args=extra,
                 attribute_to_layer_input=attribute_to_layer_input,
                 allow_unused=bool(options.get("allow_unused") or options.get("materialize_grads")),
@@ -247,7 +255,7 @@ class LayerIntegratedGradients(CaptumsLayerIntegratedGradients):  # type: ignore
             ]
             attributions = self._by_layer(every, found.counts)
             if return_convergence_delta:
-                return attributions, _delta(self, every, xs, bs, target, additional_forward_args)
+                return attributions, delta(self, every, xs, bs, target, additional_forward_args)
             return attributions
 
     def _by_layer(self, maps: Sequence[Tensor], counts: tuple[int, ...]) -> list[Tensors] | Tensors:
@@ -289,14 +297,14 @@ def _integrate(
     """
     if not xs:
         return ()
-    chosen = _check_target(target, batch)
+    chosen = check_target(target, batch)
     by_row = all(x.dim() > 0 and len(x) == batch for x in xs)
     # The engine wants a dimension after the batch.
     flat = [by_row and x.dim() == 1 for x in xs]
     function = _Rows(forward_func, [x.dtype for x in xs], flat, extra, batch, chosen)
     bs = tuple(b[:, None] if f and isinstance(b, Tensor) and b.dim() else b for b, f in zip(bs, flat, strict=True))
     # A wide path: what Captum returns for half precision is wider than its inputs.
-    xs = tuple(_wide(x[:, None] if f else x) for x, f in zip(xs, flat, strict=True))
+    xs = tuple(wide(x[:, None] if f else x) for x, f in zip(xs, flat, strict=True))
     index = torch.arange(batch, device="cpu")
     scalar = ScalarFunction(function, chosen, index, batch)
     if by_row and (not layers or _is_by_row(scalar, xs, bs, index)):
@@ -391,7 +399,7 @@ def _walk(
     device = paths[0].device
     keeper = Keeper(forward_func, device)
     chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
-    sums = [torch.zeros_like(_wide(x)) for path in paths for x in path.inputs]
+    sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
     done = 0
     while done < len(rule.alphas):
         steps = min(chunks.rows, len(rule.alphas) - done)
@@ -407,8 +415,8 @@ def _walk(
             continue
         chunks.record(steps, time.perf_counter() - begin, None)
         for i, slope in enumerate(gradients):
-            weights = torch.tensor(rule.weights[part], device=slope.device, dtype=_wide(slope).dtype)
-            sums[i] += torch.tensordot(weights, _wide(slope.detach()).unflatten(0, (steps, -1)), 1)
+            weights = torch.tensor(rule.weights[part], device=slope.device, dtype=wide(slope).dtype)
+            sums[i] += torch.tensordot(weights, wide(slope.detach()).unflatten(0, (steps, -1)), 1)
         done += steps
     everyone = [torch.arange(path.batch, device="cpu") for path in paths]
     return tuple(
@@ -420,137 +428,3 @@ def _walk(
 def _points(path: Path, alphas: rules.Floats) -> Tensor:
     examples = torch.arange(path.batch, device="cpu").repeat(len(alphas))
     return path.points(examples, torch.tensor(alphas).repeat_interleave(path.batch))[0].requires_grad_()
-
-
-# ------------------------------------------------------------------ arguments, as Captum takes them
-
-
-def _as_tuples(
-    inputs: object, baselines: object, rows: object
-) -> tuple[tuple[Tensor, ...], tuple[Tensor | Number, ...]]:
-    """Inputs and baselines as tuples of one length; numbers stay numbers."""
-    xs = inputs if isinstance(inputs, tuple) else (inputs,)
-    bs = baselines if isinstance(baselines, tuple) else (0 if baselines is None else baselines,)
-    if baselines is None:
-        bs *= len(xs)
-    for x in xs:
-        if not isinstance(x, Tensor):
-            raise ArgumentTypeError(f"inputs must be a tensor or a tuple of tensors, got {type(x).__name__}.")
-        if x.dim() == 0:
-            raise ArgumentValueError("inputs holds a scalar; the first dimension must be the batch.")
-    for b in bs:
-        if not isinstance(b, Tensor | int | float):
-            raise ArgumentTypeError(
-                f"baselines must be None, numbers or tensors, or a tuple of these, got {type(b).__name__}."
-            )
-    if len(xs) != len(bs):
-        raise ArgumentValueError(f"baselines has {len(bs)} members, inputs has {len(xs)}; give one for each.")
-    for x, b in zip(xs, bs, strict=True):
-        if isinstance(b, Tensor) and b.dim() and b.shape != x.shape and len(b) != 1:
-            raise ArgumentValueError(
-                f"baselines holds shape {tuple(b.shape)} for an input of {tuple(x.shape)}; give a number, a tensor of "
-                f"that shape, or one of {(1, *x.shape[1:])} for all examples."
-            )
-    if isinstance(rows, int) and rows < len(xs[0]):
-        warnings.warn(
-            f"internal_batch_size is {rows}, less than the {len(xs[0])} examples; {len(xs[0])} is used.", stacklevel=4
-        )
-    return xs, tuple(int(b) if isinstance(b, bool) else b for b in bs)
-
-
-def _rule(method: object, n_steps: int) -> rules.Nodes:
-    if method not in _METHODS:
-        raise ArgumentValueError(f"method={method!r} is unknown; use one of {', '.join(_METHODS)}.")
-    return rules.nodes(str(method), n_steps)
-
-
-def _extra(additional_forward_args: object) -> tuple[object, ...]:
-    if additional_forward_args is None:
-        return ()
-    return additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
-
-
-def _plain(target: TargetLike) -> Any:
-    """NumPy's integers and arrays, which Captum refuses, as Python's and torch's."""
-    if isinstance(target, np.integer):
-        return int(target)
-    if isinstance(target, np.ndarray):
-        return torch.from_numpy(target)
-    return [_plain(t) for t in target] if isinstance(target, list) else target
-
-
-def _check_target(target: TargetLike, batch: int) -> Target:
-    if isinstance(target, list) and len(target) != batch:
-        raise ArgumentValueError(f"target has {len(target)} entries, inputs has {batch} examples; give one each.")
-    return make_target(target, batch)
-
-
-def _grad_options(grad_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    unknown = set(grad_kwargs or ()) - _GRAD_KWARGS
-    if unknown:
-        raise ArgumentTypeError(
-            f"grad_kwargs holds {', '.join(sorted(unknown))}; use any of {', '.join(sorted(_GRAD_KWARGS))}."
-        )
-    return grad_kwargs or {}
-
-
-def _repeated(value: Any, steps: int) -> Any:
-    """As Captum repeats it: a tensor's rows, a list's members."""
-    if isinstance(value, Tensor):
-        return torch.cat([value] * steps) if value.dim() else value
-    return value * steps if isinstance(value, list) else value
-
-
-def _full(baseline: Tensor | Number, x: Tensor) -> Tensor:
-    if not isinstance(baseline, Tensor):
-        return torch.full_like(x, baseline)
-    try:
-        return baseline.expand(x.shape)
-    except RuntimeError:
-        raise ArgumentValueError(
-            f"baselines holds shape {tuple(baseline.shape)} for an input of {tuple(x.shape)}."
-        ) from None
-
-
-def _floating(x: Tensor) -> Tensor:
-    """Integers as floats: so Captum's path from them is made of floats."""
-    return (
-        x.to(torch.get_default_dtype()) if not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool) else x
-    )
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.is_floating_point() and x.element_size() < 4 else x
-
-
-@contextmanager
-def _explain_integers(xs: tuple[Tensor, ...]) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if any(not x.is_floating_point() for x in xs):
-            error.add_note(
-                "inputs holds integers, and the points between them and the baselines are floats. For token ids "
-                "explain the embeddings: LayerIntegratedGradients(model, model.embedding)."
-            )
-        raise
-
-
-def _delta(
-    method: Any,
-    maps: Sequence[Tensor],
-    xs: tuple[Tensor, ...],
-    bs: tuple[Tensor | Number, ...],
-    target: TargetLike,
-    additional_forward_args: object,
-) -> Tensor:
-    """Captum's own delta of finished attributions, with the model and its inputs left as found."""
-    with Keeper(method.forward_func, xs[0].device).keep(), torch.inference_mode(False):
-        delta: Tensor = method.compute_convergence_delta(
-            tuple(maps),
-            tuple(b.detach().clone() if isinstance(b, Tensor) else b for b in bs),
-            tuple(x.detach().clone() for x in xs),
-            target=target,
-            additional_forward_args=additional_forward_args,
-        )
-    return delta
