@@ -11,7 +11,9 @@ import math
 import os
 import warnings
 from collections import Counter
+from collections.abc import Callable, Hashable
 from pathlib import Path as FilePath
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -130,6 +132,20 @@ class ChunkSize:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+_KNOWN: WeakKeyDictionary[object, dict[Hashable, ChunkSize]] = WeakKeyDictionary()
+
+
+def known_chunk_size(forward_func: object, key: Hashable, make: Callable[[], ChunkSize]) -> ChunkSize:
+    """What has been learnt of a model at a shape (`key`), or a new one; forgotten when the model is."""
+    try:
+        known = _KNOWN.setdefault(forward_func, {})
+    except TypeError:  # of a type that cannot be remembered
+        return make()
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 def _rows_in_memory(device: torch.device, row_bytes: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size
 from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
@@ -83,8 +83,9 @@ class Sampler:
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
-        input_bytes = sum(x[0].numel() * x.element_size() for x in path.inputs)
-        self.chunks = chunks if chunks is not None else ChunkSize(chunk_size, path.device, input_bytes)
+        # A cell keeps more for its backward pass than a point does.
+        self.chunks = chunks if chunks is not None else self._chunks("points", chunk_size)
+        self._cell_chunks = chunks if chunks is not None else self._chunks("cells", chunk_size)
         self.fallbacks: set[str] = set()
         self._freezes = True
         self._folds = Folds(function.forward_func)
@@ -109,10 +110,11 @@ class Sampler:
                 with self._pass(alphas[part]), torch.no_grad():
                     values = self._function(self._path.ends(part), examples[part]).detach().cpu().double()
             except (RuntimeError, MemoryError) as error:
-                self._halve_or_raise(error, rows)
+                self._halve_or_raise(error, rows, self.chunks)
                 rows = self.chunks.rows
                 continue
-            self.chunks.start((time.perf_counter() - begin) / len(values))
+            for chunks in (self.chunks, self._cell_chunks):
+                chunks.start((time.perf_counter() - begin) / len(values))
             outputs.append(values)
             start += rows
             rows = self.chunks.rows
@@ -164,7 +166,7 @@ class Sampler:
                 return
             except (RuntimeError, MemoryError) as error:
                 if not self._thaws(error):
-                    self._halve_or_raise(error, rows)
+                    self._halve_or_raise(error, rows, self.chunks)
                 continue
             first = None
             examples, alphas = examples[rows:], alphas[rows:]
@@ -197,7 +199,7 @@ class Sampler:
             if cancel is not None and cancel.is_set():
                 return
             # One row more than cells; a size that the caller has set is kept to.
-            rows = max(2, min(self.chunks.rows + (not self.chunks.is_fixed), (first or len(lows)) + 1))
+            rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
             starts = torch.ones(len(lows), dtype=torch.bool)
             starts[1:] = (examples[1:] != examples[:-1]) | (lows[1:] != highs[:-1])
             # Each cell has its beginning for a row, the last of a run its end too.
@@ -212,7 +214,7 @@ class Sampler:
                 continue
             except (RuntimeError, MemoryError) as error:
                 if not self._thaws(error):
-                    self._halve_or_raise(error, rows - 1)
+                    self._halve_or_raise(error, rows - 1, self._cell_chunks)
                 continue
             first = None
             examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
@@ -240,7 +242,7 @@ class Sampler:
         row_examples[row], alphas[row] = examples, lows
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
+            saved = _Saved(self._parameters if self._cell_chunks.wants_memory else None, cancel)
             secant = SecantMode(Rows(count), leaves, self.fallbacks)
             with saved.look_at(), self._freezing(), secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples)
@@ -248,7 +250,7 @@ class Sampler:
             seeds[row.to(outputs.device)] = 1
             gradients = tuple(g[row.to(g.device)] for g in _differentiate(outputs, leaves, seeds))
         values = outputs.detach().cpu().double()
-        self.chunks.record(count - 1, time.perf_counter() - begin, saved.total)
+        self._cell_chunks.record(count - 1, time.perf_counter() - begin, saved.total)
         return CellBlock(
             examples=examples,
             alphas=middles,
@@ -283,10 +285,23 @@ class Sampler:
         self._freezes = self._freezes and not again
         return again
 
-    def _halve_or_raise(self, error: Exception, rows: int) -> None:
+    def _halve_or_raise(self, error: Exception, rows: int, chunks: ChunkSize) -> None:
         if not is_out_of_memory(error):
             raise error
-        self.chunks.halve(rows)
+        chunks.halve(rows)
+
+    def _chunks(self, kind: str, fixed: int | None) -> ChunkSize:
+        """What is known of this model at this shape."""
+        inputs, device = self._path.inputs, self._path.device
+        input_bytes = sum(x[0].numel() * x.element_size() for x in inputs)
+
+        def make() -> ChunkSize:
+            return ChunkSize(fixed, device, input_bytes)
+
+        if fixed is not None:
+            return make()
+        shapes = tuple((x.shape[1:], x.dtype) for x in inputs)
+        return known_chunk_size(self._function.forward_func, (kind, device, shapes, torch.get_num_threads()), make)
 
     def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:
         parts = [

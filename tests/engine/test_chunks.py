@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from ig_widgets.engine import chunks
+from ig_widgets.engine.attribution import attribute, make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import OutOfMemoryError
-from tests.engine.subjects import few
+from tests.engine.subjects import Scores, draw, few
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -179,3 +183,43 @@ def test_halving_warns_and_holds(fixed: int | None) -> None:
     assert chunk.rows == 1
     with pytest.raises(OutOfMemoryError, match="single row"):
         chunk.halve(1)
+
+
+# ------------------------------------------------------------------ remembered
+
+
+def test_what_was_learnt_of_a_model_is_known_at_the_next_call() -> None:
+    model, other, x = Scores([(4,)]), Scores([(4,)]), draw(1, 2, 4)
+
+    def of(function: object, inputs: Tensor, **options: object) -> ChunkSize:
+        return make_samples(function, inputs, **options).sampler.chunks  # type: ignore[arg-type]
+
+    first = of(model, x)
+    assert of(model, draw(2, 3, 4)) is first  # a batch of another size, rows of the same shape
+    assert of(model, x.view(2, 2, 2)) is not first
+    assert of(other, x) is not first
+    assert of(model, x, chunk_size=3) is not first
+    assert of(model.forward, x).rows >= 1  # a bound method is another object each time
+    watched = weakref.ref(first)
+    del first, model
+    gc.collect()
+    assert watched() is None
+
+
+def test_cells_and_points_are_learnt_apart() -> None:
+    model, x = Scores([(4,)]), draw(1, 2, 4)
+    attribute(model, x, method="riemann_middle", n_steps=200)
+    points = make_samples(model, x).sampler.chunks.row_seconds
+    assert points < float("inf")
+    attribute(model, x, method="secant", n_steps=200)
+    assert make_samples(model, x).sampler.chunks.row_seconds == points
+
+
+def test_a_model_that_cannot_be_remembered() -> None:
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, at: Tensor) -> Tensor:
+            return at.sum(1)
+
+    assert attribute(Unhashable(), draw(1, 2, 4)).converged
