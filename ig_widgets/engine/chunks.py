@@ -118,6 +118,12 @@ class ChunkSize:
         self._tries = False
         return best
 
+    def resume(self) -> None:
+        """A later run: the first may have been slow from end to end, so what was settled on too early is open again."""
+        if not self._fixed and self._device.type == "cpu" and self._rows >= max(self._costs, default=0):
+            self._tries = True
+            self._times.clear()
+
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
         if rows <= 1:
@@ -143,7 +149,9 @@ def known_chunk_size(forward_func: object, key: Hashable, make: Callable[[], Chu
         known = _KNOWN.setdefault(forward_func, {})
     except TypeError:  # of a type that cannot be remembered
         return make()
-    if key not in known:
+    if key in known:
+        known[key].resume()
+    else:
         known[key] = make()
     return known[key]
 

@@ -206,6 +206,16 @@ def test_what_was_learnt_of_a_model_is_known_at_the_next_call() -> None:
     assert watched() is None
 
 
+def test_a_slow_start_is_not_remembered_for_good() -> None:
+    chunk = ChunkSize(None, CPU, 100)
+    chunk.start(1.0)
+    settle(chunk, lambda rows: 0.9 * rows)
+    assert chunk.rows == 1
+    chunk.resume()
+    settle(chunk, lambda rows: 0.05 + 0.01 * rows)
+    assert chunk.rows >= 8
+
+
 def test_cells_and_points_are_learnt_apart() -> None:
     model, x = Scores([(4,)]), draw(1, 2, 4)
     attribute(model, x, method="riemann_middle", n_steps=200)
