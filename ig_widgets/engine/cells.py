@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.rules import SECANT, Nodes
-from ig_widgets.engine.trace import CellSamples, Rows, Samples
+from ig_widgets.engine.trace import CellSamples, Samples, Wanted
 
 # The error of a cell of size h goes as h ** order, so that of n cells as n ** (1/2 - order). In theory 2, where a cell
 # holds at most one pair of kinks that follow upon one another, and less the more there are. On EfficientNet-Lite0: from
@@ -193,7 +193,7 @@ class Cells:
         unseen = any(cell.first and cell.error for own in self._examples for cell in own.cells)
         return self._probed and not unseen and all(own.error <= tol for own in self._examples)
 
-    def rows(self, tol: float) -> Rows:
+    def rows(self, tol: float) -> Wanted:
         """What to sample in the next round; nothing if no more can be afforded."""
         affordable = self._most - self.evaluations
         if not self.evaluations:
@@ -208,7 +208,7 @@ class Cells:
             for part in sorted(part for cell, count in plan.items() for part in cell.parts(count))
         ]
 
-    def accept(self, rows: Rows) -> None:
+    def accept(self, rows: Wanted) -> None:
         """All of `rows` has been sampled."""
         if not self.evaluations:
             for e, own in enumerate(self._examples):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,10 +16,13 @@ from ig_widgets.engine.cells import Cells
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.spectrum import tail
-from ig_widgets.engine.trace import Rows, Samples
+from ig_widgets.engine.trace import Samples, Wanted
 
-# So many evaluations of each show which of two methods suits.
+# So many evaluations of each show which of two methods suits; that of points may take as many as come next.
 _TRIAL = 14
+_TRIAL_MOST = 23
+# From so many cells on the secant rule is not far off where soft-max, norms or gates lie on the path.
+_CURVED_CELLS = 32
 # How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are
 # among its own; and which part of the change is left as an error if that falls as 1/n, as it does where kinks are.
 _GROWTH: dict[str, tuple[int, int, int, float]] = {
@@ -59,8 +63,8 @@ class _Refiner(Protocol):
     @property
     def errors(self) -> Tensor | None: ...
     def done(self, tol: float) -> bool: ...
-    def rows(self, tol: float) -> Rows: ...
-    def accept(self, rows: Rows) -> None: ...
+    def rows(self, tol: float) -> Wanted: ...
+    def accept(self, rows: Wanted) -> None: ...
 
 
 class Points:
@@ -98,7 +102,7 @@ class Points:
         """Whether all is within `tol`."""
         return self._errors is not None and bool((self._errors <= tol).all())
 
-    def rows(self, tol: float) -> Rows:
+    def rows(self, tol: float) -> Wanted:
         """What to sample in the next round; nothing if no more can be afforded."""
         first, factor, term, _ = _GROWTH[self.method]
         if not self._n:
@@ -115,12 +119,15 @@ class Points:
         missing = self.samples.missing(rules.nodes(self.method, self._next).alphas)
         return [(e, alpha) for alpha in missing.tolist() for e in range(self.samples.path.batch)]
 
-    def accept(self, rows: Rows) -> None:  # noqa: ARG002  (what it is for is known)
+    def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""
         self._n = self._next
         if self.method == rules.FEJER:
             if self._n >= _GROWTH[rules.FEJER][0]:
-                found = [self._tail(example) for example in range(self.samples.path.batch)]
+                alphas = self.nodes.alphas.tolist()
+                every = range(self.samples.path.batch)
+                parts = (self.samples.maps(example, alphas, multiply_by_inputs=self._multiply) for example in every)
+                found = [tail(one, self._n) for one in parts]
                 self._errors = torch.tensor([now for now, _ in found], dtype=torch.float64, device="cpu")
                 self._expected = max(then for _, then in found)
             return
@@ -133,16 +140,6 @@ class Points:
 
     def _missing(self) -> int:
         return len(self.samples.missing(rules.nodes(self.method, self._next).alphas))
-
-    def _tail(self, example: int) -> tuple[float, float]:
-        alphas = self.nodes.alphas.tolist()
-        samples = [self.samples.map(example, alpha, multiply_by_inputs=self._multiply) for alpha in alphas]
-        flat = [[t.reshape(-1) for t in sample] for sample in samples]
-
-        def maps(part: slice) -> Tensor:
-            return torch.stack([torch.cat(tensors)[part] if len(tensors) > 1 else tensors[0][part] for tensors in flat])
-
-        return tail(maps, sum(t.numel() for t in flat[0]), len(alphas))
 
 
 def refined(
@@ -164,7 +161,7 @@ def refined(
     candidates, reason = _candidates(samples, method, most, multiply_by_inputs, cancel)
     batch, done = samples.path.batch, 0
 
-    def advance(one: _Refiner, rows: Rows) -> bool:
+    def advance(one: _Refiner, rows: Wanted) -> bool:
         nonlocal done
         total = done + len(rows)
         for block in one.samples.take(rows, cancel=cancel):
@@ -175,7 +172,8 @@ def refined(
 
     def stage(one: _Refiner, *, is_last: bool) -> Stage:
         converged = one.done(tol)
-        return Stage(one.method, one.samples, one.nodes, done // batch, one.errors, reason, is_last, converged)
+        told = f"{one.method}: {reason}" if reason else ""
+        return Stage(one.method, one.samples, one.nodes, done // batch, one.errors, told, is_last, converged)
 
     for one in candidates if len(candidates) > 1 else []:
         while one.evaluations < _TRIAL and not one.done(tol):
@@ -189,7 +187,7 @@ def refined(
     chosen = min(candidates, key=_worst)
     if len(candidates) > 1:
         told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in candidates)
-        reason = f"{chosen.method}: {reason}; errors after a trial of each: {told}"
+        reason += f"; errors after a trial of each: {told}"
     rows = chosen.rows(tol)
     while True:
         if not advance(chosen, rows):
@@ -205,7 +203,7 @@ def refined(
 def _candidates(
     samples: Samples, method: str, most: int, multiply_by_inputs: bool, cancel: threading.Event | None
 ) -> tuple[list[_Refiner], str]:
-    """What is to be tried, and why."""
+    """What is to be tried, and what was seen that speaks for it."""
 
     def cells(most: int) -> _Refiner:
         return Cells(samples, multiply_by_inputs=multiply_by_inputs, most=most)
@@ -220,17 +218,18 @@ def _candidates(
     kinks = samples.sampler.kinks(cancel)
     seen = f"{kinks} between baseline and input"
     if not kinks.crossed.total():
-        return [points(rules.FEJER, most)], f"{rules.FEJER}: {seen}"
+        return [points(rules.FEJER, most)], seen
     if not kinks.curved or most < 4 * _TRIAL:
-        return [cells(most)], f"{rules.SECANT}: {seen}"
+        return [cells(most)], seen
     # Both may be slow.
-    return [cells(most - _TRIAL - 1), points(rules.FEJER, most - _TRIAL)], seen
+    return [cells(most - _TRIAL_MOST), points(rules.FEJER, most - _TRIAL)], seen
 
 
 def suits(samples: Samples, n_steps: int, cancel: threading.Event | None) -> tuple[str, str]:
     """The method for a fixed number of evaluations, and why."""
     kinks = samples.sampler.kinks(cancel)
-    method = rules.SECANT if kinks.crossed.total() and (not kinks.curved or n_steps >= 8) else "gausslegendre"
+    kinked = kinks.crossed.total() and (not kinks.curved or n_steps >= _CURVED_CELLS)
+    method = rules.SECANT if kinked else "gausslegendre"
     return method, f"{method}: {kinks} between baseline and input"
 
 
@@ -245,7 +244,7 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def check_tol(tol: object) -> float:
     """`tol` as a number between 0 and 1. Raises ArgumentTypeError, ArgumentValueError."""
-    if isinstance(tol, bool) or not isinstance(tol, int | float):
+    if isinstance(tol, bool) or not isinstance(tol, int | float | np.number):
         raise ArgumentTypeError(f"tol must be a number between 0 and 1, got {tol!r} ({type(tol).__name__}).")
     if not 0 < tol < 1:
         raise ArgumentValueError(f"tol is a relative error and must lie between 0 and 1, got {tol}; 0.05 is 5%.")
@@ -253,9 +252,9 @@ def check_tol(tol: object) -> float:
 
 
 def check_max_evaluations(most: object) -> int:
-    """`max_evaluations` as an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
-    if isinstance(most, bool) or not isinstance(most, int):
+    """`max_evaluations` as an int of at least 2. Raises ArgumentTypeError, ArgumentValueError."""
+    if isinstance(most, bool) or not isinstance(most, int | np.integer):
         raise ArgumentTypeError(f"max_evaluations must be an integer, got {most!r} ({type(most).__name__}).")
     if most < 2:
         raise ArgumentValueError(f"max_evaluations must be at least 2, got {most}; n_steps=1 is a single one.")
-    return most
+    return int(most)

@@ -7,7 +7,7 @@ Clenshaw-Curtis?, 2008, section 5), so that the last ones that are seen bound it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -20,18 +20,16 @@ from ig_widgets.engine.rules import Floats
 _SCALE, _POWER, _LEAST = 0.55, 0.5, 0.05
 
 
-def tail(maps: Callable[[slice], Tensor], features: int, n: int) -> tuple[float, float]:
+def tail(maps: Iterable[Tensor], n: int) -> tuple[float, float]:
     """Estimates of the relative L2 error of Fejér's rule of `n` points, and of that of twice as many.
 
-    `maps(part)` are the samples (n, features in `part`), in the order of the points.
+    `maps` are the samples in the order of the points, some features at a time: (n, features).
     """
     coefficients, weights = _matrices(n)
     quarter, half = max(2, n // 4), n // 2
     wanted = torch.from_numpy(np.concatenate([coefficients[-quarter:], coefficients[n // 4 : half], weights[None]]))
     squares = torch.zeros(len(wanted), dtype=torch.float64)
-    step = max(1, (1 << 24) // n)
-    for start in range(0, features, step):
-        part = maps(slice(start, start + step))
+    for part in maps:
         squares += (wanted.to(part) @ part).double().square().sum(1).cpu()
     last = float(squares[:quarter].mean().sqrt())
     before = float(squares[quarter:-1].mean().sqrt())

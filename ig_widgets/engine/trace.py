@@ -80,7 +80,9 @@ def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Ten
 
 # What a sample is known by, beside its example: alpha, or the two ends of a cell.
 Key = float | tuple[float, float]
-Rows = Sequence[tuple[int, Any]]
+Wanted = Sequence[tuple[int, Any]]
+# Of so many elements at a time a copy is made.
+_ELEMENTS = 1 << 24
 
 
 class Samples:
@@ -119,7 +121,7 @@ class Samples:
         """Sample what is missing of `alphas`, in their order, for every example; as `take`."""
         return self.take(self._order(alphas), first=first, cancel=cancel)
 
-    def take(self, rows: Rows, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
+    def take(self, rows: Wanted, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
         """Sample what is missing of `rows`, pairs of an example and a key, in their order; each block as it comes.
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
@@ -148,6 +150,18 @@ class Samples:
             wide = [g * (x[example].to(g.dtype) - b[example].to(g.dtype)) for g, x, b in ends]
         return tuple(wide)
 
+    def maps(self, example: int, keys: Sequence[Key], *, multiply_by_inputs: bool) -> Iterator[Tensor]:
+        """Those of several samples, flat, some features at a time so that copies stay small: (samples, features)."""
+        found = [self._row_of[example, key] for key in keys]
+        for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
+            rows = [self._blocks[block].gradients[i][row].reshape(-1) for block, row in found]
+            wide = torch.promote_types(rows[0].dtype, torch.float32)
+            factor = (x[example].to(wide) - b[example].to(wide)).reshape(-1) if multiply_by_inputs else None
+            step = max(1, _ELEMENTS // len(rows))
+            for start in range(0, len(rows[0]), step):
+                part = torch.stack([row[start : start + step] for row in rows]).to(wide)
+                yield part if factor is None else part * factor[start : start + step]
+
     def _key(self, alpha: float) -> Key:
         return alpha
 
@@ -159,10 +173,10 @@ class Samples:
         keys: list[float] = nodes.alphas.tolist()
         return keys
 
-    def _order(self, alphas: Floats) -> Rows:
+    def _order(self, alphas: Floats) -> Wanted:
         return [(e, a) for a in alphas.tolist() for e in range(self.path.batch)]
 
-    def _sample(self, rows: Rows, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
+    def _sample(self, rows: Wanted, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
         examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
         alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
         return self.sampler.sample(examples, alphas, first=first, cancel=cancel)
@@ -255,10 +269,10 @@ class CellSamples(Samples):
         known = [self._cells.get(alpha) for alpha in nodes.alphas.tolist()]
         return [own or cell for own, cell in zip(known, pairwise(nodes.edges.tolist()), strict=True)]
 
-    def _order(self, alphas: Floats) -> Rows:
+    def _order(self, alphas: Floats) -> Wanted:
         return [(e, self._cells[a]) for e in range(self.path.batch) for a in alphas.tolist()]
 
-    def _sample(self, rows: Rows, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
+    def _sample(self, rows: Wanted, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
         examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
         middles = [self._middles.get(cell, (cell[0] + cell[1]) / 2) for _, cell in rows]
         alphas = torch.tensor(middles, dtype=torch.float64, device="cpu")

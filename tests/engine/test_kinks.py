@@ -107,6 +107,12 @@ def test_with_a_number_of_steps() -> None:
     assert (kinked.error_estimate, kinked.converged) == (None, None)
 
 
+@pytest.mark.parametrize(("n", "method"), [(4, "gausslegendre"), (31, "gausslegendre"), (32, "secant")])
+def test_few_cells_are_no_good_beside_a_softmax(n: int, method: str) -> None:
+    result = attribute(lambda at: F.relu(at).softmax(1), B, baselines=A, target=0, n_steps=n)
+    assert (result.method, result.n_steps) == (method, n)
+
+
 def test_the_model_is_not_touched() -> None:
     model = nn.Sequential(nn.Linear(40, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -182,6 +182,25 @@ def test_the_budget_holds_and_is_told(seed: int, most: int, batch: int, method: 
     torch.testing.assert_close(result.path.cumulative(1.0), result.attributions)
 
 
+@pytest.mark.parametrize("most", [56, 57, 60, 64, 80, 129])
+@pytest.mark.parametrize("tol", [1e-6, 0.05])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_budget_holds_where_two_methods_are_tried(most: int, tol: float, normalised: bool) -> None:
+    network = nn.Sequential(nn.LayerNorm(12).double() if normalised else nn.Identity(), relu_network(3))
+    calls: list[tuple[int, int]] = []
+    result = attribute(
+        lambda at: 3 * network(at).tanh(),
+        draw(4, 2, 12),
+        target=0,
+        tol=tol,
+        max_evaluations=most,
+        on_progress=lambda done, total: calls.append((done, total)),
+    )
+    assert result.evaluations <= most
+    assert calls[-1] == (2 * result.evaluations, 2 * result.evaluations)
+    assert result.reason.startswith(f"{result.method}: kinks are passed in relu")
+
+
 @pytest.mark.parametrize("method", [*METHODS, "fejer"])
 def test_no_point_is_sampled_twice(method: str) -> None:
     model = Counting(Scores([(4,)]))
