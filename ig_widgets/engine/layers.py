@@ -238,7 +238,11 @@ class _Recorder:
 
 
 class _FromLayers:
-    """The model's output from the layers' values and the model's arguments."""
+    """The model's output from the layers' values and the model's arguments.
+
+    What lies before the layers depends on the arguments alone, which are the same all along a path. They are then
+    given in one row; what the layers hold brings the others in, beside which a single row broadcasts.
+    """
 
     def __init__(self, layers: _Layers, counts: tuple[int, ...], used: tuple[bool, ...]) -> None:
         # By this name others look for what is inside a function.
@@ -246,10 +250,23 @@ class _FromLayers:
         self._layers = layers
         flags = iter(used)
         self._used = [[next(flags) for _ in range(count)] for count in counts]
+        # Whether the model bears one row before its layers and more behind; None until it has been seen.
+        self._narrows: bool | None = None
 
     def __call__(self, *values: Any) -> Any:
         split = sum(map(sum, self._used))
-        remaining = iter(values[:split])
+        held, arguments = values[:split], values[split:]
+        narrow = None if self._narrows is False else _narrowed(arguments, len(held[0]))
+        if narrow is None:
+            return self._run(held, arguments)
+        if self._narrows is None:
+            # Two rows will show it.
+            with torch.no_grad():
+                self._narrows = self._agree([h[:2] for h in held], narrow, _first(arguments, len(held[0]), 2))
+        return self._run(held, narrow if self._narrows else arguments)
+
+    def _run(self, values: Sequence[Any], arguments: Sequence[Any]) -> Any:
+        remaining = iter(values)
         given = [[next(remaining) if flag else None for flag in flags] for flags in self._used]
 
         def replace(index: int, value: Any) -> Any:
@@ -257,7 +274,34 @@ class _FromLayers:
             return put_back([h if g is None else g for h, g in zip(held, given[index], strict=True)])
 
         with self._layers.hooked(replace):
-            return self.forward_func(*values[split:])
+            return self.forward_func(*arguments)
+
+    def _agree(self, held: Sequence[Any], narrow: Sequence[Any], arguments: Sequence[Any]) -> bool:
+        """Whether one row before the layers gives what all rows give. Copies, for a model that writes in place."""
+        try:
+            expected = self._run(_copies(held), _copies(arguments))
+            seen = self._run(_copies(held), _copies(narrow))
+        except Exception:  # noqa: BLE001  (rows that do not broadcast, or are none; without this it will be seen)
+            return False
+        if not isinstance(seen, Tensor) or not isinstance(expected, Tensor) or seen.shape != expected.shape:
+            return False
+        size = float(expected.abs().max()) if expected.numel() else 0.0
+        tolerance = 64 * torch.finfo(expected.dtype).eps if expected.is_floating_point() else 0.0
+        return torch.allclose(seen, expected, rtol=0.0, atol=tolerance * size)
+
+
+def _narrowed(arguments: Sequence[Any], rows: int) -> list[Any] | None:
+    """The arguments with one row, where all of their `rows` are the same; None where they are not, or it is one."""
+    along = [a for a in arguments if isinstance(a, Tensor) and a.dim() and a.shape[0] == rows]
+    if rows < 2 or not all(bool((a == a[:1]).all()) for a in along):
+        return None
+    return _first(arguments, rows, 1)
+
+
+def _first(arguments: Sequence[Any], rows: int, count: int) -> list[Any]:
+    """The first `count` of the `rows` of the arguments, of those that have rows."""
+    has_rows = (isinstance(a, Tensor) and a.dim() > 0 and a.shape[0] == rows for a in arguments)
+    return [a[:count] if has else a for a, has in zip(arguments, has_rows, strict=True)]
 
 
 def _members(value: Any, layers: _Layers, index: int) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:

@@ -457,8 +457,9 @@ def test_the_model_runs_no_more_often_than_captums() -> None:
         lig.attribute(THREE, target=0, n_steps=40, internal_batch_size=30)
         handle.remove()
         counts.append(sum(rows))
-    # Ours also looks at the graph, tries whether a row of the layer is an example, and takes F at both ends.
-    assert counts[0] <= counts[1] + 3 + (6 + 2) + 6
+    # Ours also looks at the graph, tries whether a row of the layer is an example and whether one row will do before
+    # the layer, and takes F at both ends.
+    assert counts[0] <= counts[1] + 3 + (6 + 2) + (2 + 2) + 6
 
 
 @pytest.mark.parametrize(

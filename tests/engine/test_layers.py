@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ig_widgets as igw
 from ig_widgets.engine.errors import IGError, NotDifferentiableError, TrainingModeError
 from ig_widgets.engine.layers import Activations, activations_at
 from tests.engine.subjects import draw
@@ -334,3 +335,56 @@ def test_a_layer_behind_a_function() -> None:
     parallel = nn.DataParallel(MODEL)
     found = at(MODEL.left, parallel)
     assert torch.equal(found.function(*found.inputs, X), MODEL(X))
+
+
+class Meets(nn.Module):
+    """A deep layer whose value meets what was computed before it, in a way that broadcasts or in one that does not."""
+
+    def __init__(self, meet: str) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.before, self.deep = nn.Linear(4, 6), nn.Linear(6, 6)
+        self.behind = nn.Linear(12 if meet == "cat" else 6, 3)
+        for p in self.parameters():
+            p.data = torch.randn(p.shape, generator=generator)
+        self.meet = meet
+
+    def forward(self, x: Tensor) -> Tensor:
+        early = self.before(x).tanh()
+        late = self.deep(early).relu()
+        if self.meet == "cat":
+            late = torch.cat([late, early], 1)
+        elif self.meet == "add":
+            late = late + early
+        elif self.meet == "mix":  # broadcasts, to something else
+            late = late + early.mean(0, keepdim=True) + early.shape[0]
+        return self.behind(late)
+
+
+@pytest.mark.parametrize(("meet", "narrow"), [("none", True), ("add", True), ("cat", False), ("mix", False)])
+@pytest.mark.parametrize("method", ["riemann_middle", "secant"])
+def test_what_lies_before_a_layer_runs_once_a_chunk_where_that_gives_the_same(
+    meet: str, narrow: bool, method: str
+) -> None:
+    model = Meets(meet).double()
+    x = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    rows: list[int] = []
+    handle = model.before.register_forward_hook(lambda _m, _i, out: rows.append(len(out)))
+    options: dict[str, Any] = {"target": 1, "method": method, "n_steps": 12, "layer": model.deep}
+    found = igw.attribute(model, x, chunk_size=12, **options)
+    handle.remove()
+    assert (rows[-1] == 1) == narrow
+    by_one = igw.attribute(model, x, chunk_size=1, **options)
+    if meet == "mix":  # a model that mixes the rows of a chunk is not explained the same by one and by twelve
+        return
+    torch.testing.assert_close(found.attributions, by_one.attributions, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found.output, by_one.output)
+
+
+def test_examples_of_a_batch_keep_what_lies_before_their_own_layer() -> None:
+    model = Meets("add").double()
+    x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    together = igw.attribute(model, x, target=1, n_steps=12, method="riemann_middle", layer=model.deep)
+    for i in range(3):
+        alone = igw.attribute(model, x[i : i + 1], target=1, n_steps=12, method="riemann_middle", layer=model.deep)
+        torch.testing.assert_close(together.attributions[i : i + 1], alone.attributions, rtol=1e-9, atol=1e-12)
