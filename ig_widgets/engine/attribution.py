@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
 from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
@@ -80,6 +80,7 @@ def attribute(
     tol: float = 0.05,
     max_evaluations: int = 1024,
     chunk_size: int | None = None,
+    precision: str = "full",
     multiply_by_inputs: bool = True,
     layer: Layer | None = None,
     feature_mask: FeatureMask = None,
@@ -111,6 +112,9 @@ def attribute(
         max_evaluations: where to stop at the latest, in gradient evaluations per example. `tol` and this count for
             n_steps=None only.
         chunk_size: rows in the model at a time; None finds it by trying, and fits memory.
+        precision: full, or preview: gradients by autocast to bfloat16, half the memory and quicker where the device
+            has it; a map changes by about 1%. For point rules only: the secant rule divides differences, of which
+            bfloat16 leaves little.
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
         on_progress: called with (done, total) gradient evaluations, over all examples.
         cancel: when set, the run stops after the chunk in hand.
@@ -138,6 +142,7 @@ def attribute(
         tol=tol,
         max_evaluations=max_evaluations,
         chunk_size=chunk_size,
+        precision=precision,
         multiply_by_inputs=multiply_by_inputs,
         layer=layer,
         feature_mask=feature_mask,
@@ -160,6 +165,7 @@ def refine(
     tol: float = 0.05,
     max_evaluations: int = 1024,
     chunk_size: int | None = None,
+    precision: str = "full",
     multiply_by_inputs: bool = True,
     layer: Layer | None = None,
     feature_mask: FeatureMask = None,
@@ -183,6 +189,7 @@ def refine(
         tol=tol,
         max_evaluations=max_evaluations,
         chunk_size=chunk_size,
+        precision=precision,
         multiply_by_inputs=multiply_by_inputs,
         layer=layer,
         feature_mask=feature_mask,
@@ -204,6 +211,7 @@ def _items(
     tol: float,
     max_evaluations: int,
     chunk_size: int | None,
+    precision: str,
     multiply_by_inputs: bool,
     layer: Layer | None,
     feature_mask: FeatureMask,
@@ -214,6 +222,7 @@ def _items(
     begin = time.perf_counter()
     method, n_steps = _check_method(method, n_steps)
     tol, max_evaluations = check_tol(tol), check_max_evaluations(max_evaluations)
+    method = _check_precision(precision, method, n_steps)
     is_tuple = isinstance(inputs, tuple | list)
     if layer is not None:
         inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args)
@@ -226,6 +235,7 @@ def _items(
         target=target,
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
+        precision=precision,
     )
     finish = _Finish(begin, multiply_by_inputs, is_tuple, check_feature_mask(feature_mask, samples.path.inputs))
     if n_steps is None:
@@ -329,6 +339,7 @@ def make_samples(
     target: TargetLike = None,
     additional_forward_args: object = None,
     chunk_size: int | None = None,
+    precision: str = "full",
     random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
@@ -348,6 +359,7 @@ def make_samples(
         function,
         path,
         chunk_size=check_chunk_size(chunk_size),
+        preview=precision == "preview",
         random_state=random_state,
         guard=guard,
         chunks=chunks,
@@ -411,3 +423,18 @@ def make_attribution(
 def _check_method(method: object, n_steps: object) -> tuple[str, int | None]:
     checked = rules.AUTO if method == rules.AUTO else rules.check_method(method)
     return checked, None if n_steps is None else rules.check_n_steps(n_steps)
+
+
+def _check_precision(precision: object, method: str, n_steps: int | None) -> str:
+    """The method, with auto settled for a preview, which leaves the point rules."""
+    if precision not in ("full", "preview"):
+        raise ArgumentValueError(f"precision must be 'full' or 'preview', got {precision!r}.")
+    if precision == "full":
+        return method
+    if method == rules.SECANT:
+        raise ArgumentValueError(
+            "precision='preview' has too few digits for the secant rule, which divides differences; give a point rule "
+            "as method, or precision='full'."
+        )
+    settled = rules.FEJER if n_steps is None else "gausslegendre"
+    return settled if method == rules.AUTO else method

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, NotDifferentiableError
-from ig_widgets.engine.model import ForwardFunc, Keeper, modules_of, refuse_training_mode
+from ig_widgets.engine.model import ForwardFunc, Keeper, modules_of, refuse_training_mode, uncompiled
 
 Layer: TypeAlias = nn.Module | list[nn.Module]
 
@@ -61,7 +61,7 @@ def activations_at(
         TrainingModeError, and whatever the model raises.
     """
     # Replicas run in threads of their own, where no hook of this thread could tell them apart.
-    forward_func = forward_func.module if isinstance(forward_func, nn.DataParallel) else forward_func
+    forward_func = forward_func.module if isinstance(forward_func, nn.DataParallel) else uncompiled(forward_func)
     layers = _Layers(forward_func, layer, attribute_to_layer_input)
     refuse_training_mode(forward_func)
     with Keeper(forward_func, inputs[0].device).keep(), torch.inference_mode(False):

@@ -28,6 +28,7 @@ class ScalarFunction:
                 f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
             )
         self.forward_func = forward_func
+        self._eager = uncompiled(forward_func)
         self._target = target
         self._batch = batch
         if additional_forward_args is None:
@@ -41,16 +42,23 @@ class ScalarFunction:
             self._extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
         self._one_by_one = False
 
-    def __call__(self, points: tuple[Tensor, ...], examples: Tensor) -> Tensor:
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is what `torch.compile` made of a module."""
+        return self._eager is not self.forward_func
+
+    def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
         """F (rows,) at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
 
+        `eager`: by the module itself, where `torch.compile` has made another of it.
         Raises OutputError, ArgumentValueError (target out of range), and whatever the model raises.
         """
         rows = len(examples)
         if self._one_by_one and rows > 1:
-            single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1]) for i in range(rows)]
+            single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
-        output = _check_output(self.forward_func(*points, *(self._repeat(extra, examples) for extra in self._extra)))
+        function = self._eager if eager else self.forward_func
+        output = _check_output(function(*points, *(self._repeat(extra, examples) for extra in self._extra)))
         if output.dim() == 0:
             if self._batch > 1:
                 raise OutputError(
@@ -59,7 +67,7 @@ class ScalarFunction:
                 )
             if rows > 1:
                 self._one_by_one = True
-                return self(points, examples)
+                return self(points, examples, eager=eager)
             output = output.reshape(1)
         if output.shape[0] != rows:
             raise OutputError(
@@ -89,6 +97,15 @@ def _check_output(output: object) -> Tensor:
             f"forward_func returned {output.dtype}, which has no gradient; return scores, not decisions or classes."
         )
     return output
+
+
+def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
+    """The module of which `torch.compile` has made `forward_func`, if it has.
+
+    A function mode would be compiled along with the model, anew for each chunk, and hooks inside it are not called.
+    """
+    original: ForwardFunc = getattr(forward_func, "_orig_mod", forward_func)
+    return original
 
 
 def modules_of(forward_func: ForwardFunc) -> list[nn.Module]:

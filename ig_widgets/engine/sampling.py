@@ -63,7 +63,8 @@ class CellBlock(Block):
 class Sampler:
     """Samples F along one path.
 
-    `guard` is entered around each pass of the model (a lock, say). `chunks` is what another sampler of this model, at
+    `guard` is entered around each pass of the model (a lock, say). `preview`: gradients at points are taken by autocast
+    to bfloat16. `chunks` is what another sampler of this model, at
     this shape, has learnt (its `chunks`).
     """
 
@@ -73,6 +74,7 @@ class Sampler:
         path: Path,
         *,
         chunk_size: int | None = None,
+        preview: bool = False,
         random_state: bool = True,
         guard: AbstractContextManager[object] | None = None,
         chunks: ChunkSize | None = None,
@@ -83,11 +85,12 @@ class Sampler:
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
+        self._preview = preview
         # A cell keeps more for its backward pass than a point does.
-        self.chunks = chunks if chunks is not None else self._chunks("points", chunk_size)
+        self.chunks = chunks if chunks is not None else self._chunks("preview" if preview else "points", chunk_size)
         self._cell_chunks = chunks if chunks is not None else self._chunks("cells", chunk_size)
         self.fallbacks: set[str] = set()
-        self._freezes = True
+        self._freezes = not function.is_compiled
         self._folds = Folds(function.forward_func)
 
     def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -135,7 +138,7 @@ class Sampler:
                 with self._pass(alphas), torch.enable_grad():
                     leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
                     with saved.look_at(), SecantMode(Rows(2), leaves, set(), found):
-                        self._function(tuple(leaf.clone() for leaf in leaves), examples)
+                        self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
             except _Stopped:
                 break
             except (RuntimeError, MemoryError) as error:
@@ -245,7 +248,7 @@ class Sampler:
             saved = _Saved(self._parameters if self._cell_chunks.wants_memory else None, cancel)
             secant = SecantMode(Rows(count), leaves, self.fallbacks)
             with saved.look_at(), self._freezing(), secant, Folding(self._folds):
-                outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples)
+                outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             seeds = torch.zeros_like(outputs)
             seeds[row.to(outputs.device)] = 1
             gradients = tuple(g[row.to(g.device)] for g in _differentiate(outputs, leaves, seeds))
@@ -266,13 +269,16 @@ class Sampler:
         saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-            with saved.look_at(), self._freezing():
+            with saved.look_at(), self._freezing(), self._casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
         values = outputs.detach().cpu().double()
         self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
         return Block(examples, alphas, values, self._density(examples, gradients), gradients)
+
+    def _casting(self) -> AbstractContextManager[object]:
+        return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
 
     def _freezing(self) -> AbstractContextManager[object]:
         """Made anew for each pass: a parameter may have been replaced, or frozen by its owner."""
