@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from ig_widgets import baselines, demo, exact
+from ig_widgets import baselines, demo, exact, faithfulness, figures
 from ig_widgets.compat import captum as _captum  # noqa: F401  (igw.compat.captum)
 from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
@@ -24,5 +24,7 @@ __all__ = [
     "demo",
     "errors",
     "exact",
+    "faithfulness",
+    "figures",
     "refine",
 ]

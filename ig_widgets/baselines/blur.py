@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from ig_widgets.baselines.base import Baseline, Parameter, check_positive
 
 
 @dataclass(frozen=True)
-class blur:  # noqa: N801
+class blur(Baseline):  # noqa: N801
     """Gaussian blur; `sigma` in pixels, or None for a twentieth of the shorter side.
 
-    The edge pixels are repeated outwards. Raises ValueError for a sigma that is not positive.
+    The edge pixels are repeated outwards. The kernel ends after 4 sigma, or the size of the picture if that is less.
+    Raises ArgumentTypeError, ArgumentValueError for a sigma that is not a positive number.
     """
 
     sigma: float | None = None
 
+    parameters: ClassVar[tuple[Parameter, ...]] = (Parameter("sigma", 0.5, 50.0, 0.5, 10.0, "px"),)
+
     def __post_init__(self) -> None:
-        if self.sigma is not None and not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise ValueError(f"sigma must be a positive number of pixels, got {self.sigma}.")
+        if self.sigma is not None:
+            check_positive("sigma", self.sigma, " of pixels")
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """`pictures`, blurred."""
-        sigma = self.sigma if self.sigma is not None else min(pictures.shape[-2:]) / 20
-        radius = math.ceil(4 * sigma)
-        offsets = torch.arange(-radius, radius + 1, dtype=torch.float32, device=pictures.device)
-        kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-        kernel = kernel / kernel.sum()
-        flat = pictures.float().flatten(0, 1).unsqueeze(1)
-        for shape, padding in (((1, 1, -1, 1), (0, 0, radius, radius)), ((1, 1, 1, -1), (radius, radius, 0, 0))):
-            flat = F.conv2d(F.pad(flat, padding, mode="replicate"), kernel.view(shape))
-        return flat.view(pictures.shape).to(pictures.dtype)
+        height, width = pictures.shape[-2:]
+        sigma = self.sigma if self.sigma is not None else min(height, width) / 20
+        dtype = torch.float64 if pictures.dtype == torch.float64 else torch.float32
+        rows, columns = (_mixing(size, float(sigma)).to(pictures.device, dtype) for size in (height, width))
+        return (rows @ pictures.to(dtype) @ columns.T).to(pictures.dtype)
+
+    def describe(self) -> str:
+        """Blur, and its sigma."""
+        return "blur" if self.sigma is None else f"blur, sigma {self.sigma:.1f} px"
+
+
+def _mixing(size: int, sigma: float) -> Tensor:
+    """How much each pixel of a line is given of each: (size, size), rows add up to 1; float64, on the CPU.
+
+    As a matrix, since a convolution with a kernel as long as the line takes ten times as long.
+    """
+    radius = min(math.ceil(4 * sigma), size)
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-(offsets.double() ** 2) / (2 * sigma**2))
+    source = (torch.arange(size)[:, None] + offsets).clamp(0, size - 1)
+    mixing = torch.zeros(size, size, dtype=torch.float64)
+    return mixing.scatter_add_(1, source, (kernel / kernel.sum()).expand(size, -1))

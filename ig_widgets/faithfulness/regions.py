@@ -1,0 +1,97 @@
+"""Regions of a picture: rectangles, masks and polygons, all as the pixels that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Region: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | npt.NDArray[Any] | Tensor
+
+_FORMS = "(left, top, right, bottom), a boolean mask (height, width) or a polygon (points, 2) of x, y"
+
+
+def region_mask(region: Region, height: int, width: int) -> Mask:
+    """The pixels that `region` holds, (height, width), True inside.
+
+    `region` is a rectangle (left, top, right, bottom), a boolean mask (height, width), or a polygon (points, 2) of x
+    and y, by the even-odd rule where it crosses itself. x and y are in pixels, from the top left corner of the picture:
+    a pixel is held where its centre (column + 1/2, row + 1/2) is, so that right and bottom of a rectangle of integers
+    are exclusive, and regions that share an edge share no pixel. What sticks out of the picture is cut off.
+
+    Raises ArgumentTypeError, ArgumentValueError: not a region, NaN or infinite, a mask of another shape, a region
+    outside of the picture or without any pixel.
+    """
+    values = _as_array(region)
+    if values.dtype == np.bool_:
+        if values.shape != (height, width):
+            raise ArgumentValueError(
+                f"region is a mask of shape {values.shape}, the picture is {(height, width)}; they must be the same."
+            )
+        mask = values.copy()
+        seen = "is a mask that is False everywhere"
+    else:
+        if not np.isfinite(values).all():
+            raise ArgumentValueError("region holds NaN or infinite numbers; give x and y in pixels.")
+        mask = _inside(_corners(values), height, width)
+        seen = _where(values, height, width)
+    if not mask.any():
+        raise ArgumentValueError(f"region {seen}: it holds no pixel; give one that covers the centre of at least one.")
+    return mask
+
+
+def _as_array(region: object) -> npt.NDArray[Any]:
+    if isinstance(region, Tensor):
+        region = region.detach().cpu().numpy()
+    try:
+        values = np.asarray(region)
+    except ValueError:  # rows of different lengths
+        values = np.asarray(None)
+    if values.dtype.kind not in "biuf":
+        raise ArgumentTypeError(f"region must be {_FORMS}, got {type(region).__name__}.")
+    return values if values.dtype == np.bool_ else values.astype(np.float64)
+
+
+def _corners(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The points (points, 2) around a rectangle or a polygon."""
+    if values.shape == (4,):
+        left, top, right, bottom = values
+        # Turned around it would be the same polygon; as (left, top, right, bottom) it is a mistake.
+        right, bottom = max(left, right), max(top, bottom)
+        return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    if values.ndim != 2 or values.shape[1] != 2 or len(values) < 3:
+        raise ArgumentValueError(
+            f"region must be {_FORMS}, got numbers of shape {values.shape}; a polygon has 3 points or more."
+        )
+    return values
+
+
+def _inside(points: npt.NDArray[np.float64], height: int, width: int) -> Mask:
+    """The pixels with their centre inside of the polygon, by the even-odd rule; on its edge, by left and top."""
+    mask = np.zeros((height, width), dtype=np.bool_)
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
+    for one, other in zip(points, np.roll(points, -1, axis=0), strict=True):
+        # From top to bottom, so that an edge that two polygons share is rounded alike in both.
+        (x0, y0), (x1, y1) = (one, other) if one[1] <= other[1] else (other, one)
+        crossed = (y0 <= rows) & (rows < y1)
+        if crossed.any():
+            at = x0 + (rows[crossed] - y0) / (y1 - y0) * (x1 - x0)
+            mask[crossed] ^= columns < at[:, None]
+    return mask
+
+
+def _where(values: npt.NDArray[np.float64], height: int, width: int) -> str:
+    """Why a region may hold nothing, in words."""
+    xs, ys = (values[0::2], values[1::2]) if values.ndim == 1 else values.T
+    numbers = ", ".join(f"{v:g}" for v in (xs.min(), ys.min(), xs.max(), ys.max()))
+    if values.ndim == 1 and (values[2] <= values[0] or values[3] <= values[1]):
+        return f"({', '.join(f'{v:g}' for v in values)}) is empty, its right must exceed its left, its bottom its top"
+    if xs.max() <= 0 or ys.max() <= 0 or xs.min() >= width or ys.min() >= height:
+        return f"({numbers}) lies outside of the picture, {width} wide and {height} high"
+    return f"({numbers}) is too small or has no inside"
