@@ -133,7 +133,7 @@ class Samples:
         for block in self._sample(rows, first, cancel):
             if hopeless:
                 continue
-            for row, key in enumerate(zip(block.examples.tolist(), self._keys(block), strict=True)):
+            for row, key in enumerate(zip(block.examples.tolist(), self.keys(block), strict=True)):
                 self._row_of[key] = len(self._blocks), row
             self._blocks.append(block)
             yield block
@@ -165,11 +165,13 @@ class Samples:
     def _key(self, alpha: float) -> Key:
         return alpha
 
-    def _keys(self, block: Any) -> list[Any]:
+    def keys(self, block: Any) -> list[Any]:
+        """What the samples of a block are known by, beside their example."""
         keys: list[float] = block.alphas.tolist()
         return keys
 
-    def _keys_of(self, nodes: Nodes) -> list[Any]:
+    def keys_of(self, nodes: Nodes) -> list[Any]:
+        """What the samples at `nodes` are known by."""
         keys: list[float] = nodes.alphas.tolist()
         return keys
 
@@ -192,7 +194,7 @@ class Samples:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
         each = [nodes] * self.path.batch if isinstance(nodes, Nodes) else nodes
         offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
-        found = [[self._row_of[e, key] for key in self._keys_of(own)] for e, own in enumerate(each)]
+        found = [[self._row_of[e, key] for key in self.keys_of(own)] for e, own in enumerate(each)]
         rows = torch.tensor([[offsets[block] + row for block, row in own] for own in found], device="cpu")
         edges = torch.from_numpy(np.stack([own.edges for own in each]))
         start = torch.zeros(offsets[-1], dtype=torch.float64, device="cpu")
@@ -261,10 +263,12 @@ class CellSamples(Samples):
     def _key(self, alpha: float) -> Key:
         return self._cells[alpha]
 
-    def _keys(self, block: Any) -> list[Any]:
+    def keys(self, block: Any) -> list[Any]:
+        """The ends of each cell."""
         return list(zip(block.lows.tolist(), block.highs.tolist(), strict=True))
 
-    def _keys_of(self, nodes: Nodes) -> list[Any]:
+    def keys_of(self, nodes: Nodes) -> list[Any]:
+        """The ends of each cell."""
         # A part of `nodes` stands for more of the path than its own cells.
         known = [self._cells.get(alpha) for alpha in nodes.alphas.tolist()]
         return [own or cell for own, cell in zip(known, pairwise(nodes.edges.tolist()), strict=True)]

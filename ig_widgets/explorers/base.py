@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 import math
-import threading
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +16,26 @@ import traitlets
 
 from ig_widgets.compat.captum import CrossCheck
 from ig_widgets.engine import rules
-from ig_widgets.engine.attribution import Attribution, make_attribution
+from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import ArgumentTypeError, IGError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError
 from ig_widgets.engine.model import ForwardFunc, fingerprint
-from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.refinement import check_tol
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.stream import Record, Stream
-from ig_widgets.explorers.worker import Worker
+from ig_widgets.explorers.pane import Numbers, Pane
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
+# What a pane may differ in.
+_WISHES = ("baseline", "target", "output", "method", "n_steps", "tol")
 
 # The picture that stays in a notebook should be the one that was asked for, but display must not hang on it.
 _DISPLAY_SECONDS = 3.0
-# So many samples of a new path are drawn first, if they come at once; else the one in the middle.
-_FIRST_SAMPLES = 3
-_AT_ONCE_SECONDS = 0.12
-# Paths whose samples are kept, for a person who goes back and forth between baselines.
-_PATHS_KEPT = 4
+# More than four panes are not seen at a glance.
+MOST_PANES = 4
 
 _log = logging.getLogger(__name__)
-
-# Baseline, target, and the number of cells, 0 for points.
-_Key = tuple[str, int, int]
 
 
 def front_end(name: str) -> str:
@@ -58,56 +51,46 @@ def front_end(name: str) -> str:
         ) from None
 
 
-@dataclass
-class _Sampled:
-    """A path, and what has been sampled on it."""
-
-    samples: Samples
-    record: Record
-
-
 class Explorer(anywidget.AnyWidget):
-    """Base of the explorers. A change of `baseline`, `target`, `method` or `n_steps` is a wish; the newest one wins.
+    """Base of the explorers. A change of what is asked is a wish; the newest one wins.
 
-    Subclasses say what to sample (`_make_samples`), what to draw of it (`_maps`), and how a request begins (`_begin`).
+    The first pane answers the traits; further ones differ from it in some of them (`compare`). Subclasses say what to
+    sample (`_samples`), what to draw of it (`_maps`), and how a request begins (`_begin`).
     """
 
     alpha = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True)
     n_steps = traitlets.Int(64).tag(sync=True)
     method = traitlets.Unicode("riemann_middle").tag(sync=True)
-    baseline = traitlets.Unicode("black").tag(sync=True)
+    tol = traitlets.Float(0.05).tag(sync=True)
+    baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("black").tag(sync=True)
     target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True)
+    output = traitlets.Unicode("logit").tag(sync=True)
     _model: ForwardFunc
-    _methods = traitlets.List(traitlets.Unicode(), list(rules.METHODS)).tag(sync=True)
+    _methods = traitlets.List(traitlets.Unicode(), [rules.AUTO, *rules.METHODS]).tag(sync=True)
+    _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        self._worker = Worker()
-        self._stream = Stream(self.send)
-        self._request = 0
-        self._numbered = 0
-        self._sampled: OrderedDict[_Key, _Sampled] = OrderedDict()
-        self._result: Attribution | None = None
-        self._answered: protocol.Settings | None = None
-        self._error: Exception | None = None
-        self._chunks: ChunkSize | None = None
+        self._numbers = Numbers()
+        self._asked: list[Pane] = []
         self._fingerprint: object = fingerprint(self._model)
         self._model_changed = False
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
         super().__init__(**traits)
+        self._asked.append(self._new_pane())
         self.on_msg(self._on_message)
-        self.observe(self._ask, ["baseline", "target", "method", "n_steps"])
+        self.observe(self._ask, [*_WISHES, "_panes"])
         self._ask()
 
     # ------------------------------------------------------------ what a subclass says
 
-    def _make_samples(self, settings: protocol.Settings) -> Samples:
+    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
         raise NotImplementedError
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         raise NotImplementedError
 
-    def _maps(self, samples: Samples, block: Block) -> np.ndarray[Any, Any]:
+    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
         raise NotImplementedError
 
     def snapshot(self) -> bytes:
@@ -123,120 +106,106 @@ class Explorer(anywidget.AnyWidget):
     @property
     def result(self) -> Attribution | None:
         """The newest attribution; of a run in hand or a failed one, the last good. None before the first."""
-        return self._result
+        return self._asked[0].result
+
+    @property
+    def results(self) -> tuple[Attribution | None, ...]:
+        """The newest attribution of each pane, the first of which is `result`."""
+        return tuple(pane.result for pane in self._asked)
+
+    def compare(self, *differences: Mapping[str, Any]) -> None:
+        """Show panes beside the explorer's own, one for each of up to three mappings; none: the own alone.
+
+        Each names the settings in which its pane differs, of baseline, target, output, method, n_steps and tol; the
+        others follow the explorer. Raises ArgumentTypeError, ArgumentValueError, and TraitError for a wrong value.
+        """
+        if len(differences) >= MOST_PANES:
+            raise ArgumentValueError(
+                f"compare takes up to {MOST_PANES - 1} mappings, a pane for each; got {len(differences)}."
+            )
+        panes: list[dict[str, Any]] = [{}]
+        for difference in differences:
+            if not isinstance(difference, Mapping):
+                raise ArgumentTypeError(
+                    f"compare takes mappings such as dict(baseline='blur'), got {type(difference).__name__}."
+                )
+            if unknown := difference.keys() - set(_WISHES):
+                raise ArgumentValueError(
+                    f"compare was given {', '.join(sorted(map(str, unknown)))}; a pane may differ in "
+                    f"{', '.join(_WISHES)}."
+                )
+            panes.append({name: self._checked(name, value) for name, value in difference.items()})
+        self._panes = panes
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until what was asked last is computed and handed to the front end, or was cancelled.
 
         Raises what the run failed with, and TimeoutError after `timeout` seconds.
         """
-        if not self._worker.wait(timeout):
-            raise TimeoutError(f"Still computing after {timeout} seconds; wait longer, or ask for fewer n_steps.")
-        if self._error is not None:
-            raise self._error
+        end = None if timeout is None else time.monotonic() + timeout
+        for pane in self._asked:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not pane.wait(left):
+                raise TimeoutError(f"Still computing after {timeout} seconds; wait longer, or ask for fewer n_steps.")
+        for pane in self._asked:
+            if pane.error is not None:
+                raise pane.error
 
     def cancel(self) -> None:
         """Stop computing; what is drawn stays."""
-        self._worker.cancel()
+        for pane in self._asked:
+            pane.cancel()
 
     def close(self) -> None:
         """Stop computing and close the widget and its views."""
-        if "_worker" in vars(self):  # not where the constructor has refused its arguments; __del__ comes here too
-            self._worker.close()
+        for pane in vars(self).get("_asked", ()):  # __del__ comes here where the constructor has refused its arguments
+            pane.close()
         super().close()
 
     # ------------------------------------------------------------ computing
 
+    def _new_pane(self) -> Pane:
+        return Pane(self, self.send, self._numbers)
+
     def _ask(self, _change: object = None) -> None:
-        self._request += 1
-        self._error = None
-        request, settings = self._request, self._wish()
-        self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
+        """Of each pane what it lacks; a pane whose wish is as before is left at it, unless it failed."""
+        while len(self._asked) < len(self._panes):
+            self._asked.append(self._new_pane())
+        while len(self._asked) > len(self._panes):
+            self._asked.pop().close()
+        own = self._own_wishes()
+        for index, (pane, difference) in enumerate(zip(self._asked, self._panes, strict=True)):
+            wish = protocol.Settings.of({**own, **difference})
+            if index == 0 or wish != pane.wish or pane.error is not None:
+                pane.ask(wish)
 
-    def _wish(self) -> protocol.Settings:
-        return protocol.Settings(self.baseline, self.target, self.method, self.n_steps)
+    def _own_wishes(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _WISHES}
 
-    def _answer(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> None:
-        begin = time.perf_counter()
-        try:
-            evaluations = self._compute(request, settings, cancel)
-        except Exception as error:  # noqa: BLE001  (an error is a reply)
-            if request == self._request:
-                self._error = error
-                self._stream.end(request, _failure(error))
-                _log.warning("%s: %s", type(self).__name__, _sentence(error))
-            return
-        if evaluations is not None:
-            self._stream.end(request, protocol.done(evaluations, time.perf_counter() - begin))
-        elif request == self._request:
-            self._stream.end(request, protocol.failed("cancelled", "cancelled; what was sampled until then is drawn"))
+    def _answered(self, pane: Pane) -> None:
+        """A pane has a new result, or was cancelled; called in its thread."""
 
-    def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
-        """The gradient evaluations that it took, or None if it was cancelled."""
-        begin = time.perf_counter()
-        self._forget_if_model_changed()
-        # A cell of the secant rule is of no use to another number of cells.
-        cells = settings.n_steps if settings.method == rules.SECANT else 0
-        key = (settings.baseline, settings.target, cells)
-        known = self._sampled.get(key)
-        if known is None:
-            self._numbered += 1
-        else:
-            self._sampled.move_to_end(key)
-        number = self._numbered if known is None else known.record.number
-        try:
-            nodes = rules.nodes(settings.method, settings.n_steps)
-        except IGError:
-            # A failure is told of a request that has begun.
-            self._stream.begin(request, self._begin(number, settings, 0))
-            raise
-        total = len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
-        self._stream.begin(request, self._begin(number, settings, total))
-        if cancel.is_set():
-            return None
-        if known is None:
-            samples = self._make_samples(settings)
-            record = Record(number, float(samples.baseline_output), float(samples.output))
-            known = self._remember(key, _Sampled(samples, record))
-        samples, record, done = known.samples, known.record, 0
-        self._stream.publish(request, record, done)
-        order = nodes.alphas[np.concatenate(rules.visits(settings.method, len(nodes.alphas), progressive=True))]
-        for block in samples.extend(order, first=None if record.maps else self._first(samples), cancel=cancel):
-            record.extend(block, [protocol.encode(values) for values in self._maps(samples, block)])
-            done += len(block.alphas)
-            self._stream.publish(request, record, done)
-        complete = not len(samples.missing(nodes.alphas))
-        if len(samples.alphas) and request == self._request:
-            self._answered = settings
-            self._result = make_attribution(
-                samples,
-                nodes if complete else samples.so_far(),
-                method=settings.method,
-                n_steps=settings.n_steps,
-                elapsed=time.perf_counter() - begin,
-                complete=complete,
-            )
-        if not complete:
-            return None
-        self._stream.publish(request, record, done, nodes)
-        return done
+    @traitlets.validate("_panes")
+    def _check_panes(self, proposal: Any) -> list[dict[str, Any]]:
+        panes = proposal.value
+        known = all(isinstance(pane, dict) and pane.keys() <= set(_WISHES) for pane in panes)
+        if not 1 <= len(panes) <= MOST_PANES or not known or panes[0]:
+            raise traitlets.TraitError(f"there are 1 to {MOST_PANES} panes, the first of which differs in nothing.")
+        return [{name: self._checked(name, value) for name, value in pane.items()} for pane in panes]
 
-    def _forget_if_model_changed(self) -> None:
+    def _checked(self, name: str, value: Any) -> Any:
+        """A setting as the trait of that name would hold it. Raises TraitError."""
+        trait = self.traits()[name]
+        return trait._validate(self, value)
+
+    def _renewed(self) -> bool:
         now = fingerprint(self._model)
-        if now != self._fingerprint:
-            self._sampled.clear()
-            self._model_changed = True
-        self._fingerprint = now
-
-    def _first(self, samples: Samples) -> int:
-        self._chunks = samples.sampler.chunks
-        return _FIRST_SAMPLES if self._chunks.row_seconds * _FIRST_SAMPLES <= _AT_ONCE_SECONDS else 1
-
-    def _remember(self, key: _Key, sampled: _Sampled) -> _Sampled:
-        self._sampled[key] = sampled
-        while len(self._sampled) > _PATHS_KEPT:
-            self._sampled.popitem(last=False)
-        return sampled
+        if now == self._fingerprint:
+            return False
+        self._fingerprint, self._model_changed = now, True
+        for pane in self._asked:
+            pane.forget()
+        return True
 
     # ------------------------------------------------------------ the front end
 
@@ -247,12 +216,15 @@ class Explorer(anywidget.AnyWidget):
             _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
             return
         match message:
-            case protocol.Want(view):
-                self._stream.want(view)
+            case protocol.Want(view, index) if index < len(self._asked):
+                self._asked[index].stream.want(view)
             case protocol.Ack(view, count):
-                self._stream.ack(view, count)
-            case protocol.Cancel(_, request) if request == self._request:
-                self.cancel()
+                for pane in self._asked:
+                    pane.stream.ack(view, count)
+            case protocol.Cancel(_, request):
+                for pane in self._asked:
+                    if pane.request == request:
+                        pane.cancel()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The live widget, and beside it the current picture, for a reader without a kernel."""
@@ -260,9 +232,9 @@ class Explorer(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        self._worker.wait(_DISPLAY_SECONDS)
+        self._asked[0].wait(_DISPLAY_SECONDS)
         data = {**data, "text/plain": repr(self)}
-        if self._result is not None:
+        if self.result is not None:
             data["image/png"] = base64.b64encode(self.snapshot()).decode("ascii")
         return data, metadata
 
@@ -281,17 +253,16 @@ class Explorer(anywidget.AnyWidget):
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
         return int(proposal.value)
 
-    @traitlets.validate("method")
-    def _check_method(self, proposal: Any) -> str:
+    @traitlets.validate("tol")
+    def _check_tol(self, proposal: Any) -> float:
         try:
-            return rules.check_method(proposal.value)
+            return check_tol(proposal.value)
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None
 
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, IGError) else f"the model raised {type(error).__name__}: {error}"
-
-
-def _failure(error: Exception) -> protocol.Message:
-    return protocol.failed("error", _sentence(error), " ".join(getattr(error, "__notes__", ())))
+    @traitlets.validate("method")
+    def _check_method(self, proposal: Any) -> str:
+        try:
+            return proposal.value if proposal.value == rules.AUTO else rules.check_method(proposal.value)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None

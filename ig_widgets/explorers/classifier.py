@@ -16,6 +16,34 @@ from ig_widgets.explorers.worker import lock_of
 _TOP = 5
 
 
+LOGIT, PROBABILITY, LOG_PROBABILITY, MARGIN = "logit", "probability", "log-probability", "margin"
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """The model with another reading of its scores: (rows, classes) to (rows, classes).
+
+    `kind`: logit, probability, log-probability, or margin, that is what a class has more than class `second`.
+    """
+
+    model: Callable[[Tensor], Tensor]
+    kind: str
+    is_probability: bool
+    second: int = 0
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The scores, as `kind` says."""
+        scores = self.model(inputs)
+        match self.kind:
+            case "probability":
+                return scores if self.is_probability else scores.softmax(1)
+            case "log-probability":
+                return scores.log() if self.is_probability else scores.log_softmax(1)
+            case "margin":
+                return scores - scores[:, self.second : self.second + 1]
+        return scores
+
+
 @dataclass(frozen=True)
 class Classes:
     """`scores` of the classes, their `labels` (none, or one each), the `top` five as (class, probability), and what
@@ -26,6 +54,19 @@ class Classes:
     labels: tuple[str, ...]
     top: tuple[tuple[int, float], ...]
     output_name: str
+
+    @property
+    def outputs(self) -> list[str]:
+        """The readings that can be asked for, the model's own first. Logits cannot be told from probabilities."""
+        return [PROBABILITY if self.output_name == PROBABILITY else LOGIT] + [
+            kind for kind in (PROBABILITY, LOG_PROBABILITY, MARGIN) if kind != self.output_name
+        ]
+
+    def second(self, target: int) -> int:
+        """The class with the highest score besides `target`."""
+        others = self.scores.clone()
+        others[target] = -torch.inf
+        return int(others.argmax()) if self.count > 1 else target
 
     @property
     def count(self) -> int:
@@ -68,7 +109,7 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     values, indices = probabilities.topk(min(_TOP, len(scores)))
     names = _check_labels(labels, len(scores))
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
-    return Classes(output[0], names, top, "probability" if is_probability else "logit")
+    return Classes(output[0], names, top, PROBABILITY if is_probability else LOGIT)
 
 
 def _check_labels(labels: Sequence[str] | None, count: int) -> tuple[str, ...]:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
 import traitlets
-from torch import Tensor, nn
+from torch import nn
 
-from ig_widgets import baselines, figures
+from ig_widgets import figures
 from ig_widgets.compat.captum import CrossCheck, compare
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
-from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.path import make_path
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer, front_end
-from ig_widgets.explorers.classifier import classify
+from ig_widgets.explorers.classifier import MARGIN, Output, classify
+from ig_widgets.explorers.gallery import Card, Gallery
+from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
-from ig_widgets.explorers.worker import lock_of
-
-# "black" is not among them: it is what preprocessing makes of a black picture.
-_BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
-    "white": baselines.white(),
-    "mean grey": baselines.mean_grey(),
-    "blur": baselines.blur(),
-    "noise": baselines.uniform(seed=0),
-}
+from ig_widgets.explorers.regions import MOST_REGIONS, from_data, mask_of, to_data
+from ig_widgets.explorers.worker import Worker, lock_of
+from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
+from ig_widgets.faithfulness.regions import Region
 
 
 class ImageExplorer(Explorer):
@@ -41,12 +42,17 @@ class ImageExplorer(Explorer):
         preprocess: makes the model's input of `image`; None if the model takes (1, 3, height, width) in [0, 1].
         labels: the names of the classes, in their order.
         target: the class to explain, by position or name; None for the model's first choice.
-        baseline: black, white, mean grey, blur or noise.
-        traits: any other trait: method, n_steps, alpha, opacity, colormap, clip, sign.
+        baseline: black, white, mean grey, blur, noise, gaussian noise, max distance or colour, with parameters in
+            brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or array, a tensor
+            of the model's input, or a function of that. What is given so is offered by name from then on.
+        traits: any other trait: method, n_steps, tol, output, alpha, opacity, colormap, clip, sign, region.
 
-    Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `n_steps` (1 to 256),
-    `method` (a rule), `baseline`, `target`, `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of
-    |attribution| that gets the strongest colour, 50 to 100), `sign` (all, positive, negative).
+    Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule, or auto,
+    which samples until the estimated error of the map is at most `tol`), `n_steps` (1 to 256), `baseline`, `target`,
+    `output` (what of the model is explained: logit, probability, log-probability, margin, that is the lead over the
+    best other class), `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that
+    gets the strongest colour, 50 to 100), `sign` (all, positive, negative), `region` (left, top, right, bottom) in
+    pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None.
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -59,7 +65,13 @@ class ImageExplorer(Explorer):
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True)
 
-    _baselines = traitlets.List(traitlets.Unicode(), ["black", *_BASELINES]).tag(sync=True)
+    region = traitlets.Any(None, allow_none=True)
+
+    _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _outputs = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _regions: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
     _lut = traitlets.Bytes().tag(sync=True)
     _labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -74,7 +86,7 @@ class ImageExplorer(Explorer):
         preprocess: Preprocess | None = None,
         labels: Sequence[str] | None = None,
         target: int | str | None = None,
-        baseline: str = "black",
+        baseline: object = "black",
         **traits: Any,
     ) -> None:
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
@@ -82,8 +94,14 @@ class ImageExplorer(Explorer):
         self._image = prepare(image, preprocess, parameter)
         self._classes = classify(model, self._image.inputs, labels)
         self._photo = self._image.space.to_bytes(self._image.inputs)
+        self._gallery = Gallery(self._image, parameter, preprocess)
+        self._functions: dict[tuple[str, int], Output] = {}
+        self._side = Worker()
         super().__init__(
             baseline=baseline,
+            _baselines=self._gallery.names,
+            _outputs=self._classes.outputs,
+            output=traits.pop("output", self._classes.output_name),
             target=self._classes.top[0][0] if target is None else target,
             _labels=list(self._classes.labels),
             _top=[list(entry) for entry in self._classes.top],
@@ -98,37 +116,45 @@ class ImageExplorer(Explorer):
 
     # ------------------------------------------------------------ what is sampled
 
-    def _baseline_inputs(self, name: str) -> Tensor:
-        if name == "black":
-            return self._image.black
-        space, inputs = self._image.space, self._image.inputs
-        return space.to_inputs(_BASELINES[name](space.to_pictures(inputs).clamp(0, 1))).to(inputs.dtype)
+    def _function(self, settings: protocol.Settings) -> Output:
+        """One object for each reading of the scores, by which its chunk size is remembered."""
+        second = self._classes.second(settings.target) if settings.output == MARGIN else 0
+        key = settings.output, second
+        if key not in self._functions:
+            is_probability = self._classes.output_name == "probability"
+            self._functions[key] = Output(self._model, settings.output, is_probability, second)
+        return self._functions[key]
 
-    def _make_samples(self, settings: protocol.Settings) -> Samples:
+    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
+        own = settings.output == self._classes.output_name and not self._model_changed
         return make_samples(
-            self._model,
+            self._function(settings),
             self._image.inputs,
-            baselines=self._baseline_inputs(settings.baseline),
+            baselines=self._gallery.inputs(settings.baseline),
             target=settings.target,
             # The random state belongs to the thread of the session, which may be drawing from it.
             random_state=False,
             guard=lock_of(self._model),
-            chunks=self._chunks,
+            chunks=chunks,
             cells=rules.nodes(settings.method, settings.n_steps) if settings.method == rules.SECANT else None,
-            output=None if self._model_changed else self._classes.scores[settings.target].reshape(1),
+            output=self._classes.scores[settings.target].reshape(1) if own else None,
         )
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
-        baseline = self._image.space.to_bytes(self._baseline_inputs(settings.baseline))
-        classes = self._classes
-        return protocol.begin(
-            trace, settings, total, classes.output_name, classes.name(settings.target), self._photo, baseline
-        )
+        baseline = self._image.space.to_bytes(self._gallery.inputs(settings.baseline))
+        name = self._classes.name(settings.target)
+        return protocol.begin(trace, settings, total, self._unit(settings), name, self._photo, baseline)
 
-    def _maps(self, samples: Samples, block: Block) -> np.ndarray[Any, Any]:
+    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
         # Summed over the channels, which keeps completeness.
-        (difference,) = samples.path.differences(block.examples)
-        return np.asarray((difference * block.gradients[0]).sum(1).float().cpu())
+        flat = torch.cat(list(samples.maps(0, keys, multiply_by_inputs=True)), dim=1)
+        return np.asarray(flat.view(len(keys), *self._image.inputs.shape[1:]).sum(1).float().cpu())
+
+    def _unit(self, settings: protocol.Settings) -> str:
+        """What is explained, in words."""
+        if settings.output != MARGIN:
+            return settings.output
+        return f"margin over {self._classes.name(self._classes.second(settings.target))}"
 
     # ------------------------------------------------------------ verbs
 
@@ -137,9 +163,9 @@ class ImageExplorer(Explorer):
 
         Waits for the first result. Raises what the run failed with, if there is no earlier result.
         """
-        if self._result is None:
+        if self.result is None:
             self.wait()
-        result, settings = self._result, self._answered
+        result, settings = self.result, self._asked[0].answered
         if result is None or settings is None:
             raise RuntimeError("There is nothing to draw yet: the first run was cancelled before its first sample.")
         full, collected = (
@@ -151,11 +177,11 @@ class ImageExplorer(Explorer):
         overlay = figures.compose(self._photo, collected, scale, table, self.opacity, self.sign)
         classes = self._classes
         caption = (
-            f"{classes.name(settings.target)[:60]}, {classes.output_name} {float(result.output):.3g}; "
+            f"{classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
             f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples; alpha {self.alpha:.2f}; "
             f"delta {float(result.convergence_delta):+.2g}"
         )
-        return figures.overlay_png(self._photo, overlay, table, scale, classes.output_name, caption)
+        return figures.overlay_png(self._photo, overlay, table, scale, settings.output, caption)
 
     def crosscheck(self) -> CrossCheck:
         """The current attribution beside Captum's, at the same rule, points, baseline and target.
@@ -164,24 +190,153 @@ class ImageExplorer(Explorer):
         ValueError for the secant rule, which Captum does not have.
         """
         self.wait()
-        result = self._result
-        if result is None or not result.complete or self._answered != self._wish():
+        pane = self._asked[0]
+        result, settings = pane.result, pane.answered
+        if result is None or settings is None or not result.complete or settings != pane.wish:
             raise RuntimeError("crosscheck needs a finished run; the last one was cancelled. Ask again and wait().")
         return compare(
             result,
-            self._model,
+            self._function(settings),
             self._image.inputs,
-            baselines=self._baseline_inputs(self.baseline),
-            target=self.target,
+            baselines=self._gallery.inputs(settings.baseline),
+            target=settings.target,
         )
+
+    def gallery(self) -> tuple[Card, ...]:
+        """The baselines on offer, with what the model says of each. The model is asked, in one batch."""
+        names = list(dict.fromkeys([*self._gallery.names, self.baseline]))
+        settings = protocol.Settings.of(self._own_wishes())
+        inputs = torch.cat([self._gallery.inputs(name) for name in names])
+        function = self._function(settings)
+        with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
+            scores = self._model(inputs)
+            outputs = function(inputs)[:, settings.target]
+        probabilities = scores if self._classes.output_name == "probability" else scores.softmax(1)
+        rows = zip(names, probabilities.cpu(), outputs.tolist(), strict=True)
+        return tuple(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
+
+    def audit(self) -> RegionAudit:
+        """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
+
+        Waits; the model is asked. Of several regions, the last. Raises ValueError where there is none.
+        """
+        return self.audits()[-1]
+
+    def audits(self) -> RegionAudits:
+        """All regions, as `audit`; it prints as a table."""
+        self.wait()
+        if not self._regions:
+            raise ValueError("There is no region; set explorer.region = (left, top, right, bottom), or draw one.")
+        return self._audit(list(self._regions))
+
+    def close(self) -> None:
+        """Stop computing and close the widget and its views."""
+        if "_side" in vars(self):
+            self._side.close()
+        super().close()
+
+    # ------------------------------------------------------------ regions
+
+    def _audit(self, regions: list[Any]) -> RegionAudits:
+        result, settings = self.result, self._asked[0].answered
+        if result is None or settings is None:
+            raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
+        height, width = self._image.inputs.shape[-2:]
+        masks = [mask_of(region, height, width) for region in regions]
+        return make_audits(
+            self._function(settings),
+            make_path(self._image.inputs, self._gallery.inputs(settings.baseline)),
+            [f"region {i + 1}" for i in range(len(masks))],
+            masks,
+            target=settings.target,
+            attributions=result,
+            random_state=False,
+            guard=lock_of(self._model),
+        )
+
+    def _answered(self, pane: Pane) -> None:
+        if pane is self._asked[0] and self._regions:
+            self._side.submit(lambda _cancel: self._tell_audits())
+
+    @traitlets.observe("_regions")
+    def _regions_changed(self, change: Any) -> None:
+        height, width = self._image.inputs.shape[-2:]
+        region = from_data(change.new[-1], height, width) if change.new else None
+        if not np.array_equal(np.asarray(region), np.asarray(self.region)):
+            self.region = region
+        self._side.submit(lambda _cancel: self._tell_audits())
+
+    @traitlets.observe("region")
+    def _region_changed(self, change: Any) -> None:
+        height, width = self._image.inputs.shape[-2:]
+        data = [] if change.new is None else [to_data(change.new, height, width)]
+        if data[-1:] != list(self._regions[-1:]):
+            self._regions = data
+
+    def _tell_audits(self) -> None:
+        """To the front end; an audit that fails is no reason to fail anything else."""
+        regions = list(self._regions)
+        if not regions or self.result is None:
+            self._audits = []
+            return
+        try:
+            audits = self._audit(regions)
+        except Exception as error:  # noqa: BLE001  (an error is an answer)
+            self._audits = [{"error": sentence(error)}]
+            return
+        self._audits = [
+            {
+                "region": region,
+                "sum": audit.attribution_sum,
+                "share": audit.share if math.isfinite(audit.share) else None,
+                "output": audit.output,
+                "without": audit.output_without_region,
+                "only": audit.output_with_region_only,
+                "baseline": audit.baseline_output,
+            }
+            for region, audit in zip(regions, audits, strict=True)
+        ]
 
     # ------------------------------------------------------------ what may be asked for
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:
-        if proposal.value not in self._baselines:
-            raise traitlets.TraitError(f"baseline must be one of {', '.join(self._baselines)}, got {proposal.value!r}.")
+        try:
+            name = self._gallery.name_of(proposal.value)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+        self._baselines = self._gallery.names
+        return name
+
+    @traitlets.validate("output")
+    def _check_output(self, proposal: Any) -> str:
+        if proposal.value not in self._classes.outputs:
+            raise traitlets.TraitError(
+                f"output must be one of {', '.join(self._classes.outputs)}, got {proposal.value!r}."
+            )
         return str(proposal.value)
+
+    @traitlets.validate("region")
+    def _check_region(self, proposal: Any) -> Region | None:
+        if proposal.value is None:
+            return None
+        height, width = self._image.inputs.shape[-2:]
+        try:
+            return from_data(to_data(proposal.value, height, width), height, width)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("_regions")
+    def _check_regions(self, proposal: Any) -> list[Any]:
+        height, width = self._image.inputs.shape[-2:]
+        if len(proposal.value) > MOST_REGIONS:
+            raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(proposal.value)}.")
+        try:
+            for region in proposal.value:
+                mask_of(region, height, width)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return list(proposal.value)
 
     @traitlets.validate("target")
     def _check_target(self, proposal: Any) -> int:

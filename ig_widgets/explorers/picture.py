@@ -46,13 +46,14 @@ class PictureSpace:
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """What a picture becomes: `inputs` (1, channels, height, width), `black` (what preprocessing makes of a black
-    picture, of the same shape), and the space in which both are pictures.
+    """What the picture `source` becomes: `inputs` (1, channels, height, width), `black` (what preprocessing makes of a
+    black picture, of the same shape), and the space in which both are pictures.
     """
 
     inputs: Tensor
     black: Tensor
     space: PictureSpace
+    source: Any
 
 
 def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -> PreparedImage:
@@ -75,7 +76,31 @@ def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -
         # Preprocessing that tells black from white in no fixed way: show the input's own range.
         low, high = (getattr(inputs.float(), f)().view(1, 1, 1, 1) for f in ("min", "max"))
         high = torch.where(high == low, low + 1, high)
-    return PreparedImage(inputs, black, PictureSpace(low, high))
+    return PreparedImage(inputs, black, PictureSpace(low, high), image)
+
+
+def prepare_like(picture: Any, image: PreparedImage, like: Tensor | None, preprocess: Preprocess | None) -> Tensor:
+    """Another picture as the model's input, of the form of `image`: preprocessed as it, cut to its shape and resized.
+
+    Raises as `prepare`, and ArgumentValueError where preprocessing makes something of another shape of it.
+    """
+    if isinstance(picture, np.ndarray):
+        _check(picture)
+        levels = picture / _white_of(picture) * 255
+        picture = Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8).squeeze()).convert("RGB")
+    width, height = _size_of(image.source)
+    scale = min(picture.width / width, picture.height / height)
+    box = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (picture.width - box[0]) // 2, (picture.height - box[1]) // 2
+    cut = picture.convert("RGB").crop((left, top, left + box[0], top + box[1]))
+    cut = cut.resize((width, height), Image.Resampling.BICUBIC)
+    inputs = _as_inputs((preprocess or _to_unit)(_in_the_form_of(image.source, cut)), like)
+    if inputs.shape != image.inputs.shape:
+        raise ArgumentValueError(
+            f"preprocess makes {tuple(inputs.shape)} of this picture and {tuple(image.inputs.shape)} of the one "
+            f"explained; a baseline must have the same shape."
+        )
+    return inputs
 
 
 def _check(image: object) -> None:
@@ -102,6 +127,30 @@ def _uniform(image: Any, level: int) -> Any:
     if isinstance(image, Tensor):
         return torch.full_like(image, level)
     return np.full_like(image, level * _white_of(image))
+
+
+def _size_of(image: Any) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(image, Image.Image):
+        return image.size
+    height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
+    return int(width), int(height)
+
+
+def _in_the_form_of(image: Any, picture: Image.Image) -> Any:
+    """A picture as preprocessing expects it, which was made for `image`."""
+    if isinstance(image, Image.Image):
+        return picture
+    channels = image.shape[0] if isinstance(image, Tensor) else image.shape[2]
+    values = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    values = values[..., None] if values.ndim == 2 else values
+    if isinstance(image, Tensor):
+        return torch.from_numpy(values.copy()).permute(2, 0, 1).to(image) / 255
+    return (
+        (values / 255 * _white_of(image)).round().astype(image.dtype)
+        if image.dtype.kind == "u"
+        else ((values / 255).astype(image.dtype))
+    )
 
 
 def _white_of(image: npt.NDArray[Any]) -> int:

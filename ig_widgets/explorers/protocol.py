@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ig_widgets.engine.rules import AUTO
+
 Content: TypeAlias = dict[str, Any]
 Message: TypeAlias = tuple[Content, list[bytes]]
 
@@ -23,9 +25,10 @@ _VIEW_NAME_LENGTH = 64
 
 @dataclass(frozen=True)
 class Want:
-    """A view has started, with nothing."""
+    """A view of a pane has started, with nothing."""
 
     view: str
+    pane: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def parse(content: object) -> Want | Ack | Cancel:
     if not isinstance(view, str) or not 0 < len(view) <= _VIEW_NAME_LENGTH:
         raise ProtocolError(f"view must be a text of 1 to {_VIEW_NAME_LENGTH} characters.")
     if kind == "want":
-        return Want(view)
+        return Want(view, _natural(content, "pane"))
     if kind == "ack":
         return Ack(view, _natural(content, "count"))
     if kind == "cancel":
@@ -76,12 +79,21 @@ def _natural(content: Mapping[object, object], name: str) -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """The wish that a request answers."""
+    """The wish that a request answers. `n_steps` is 0 where the method samples to `tol`, which else is 0."""
 
     baseline: str
     target: int
+    output: str
     method: str
     n_steps: int
+    tol: float
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Settings:
+        """Of the values of the traits, with what does not matter set to 0."""
+        by_tol = values["method"] == AUTO
+        n_steps, tol = (0, values["tol"]) if by_tol else (values["n_steps"], 0.0)
+        return Settings(values["baseline"], values["target"], values["output"], values["method"], n_steps, tol)
 
 
 def begin(
@@ -143,6 +155,7 @@ def plan(
     delta: float,
     evaluations: int,
     final: bool,
+    error: float | None = None,
 ) -> Message:
     """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like."""
     content = {
@@ -153,7 +166,7 @@ def plan(
         "density": [list(point) for point in density],
         "sum": total,
         "delta": delta,
-        "error": None,
+        "error": error,
         "evaluations": evaluations,
         "final": final,
     }

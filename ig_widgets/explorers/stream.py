@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ig_widgets.engine.rules import Nodes, nearest_edges
-from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.rules import Floats, nearest_edges
+from ig_widgets.engine.trace import Key
 from ig_widgets.explorers import protocol
 
 _BATCHES_AHEAD = 2
@@ -26,9 +26,20 @@ _MOST_PIECES = 256
 Send = Callable[[protocol.Content, list[bytes]], None]
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """The samples of a rule, by what they are known by, and the `edges` (n + 1,) of the pieces that they stand for."""
+
+    keys: list[Key]
+    edges: Floats
+
+
 @dataclass
 class Record:
-    """The samples of one path, in the order of evaluation; the position in the lists is the sample's id."""
+    """The samples of one path, in the order of evaluation; the position in the lists is the sample's id.
+
+    `alphas` are those of points, or the middles of cells; `output_alphas` where `outputs` were taken.
+    """
 
     number: int
     baseline_output: float
@@ -38,25 +49,35 @@ class Record:
     output_alphas: list[float] = field(default_factory=list)
     density: list[float] = field(default_factory=list)
     maps: list[protocol.EncodedMap] = field(default_factory=list)
+    ids: dict[Key, int] = field(default_factory=dict)
 
-    def extend(self, block: Block, maps: list[protocol.EncodedMap]) -> None:
-        """Add what a block gave, a map for each row. The maps come last: their number is what others look at."""
-        self.alphas += block.alphas.tolist()
-        self.outputs += block.outputs.tolist()
-        self.output_alphas += block.output_alphas.tolist()
-        self.density += block.density.tolist()
+    def extend(
+        self, keys: list[Key], outputs: list[float], density: list[float], maps: list[protocol.EncodedMap]
+    ) -> None:
+        """Add samples, a map for each. The maps come last: their number is what others look at."""
+        self.ids.update(zip(keys, range(len(self.maps), len(self.maps) + len(keys)), strict=True))
+        self.alphas += [sum(key) / 2 if isinstance(key, tuple) else key for key in keys]
+        self.output_alphas += [key[0] if isinstance(key, tuple) else key for key in keys]
+        self.outputs += outputs
+        self.density += density
         self.maps += maps
 
-    def plan(self, count: int, nodes: Nodes | None, evaluations: int) -> protocol.Message:
-        """A plan over the first `count` samples: by `nodes`, if all of them are there, else by the nearest piece."""
-        final = nodes is not None
-        if nodes is None:
+    def plan(
+        self,
+        count: int,
+        pieces: Pieces | None,
+        evaluations: int,
+        *,
+        final: bool,
+        error: float | None = None,
+    ) -> protocol.Message:
+        """A plan over the first `count` samples: by `pieces`, if all of them are there, else by the nearest piece."""
+        if pieces is None:
             order = _thinned(np.argsort(self.alphas[:count]))
             edges = nearest_edges(np.array(self.alphas)[order])
         else:
-            at = {alpha: i for i, alpha in enumerate(self.alphas[:count])}
-            order = np.array([at[alpha] for alpha in nodes.alphas.tolist()])
-            edges = nodes.edges
+            order = np.array([self.ids[key] for key in pieces.keys])
+            edges = pieces.edges
         ids = [int(i) for i in order]
         weights = np.diff(edges)
         total = float(sum(w * self.density[i] for i, w in zip(ids, weights, strict=True)))
@@ -71,6 +92,7 @@ class Record:
             total - (self.output - self.baseline_output),
             evaluations,
             final,
+            error,
         )
 
 
@@ -86,7 +108,7 @@ class _View:
     request: int = 0
     trace: int = 0
     samples: int = 0
-    planned: tuple[int, bool] | None = None
+    planned: tuple[int, object] | None = None
     batches: int = 0
     acknowledged: int = 0
     ended: bool = False
@@ -102,7 +124,8 @@ class Stream:
         self._request = 0
         self._begin: protocol.Message | None = None
         self._record: Record | None = None
-        self._nodes: Nodes | None = None
+        # What the rule makes of the record once a view has all of it; as a whole, so that a view can tell news.
+        self._whole: tuple[Pieces, bool, float | None] | None = None
         self._evaluations = 0
         self._end: protocol.Message | None = None
 
@@ -110,15 +133,25 @@ class Stream:
         """A request starts; `message` is its `begin`."""
         with self._lock:
             self._request, self._begin = request, message
-            self._record = self._nodes = self._end = None
+            self._record = self._whole = self._end = None
             self._evaluations = 0
             self._pump_all()
 
-    def publish(self, request: int, record: Record, evaluations: int, nodes: Nodes | None = None) -> None:
-        """`record` has grown; with `nodes` it holds all that the rule needs."""
+    def publish(
+        self,
+        request: int,
+        record: Record,
+        evaluations: int,
+        pieces: Pieces | None = None,
+        *,
+        is_final: bool = False,
+        error: float | None = None,
+    ) -> None:
+        """`record` has grown; with `pieces` it holds all that these need. `error`: of the map, as it is estimated."""
         with self._lock:
             if request == self._request:
-                self._record, self._evaluations, self._nodes = record, evaluations, nodes
+                self._record, self._evaluations = record, evaluations
+                self._whole = None if pieces is None else (pieces, is_final, error)
                 self._pump_all()
 
     def end(self, request: int, message: protocol.Message) -> None:
@@ -174,10 +207,11 @@ class Stream:
         self._send_plan(name, view, record)
 
     def _send_plan(self, name: str, view: _View, record: Record) -> None:
-        final = self._nodes is not None and view.samples == len(record.maps)
-        if view.samples and view.planned != (view.samples, final):
-            view.planned = (view.samples, final)
-            self._say(name, record.plan(view.samples, self._nodes if final else None, self._evaluations))
+        whole = self._whole if view.samples == len(record.maps) else None
+        if view.samples and (view.planned is None or view.planned[0] != view.samples or view.planned[1] is not whole):
+            view.planned = (view.samples, whole)
+            pieces, final, error = whole if whole is not None else (None, False, None)
+            self._say(name, record.plan(view.samples, pieces, self._evaluations, final=final, error=error))
 
     def _has_all(self, view: _View) -> bool:
         # A failure is told at once; what was drawn until then stays.

@@ -54,8 +54,9 @@ def check(content: Content, buffers: list[bytes]) -> None:
 
 def _check_begin(content: Content, buffers: list[bytes]) -> None:
     settings = content["settings"]
-    require(set(settings) == {"baseline", "target", "method", "n_steps"}, f"settings {settings}")
-    require(all(type(settings[name]) is str for name in ("baseline", "method")), "baseline and method are names")
+    require(set(settings) == {"baseline", "target", "output", "method", "n_steps", "tol"}, f"settings {settings}")
+    require(all(type(settings[name]) is str for name in ("baseline", "output", "method")), "names in settings")
+    require(is_number(settings["tol"]), "tol is a number")
     require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
     require(all(type(content[name]) is str for name in ("output_name", "class_name")), "names")
     require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
@@ -103,8 +104,11 @@ def _check_failed(content: Content, buffers: list[bytes]) -> None:
 class View:
     """One front-end model. `say(content)` is how it speaks to the kernel; it acknowledges when it is told to."""
 
-    def __init__(self, say: Callable[[Content], object], name: str = "a view", *, acknowledges: bool = True) -> None:
+    def __init__(
+        self, say: Callable[[Content], object], name: str = "a view", *, acknowledges: bool = True, pane: int = 0
+    ) -> None:
         self.name = name
+        self.pane = pane
         self.acknowledges = acknowledges
         self.say = say
         self.log: list[Content] = []
@@ -123,7 +127,7 @@ class View:
         self._may_restart = False
 
     def want(self) -> None:
-        self.say({"type": "want", "view": self.name})
+        self.say({"type": "want", "view": self.name, "pane": self.pane})
 
     def acknowledge(self, count: int | None = None) -> None:
         """Acknowledge what was received, or bring that forward to `count`."""

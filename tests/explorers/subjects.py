@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
-BASELINES = ("black", "white", "mean grey", "blur", "noise")
+BASELINES = ("black", "white", "mean grey", "blur", "noise", "gaussian noise", "max distance", "colour")
 SECONDS = 30.0  # nothing takes so long; what does, hangs
 
 
@@ -139,9 +139,9 @@ class FakeComm(BaseComm):
         data = {"method": "update", "state": state, "buffer_paths": []}
         self.handle_msg({"content": {"data": data}, "buffers": [], "parent_header": {"msg_id": "browser"}})
 
-    def open_view(self, name: str = "a view", *, acknowledges: bool = True) -> View:
+    def open_view(self, name: str = "a view", *, acknowledges: bool = True, pane: int = 0) -> View:
         """A front end starts."""
-        view = View(self.hear, name, acknowledges=acknowledges)
+        view = View(self.hear, name, acknowledges=acknowledges, pane=pane)
         self.views.append(view)
         view.want()
         self.settle()

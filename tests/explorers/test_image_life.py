@@ -153,7 +153,8 @@ def test_many_wishes_in_a_row(explore):
     explorer.baseline, explorer.target, explorer.n_steps = "white", 1, 10
     explorer.wait(SECONDS)
     explorer.comm.settle()
-    assert view.begin["settings"] == {"baseline": "white", "target": 1, "method": "riemann_middle", "n_steps": 10}
+    asked = {"baseline": "white", "target": 1, "output": "logit", "method": "riemann_middle", "n_steps": 10, "tol": 0.0}
+    assert view.begin["settings"] == asked
     assert view.ended["type"] == "done"
     exact = reference(model, image, explorer)
     assert_same(explorer.result.attributions, exact)

@@ -30,6 +30,9 @@ def baseline_of(name, inputs):
         "mean grey": igw.baselines.mean_grey(),
         "blur": igw.baselines.blur(),
         "noise": igw.baselines.uniform(seed=0),
+        "gaussian noise": igw.baselines.gaussian(),
+        "max distance": igw.baselines.max_distance(),
+        "colour": igw.baselines.constant(0.5),
     }
     return makers[name](inputs.float()).to(inputs.dtype)
 
@@ -128,7 +131,8 @@ def test_crosscheck_in_float32(explore):
 def test_crosscheck_notices_a_wrong_result(explore):
     explorer = explore()
     explorer.wait(SECONDS)
-    explorer._result = dataclasses.replace(explorer.result, attributions=explorer.result.attributions * 1.01)
+    wrong = dataclasses.replace(explorer.result, attributions=explorer.result.attributions * 1.01)
+    explorer._asked[0].result = wrong
     assert explorer.crosscheck().relative_difference > 1e-3
 
 

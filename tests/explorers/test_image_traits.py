@@ -30,7 +30,9 @@ BAD = [
     ("n_steps", "8", ["'8'"]),
     ("method", "simpson", ["simpson", *METHODS]),
     ("method", "", METHODS),
-    ("method", "auto", ["auto", *METHODS, "fejer", "secant"]),
+    ("tol", 0.0, ["0.0", "0 and 1"]),
+    ("tol", 1.5, ["1.5"]),
+    ("output", "odds", ["'odds'", "logit", "margin"]),
     ("method", 3, ["3"]),
     ("baseline", "grey", ["'grey'", *BASELINES]),
     ("baseline", "Black", ["'Black'", *BASELINES]),
@@ -165,7 +167,7 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == (*METHODS, "fejer", "secant")
+    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant")
     assert tuple(explorer._baselines) == BASELINES
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS

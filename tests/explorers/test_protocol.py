@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.sampling import Block
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.stream import Record, Stream
+from ig_widgets.explorers.stream import Pieces, Record, Stream
 from tests.explorers.front_end import ForbiddenMessageError, check
 
 FIXTURES = {
@@ -86,14 +85,14 @@ def made_messages() -> dict[str, protocol.Message]:
     stream = Stream(lambda content, buffers: sent.append((content, buffers)))
     stream.want("a view")
     pixels = np.zeros((2, 3, 3), np.uint8)
-    settings = protocol.Settings("black", 285, "riemann_middle", 2)
+    settings = protocol.Settings("black", 285, "logit", "riemann_middle", 2, 0.0)
     nodes = rules.nodes("riemann_middle", 2)
     record = Record(1, -0.5, 1.5)
     stream.begin(3, protocol.begin(1, settings, 2, "logit", "Egyptian cat", pixels, pixels))
-    alphas = nodes.alphas
-    block = Block(*(np.array(v) for v in ([0, 0], alphas, [0.1, 1.1], [1.9, 2.2])), gradients=())
-    record.extend(block, [protocol.encode(np.full((2, 3), density / 6)) for density in (1.9, 2.2)])
-    stream.publish(3, record, 2, nodes)
+    pieces = Pieces(nodes.alphas.tolist(), nodes.edges)
+    maps = [protocol.encode(np.full((2, 3), density / 6)) for density in (1.9, 2.2)]
+    record.extend(pieces.keys, [0.1, 1.1], [1.9, 2.2], maps)
+    stream.publish(3, record, 2, pieces, is_final=True)
     stream.end(3, protocol.done(2, 0.25))
     stream.begin(4, protocol.begin(1, settings, 2, "logit", "Egyptian cat", pixels, pixels))
     stream.end(4, protocol.failed("error", "The gradient is NaN at alpha = 0.25.", "Check the model in float64."))

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.sampling import Block
 from ig_widgets.explorers import protocol, stream
-from ig_widgets.explorers.stream import Record, Stream
+from ig_widgets.explorers.stream import Pieces, Record, Stream
 from tests.explorers.front_end import AHEAD, ForbiddenMessageError, View
 from tests.explorers.subjects import METHODS
 
 HEIGHT, WIDTH = 2, 3
 MAP_BYTES = HEIGHT * WIDTH * 2
+
+
+def pieces(nodes):
+    return Pieces(nodes.alphas.tolist(), nodes.edges)
 
 
 class Kernel:
@@ -80,7 +83,7 @@ class Kernel:
         self.nodes, self.ended, self.evaluations = rules.nodes(method, n_steps), None, 0
         self.record = record
         pixels = np.full((HEIGHT, WIDTH, 3), trace % 256, np.uint8)
-        wish = protocol.Settings(f"baseline {trace}", 0, method, n_steps)
+        wish = protocol.Settings(f"baseline {trace}", 0, "logit", method, n_steps, 0.0)
         begin = protocol.begin(trace, wish, len(self.missing), "logit", "class 0", pixels, pixels)
         self.stream.begin(self.request, begin)
         self.stream.publish(self.request, record, 0)
@@ -98,7 +101,7 @@ class Kernel:
         maps = [draw_map(self.record.number, alpha) for alpha in alphas]
         density = np.array([values.sum() for values in maps])
         self.record.extend(
-            Block(np.zeros(len(alphas)), alphas, np.sin(alphas), density, ()), [protocol.encode(m) for m in maps]
+            alphas.tolist(), np.sin(alphas).tolist(), density.tolist(), [protocol.encode(m) for m in maps]
         )
         self.evaluations += len(alphas)
         self.stream.publish(self.request, self.record, self.evaluations)
@@ -108,7 +111,7 @@ class Kernel:
     def finish(self):
         if self.missing:
             self.sample(len(self.missing))
-        self.stream.publish(self.request, self.record, self.evaluations, self.nodes)
+        self.stream.publish(self.request, self.record, self.evaluations, pieces(self.nodes), is_final=True)
         self.ended = protocol.done(self.evaluations, 0.1)
         self.stream.end(self.request, self.ended)
         self.deliver()
@@ -357,7 +360,7 @@ def test_what_an_old_request_still_says_is_dropped(kernel):
     kernel.ask(n_steps=5)
     said = len(view.log)
     kernel.stream.publish(old, old_record, 3)
-    kernel.stream.publish(old, old_record, 3, old_nodes)
+    kernel.stream.publish(old, old_record, 3, pieces(old_nodes), is_final=True)
     kernel.stream.end(old, protocol.done(3, 0.1))
     kernel.stream.end(old, protocol.failed("error", "Old news."))
     assert len(view.log) == said
@@ -387,7 +390,7 @@ def test_reference_front_end_would_notice():
         sent.append(content["type"])
         view.receive({**content, "view": view.name, "request": 1}, buffers)
 
-    wish = protocol.Settings("black", 0, "riemann_middle", 4)
+    wish = protocol.Settings("black", 0, "logit", "riemann_middle", 4, 0.0)
     say(protocol.begin(1, wish, 4, "logit", "class 0", pixels, pixels))
     say(protocol.samples(1, 0, [one]))
     for wrong in (
@@ -470,7 +473,7 @@ class AnyOrder(RuleBasedStateMachine):
     def old_news(self, behind):
         said = self.kernel.sent
         old = max(self.kernel.request - behind, 1)
-        self.kernel.stream.publish(old, Record(99, 0.0, 1.0), 1, rules.nodes("riemann_left", 1))
+        self.kernel.stream.publish(old, Record(99, 0.0, 1.0), 1, pieces(rules.nodes("riemann_left", 1)))
         self.kernel.stream.end(old, protocol.failed("error", "Old news."))
         assert self.kernel.sent == said
 

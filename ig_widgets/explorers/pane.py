@@ -1,0 +1,318 @@
+"""One question of an explorer and its answer: asked, computed beside the session, streamed to the views, kept."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Protocol
+
+import numpy as np
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import Attribution, make_attribution
+from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.refinement import Stage, refined
+from ig_widgets.engine.trace import Samples
+from ig_widgets.explorers import protocol
+from ig_widgets.explorers.stream import Pieces, Record, Send, Stream
+from ig_widgets.explorers.worker import Worker
+
+# So many samples of a new path are drawn first, if they come at once; else the one in the middle.
+_FIRST_SAMPLES = 3
+_AT_ONCE_SECONDS = 0.12
+# Paths whose samples are kept, for a person who goes back and forth between baselines.
+_PATHS_KEPT = 4
+# Where sampling to a tolerance ends at the latest.
+MOST_EVALUATIONS = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Subject(Protocol):
+    """What is explained, and how it is drawn: an explorer."""
+
+    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
+        """An empty collection of samples for a wish, both ends evaluated."""
+
+    def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
+        """The `begin` of a request."""
+
+    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
+        """What is drawn of samples: (samples, height, width)."""
+
+    def _answered(self, pane: Pane) -> None:
+        """The pane has a new result."""
+
+    def _renewed(self) -> bool:
+        """Whether the model was written to since it was last asked; what was sampled is then of no use."""
+
+
+class Numbers:
+    """Requests and traces are numbered throughout an explorer, so that a number alone says which is meant."""
+
+    def __init__(self) -> None:
+        self.requests, self.traces = count(1), count(1)
+
+
+@dataclass
+class _Sampled:
+    """A path, what has been sampled on it, and what is streamed of that."""
+
+    samples: Samples
+    record: Record
+    # Of a run to a tolerance: how it went, and where it is now.
+    stages: list[Stage] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a rule gives of the samples at hand; `stage`, of a run to a tolerance."""
+
+    settings: protocol.Settings
+    record: Record
+    pieces: Pieces
+    stage: Stage | None = None
+
+
+class Pane:
+    """The newest wish wins. An older run stops at the next layer; what it had sampled is kept."""
+
+    def __init__(self, subject: Subject, send: Send, numbers: Numbers) -> None:
+        self.stream = Stream(send)
+        self.request = 0
+        self.result: Attribution | None = None
+        self.answered: protocol.Settings | None = None
+        self.error: Exception | None = None
+        self.wish: protocol.Settings | None = None
+        self._subject = subject
+        self._numbers = numbers
+        self._worker = Worker()
+        self._sampled: OrderedDict[tuple[object, ...], _Sampled] = OrderedDict()
+        self._chunks: ChunkSize | None = None
+        # Rules that were asked for, in their order.
+        self._asked: dict[tuple[str, int, float], None] = {}
+
+    def ask(self, settings: protocol.Settings) -> None:
+        """Compute this as soon as the run in hand has stopped."""
+        self.request = next(self._numbers.requests)
+        self.error, self.wish = None, settings
+        self._asked[settings.method, settings.n_steps, settings.tol] = None
+        request = self.request
+        self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until there is nothing left to do; False if `timeout` seconds pass before."""
+        return self._worker.wait(timeout)
+
+    def cancel(self) -> None:
+        """Stop computing; what is drawn stays."""
+        self._worker.cancel()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self._worker.close()
+
+    def forget(self) -> None:
+        """What was sampled is of no use any more."""
+        self._sampled.clear()
+
+    def known(self) -> list[Known]:
+        """Each rule that was asked for and is sampled whole on the path of the last answer."""
+        found: list[Known] = []
+        answered = self.answered
+        if answered is None:
+            return found
+        for method, n_steps, tol in list(self._asked):
+            settings = replace(answered, method=method, n_steps=n_steps, tol=tol)
+            kept = self._sampled.get(_key(settings))
+            if kept is None:
+                continue
+            if method == rules.AUTO:
+                for stage in kept.stages:
+                    pieces = _pieces(stage.samples, _only(stage.nodes))
+                    found.append(Known(settings, kept.record, pieces, stage))
+                continue
+            nodes = rules.nodes(method, n_steps)
+            if not len(kept.samples.missing(nodes.alphas)):
+                found.append(Known(settings, kept.record, _pieces(kept.samples, nodes)))
+        return found
+
+    # ------------------------------------------------------------ computing
+
+    def _answer(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> None:
+        begin = time.perf_counter()
+        try:
+            evaluations = self._compute(request, settings, cancel)
+        except Exception as error:  # noqa: BLE001  (an error is a reply)
+            if request == self.request:
+                self.error = error
+                self.stream.end(request, _failure(error))
+                _log.warning("%s: %s", type(self._subject).__name__, sentence(error))
+            return
+        if request == self.request:
+            self._subject._answered(self)
+        if evaluations is not None:
+            self.stream.end(request, protocol.done(evaluations, time.perf_counter() - begin))
+        elif request == self.request:
+            self.stream.end(request, protocol.failed("cancelled", "cancelled; what was sampled until then is drawn"))
+
+    def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
+        """The gradient evaluations that it took, or None if it was cancelled."""
+        if self._subject._renewed():
+            self.forget()
+        key = _key(settings)
+        known = self._sampled.get(key)
+        if known is not None:
+            self._sampled.move_to_end(key)
+        number = next(self._numbers.traces) if known is None else known.record.number
+        try:
+            total = MOST_EVALUATIONS if settings.method == rules.AUTO else self._missing(settings, known)
+        except IGError:
+            # A failure is told of a request that has begun.
+            self.stream.begin(request, self._subject._begin(number, settings, 0))
+            raise
+        self.stream.begin(request, self._subject._begin(number, settings, total))
+        if cancel.is_set():
+            return None
+        if known is None:
+            samples = self._subject._samples(settings, self._chunks)
+            self._chunks = samples.sampler.chunks
+            record = Record(number, float(samples.baseline_output), float(samples.output))
+            known = self._remember(key, _Sampled(samples, record))
+        self.stream.publish(request, known.record, 0)
+        if settings.method == rules.AUTO:
+            return self._to_tolerance(request, settings, known, cancel)
+        return self._by_steps(request, settings, known, cancel)
+
+    def _missing(self, settings: protocol.Settings, known: _Sampled | None) -> int:
+        nodes = rules.nodes(settings.method, settings.n_steps)
+        return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
+
+    def _by_steps(
+        self, request: int, settings: protocol.Settings, known: _Sampled, cancel: threading.Event
+    ) -> int | None:
+        begin, done = time.perf_counter(), 0
+        samples, record = known.samples, known.record
+        nodes = rules.nodes(settings.method, settings.n_steps)
+        order = nodes.alphas[np.concatenate(rules.visits(settings.method, len(nodes.alphas), progressive=True))]
+        for block in samples.extend(order, first=None if record.maps else self._first(), cancel=cancel):
+            keys = samples.keys(block)
+            record.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys))
+            done += len(keys)
+            self.stream.publish(request, record, done)
+        complete = not len(samples.missing(nodes.alphas))
+        if len(samples.alphas) and request == self.request:
+            self.answered = settings
+            self.result = make_attribution(
+                samples,
+                nodes if complete else samples.so_far(),
+                method=settings.method,
+                n_steps=settings.n_steps,
+                elapsed=time.perf_counter() - begin,
+                complete=complete,
+            )
+        if not complete:
+            return None
+        self.stream.publish(request, record, done, _pieces(samples, nodes), is_final=True)
+        return done
+
+    def _to_tolerance(
+        self, request: int, settings: protocol.Settings, known: _Sampled, cancel: threading.Event
+    ) -> int | None:
+        begin, record = time.perf_counter(), known.record
+        for stage in self._stages(settings, known, cancel):
+            known.stages.append(stage)
+            pieces = _pieces(stage.samples, _only(stage.nodes))
+            self._add(record, stage.samples, _only(stage.nodes))
+            self.stream.publish(request, record, stage.evaluations, pieces, is_final=False, error=_error(stage))
+        last = known.stages[-1] if known.stages else None
+        if last is not None and request == self.request:
+            self.answered = settings
+            self.result = make_attribution(
+                last.samples,
+                last.nodes,
+                method=last.method,
+                evaluations=last.evaluations,
+                errors=last.errors,
+                converged=last.converged,
+                reason=last.reason,
+                elapsed=time.perf_counter() - begin,
+                complete=last.is_last,
+            )
+        if last is None or not last.is_last:
+            return None
+        pieces = _pieces(last.samples, _only(last.nodes))
+        self.stream.publish(request, record, last.evaluations, pieces, is_final=True, error=_error(last))
+        return last.evaluations
+
+    def _stages(self, settings: protocol.Settings, known: _Sampled, cancel: threading.Event) -> Iterator[Stage]:
+        if known.stages and known.stages[-1].is_last:
+            return
+        known.stages.clear()
+        yield from refined(
+            known.samples,
+            method=rules.AUTO,
+            tol=settings.tol,
+            most=MOST_EVALUATIONS,
+            multiply_by_inputs=True,
+            cancel=cancel,
+        )
+
+    def _add(self, record: Record, samples: Samples, nodes: rules.Nodes) -> None:
+        """What of `nodes` the record lacks."""
+        trace = samples.trace(nodes)
+        outputs = dict(zip(trace.output_alphas[0].tolist(), trace.outputs[0].tolist(), strict=True))
+        found = zip(samples.keys_of(nodes), trace.density[0].tolist(), strict=True)
+        new = [(key, density) for key, density in found if key not in record.ids]
+        keys = [key for key, _ in new]
+        at = [outputs[key[0] if isinstance(key, tuple) else key] for key in keys]
+        record.extend(keys, at, [density for _, density in new], self._encoded(samples, keys))
+
+    def _encoded(self, samples: Samples, keys: list[Any]) -> list[protocol.EncodedMap]:
+        return [protocol.encode(values) for values in self._subject._maps(samples, keys)] if keys else []
+
+    def _first(self) -> int:
+        if self._chunks is None:
+            return 1
+        return _FIRST_SAMPLES if self._chunks.row_seconds * _FIRST_SAMPLES <= _AT_ONCE_SECONDS else 1
+
+    def _remember(self, key: tuple[object, ...], sampled: _Sampled) -> _Sampled:
+        self._sampled[key] = sampled
+        while len(self._sampled) > _PATHS_KEPT:
+            self._sampled.popitem(last=False)
+        return sampled
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in words."""
+    return str(error) if isinstance(error, IGError) else f"the model raised {type(error).__name__}: {error}"
+
+
+def _failure(error: Exception) -> protocol.Message:
+    return protocol.failed("error", sentence(error), " ".join(getattr(error, "__notes__", ())))
+
+
+def _key(settings: protocol.Settings) -> tuple[object, ...]:
+    """Wishes whose samples can be shared. A cell of the secant rule is of no use to another number of cells."""
+    method = settings.method
+    apart = {rules.SECANT: (method, settings.n_steps), rules.AUTO: (method, settings.tol)}.get(method, ())
+    return settings.baseline, settings.target, settings.output, *apart
+
+
+def _pieces(samples: Samples, nodes: rules.Nodes) -> Pieces:
+    return Pieces(samples.keys_of(nodes), nodes.edges)
+
+
+def _only(nodes: rules.Nodes | Sequence[rules.Nodes]) -> rules.Nodes:
+    """Those of the one example."""
+    return nodes if isinstance(nodes, rules.Nodes) else nodes[0]
+
+
+def _error(stage: Stage) -> float | None:
+    return None if stage.errors is None else float(stage.errors[0])

@@ -1,0 +1,352 @@
+"""What a person asks of an image explorer beyond one map: other readings, baselines, panes, tolerance, regions."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from PIL import Image
+
+import ig_widgets as igw
+from tests.explorers.subjects import SECONDS, Classifier, Watched, photo
+
+LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "<b>tench</b>"]
+
+
+def ready(explorer):
+    explorer.wait(SECONDS)
+    return explorer.result
+
+
+# ---------------------------------------------------------------- what is explained
+
+
+@pytest.mark.parametrize("output", ["logit", "probability", "log-probability", "margin"])
+def test_output_is_the_reading_of_the_scores_that_is_asked_for(explore, output):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], target=1, output=output)
+    scores = model(image)[0].detach()
+    second = int(scores.index_fill(0, torch.tensor(1), -torch.inf).argmax())
+    reading = {
+        "logit": lambda x: model(x),
+        "probability": lambda x: model(x).softmax(1),
+        "log-probability": lambda x: model(x).log_softmax(1),
+        "margin": lambda x: model(x) - model(x)[:, [second]],
+    }[output]
+    expected = igw.attribute(reading, image, target=1, method="riemann_middle", n_steps=8)
+    result = ready(explorer)
+    torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result.output, expected.output)
+
+
+def test_output_can_be_switched_and_is_named(explore):
+    explorer = explore(target=1, labels=LABELS)
+    view = explorer.comm.open_view()
+    ready(explorer)
+    explorer.output = "margin"
+    ready(explorer)
+    explorer.comm.settle()
+    assert view.begin["settings"]["output"] == "margin"
+    assert view.begin["output_name"].startswith("margin over ")
+    assert abs(view.plan["sum"] - float(explorer.result.output - explorer.result.baseline_output)) < 0.2
+
+
+def test_a_model_of_probabilities_is_not_asked_for_logits(explore):
+    model = Classifier()
+    explorer = explore(lambda x: model(x).softmax(1))
+    assert explorer.output == "probability"
+    assert "logit" not in explorer._outputs
+    with pytest.raises(traitlets.TraitError, match="'logit'"):
+        explorer.output = "logit"
+
+
+# ---------------------------------------------------------------- baselines
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (igw.baselines.blur(), "blur"),
+        (igw.baselines.blur(3), "blur(sigma=3)"),
+        ("blur( sigma = 3.0 )", "blur(sigma=3)"),
+        (igw.baselines.uniform(seed=7), "noise(seed=7)"),
+        ("gaussian noise(sigma=0.25, seed=2)", "gaussian noise(sigma=0.25, seed=2)"),
+        (igw.baselines.constant((1.0, 0.0, 0.0)), "colour(#ff0000)"),
+        ("colour(#ff0000)", "colour(#ff0000)"),
+        (igw.baselines.white(), "white"),
+        (igw.baselines.max_distance(), "max distance"),
+    ],
+    ids=str,
+)
+def test_baselines_have_one_text_each_by_which_they_are_asked_for(explore, given, text):
+    explorer = explore(baseline=given)
+    assert explorer.baseline == text
+    explorer.baseline = "black"
+    explorer.baseline = text
+    assert explorer.baseline == text
+
+
+def test_parameters_of_a_baseline_are_heeded(explore):
+    image = photo()[None]
+    explorer = explore(image=image[0], baseline="blur(sigma=1.5)", target=0)
+    expected = igw.baselines.blur(1.5)(image.float())
+    start = ready(explorer).path._path.baselines[0]
+    torch.testing.assert_close(start.float(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_given_baselines_are_offered_by_name(explore):
+    image = photo()[None]
+    explorer = explore(image=image[0], target=0)
+    model = explorer._model
+    half = image * 0.5
+    for given, made in [
+        (half, half),
+        (lambda x: x * 0.25, image * 0.25),
+        (np.full((16, 16, 3), 255, np.uint8), torch.ones_like(image)),
+        (Image.new("RGB", (64, 40), (255, 255, 255)), torch.ones_like(image)),
+        (igw.baselines.mean(torch.rand(4, 3, 16, 16).double()), None),
+    ]:
+        explorer.baseline = given
+        assert explorer.baseline in explorer._baselines
+        result = ready(explorer)
+        if made is not None:
+            expected = igw.attribute(model, image, baselines=made, target=0, method="riemann_middle", n_steps=8)
+            torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-5, atol=1e-7)
+    assert len(set(explorer._baselines)) == len(explorer._baselines) == 8 + 5
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (torch.zeros(1, 3, 4, 4), ["shape (1, 3, 4, 4)", "(1, 3, 16, 16)"]),
+        (torch.full((1, 3, 16, 16), torch.nan), ["NaN"]),
+        (lambda x: None, ["must return a tensor", "NoneType"]),
+        ("blur(sigma=-1)", ["sigma", "-1"]),
+        ("blur(radius=2)", ["takes the parameters: sigma", "radius"]),
+        ("blur(sigma=much)", ["sigma=much"]),
+        ("colour(red)", ["red"]),
+        ("<script>", ["'<script>'", "black"]),
+        ("x" * 10_000, ["black"]),
+        (3, ["int"]),
+    ],
+    ids=lambda v: str(v)[:30],
+)
+def test_a_baseline_that_cannot_be_is_refused_in_words_and_the_last_one_stays(explore, value, words):
+    explorer = explore(baseline="blur")
+    with pytest.raises(traitlets.TraitError) as caught:
+        explorer.baseline = value
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert len(str(caught.value)) < 500
+    assert explorer.baseline == "blur"
+    assert len(explorer._baselines) == 8
+
+
+def test_gallery_says_what_the_model_makes_of_each_baseline(explore):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], labels=LABELS, target=2, baseline="blur(sigma=2)")
+    cards = {card.name: card for card in explorer.gallery()}
+    assert set(cards) == {*explorer._baselines, "blur(sigma=2)"}
+    for made, name in ((torch.ones_like(image), "white"), (torch.zeros_like(image), "black")):
+        scores = model(made)[0].detach()
+        card = cards[name]
+        p = scores.softmax(0)
+        assert card.output == pytest.approx(float(scores[2]))
+        assert card.entropy == pytest.approx(float(-(p * p.log2()).sum()), rel=1e-6)
+        assert [label for label, _ in card.top] == [LABELS[i] for i in p.topk(3).indices.tolist()]
+        assert card.is_neutral == (float(p.max()) <= 0.5)
+        with Image.open(io.BytesIO(card.thumbnail)) as picture:
+            assert np.asarray(picture).mean() == 255 * float(made.mean())
+
+
+# ---------------------------------------------------------------- to a tolerance
+
+
+def test_auto_samples_until_the_estimated_error_is_within_tol(explore):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], target=1, method="auto", tol=0.02)
+    view = explorer.comm.open_view()
+    result = ready(explorer)
+    explorer.comm.settle()
+    fine = igw.attribute(model, image, target=1, method="secant", n_steps=2000).attributions
+    assert float((result.attributions - fine).norm() / fine.norm()) < 0.04
+    assert result.converged
+    assert view.ended["type"] == "done"
+    assert view.plan["final"]
+    assert view.plan["error"] == pytest.approx(float(result.error_estimate[0]))
+    drawn = view.collected(1.0)
+    exact = result.attributions[0].sum(0).numpy()
+    assert np.abs(drawn - exact).max() <= view.rounding(1.0) + 1e-6
+
+
+def test_auto_again_costs_nothing_and_a_cancelled_one_goes_on(explore):
+    model = Watched()
+    explorer = explore(model, method="auto", tol=0.02)
+    first = ready(explorer)
+    spent = model.rows
+    explorer.method = "riemann_middle"
+    ready(explorer)
+    between = model.rows
+    explorer.method = "auto"
+    assert torch.equal(ready(explorer).attributions, first.attributions)
+    assert model.rows == between > spent
+
+
+# ---------------------------------------------------------------- panes
+
+
+def test_panes_differ_from_the_explorer_in_what_they_are_given(explore):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], target=1, labels=LABELS)
+    explorer.compare(
+        {"baseline": igw.baselines.white()}, {"target": "espresso", "method": "gausslegendre", "n_steps": 5}
+    )
+    explorer.wait(SECONDS)
+    expected = [
+        igw.attribute(model, image, target=1, method="riemann_middle", n_steps=8),
+        igw.attribute(model, image, target=1, baselines=torch.ones_like(image), method="riemann_middle", n_steps=8),
+        igw.attribute(model, image, target=2, method="gausslegendre", n_steps=5),
+    ]
+    for result, by_hand in zip(explorer.results, expected, strict=True):
+        torch.testing.assert_close(result.attributions, by_hand.attributions, rtol=1e-5, atol=1e-7)
+    explorer.target = 3
+    explorer.wait(SECONDS)
+    by_hand = igw.attribute(
+        model, image, target=3, baselines=torch.ones_like(image), method="riemann_middle", n_steps=8
+    )
+    torch.testing.assert_close(explorer.results[1].attributions, by_hand.attributions, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(explorer.results[2].attributions, expected[2].attributions)
+    explorer.compare()
+    assert len(explorer.results) == 1
+
+
+def test_each_pane_is_streamed_to_those_who_want_it(explore):
+    explorer = explore(target=1)
+    explorer.compare({"baseline": "white"})
+    views = [explorer.comm.open_view(name=f"view {pane}", pane=pane) for pane in range(2)]
+    explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert [view.begin["settings"]["baseline"] for view in views] == ["black", "white"]
+    assert all(view.ended["type"] == "done" for view in views)
+    for view, result in zip(views, explorer.results, strict=True):
+        exact = result.attributions[0].sum(0).numpy()
+        assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-6
+    assert views[0].begin["request"] != views[1].begin["request"]
+    assert views[0].begin["trace"] != views[1].begin["trace"]
+
+
+def test_a_change_of_one_pane_leaves_the_others_alone(explore):
+    model = Watched()
+    explorer = explore(model, target=1)
+    explorer.compare({"baseline": "white"}, {"baseline": "white", "n_steps": 4})
+    explorer.wait(SECONDS)
+    asked = [pane.request for pane in explorer._asked]
+    explorer.n_steps = 6
+    explorer.wait(SECONDS)
+    assert [pane.request == before for pane, before in zip(explorer._asked, asked, strict=True)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("panes", "kind", "words"),
+    [
+        ([{}] * 4, igw.IGError, "up to 3 mappings"),
+        (["blur"], igw.IGError, "got str"),
+        ([{"alpha": 1}], igw.IGError, "alpha"),
+        ([{"target": 9}], traitlets.TraitError, "9"),
+        ([{"baseline": "purple"}], traitlets.TraitError, "purple"),
+    ],
+    ids=str,
+)
+def test_panes_that_cannot_be_are_refused_and_those_there_stay(explore, panes, kind, words):
+    explorer = explore()
+    explorer.compare({"baseline": "white"})
+    with pytest.raises(kind, match=words):
+        explorer.compare(*panes)
+    assert explorer._panes == [{}, {"baseline": "white"}]
+    explorer.wait(SECONDS)
+
+
+@pytest.mark.parametrize("panes", [[], [{"target": 1}], [{}] * 5, [{}, {"alpha": 0.5}], [{}, 3], [{}, {"target": "x"}]])
+def test_panes_of_a_browser_are_checked(explore, panes):
+    explorer = explore()
+    with pytest.raises(traitlets.TraitError):
+        explorer._panes = panes
+    assert explorer._panes == [{}]
+
+
+# ---------------------------------------------------------------- regions
+
+
+@pytest.mark.parametrize(
+    "region",
+    [(2, 3, 10, 12), [(1, 1), (14, 2), (7, 13)], np.eye(16, dtype=bool)],
+    ids=["rectangle", "polygon", "mask"],
+)
+def test_a_region_is_audited_by_asking_the_model(explore, region):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], target=1, baseline="white")
+    explorer.region = region
+    audit = explorer.audit()
+    mask = torch.from_numpy(igw.faithfulness.region_mask(region, 16, 16))
+    attributions = explorer.result.attributions[0].sum(0)
+    white = torch.ones_like(image)
+    assert audit.attribution_sum == pytest.approx(float(attributions[mask].sum()), rel=1e-6)
+    assert audit.share == pytest.approx(float(attributions[mask].sum() / attributions.sum()), rel=1e-6)
+    assert audit.output == pytest.approx(model(image)[0, 1].item())
+    assert audit.output_without_region == pytest.approx(model(torch.where(mask, white, image))[0, 1].item(), rel=1e-5)
+    assert audit.output_with_region_only == pytest.approx(model(torch.where(mask, image, white))[0, 1].item(), rel=1e-5)
+
+
+def test_regions_of_the_front_end_become_a_table_in_both(explore):
+    explorer = explore(target=1)
+    explorer.wait(SECONDS)
+    explorer._regions = [
+        {"kind": "rectangle", "box": [0, 0, 8, 16]},
+        {"kind": "rectangle", "box": [8, 0, 16, 16]},
+    ]
+    explorer._side.wait(SECONDS)
+    audits = explorer.audits()
+    assert explorer.region == (8, 0, 16, 16)
+    assert len(audits) == len(explorer._audits) == 2
+    total = float(explorer.result.attributions.sum())
+    assert sum(row["sum"] for row in explorer._audits) == pytest.approx(total, rel=1e-6)
+    assert [row["without"] for row in explorer._audits] == [a.output_without_region for a in audits]
+    explorer.region = None
+    explorer._side.wait(SECONDS)
+    assert explorer._regions == explorer._audits == []
+    with pytest.raises(ValueError, match="no region"):
+        explorer.audit()
+
+
+@pytest.mark.parametrize(
+    "region", [(5, 5, 5, 9), (20, 20, 30, 30), np.zeros((16, 16), bool), np.ones((4, 4), bool), "all", (1, 2, 3)]
+)
+def test_a_region_without_pixels_is_refused_and_the_last_one_stays(explore, region):
+    explorer = explore()
+    explorer.region = (0, 0, 4, 4)
+    with pytest.raises(traitlets.TraitError, match="region"):
+        explorer.region = region
+    assert explorer.region == (0, 0, 4, 4)
+    assert explorer._regions == [{"kind": "rectangle", "box": [0, 0, 4, 4]}]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        3,
+        {"kind": "circle"},
+        {"kind": "rectangle", "box": [0, 0, "4", 4]},
+        {"kind": "rectangle", "box": [0, 0, float("nan"), 4]},
+        {"kind": "polygon", "points": [[1, 2], [3]]},
+        {"kind": "polygon", "points": [[0, 0]] * 20_000},
+        {"kind": "mask", "runs": [0, 256, 1]},
+        {"kind": "mask", "runs": [256]},
+        {"kind": "mask", "runs": [-1, 257]},
+    ],
+    ids=lambda d: str(d)[:40],
+)
+def test_regions_of_a_browser_are_checked(explore, data):
+    explorer = explore()
+    with pytest.raises(traitlets.TraitError):
+        explorer._regions = [data]
+    assert explorer._regions == []
