@@ -26,7 +26,7 @@ export class FakeKernel {
   #request = 0;
 
   constructor() {
-    for (const name of ["baseline", "target", "method", "n_steps"])
+    for (const name of ["baseline", "target", "output", "method", "n_steps"])
       this.model.on(`change:${name}`, () => this.answer());
   }
 
@@ -37,8 +37,10 @@ export class FakeKernel {
     const settings: Settings = {
       baseline: model.get("baseline"),
       target: model.get("target"),
+      output: model.get("output"),
       method: model.get("method"),
       n_steps: model.get("n_steps"),
+      tol: 0,
     };
     const n = settings.n_steps;
     const scene = new Scene({ width: SIZE, height: SIZE, count: n, trace: request });

@@ -10,8 +10,11 @@ import { Fields, Malformed } from "./fields.js";
 export interface Settings {
   readonly baseline: string;
   readonly target: number;
+  readonly output: string;
   readonly method: string;
+  /** 0 where the method samples to a tolerance, and that is 0 where it does not. */
   readonly n_steps: number;
+  readonly tol: number;
 }
 
 export interface Entry {
@@ -83,7 +86,7 @@ export interface Failed extends Reply {
 export type FromKernel = Begin | Samples | Plan | Done | Failed;
 
 export type ToKernel =
-  | { readonly type: "want"; readonly view: string }
+  | { readonly type: "want"; readonly view: string; readonly pane: number }
   | { readonly type: "ack"; readonly view: string; readonly count: number }
   | { readonly type: "cancel"; readonly view: string; readonly request: number };
 
@@ -157,8 +160,10 @@ function readBegin(fields: Fields, reply: Reply, buffers: readonly DataView[]): 
     settings: {
       baseline: settings.text("baseline"),
       target: settings.count("target"),
+      output: settings.text("output"),
       method: settings.text("method"),
       n_steps: settings.count("n_steps"),
+      tol: settings.number("tol"),
     },
     height,
     width,

@@ -13,7 +13,7 @@ import {
   type ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
-import { type ImageTraits, Traits, WISHES } from "./traits.js";
+import { type ImageTraits, type Traits, WISHES } from "./traits.js";
 
 /** Everything that is drawn, of one plan; never changed, only replaced. */
 export interface Picture {
@@ -39,12 +39,13 @@ interface Answer {
 }
 
 /**
- * What one front-end model knows, shared by all its views: the samples received, how the newest wish
+ * What one front-end model knows of one pane, shared by all its views: the samples received, how the newest wish
  * fares, and the picture that answers it.
  */
 export class Store {
   readonly view = randomId();
   readonly traits: Traits;
+  readonly pane: number;
   readonly #model: AnyModel<ImageTraits>;
   readonly #listeners = new Set<() => void>();
   /** The last one of which samples came: what the kernel takes this view to hold. */
@@ -53,14 +54,15 @@ export class Store {
   #picture: Picture | undefined;
   #received = 0;
 
-  constructor(model: AnyModel<ImageTraits>, signal: AbortSignal) {
+  constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
     this.#model = model;
-    this.traits = new Traits(model, signal);
-    this.traits.on(WISHES, () => this.#wishesChanged(), signal);
+    this.traits = traits;
+    this.pane = pane;
+    traits.on([...WISHES, "_panes"], () => this.#wishesChanged(), signal);
     const receive = (content: unknown, buffers: DataView[]) => this.#receive(content, buffers);
     model.on("msg:custom", receive);
     signal.addEventListener("abort", () => model.off("msg:custom", receive), { once: true });
-    this.#send({ type: "want", view: this.view });
+    this.#send({ type: "want", view: this.view, pane });
   }
 
   /** The last picture; `isStale` says whether it still answers what is asked. */
@@ -205,7 +207,7 @@ export class Store {
   }
 
   #answers(settings: Settings | undefined): boolean {
-    const { wishes } = this.traits;
+    const wishes = this.traits.wishes(this.pane);
     return settings !== undefined && WISHES.every((name) => settings[name] === wishes[name]);
   }
 

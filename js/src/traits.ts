@@ -15,7 +15,10 @@ export interface Look {
 
 /** What the kernel offers; the browser only reads these. */
 export interface Offer {
+  /** In what each pane differs from the traits; the first in nothing. */
+  readonly _panes: readonly Partial<Settings>[];
   readonly _methods: readonly string[];
+  readonly _outputs: readonly string[];
   readonly _baselines: readonly string[];
   readonly _colormaps: readonly string[];
   readonly _labels: readonly string[];
@@ -24,10 +27,11 @@ export interface Offer {
   readonly _lut: DataView;
 }
 
-export type Chosen = Settings & Look;
+/** What a person chooses here. */
+export type Chosen = Settings & Look & Pick<Offer, "_panes">;
 export type ImageTraits = Chosen & Offer;
 
-export const WISHES = ["baseline", "target", "method", "n_steps"] as const;
+export const WISHES = ["baseline", "target", "output", "method", "n_steps", "tol"] as const;
 export const LOOKS = ["alpha", "opacity", "clip", "sign", "colormap"] as const;
 
 /** A save is answered by several messages of the kernel's, each of which costs the page a part of a frame. */
@@ -70,13 +74,18 @@ export class Traits {
     this.#save.flush();
   }
 
-  get wishes(): Settings {
-    return {
+  /** What a pane asks for, written as the kernel writes it. */
+  wishes(pane: number): Settings {
+    const own = {
       baseline: this.get("baseline"),
       target: this.get("target"),
+      output: this.get("output"),
       method: this.get("method"),
       n_steps: this.get("n_steps"),
+      tol: this.get("tol"),
     };
+    const wish = { ...own, ...this.get("_panes")[pane] };
+    return wish.method === "auto" ? { ...wish, n_steps: 0 } : { ...wish, tol: 0 };
   }
 
   on(names: readonly (keyof ImageTraits)[], listener: () => void, signal: AbortSignal): void {

@@ -60,6 +60,8 @@ describe("what the kernel sends", () => {
       target: 285,
       method: "riemann_middle",
       n_steps: 2,
+      output: "logit",
+      tol: 0,
     });
     expect([message.height, message.width, message.className]).toEqual([2, 3, "Egyptian cat"]);
     expect([...message.photo]).toEqual(Array.from({ length: 18 }, (_, i) => 10 * i));

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { Store } from "../src/store.js";
+import { Traits } from "../src/traits.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { failed, random, Scene, WISHES } from "./support/scene.js";
 
-function start(traits: ConstructorParameters<typeof FakeModel>[0] = {}) {
+function start(traits: ConstructorParameters<typeof FakeModel>[0] = {}, pane = 0) {
   const model = new FakeModel(traits);
   const life = new AbortController();
-  const store = new Store(model, life.signal);
+  const store = new Store(model, new Traits(model, life.signal), pane, life.signal);
   return { model, store, life, view: model.view };
 }
 

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import { Store } from "../store.js";
-import type { ImageTraits } from "../traits.js";
+import { type ImageTraits, Traits } from "../traits.js";
 import { ImageView } from "./image_view.js";
 
 interface Life {
@@ -16,7 +16,7 @@ export default () => {
   return {
     initialize({ model, signal }: Life): () => void {
       const life = controller(signal);
-      store = new Store(model, life.signal);
+      store = new Store(model, new Traits(model, life.signal), 0, life.signal);
       return () => life.abort();
     },
 

@@ -1,11 +1,13 @@
 import type { Settings } from "../../src/protocol.js";
 import { defaults, type Wire } from "./fake_model.js";
 
-export const WISHES: Settings = (({ baseline, target, method, n_steps }) => ({
+export const WISHES: Settings = (({ baseline, target, output, method, n_steps }) => ({
   baseline,
   target,
+  output,
   method,
   n_steps,
+  tol: 0,
 }))(defaults());
 
 /** Numbers that are the same in every run. */
