@@ -1,10 +1,12 @@
 """Static pictures of a result."""
 
+from ig_widgets.figures.audit import audit
 from ig_widgets.figures.export import save, to_png, to_svg
 from ig_widgets.figures.image import image, overlay_png, overlay_svg
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 
 __all__ = [
+    "audit",
     "color_table",
     "compose",
     "image",
