@@ -1,5 +1,19 @@
 """Static pictures of a result."""
 
-from ig_widgets.figures.overlay import color_table, compose, overlay_png, scale_of
+from ig_widgets.figures.audit import audit
+from ig_widgets.figures.export import save, to_png, to_svg
+from ig_widgets.figures.image import image, overlay_png, overlay_svg
+from ig_widgets.figures.overlay import color_table, compose, scale_of
 
-__all__ = ["color_table", "compose", "overlay_png", "scale_of"]
+__all__ = [
+    "audit",
+    "color_table",
+    "compose",
+    "image",
+    "overlay_png",
+    "overlay_svg",
+    "save",
+    "scale_of",
+    "to_png",
+    "to_svg",
+]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.figure import Figure
-from PIL import Image
+
+from ig_widgets.engine.errors import ArgumentValueError
 
 Map = npt.NDArray[np.floating[Any]]
 Bytes = npt.NDArray[np.uint8]
 
 
 def color_table(colormap: str) -> Bytes:
-    """256 RGB colours (256, 3) of a matplotlib colour map. Raises ValueError for an unknown name."""
+    """256 RGB colours (256, 3) of a matplotlib colour map. Raises ArgumentValueError for an unknown name."""
     if colormap not in matplotlib.colormaps:
-        raise ValueError(f"colormap={colormap!r} is not one of matplotlib's; RdBu_r, PuOr_r and coolwarm suit signs.")
+        raise ArgumentValueError(
+            f"colormap={colormap!r} is not one of matplotlib's; RdBu_r, PuOr_r and coolwarm suit signs."
+        )
     table: Bytes = matplotlib.colormaps[colormap](np.linspace(0, 1, 256), bytes=True)[:, :3]
     return np.ascontiguousarray(table)
 
@@ -48,29 +47,3 @@ def compose(photo: Bytes, values: Map, scale: float, table: Bytes, opacity: floa
     colors = table[np.floor((share * 0.5 + 0.5) * 255 + 0.5).astype(np.uint8)].astype(np.float32)
     weight = (opacity * np.sqrt(np.abs(share)))[..., None]
     return np.rint(below * (1 - weight) + colors * weight).astype(np.uint8)
-
-
-def overlay_png(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
-    """The photo, the overlay, a colour bar with numbers and a caption, as a PNG of at most 256 colours."""
-    height, width = photo.shape[:2]
-    side = 3.0
-    figure = Figure(figsize=(2 * side + 1.1, side * height / width + 0.6), dpi=90, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for axes, shown, title in ((left, photo, "input"), (right, overlay, "attribution")):
-        axes.imshow(shown)
-        axes.set_title(title, fontsize=9)
-        axes.set_axis_off()
-    bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
-    colorbar = figure.colorbar(bar, ax=right, fraction=0.046, pad=0.03, format="%.2g")
-    colorbar.set_label(unit, fontsize=8)
-    colorbar.ax.tick_params(labelsize=8)
-    # A label is the user's text: its dollar signs are no mathematics.
-    figure.supxlabel(caption, fontsize=8, parse_math=False)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    # A picture in a notebook weighs a third so, and a reader sees no difference.
-    out = io.BytesIO()
-    picture = Image.open(drawn).convert("RGB")
-    palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
-    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(out, "PNG", optimize=True)
-    return out.getvalue()
