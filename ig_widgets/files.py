@@ -58,13 +58,21 @@ def write_atomically(path: PathLike, data: bytes) -> None:
 
 
 def write_npz(path: PathLike, /, *, settings: Mapping[str, Any] | None = None, **arrays: Any) -> None:
-    """Write arrays and settings to `path` as NumPy's compressed .npz, whole or not at all; the same bytes every time.
+    """Write arrays and settings to `path` as NumPy's compressed .npz, whole or not at all; see `npz_bytes`.
 
-    `arrays`: arrays, tensors (on any device; bfloat16 becomes float32) or numbers. `settings`: anything that JSON can
-    hold, kept as its text under the name "settings". `numpy.load(path, allow_pickle=False)` reads it, and `read_npz`.
-    Raises ArgumentTypeError, ArgumentValueError for what has no such form, and FileError as `write_atomically`.
+    `numpy.load(path, allow_pickle=False)` reads it, and `read_npz`. Raises as `npz_bytes` and `write_atomically`.
     """
     _as_path(path)
+    write_atomically(path, npz_bytes(settings=settings, **arrays))
+
+
+def npz_bytes(*, settings: Mapping[str, Any] | None = None, **arrays: Any) -> bytes:
+    """Arrays and settings as NumPy's compressed .npz; the same bytes every time.
+
+    `arrays`: arrays, tensors (on any device; bfloat16 becomes float32) or numbers. `settings`: anything that JSON can
+    hold, kept as its text under the name "settings". Raises ArgumentTypeError, ArgumentValueError for what has no such
+    form.
+    """
     stored = {name: _as_array(name, value) for name, value in arrays.items()}
     if settings is not None:
         stored[_SETTINGS] = np.array(_as_json(settings))
@@ -74,7 +82,7 @@ def write_npz(path: PathLike, /, *, settings: Mapping[str, Any] | None = None, *
         for name, array in stored.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-    write_atomically(path, data.getvalue())
+    return data.getvalue()
 
 
 def read_npz(path: PathLike) -> tuple[dict[str, Array], dict[str, Any]]:

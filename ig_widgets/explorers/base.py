@@ -6,7 +6,7 @@ import base64
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
+from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -68,9 +69,11 @@ class Explorer(anywidget.AnyWidget):
     _model: ForwardFunc
     _methods = traitlets.List(traitlets.Unicode(), [rules.AUTO, *rules.METHODS]).tag(sync=True)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True)
+    _notice: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._numbers = Numbers()
+        self._chores = Chores()
         self._asked: list[Pane] = []
         self._fingerprint: object = fingerprint(self._model)
         self._model_changed = False
@@ -158,8 +161,9 @@ class Explorer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop computing and close the widget and its views."""
-        for pane in vars(self).get("_asked", ()):  # __del__ comes here where the constructor has refused its arguments
-            pane.close()
+        # __del__ comes here where the constructor has refused its arguments.
+        for one in (*vars(self).get("_asked", ()), *filter(None, [vars(self).get("_chores")])):
+            one.close()
         super().close()
 
     # ------------------------------------------------------------ computing
@@ -181,6 +185,11 @@ class Explorer(anywidget.AnyWidget):
 
     def _own_wishes(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _WISHES}
+
+    def _answer(self) -> tuple[Attribution, protocol.Settings] | None:
+        """The newest result of the first pane, and what it answers."""
+        pane = self._asked[0]
+        return None if pane.result is None or pane.answered is None else (pane.result, pane.answered)
 
     def _answered(self, pane: Pane) -> None:
         """A pane has a new result, or was cancelled; called in its thread."""
@@ -209,9 +218,9 @@ class Explorer(anywidget.AnyWidget):
 
     # ------------------------------------------------------------ the front end
 
-    def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
+    def _on_message(self, _widget: object, content: object, buffers: Sequence[bytes | memoryview]) -> None:
         try:
-            message = protocol.parse(content)
+            message = protocol.parse(content, buffers)
         except protocol.ProtocolError as error:
             _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
             return
@@ -225,6 +234,23 @@ class Explorer(anywidget.AnyWidget):
                 for pane in self._asked:
                     if pane.request == request:
                         pane.cancel()
+            case protocol.Gallery() | protocol.Upload() | protocol.Export():
+                self._heard(message)
+
+    def _heard(self, message: protocol.Gallery | protocol.Upload | protocol.Export) -> None:
+        """What a front end asks for beside samples."""
+
+    def _say(self, text: str) -> None:
+        """A sentence for the status line of every view."""
+        self._notice = {"text": text, "number": self._notice.get("number", 0) + 1}
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """What a front end has set. What cannot be is answered in words, and by the value that stays."""
+        try:
+            super().set_state(sync_data)
+        except traitlets.TraitError as error:
+            self._say(str(error))
+            self.send_state([name for name in sync_data if name in self.keys])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The live widget, and beside it the current picture, for a reader without a kernel."""

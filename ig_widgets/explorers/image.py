@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,21 +18,21 @@ from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.model import Keeper
-from ig_widgets.engine.path import make_path
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.base import Explorer, front_end
+from ig_widgets.explorers.auditing import Auditing
+from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
+from ig_widgets.explorers.convergence import curves, to_data
+from ig_widgets.explorers.exporting import Exporting
 from ig_widgets.explorers.gallery import Card, Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
-from ig_widgets.explorers.regions import MOST_REGIONS, from_data, mask_of, to_data
-from ig_widgets.explorers.worker import Worker, lock_of
-from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
-from ig_widgets.faithfulness.regions import Region
+from ig_widgets.explorers.worker import lock_of
+from ig_widgets.figures.inputs import Bytes
 
 
-class ImageExplorer(Explorer):
+class ImageExplorer(Auditing, Exporting):
     """Integrated Gradients over a photo, live.
 
     Args:
@@ -65,13 +64,10 @@ class ImageExplorer(Explorer):
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True)
 
-    region = traitlets.Any(None, allow_none=True)
-
     _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _outputs = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    _regions: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _curves: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
     _lut = traitlets.Bytes().tag(sync=True)
     _labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -96,7 +92,6 @@ class ImageExplorer(Explorer):
         self._photo = self._image.space.to_bytes(self._image.inputs)
         self._gallery = Gallery(self._image, parameter, preprocess)
         self._functions: dict[tuple[str, int], Output] = {}
-        self._side = Worker()
         super().__init__(
             baseline=baseline,
             _baselines=self._gallery.names,
@@ -141,7 +136,7 @@ class ImageExplorer(Explorer):
         )
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
-        baseline = self._image.space.to_bytes(self._gallery.inputs(settings.baseline))
+        baseline = self._baseline_picture(settings)
         name = self._classes.name(settings.target)
         return protocol.begin(trace, settings, total, self._unit(settings), name, self._photo, baseline)
 
@@ -150,6 +145,9 @@ class ImageExplorer(Explorer):
         flat = torch.cat(list(samples.maps(0, keys, multiply_by_inputs=True)), dim=1)
         return np.asarray(flat.view(len(keys), *self._image.inputs.shape[1:]).sum(1).float().cpu())
 
+    def _baseline_picture(self, settings: protocol.Settings) -> Bytes:
+        return self._image.space.to_bytes(self._gallery.inputs(settings.baseline))
+
     def _unit(self, settings: protocol.Settings) -> str:
         """What is explained, in words."""
         if settings.output != MARGIN:
@@ -157,31 +155,6 @@ class ImageExplorer(Explorer):
         return f"margin over {self._classes.name(self._classes.second(settings.target))}"
 
     # ------------------------------------------------------------ verbs
-
-    def snapshot(self) -> bytes:
-        """The photo and the overlay as they are set now, with colour bar and caption, as a PNG.
-
-        Waits for the first result. Raises what the run failed with, if there is no earlier result.
-        """
-        if self.result is None:
-            self.wait()
-        result, settings = self.result, self._asked[0].answered
-        if result is None or settings is None:
-            raise RuntimeError("There is nothing to draw yet: the first run was cancelled before its first sample.")
-        full, collected = (
-            np.asarray(torch.as_tensor(result.path.cumulative(alpha))[0].sum(0).float().cpu())
-            for alpha in (1.0, self.alpha)
-        )
-        table = figures.color_table(self.colormap)
-        scale = figures.scale_of(full, self.clip)
-        overlay = figures.compose(self._photo, collected, scale, table, self.opacity, self.sign)
-        classes = self._classes
-        caption = (
-            f"{classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
-            f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples; alpha {self.alpha:.2f}; "
-            f"delta {float(result.convergence_delta):+.2g}"
-        )
-        return figures.overlay_png(self._photo, overlay, table, scale, settings.output, caption)
 
     def crosscheck(self) -> CrossCheck:
         """The current attribution beside Captum's, at the same rule, points, baseline and target.
@@ -215,87 +188,56 @@ class ImageExplorer(Explorer):
         rows = zip(names, probabilities.cpu(), outputs.tolist(), strict=True)
         return tuple(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
 
-    def audit(self) -> RegionAudit:
-        """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
-
-        Waits; the model is asked. Of several regions, the last. Raises ValueError where there is none.
-        """
-        return self.audits()[-1]
-
-    def audits(self) -> RegionAudits:
-        """All regions, as `audit`; it prints as a table."""
-        self.wait()
-        if not self._regions:
-            raise ValueError("There is no region; set explorer.region = (left, top, right, bottom), or draw one.")
-        return self._audit(list(self._regions))
-
-    def close(self) -> None:
-        """Stop computing and close the widget and its views."""
-        if "_side" in vars(self):
-            self._side.close()
-        super().close()
-
-    # ------------------------------------------------------------ regions
-
-    def _audit(self, regions: list[Any]) -> RegionAudits:
-        result, settings = self.result, self._asked[0].answered
-        if result is None or settings is None:
-            raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
-        height, width = self._image.inputs.shape[-2:]
-        masks = [mask_of(region, height, width) for region in regions]
-        return make_audits(
-            self._function(settings),
-            make_path(self._image.inputs, self._gallery.inputs(settings.baseline)),
-            [f"region {i + 1}" for i in range(len(masks))],
-            masks,
-            target=settings.target,
-            attributions=result,
-            random_state=False,
-            guard=lock_of(self._model),
-        )
+    # ------------------------------------------------------------ beside the sampling
 
     def _answered(self, pane: Pane) -> None:
-        if pane is self._asked[0] and self._regions:
-            self._side.submit(lambda _cancel: self._tell_audits())
+        if self._asked and pane is self._asked[0]:
+            self._chores.ask("curves", self._tell_curves)
+            if self._regions:
+                self._chores.ask("audit", self._tell_audits)
 
-    @traitlets.observe("_regions")
-    def _regions_changed(self, change: Any) -> None:
-        height, width = self._image.inputs.shape[-2:]
-        region = from_data(change.new[-1], height, width) if change.new else None
-        if not np.array_equal(np.asarray(region), np.asarray(self.region)):
-            self.region = region
-        self._side.submit(lambda _cancel: self._tell_audits())
+    def _tell_curves(self) -> None:
+        self._curves = to_data(curves(self._asked[0].known()))
 
-    @traitlets.observe("region")
-    def _region_changed(self, change: Any) -> None:
-        height, width = self._image.inputs.shape[-2:]
-        data = [] if change.new is None else [to_data(change.new, height, width)]
-        if data[-1:] != list(self._regions[-1:]):
-            self._regions = data
-
-    def _tell_audits(self) -> None:
-        """To the front end; an audit that fails is no reason to fail anything else."""
-        regions = list(self._regions)
-        if not regions or self.result is None:
-            self._audits = []
-            return
-        try:
-            audits = self._audit(regions)
-        except Exception as error:  # noqa: BLE001  (an error is an answer)
-            self._audits = [{"error": sentence(error)}]
-            return
-        self._audits = [
+    def _tell_cards(self) -> None:
+        self._cards = [
             {
-                "region": region,
-                "sum": audit.attribution_sum,
-                "share": audit.share if math.isfinite(audit.share) else None,
-                "output": audit.output,
-                "without": audit.output_without_region,
-                "only": audit.output_with_region_only,
-                "baseline": audit.baseline_output,
+                "name": card.name,
+                "description": card.description,
+                "output": card.output,
+                "top": [list(entry) for entry in card.top],
+                "entropy": [card.entropy, card.most_entropy],
+                "neutral": card.is_neutral,
+                "parameters": self._gallery.parameters(card.name),
+                "thumbnail": card.thumbnail,
             }
-            for region, audit in zip(regions, audits, strict=True)
+            for card in self.gallery()
         ]
+
+    def _take(self, name: str, data: bytes) -> None:
+        """A file that a person has dropped becomes the baseline."""
+        try:
+            self.baseline = self._gallery.upload(name, data)
+        except IGError as error:
+            self._say(str(error))
+
+    def _send_file(self, view: str, kind: str) -> None:
+        try:
+            data = self._export(kind)
+        except Exception as error:  # noqa: BLE001  (an error is an answer)
+            self._say(f"{kind.upper()} was not made: {sentence(error)}")
+            return
+        content, buffers = protocol.file(f"attribution.{kind}", data)
+        self.send({**content, "view": view, "request": 0}, buffers)
+
+    def _heard(self, message: protocol.Gallery | protocol.Upload | protocol.Export) -> None:
+        match message:
+            case protocol.Gallery():
+                self._chores.ask("cards", self._tell_cards)
+            case protocol.Upload(_, name, data):
+                self._chores.ask("upload", lambda: self._take(name, data))
+            case protocol.Export(view, kind):
+                self._chores.ask(f"export {kind}", lambda: self._send_file(view, kind))
 
     # ------------------------------------------------------------ what may be asked for
 
@@ -315,28 +257,6 @@ class ImageExplorer(Explorer):
                 f"output must be one of {', '.join(self._classes.outputs)}, got {proposal.value!r}."
             )
         return str(proposal.value)
-
-    @traitlets.validate("region")
-    def _check_region(self, proposal: Any) -> Region | None:
-        if proposal.value is None:
-            return None
-        height, width = self._image.inputs.shape[-2:]
-        try:
-            return from_data(to_data(proposal.value, height, width), height, width)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-
-    @traitlets.validate("_regions")
-    def _check_regions(self, proposal: Any) -> list[Any]:
-        height, width = self._image.inputs.shape[-2:]
-        if len(proposal.value) > MOST_REGIONS:
-            raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(proposal.value)}.")
-        try:
-            for region in proposal.value:
-                mask_of(region, height, width)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-        return list(proposal.value)
 
     @traitlets.validate("target")
     def _check_target(self, proposal: Any) -> int:

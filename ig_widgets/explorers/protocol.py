@@ -18,6 +18,9 @@ Content: TypeAlias = dict[str, Any]
 Message: TypeAlias = tuple[Content, list[bytes]]
 
 _VIEW_NAME_LENGTH = 64
+_TEXT_LENGTH = 1000
+# Servers take about 10 MB in a message.
+_FILE_BYTES = 10_000_000
 
 
 # ---------------------------------------------------------------- browser -> kernel
@@ -47,11 +50,41 @@ class Cancel:
     request: int
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """What the model says of each baseline on offer is to be shown."""
+
+    view: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file for a baseline."""
+
+    view: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file of what is shown; `kind` is one of EXPORTS."""
+
+    view: str
+    kind: str
+
+
+EXPORTS = ("png", "svg", "npz", "html")
+
+
 class ProtocolError(ValueError):
     """A message that is not one of the protocol's."""
 
 
-def parse(content: object) -> Want | Ack | Cancel:
+Heard: TypeAlias = Want | Ack | Cancel | Gallery | Upload | Export
+
+
+def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
     """What a front end said. Raises ProtocolError for all else; nothing is acted on before it has passed here."""
     if not isinstance(content, Mapping):
         raise ProtocolError(f"a message must be a mapping, got {type(content).__name__}.")
@@ -64,7 +97,32 @@ def parse(content: object) -> Want | Ack | Cancel:
         return Ack(view, _natural(content, "count"))
     if kind == "cancel":
         return Cancel(view, _natural(content, "request"))
-    raise ProtocolError("type must be want, ack or cancel.")
+    if kind == "gallery":
+        return Gallery(view)
+    if kind == "upload":
+        return Upload(view, _text(content, "name"), _file(buffers))
+    if kind == "export":
+        wanted = content.get("kind")
+        if not isinstance(wanted, str) or wanted not in EXPORTS:
+            raise ProtocolError(f"kind must be one of {', '.join(EXPORTS)}.")
+        return Export(view, wanted)
+    raise ProtocolError("type must be want, ack, cancel, gallery, upload or export.")
+
+
+def _text(content: Mapping[object, object], name: str) -> str:
+    value = content.get(name)
+    if not isinstance(value, str) or len(value) > _TEXT_LENGTH:
+        raise ProtocolError(f"{name} must be a text of at most {_TEXT_LENGTH} characters.")
+    return value
+
+
+def _file(buffers: Sequence[bytes | memoryview]) -> bytes:
+    if len(buffers) != 1:
+        raise ProtocolError(f"an upload has one buffer, got {len(buffers)}.")
+    data = bytes(buffers[0])
+    if len(data) > _FILE_BYTES:
+        raise ProtocolError(f"a file may have {_FILE_BYTES} bytes, got {len(data)}.")
+    return data
 
 
 def _natural(content: Mapping[object, object], name: str) -> int:
@@ -181,3 +239,8 @@ def done(evaluations: int, elapsed: float) -> Message:
 def failed(kind: str, message: str, hint: str = "") -> Message:
     """The request ended without what it asked for: `kind` is "cancelled" or "error"."""
     return {"type": "failed", "kind": kind, "message": message, "hint": hint}, []
+
+
+def file(name: str, data: bytes) -> Message:
+    """A file that a view has asked for, to be saved by its reader."""
+    return {"type": "file", "name": name}, [data]

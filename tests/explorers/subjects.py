@@ -93,6 +93,7 @@ class FakeComm(BaseComm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.closed = False
+        self.files: list[Any] = []
         self.custom: list[dict[str, Any]] = []
         self.views: list[View] = []
         self.trouble: list[Exception] = []
@@ -110,7 +111,11 @@ class FakeComm(BaseComm):
             # What cannot be written as JSON would not arrive.
             content = json.loads(json.dumps(data["content"], allow_nan=False))
             self.custom.append(content)
-            self._wire.put((content, [bytes(buffer) for buffer in buffers or []]))
+            message = (content, [bytes(buffer) for buffer in buffers or []])
+            if content["type"] == "file":
+                self.files.append(message)
+            else:
+                self._wire.put(message)
 
     def _deliver(self) -> None:
         while (message := self._wire.get()) is not None:
@@ -130,9 +135,10 @@ class FakeComm(BaseComm):
         self._wire.put(None)
         self._browser.join(SECONDS)
 
-    def hear(self, content: dict[str, Any]) -> None:
+    def hear(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         """A custom message from the browser."""
-        self.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+        data = {"method": "custom", "content": content}
+        self.handle_msg({"content": {"data": data}, "buffers": [memoryview(b) for b in buffers or []]})
 
     def set_traits(self, **state: Any) -> None:
         """The browser changes traits."""

@@ -1,6 +1,8 @@
 """What a person asks of an image explorer beyond one map: other readings, baselines, panes, tolerance, regions."""
 
 import io
+import json
+import zlib
 
 import numpy as np
 import pytest
@@ -304,7 +306,7 @@ def test_regions_of_the_front_end_become_a_table_in_both(explore):
         {"kind": "rectangle", "box": [0, 0, 8, 16]},
         {"kind": "rectangle", "box": [8, 0, 16, 16]},
     ]
-    explorer._side.wait(SECONDS)
+    explorer._chores.wait(SECONDS)
     audits = explorer.audits()
     assert explorer.region == (8, 0, 16, 16)
     assert len(audits) == len(explorer._audits) == 2
@@ -312,7 +314,7 @@ def test_regions_of_the_front_end_become_a_table_in_both(explore):
     assert sum(row["sum"] for row in explorer._audits) == pytest.approx(total, rel=1e-6)
     assert [row["without"] for row in explorer._audits] == [a.output_without_region for a in audits]
     explorer.region = None
-    explorer._side.wait(SECONDS)
+    explorer._chores.wait(SECONDS)
     assert explorer._regions == explorer._audits == []
     with pytest.raises(ValueError, match="no region"):
         explorer.audit()
@@ -350,3 +352,145 @@ def test_regions_of_a_browser_are_checked(explore, data):
     with pytest.raises(traitlets.TraitError):
         explorer._regions = [data]
     assert explorer._regions == []
+
+
+# ---------------------------------------------------------------- beside the samples
+
+
+def test_what_a_browser_sets_and_cannot_be_is_answered_in_words(explore):
+    explorer = explore(target=1)
+    for state in ({"target": 99}, {"baseline": "blur(sigma=-2)"}, {"n_steps": 0}, {"_regions": [{}]}, {"_panes": []}):
+        before = explorer._notice.get("number", 0)
+        explorer.set_state(state)
+        assert explorer._notice["number"] == before + 1
+        (name,) = state
+        assert name.strip("_").rstrip("s") in explorer._notice["text"] or "sigma" in explorer._notice["text"]
+    assert (explorer.target, explorer.baseline, explorer.n_steps) == (1, "black", 8)
+    explorer.wait(SECONDS)
+
+
+def png(size, color):
+    out = io.BytesIO()
+    Image.new("RGB", size, color).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_dropped_file_becomes_the_baseline(explore):
+    image = photo()[None]
+    explorer = explore(image=image[0], target=1)
+    explorer.comm.hear({"type": "upload", "view": "v", "name": "snow (2).png"}, [png((50, 20), (255, 255, 255))])
+    assert explorer._chores.wait(SECONDS)
+    assert explorer.baseline == "snow 2 .png"
+    expected = igw.attribute(
+        explorer._model, image, baselines=torch.ones_like(image), target=1, method="riemann_middle", n_steps=8
+    )
+    torch.testing.assert_close(ready(explorer).attributions, expected.attributions, rtol=1e-5, atol=1e-7)
+
+
+def bomb():
+    """A file of a few bytes that says it is a picture of 20,000 x 20,000 pixels."""
+    whole = bytearray(png((8, 8), (0, 0, 0)))
+    whole[16:24] = (20_000).to_bytes(4, "big") * 2
+    whole[29:33] = zlib.crc32(bytes(whole[12:29])).to_bytes(4, "big")
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no picture"),
+        (b"%PDF-1.7", "no picture"),
+        (png((9, 9), (1, 2, 3))[:40], "no picture"),
+        (bomb(), "more pixels"),
+    ],
+    ids=["empty", "another kind", "cut off", "20,000 x 20,000"],
+)
+def test_a_file_that_is_no_picture_is_answered_in_words_and_the_last_baseline_stays(explore, data, words):
+    explorer = explore(baseline="blur")
+    result = ready(explorer)
+    explorer.comm.hear({"type": "upload", "view": "v", "name": "<img src=x onerror=alert(1)>.png"}, [data])
+    assert explorer._chores.wait(SECONDS)
+    assert words in explorer._notice["text"]
+    assert len(explorer._notice["text"]) < 400
+    assert explorer.baseline == "blur"
+    assert explorer.result is result
+
+
+def test_cards_are_made_when_the_front_end_asks(explore):
+    explorer = explore(target=2, labels=LABELS, baseline="blur(sigma=2)")
+    assert explorer._cards == []
+    explorer.comm.hear({"type": "gallery", "view": "v"}, [])
+    assert explorer._chores.wait(SECONDS)
+    by_name = {card["name"]: card for card in explorer._cards}
+    assert set(by_name) == {*explorer._baselines, "blur(sigma=2)"}
+    (sigma,) = by_name["blur(sigma=2)"]["parameters"]
+    assert sigma["value"] == 2
+    assert sigma["low"] < 2 < sigma["high"]
+    assert by_name["colour"]["parameters"] == [{"name": "value", "colour": "#808080"}]
+    assert by_name["noise"]["parameters"][0]["name"] == "seed"
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("npz", b"PK")])
+def test_files_are_sent_to_the_view_that_asks(explore, kind, start, tmp_path):
+    explorer = explore(target=1)
+    ready(explorer)
+    explorer.comm.hear({"type": "export", "view": "v", "kind": kind}, [])
+    assert explorer._chores.wait(SECONDS)
+    explorer.comm.settle()
+    (sent,) = [message for message in explorer.comm.files if message[0]["type"] == "file"]
+    assert sent[0] == {"type": "file", "name": f"attribution.{kind}", "view": "v", "request": 0}
+    assert sent[1][0].startswith(start)
+    getattr(explorer, f"to_{kind}")(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == sent[1][0]
+
+
+def test_arrays_say_all_that_was_sampled(explore, tmp_path):
+    image = photo()[None]
+    for options in ({"method": "gausslegendre"}, {"method": "secant"}, {"method": "auto", "tol": 0.01}):
+        explorer = explore(image=image[0], target=1, **options)
+        result = ready(explorer)
+        explorer.to_npz(tmp_path / "x.npz")
+        with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+            found = dict(arrays)
+        settings = json.loads(str(found["settings"]))
+        exact = result.attributions[0].numpy()
+        np.testing.assert_array_equal(found["attributions"], exact)
+        summed = np.tensordot(found["weights"], found["maps"], 1)
+        assert np.abs(summed - exact.sum(0)).max() < 1e-3 * np.abs(exact).max()
+        assert found["weights"] @ found["density"] == pytest.approx(exact.sum(), rel=1e-6)
+        assert settings["convergence_delta"] == pytest.approx(float(result.convergence_delta))
+        assert (found["output_alphas"][0], found["output_alphas"][-1]) == (0, 1)
+
+
+def test_curves_are_of_samples_that_are_there(explore):
+    model, image = Watched(), photo()[None]
+    explorer = explore(model, image[0], target=1, method="riemann_middle", n_steps=9)
+    ready(explorer)
+    explorer.method, explorer.n_steps = "gausslegendre", 4
+    ready(explorer)
+    explorer.method, explorer.n_steps = "secant", 40
+    ready(explorer)
+    spent = model.rows
+    assert explorer._chores.wait(SECONDS)
+    assert model.rows == spent
+    made = {curve["method"]: curve["points"] for curve in explorer._curves}
+    assert [point[0] for point in made["riemann_middle"]] == [1, 3, 9]
+    assert [point[0] for point in made["gausslegendre"]] == [4]
+    assert made["secant"][-1][:3] == [40, None, None]
+    finest = explorer.result.attributions.sum(1)
+    for method, points in made.items():
+        for n, error, _, delta in points:
+            expected = igw.attribute(Classifier(), image, target=1, method=method, n_steps=n)
+            distance = (expected.attributions.sum(1) - finest).norm() / finest.norm()
+            assert error is None or error == pytest.approx(float(distance), rel=1e-2, abs=1e-3)
+            assert delta == pytest.approx(float(expected.convergence_delta[0]), abs=1e-6)
+
+
+def test_curve_of_a_run_to_a_tolerance_has_its_estimates(explore):
+    explorer = explore(target=1, method="auto", tol=0.01)
+    result = ready(explorer)
+    assert explorer._chores.wait(SECONDS)
+    (curve,) = explorer._curves
+    assert curve["method"] == "auto"
+    assert curve["points"][-1][0] == result.evaluations
+    assert curve["points"][-1][2] == pytest.approx(float(result.error_estimate[0]))

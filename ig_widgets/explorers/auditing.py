@@ -1,0 +1,141 @@
+"""Regions of the picture: what was attributed to each, beside what the model says when it is replaced."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import traitlets
+from torch import Tensor
+
+from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.path import make_path
+from ig_widgets.explorers import protocol
+from ig_widgets.explorers.base import Explorer
+from ig_widgets.explorers.classifier import Output
+from ig_widgets.explorers.gallery import Gallery
+from ig_widgets.explorers.pane import sentence
+from ig_widgets.explorers.picture import PreparedImage
+from ig_widgets.explorers.regions import MOST_REGIONS, from_data, mask_of, to_data
+from ig_widgets.explorers.worker import lock_of
+from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
+from ig_widgets.faithfulness.regions import Region
+
+
+class Auditing(Explorer):
+    """What an explorer of pictures has for regions. `_regions` is what the front end draws, `region` the last of it."""
+
+    region = traitlets.Any(None, allow_none=True)
+    _regions: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+    _image: PreparedImage
+    _gallery: Gallery
+
+    def audit(self) -> RegionAudit:
+        """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
+
+        Waits; the model is asked. Of several regions, the last. Raises ValueError where there is none.
+        """
+        return self.audits()[-1]
+
+    def audits(self) -> RegionAudits:
+        """All regions, as `audit`; it prints as a table."""
+        self.wait()
+        if not self._regions:
+            raise ValueError("There is no region; set explorer.region = (left, top, right, bottom), or draw one.")
+        return self._audit(list(self._regions))
+
+    def _function(self, settings: protocol.Settings) -> Output:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------
+
+    def _audit(self, regions: list[Any]) -> RegionAudits:
+        answer = self._answer()
+        if answer is None:
+            raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
+        result, settings = answer
+        masks = [mask_of(region, *self._size) for region in regions]
+        function = self._function(settings)
+        return make_audits(
+            function,
+            make_path(self._image.inputs, self._gallery.inputs(settings.baseline)),
+            [f"region {i + 1}" for i in range(len(masks))],
+            masks,
+            target=settings.target,
+            attributions=result,
+            random_state=False,
+            guard=lock_of(function.model),
+        )
+
+    def _tell_audits(self) -> None:
+        """To the front end; an audit that fails is no reason to fail anything else."""
+        regions = list(self._regions)
+        if not regions or self._answer() is None:
+            self._audits = []
+            return
+        try:
+            audits = self._audit(regions)
+        except Exception as error:  # noqa: BLE001  (an error is an answer)
+            self._audits = [{"error": sentence(error)}]
+            return
+        self._audits = [_row(region, audit) for region, audit in zip(regions, audits, strict=True)]
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        inputs: Tensor = self._image.inputs
+        height, width = inputs.shape[-2:]
+        return height, width
+
+    @traitlets.observe("_regions")
+    def _regions_changed(self, change: Any) -> None:
+        region = from_data(change.new[-1], *self._size) if change.new else None
+        if not _same(region, self.region):
+            self.region = region
+        self._chores.ask("audit", self._tell_audits)
+
+    @traitlets.observe("region")
+    def _region_changed(self, change: Any) -> None:
+        data = [] if change.new is None else [to_data(change.new, *self._size)]
+        if data[-1:] != list(self._regions[-1:]):
+            self._regions = data
+
+    @traitlets.validate("region")
+    def _check_region(self, proposal: Any) -> Region | None:
+        if proposal.value is None:
+            return None
+        try:
+            return from_data(to_data(proposal.value, *self._size), *self._size)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("_regions")
+    def _check_regions(self, proposal: Any) -> list[Any]:
+        if len(proposal.value) > MOST_REGIONS:
+            raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(proposal.value)}.")
+        try:
+            for region in proposal.value:
+                mask_of(region, *self._size)
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return list(proposal.value)
+
+
+def _row(region: Any, audit: RegionAudit) -> dict[str, Any]:
+    return {
+        "region": region,
+        "sum": audit.attribution_sum,
+        "share": audit.share if math.isfinite(audit.share) else None,
+        "output": audit.output,
+        "without": audit.output_without_region,
+        "only": audit.output_with_region_only,
+        "baseline": audit.baseline_output,
+    }
+
+
+def _same(one: Region | None, other: Region | None) -> bool:
+    return one is other is None or (
+        one is not None and other is not None and np.array_equal(np.asarray(one), np.asarray(other))
+    )

@@ -1,0 +1,160 @@
+"""What leaves an explorer: pictures, arrays, a figure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from ig_widgets import figures
+from ig_widgets.engine.attribution import Attribution
+from ig_widgets.explorers import protocol
+from ig_widgets.explorers.base import Explorer
+from ig_widgets.explorers.classifier import Classes
+from ig_widgets.explorers.picture import PreparedImage
+from ig_widgets.figures.image import overlay_figure, overlay_svg
+from ig_widgets.figures.inputs import Bytes
+from ig_widgets.files import PathLike, npz_bytes, write_atomically
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The overlay as it is set now, and what is said of it."""
+
+    photo: Bytes
+    overlay: Bytes
+    table: Bytes
+    scale: float
+    unit: str
+    caption: str
+
+
+class Exporting(Explorer):
+    """What an explorer of pictures can write."""
+
+    _image: PreparedImage
+    _classes: Classes
+    _photo: Bytes
+
+    def snapshot(self) -> bytes:
+        """The photo and the overlay as they are set now, with colour bar and caption, as a PNG.
+
+        Waits for the first result. Raises what the run failed with, if there is no earlier result.
+        """
+        drawn = self._drawn()
+        return figures.overlay_png(drawn.photo, drawn.overlay, drawn.table, drawn.scale, drawn.unit, drawn.caption)
+
+    def to_png(self, path: PathLike) -> None:
+        """Write `snapshot` to a file, whole or not at all. Raises FileError where that cannot be written."""
+        write_atomically(path, self.snapshot())
+
+    def to_svg(self, path: PathLike) -> None:
+        """The same as an SVG, in which text is text. Raises FileError where that cannot be written."""
+        write_atomically(path, self._svg())
+
+    def figure(self) -> Figure:
+        """The same as a figure of matplotlib's, to be worked on."""
+        drawn = self._drawn()
+        return overlay_figure(drawn.photo, drawn.overlay, drawn.table, drawn.scale, drawn.unit, drawn.caption)
+
+    def to_npz(self, path: PathLike) -> None:
+        """Write what was sampled to NumPy's compressed .npz, whole or not at all.
+
+        `attributions` (channels, height, width); of each sample in use `maps` (n, height, width), summed over channels,
+        in 16 bits' precision, `alphas`, `weights` and `density` (n,); F on the path as `output_alphas` and `outputs`;
+        `photo` and `baseline` (height, width, 3) in 8 bits; and `settings`, the text of a JSON object. `read_npz` of
+        `ig_widgets.files` reads it, as does NumPy without pickle. Raises FileError where it cannot be written.
+        """
+        write_atomically(path, self._npz())
+
+    # ------------------------------------------------------------ what the explorer has
+
+    def _unit(self, settings: protocol.Settings) -> str:
+        raise NotImplementedError
+
+    def _baseline_picture(self, settings: protocol.Settings) -> Bytes:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------
+
+    def _export(self, kind: str) -> bytes:
+        match kind:
+            case "png":
+                return self.snapshot()
+            case "svg":
+                return self._svg()
+            case "npz":
+                return self._npz()
+        raise NotImplementedError(kind)
+
+    def _need_answer(self) -> tuple[Attribution, protocol.Settings]:
+        if self._answer() is None:
+            self.wait()
+        answer = self._answer()
+        if answer is None:
+            raise RuntimeError("There is nothing to draw yet: the first run was cancelled before its first sample.")
+        return answer
+
+    def _drawn(self) -> _Drawn:
+        result, settings = self._need_answer()
+        look: Any = self
+        full, collected = (
+            np.asarray(torch.as_tensor(result.path.cumulative(alpha))[0].sum(0).float().cpu())
+            for alpha in (1.0, look.alpha)
+        )
+        table = figures.color_table(look.colormap)
+        scale = figures.scale_of(full, look.clip)
+        overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign)
+        error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
+        caption = (
+            f"{self._classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
+            f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples{error}; "
+            f"alpha {look.alpha:.2f}; delta {float(result.convergence_delta):+.2g}"
+        )
+        return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
+
+    def _svg(self) -> bytes:
+        drawn = self._drawn()
+        return overlay_svg(drawn.photo, drawn.overlay, drawn.table, drawn.scale, drawn.unit, drawn.caption)
+
+    def _npz(self) -> bytes:
+        result, settings = self._need_answer()
+        trace = result.path
+        known = [one for one in self._asked[0].known() if one.settings == settings]
+        maps = np.zeros((0, *self._photo.shape[:2]), np.float32)
+        if known:
+            record, keys = known[-1].record, known[-1].pieces.keys
+            encoded = [record.maps[record.ids[key]] for key in keys]
+            flat = [np.frombuffer(one.values, "<i2") * np.float32(one.scale) for one in encoded]
+            maps = np.stack(flat).reshape(-1, *self._photo.shape[:2]).astype(np.float32)
+        look: Any = self
+        return npz_bytes(
+            settings={
+                **asdict(settings),
+                "class_name": self._classes.name(settings.target),
+                "output_name": self._unit(settings),
+                "evaluations": result.evaluations,
+                "complete": result.complete,
+                "output": float(result.output),
+                "baseline_output": float(result.baseline_output),
+                "convergence_delta": float(result.convergence_delta),
+                "error_estimate": None if result.error_estimate is None else float(result.error_estimate[0]),
+                "alpha": look.alpha,
+                "clip": look.clip,
+                "colormap": look.colormap,
+                "opacity": look.opacity,
+                "sign": look.sign,
+            },
+            attributions=torch.as_tensor(result.attributions)[0],
+            maps=maps,
+            alphas=trace.alphas[0],
+            weights=trace.edges[0].diff(),
+            density=trace.density[0],
+            output_alphas=trace.output_alphas[0],
+            outputs=trace.outputs[0],
+            photo=self._photo,
+            baseline=self._baseline_picture(settings),
+        )
