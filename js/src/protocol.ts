@@ -88,7 +88,14 @@ export type FromKernel = Begin | Samples | Plan | Done | Failed;
 export type ToKernel =
   | { readonly type: "want"; readonly view: string; readonly pane: number }
   | { readonly type: "ack"; readonly view: string; readonly count: number }
-  | { readonly type: "cancel"; readonly view: string; readonly request: number };
+  | { readonly type: "cancel"; readonly view: string; readonly request: number }
+  | { readonly type: "gallery"; readonly view: string }
+  /** With the file in one buffer. */
+  | { readonly type: "upload"; readonly view: string; readonly name: string }
+  | { readonly type: "export"; readonly view: string; readonly kind: ExportKind };
+
+export const EXPORTS = ["png", "svg", "npz", "html"] as const;
+export type ExportKind = (typeof EXPORTS)[number];
 
 export type Decoded =
   | { readonly ok: true; readonly message: FromKernel }

@@ -1,5 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import type { Settings } from "./protocol.js";
+import type { Audit, Region } from "./regions.js";
 import { Throttle } from "./timing.js";
 
 export type Sign = "all" | "positive" | "negative";
@@ -13,10 +14,53 @@ export interface Look {
   readonly colormap: string;
 }
 
+/** A baseline on offer: how it looks, what can be set of it, and what the model says of it. */
+export interface Card {
+  readonly name: string;
+  readonly description: string;
+  readonly output: number;
+  readonly top: readonly (readonly [label: string, probability: number])[];
+  /** In bits, and the most that it could be. */
+  readonly entropy: readonly [number, number];
+  readonly neutral: boolean;
+  readonly parameters: readonly Parameter[];
+  /** A PNG. */
+  readonly thumbnail: DataView;
+}
+
+export type Parameter =
+  | { readonly name: string; readonly colour: string }
+  | {
+      readonly name: string;
+      readonly value: number;
+      readonly low: number;
+      readonly high: number;
+      readonly step: number;
+      readonly unit: string;
+    };
+
+/** How a rule's map settles. `error`: its distance to the finest map at hand; `estimate`: its own, of its error. */
+export interface Curve {
+  readonly method: string;
+  readonly points: readonly (readonly [
+    evaluations: number,
+    error: number | null,
+    estimate: number | null,
+    delta: number | null,
+  ])[];
+}
+
 /** What the kernel offers; the browser only reads these. */
 export interface Offer {
   /** In what each pane differs from the traits; the first in nothing. */
   readonly _panes: readonly Partial<Settings>[];
+  /** Regions drawn in either place, and what the kernel says of them. */
+  readonly _regions: readonly Region[];
+  readonly _audits: readonly Audit[];
+  readonly _cards: readonly Card[];
+  readonly _curves: readonly Curve[];
+  /** A sentence for the status line; the number tells a new one from an old. */
+  readonly _notice: { readonly text?: string; readonly number?: number };
   readonly _methods: readonly string[];
   readonly _outputs: readonly string[];
   readonly _baselines: readonly string[];
@@ -28,7 +72,7 @@ export interface Offer {
 }
 
 /** What a person chooses here. */
-export type Chosen = Settings & Look & Pick<Offer, "_panes">;
+export type Chosen = Settings & Look & Pick<Offer, "_panes" | "_regions">;
 export type ImageTraits = Chosen & Offer;
 
 export const WISHES = ["baseline", "target", "output", "method", "n_steps", "tol"] as const;
