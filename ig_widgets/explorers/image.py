@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anywidget
 import matplotlib
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.base import Explorer, front_end
 from ig_widgets.explorers.classifier import classify
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
@@ -157,6 +159,25 @@ class ImageExplorer(Explorer):
         )
         return figures.overlay_png(self._photo, overlay, table, scale, classes.output_name, caption)
 
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """The explorer as one HTML file that works without kernel and network, or its text where `path` is None.
+
+        Looks (alpha, opacity, clip, sign, the usual colour maps) can be changed in it, and every rule and number of
+        steps be chosen that needs no sample beyond those that this baseline and target have. Maps are in 8 bits: off
+        by at most 1/254 of each one's largest value. Waits for the first result.
+
+        Raises what the run failed with, if there is no earlier result, and OSError where it cannot be written.
+        """
+        picture, settings = self.snapshot(), self._answered
+        assert settings is not None  # or there is no picture
+        names = {*ImageExplorer.class_trait_names(sync=True)} - {*anywidget.AnyWidget.class_trait_names(), "_lut"}
+        traits = {name: getattr(self, name) for name in names} | vars(settings)
+        text = export.to_html(self._recorded(settings), traits=traits, picture=picture)
+        if path is None:
+            return text
+        export.write(path, text)
+        return None
+
     def crosscheck(self) -> CrossCheck:
         """The current attribution beside Captum's, at the same rule, points, baseline and target.
 
@@ -174,6 +195,19 @@ class ImageExplorer(Explorer):
             baselines=self._baseline_inputs(self.baseline),
             target=self.target,
         )
+
+    def _recorded(self, settings: protocol.Settings) -> list[export.Recorded]:
+        """What was sampled for the baseline and target of `settings`, by its method first."""
+        own = settings.n_steps if settings.method == rules.SECANT else 0
+        known = [
+            (cells, sampled.record)
+            for (baseline, target, cells), sampled in list(self._sampled.items())
+            if (baseline, target) == (settings.baseline, settings.target) and sampled.record.maps
+        ]
+        return [
+            export.Recorded(self._begin(record.number, settings, 0), record, export.rules_for(record, cells))
+            for cells, record in sorted(known, key=lambda pair: pair[0] != own)
+        ]
 
     # ------------------------------------------------------------ what may be asked for
 
