@@ -70,7 +70,7 @@ $(MODULES): js/package.json js/package-lock.json | $(STAMPS)/node
 
 $(STATIC): $(FRONT_SOURCES) $(MODULES)
 	cd js && npm run build
-	@touch ig_widgets/static/image.js ig_widgets/static/image.css
+	@touch ig_widgets/static/{image,standalone}.{js,css}
 
 $(STAMPS)/python: pyproject.toml constraints.txt hatch_build.py | $(STATIC)
 	$(PIP_INSTALL) --editable '.[dev]'

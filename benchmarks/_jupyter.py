@@ -47,8 +47,10 @@ class Lab:
     folder: Path
     log: Path
 
-    def address(self, notebook: str) -> str:
-        """Where a browser finds a notebook, in a workspace that nobody has used."""
+    def address(self, notebook: str, app: str = "lab") -> str:
+        """Where a browser finds a notebook: in a workspace of JupyterLab that nobody has used, or in Notebook 7."""
+        if app == "notebook":
+            return f"{self.url}notebooks/{quote(notebook)}?token={self.token}"
         return f"{self.url}lab/workspaces/{secrets.token_hex(8)}/tree/{quote(notebook)}?reset&token={self.token}"
 
     def write_notebook(self, name: str, cells: Sequence[str]) -> None:
@@ -71,7 +73,7 @@ def jupyterlab() -> Iterator[Lab]:
             file.write_text(json.dumps(values))
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
         command += ["--ServerApp.port=18888", "--ServerApp.port_retries=200", f"--ServerApp.root_dir={notebooks}"]
-        command += ["--LabApp.expose_app_in_browser=True"]
+        command += ["--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"]
         environment = _environment(home) | {"JUPYTER_TOKEN": token}
         with log.open("wb") as output:
             streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
@@ -124,10 +126,13 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def run_notebook(page: Page, lab: Lab, name: str, timeout: float = 120.0) -> None:
-    """Open a notebook and run all its cells; returns when the last has run. Raises if not all of them did."""
+def run_notebook(page: Page, lab: Lab, name: str, timeout: float = 120.0, app: str = "lab") -> None:
+    """Open a notebook in an app ("lab" or "notebook") and run all its cells; returns when the last has run.
+
+    Raises if not all of them did.
+    """
     page.set_default_timeout(timeout * 1000)
-    page.goto(lab.address(name))
+    page.goto(lab.address(name, app))
     page.wait_for_function(
         """() => fetch("/api/sessions").then(answer => answer.json())
             .then(all => all.some(session => session.kernel?.execution_state === "idle"))""",

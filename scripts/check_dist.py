@@ -14,7 +14,7 @@ LARGEST_BUNDLE = 100_000  # bytes
 def check_wheel(path: Path) -> None:
     with zipfile.ZipFile(path) as wheel:
         sizes = {entry.filename: entry.file_size for entry in wheel.infolist()}
-    for name in ("ig_widgets/static/image.js", "ig_widgets/static/image.css"):
+    for name in (f"ig_widgets/static/{part}.{kind}" for part in ("image", "standalone") for kind in ("js", "css")):
         require(sizes.get(name, 0) > 0, f"{path.name} lacks {name}, or it is empty")
     bundle = sizes["ig_widgets/static/image.js"]
     require(bundle <= LARGEST_BUNDLE, f"image.js is {bundle} bytes, more than {LARGEST_BUNDLE}")

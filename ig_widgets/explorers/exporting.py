@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import anywidget
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes
+from ig_widgets.explorers.pane import Known
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import PathLike, npz_bytes, write_atomically
+
+# Colours are there as tables; the cards of baselines and what else a kernel would have to answer are left out.
+_NOT_IN_A_FILE = {"_lut", "_cards", "_notice", "_esm", "_css", "_anywidget_id"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,21 @@ class Exporting(Explorer):
         drawn = self._drawn()
         return overlay_figure(drawn.photo, drawn.overlay, drawn.table, drawn.scale, drawn.unit, drawn.caption)
 
+    def to_html(self, path: PathLike | None = None) -> str | None:
+        """The explorer as one HTML file that works without kernel and network, or its text where `path` is None.
+
+        Looks (alpha, opacity, clip, sign, the usual colour maps) can be changed in it, and every rule and number of
+        steps be chosen that needs no sample beyond those that this baseline and target have. Maps are in 8 bits: off
+        by at most 1/254 of each one's largest value. Waits for the first result.
+
+        Raises what the run failed with, if there is no earlier result, and FileError where it cannot be written.
+        """
+        text = self._html()
+        if path is None:
+            return text
+        write_atomically(path, text.encode())
+        return None
+
     def to_npz(self, path: PathLike) -> None:
         """Write what was sampled to NumPy's compressed .npz, whole or not at all.
 
@@ -88,6 +108,8 @@ class Exporting(Explorer):
                 return self._svg()
             case "npz":
                 return self._npz()
+            case "html":
+                return self._html().encode()
         raise NotImplementedError(kind)
 
     def _need_answer(self) -> tuple[Attribution, protocol.Settings]:
@@ -115,6 +137,31 @@ class Exporting(Explorer):
             f"alpha {look.alpha:.2f}; delta {float(result.convergence_delta):+.2g}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
+
+    def _html(self) -> str:
+        picture = self.snapshot()
+        _, settings = self._need_answer()
+        names = {*type(self).class_trait_names(sync=True)} - {*anywidget.AnyWidget.class_trait_names(), *_NOT_IN_A_FILE}
+        traits = {name: getattr(self, name) for name in names} | _as_traits(settings) | {"_panes": [{}]}
+        return export.to_html(self._recorded(settings), traits=traits, picture=picture)
+
+    def _recorded(self, settings: protocol.Settings) -> list[export.Recorded]:
+        """What was sampled for the baseline, target and output of `settings`, what answers them first."""
+        pane = self._asked[0]
+        known = [one for one in pane.known() if one.stage is None or one.stage.is_last]
+        shown = pane.record(settings)
+        records = ([] if shown is None else [shown]) + [one.record for one in known]
+        found = []
+        for record in {one.number: one for one in records}.values():
+            served = [
+                export.Rule(one.settings, one.pieces, _evaluations(one), None if one.stage is None else one.error)
+                for one in known
+                if one.record is record
+            ]
+            asked = {rule.settings for rule in served}
+            served += [rule for rule in export.rules_for(record, settings) if rule.settings not in asked]
+            found.append(export.Recorded(self._begin(record.number, settings, 0), record, served))
+        return found
 
     def _svg(self) -> bytes:
         drawn = self._drawn()
@@ -158,3 +205,12 @@ class Exporting(Explorer):
             photo=self._photo,
             baseline=self._baseline_picture(settings),
         )
+
+
+def _as_traits(settings: protocol.Settings) -> dict[str, Any]:
+    """Without what counts for nothing, which is 0."""
+    return {name: value for name, value in vars(settings).items() if value != 0 or name == "target"}
+
+
+def _evaluations(known: Known) -> int:
+    return len(known.pieces.keys) if known.stage is None else known.stage.evaluations

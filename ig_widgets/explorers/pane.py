@@ -79,6 +79,11 @@ class Known:
     pieces: Pieces
     stage: Stage | None = None
 
+    @property
+    def error(self) -> float | None:
+        """As it was estimated."""
+        return None if self.stage is None else _error(self.stage)
+
 
 class Pane:
     """The newest wish wins. An older run stops at the next layer; what it had sampled is kept."""
@@ -121,6 +126,11 @@ class Pane:
     def forget(self) -> None:
         """What was sampled is of no use any more."""
         self._sampled.clear()
+
+    def record(self, settings: protocol.Settings) -> Record | None:
+        """What was sampled for a wish, if it is kept."""
+        kept = self._sampled.get(_key(settings))
+        return None if kept is None else kept.record
 
     def known(self) -> list[Known]:
         """Each rule that was asked for and is sampled whole on the path of the last answer."""

@@ -1,4 +1,5 @@
-// Bundles each explorer into one ES module and one style sheet that need nothing else at run time.
+// Bundles each explorer into one ES module and one style sheet that need nothing else at run time, and the page that
+// shows a recording of one without a kernel.
 //
 //   node scripts/build.mjs            into the Python package, minified, size checked
 //   node scripts/build.mjs --watch    the same, again at each change, and the page in dev/ served
@@ -28,6 +29,15 @@ const bundles = ["src/explorers/image.ts", "src/explorers/image.css"].map((entry
   minify: true,
 }));
 
+// What `to_html` writes into one file that needs no server: a script that is no module.
+const standalone = ["src/standalone/page.ts", "src/standalone/page.css"].map((entry) => ({
+  ...options,
+  format: "iife",
+  entryPoints: { standalone: entry },
+  outdir: at("../../ig_widgets/static"),
+  minify: true,
+}));
+
 const page = {
   ...options,
   entryPoints: { page: "dev/page.ts" },
@@ -36,13 +46,13 @@ const page = {
 };
 
 if (watch) {
-  for (const bundle of bundles) await (await context(bundle)).watch();
+  for (const bundle of [...bundles, ...standalone]) await (await context(bundle)).watch();
   const served = await context(page);
   await served.watch();
   const { port } = await served.serve({ servedir: at("../dev"), host: "127.0.0.1" });
   console.log(`dev page: http://127.0.0.1:${port}/`);
 } else {
-  for (const bundle of bundles) await build(bundle);
+  for (const bundle of [...bundles, ...standalone]) await build(bundle);
   const { length } = await readFile(at("../../ig_widgets/static/image.js"));
   if (length > LIMIT) {
     console.error(`image.js has ${length} bytes, more than ${LIMIT}`);

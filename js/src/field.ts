@@ -136,7 +136,8 @@ export class Field {
   }
 }
 
-function mapSum({ levels, scale }: Sample): number {
+function mapSum({ levels, scale, sum: known }: Sample): number {
+  if (known !== undefined) return known;
   let sum = 0;
   for (const level of levels) sum += level;
   return sum * scale;

@@ -57,6 +57,10 @@ export class Fields {
     return found;
   }
 
+  has(name: string): boolean {
+    return name in this.#fields;
+  }
+
   isNull(name: string): boolean {
     return this.#fields[name] === null;
   }

@@ -30,6 +30,8 @@ export type Point = readonly [alpha: number, value: number];
 export interface Sample {
   readonly levels: Int16Array;
   readonly scale: number;
+  /** Over all pixels, where the levels are too coarse to tell it. */
+  readonly sum?: number;
 }
 
 interface Reply {
@@ -189,7 +191,11 @@ function readSamples(fields: Fields, reply: Reply, buffers: readonly DataView[])
     throw new Malformed(
       `samples has ${ids.length} ids, ${scales.length} scales and ${buffers.length} maps`,
     );
-  const samples = buffers.map((buffer, i) => ({ levels: levels(buffer), scale: scales[i] ?? 0 }));
+  const sums = fields.has("sums") ? fields.numbers("sums") : [];
+  const samples = buffers.map((buffer, i) => {
+    const [scale = 0, sum] = [scales[i], sums[i]];
+    return { levels: levels(buffer), scale, ...(sum === undefined ? {} : { sum }) };
+  });
   return { ...reply, type: "samples", trace: fields.count("trace"), ids, samples };
 }
 

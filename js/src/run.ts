@@ -17,6 +17,8 @@ export function inWords(run: Run): string {
   switch (run.kind) {
     case "idle":
       if (run.evaluations === null) return "idle";
+      // A recording took no time.
+      if (run.elapsed === 0) return `idle · ${run.evaluations} evaluations`;
       return `idle · ${run.evaluations} evaluations in ${run.elapsed.toFixed(1)} s`;
     case "asked":
       return "computing · waiting for the kernel";

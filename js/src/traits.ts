@@ -69,6 +69,8 @@ export interface Offer {
   readonly _n_classes: number;
   readonly _top: readonly (readonly [index: number, probability: number])[];
   readonly _lut: DataView;
+  /** Where no kernel is behind it: of each wish, the values that can be had. */
+  readonly _offered?: Readonly<Record<string, readonly unknown[]>>;
 }
 
 /** What a person chooses here. */
@@ -101,6 +103,11 @@ export class Traits {
   get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
     const held: Partial<ImageTraits> = this.#held;
     return held[name] ?? this.#model.get(name);
+  }
+
+  /** Whether a value can be had; a recording holds but some. */
+  offers(name: keyof Chosen, value: unknown): boolean {
+    return this.#model.get("_offered")?.[name]?.includes(value) ?? true;
   }
 
   /** Every view of the model sees it at once; the kernel within half a second. */

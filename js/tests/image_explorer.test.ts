@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { userEvent } from "vitest/browser";
+import { watchContexts } from "./support/contexts.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { choose, frame, Host, type View } from "./support/mount.js";
 import { failed } from "./support/scene.js";
@@ -204,16 +205,16 @@ describe("traits while dragging", () => {
 
 describe("views", () => {
   test("of one model show the same, and closing one leaves the other alive", async () => {
+    const contexts = watchContexts();
     const { host, model, view: first } = await explained();
     const second = host.render();
     choose(first.slider("alpha"), "0.4");
     await frame();
     expect(second.slider("alpha").value).toBe("0.4");
     expectDrawn(second, 0.4);
-    const { canvas } = first;
     first.close();
     expect(first.el.childElementCount).toBe(0);
-    expect(canvas.getContext("webgl2")?.isContextLost()).toBe(true);
+    expect(contexts.map((context) => context.isContextLost())).toEqual([true, false]);
     choose(second.slider("alpha"), "0.7");
     await frame();
     expectDrawn(second, 0.7);
@@ -231,10 +232,11 @@ describe("views", () => {
   });
 
   test("made twenty times in a row use up no WebGL context", async () => {
+    const contexts = watchContexts();
     const { host, view } = await explained();
     for (let i = 0; i < 20; i++) host.render().close();
     await frame();
-    expect(view.canvas.getContext("webgl2")?.isContextLost()).toBe(false);
+    expect(contexts[0]?.isContextLost()).toBe(false);
     expectDrawn(view, 1);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { userEvent } from "vitest/browser";
+import { withoutWebGL } from "./support/contexts.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { choose, frame } from "./support/mount.js";
 import { expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
@@ -15,14 +16,7 @@ describe("the picture", () => {
   });
 
   test("is the same by Canvas2D, and the status line says so", async () => {
-    const real = HTMLCanvasElement.prototype.getContext;
-    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (
-      this: HTMLCanvasElement,
-      kind: string,
-      ...rest: unknown[]
-    ) {
-      return kind === "webgl2" ? null : Reflect.apply(real, this, [kind, ...rest]);
-    } as typeof real);
+    withoutWebGL();
     const { view } = await explained({ alpha: 0.6 });
     expectDrawn(view, 0.6);
     expect(view.status.textContent).toBe("idle · 4 evaluations in 1.9 s · canvas");

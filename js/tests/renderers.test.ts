@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CanvasOverlay } from "../src/gl/canvas.js";
 import { WebGLOverlay } from "../src/gl/overlay.js";
-import { chooseRenderer, type Renderer } from "../src/gl/renderer.js";
+import type { Renderer } from "../src/gl/renderer.js";
 import { Unfit } from "../src/gl/unfit.js";
 import type { Sign } from "../src/traits.js";
+import { watchContexts } from "./support/contexts.js";
 import { blueToRed } from "./support/fake_model.js";
-import { frame } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
 import { type EntryRow, Scene } from "./support/scene.js";
 
@@ -19,18 +19,28 @@ const subset: EntryRow[] = [
   [3, 0.3, 0.7, 1],
 ];
 
-function webgl(redraw = () => {}): WebGLOverlay {
-  const life = new AbortController();
-  onTestFinished(() => life.abort());
-  const renderer = WebGLOverlay.on(document.createElement("canvas"), redraw, life.signal);
-  if (renderer === undefined) throw new Error("this browser has no WebGL2");
-  return renderer;
+/** A renderer and what it draws on. */
+interface Drawing {
+  readonly renderer: Renderer;
+  readonly canvas: HTMLCanvasElement;
 }
 
-const make: Record<Renderer["name"], () => Renderer> = {
-  webgl2: () => webgl(),
-  canvas: () => new CanvasOverlay(document.createElement("canvas")),
-};
+function webgl(life = new AbortController()): Drawing {
+  onTestFinished(() => life.abort());
+  const canvas = document.createElement("canvas");
+  const renderer = WebGLOverlay.on(canvas, { lost: () => {}, restored: () => {} }, life.signal);
+  if (renderer === undefined) throw new Error("this browser has no WebGL2");
+  return { renderer, canvas };
+}
+
+function canvas2d(): Drawing {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d", { alpha: false });
+  if (context === null) throw new Error("this browser has no Canvas2D");
+  return { renderer: new CanvasOverlay(context), canvas };
+}
+
+const make: Record<Renderer["name"], () => Drawing> = { webgl2: () => webgl(), canvas: canvas2d };
 
 interface Look {
   readonly alpha?: number;
@@ -40,14 +50,14 @@ interface Look {
 }
 
 /** Draws, and compares every pixel with the definition. */
-function check(renderer: Renderer, entries: readonly EntryRow[], look: Look = {}): void {
+function check({ renderer, canvas }: Drawing, entries: readonly EntryRow[], look: Look = {}): void {
   const { alpha = 1, clip = 99, sign = "all", opacity = 0.8 } = look;
   const picture = pictureOf(scene, entries);
   const shade = { sign, opacity, scale: picture.field.scale(clip) };
   renderer.show(picture);
   renderer.paint(lut);
   renderer.draw({ ...shade, ...picture.field.place(alpha) });
-  expectSamePixels(pixelsOf(renderer.canvas), expectedPixels(scene, entries, alpha, shade, lut));
+  expectSamePixels(pixelsOf(canvas), expectedPixels(scene, entries, alpha, shade, lut));
 }
 
 describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the samples", (name) => {
@@ -69,18 +79,18 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
   });
 
   test("of plan after plan: finer, coarser, finer", () => {
-    const renderer = make[name]();
+    const drawing = make[name]();
     for (const entries of [subset, scene.entries, subset, scene.entries])
-      check(renderer, entries, { alpha: 0.8 });
+      check(drawing, entries, { alpha: 0.8 });
   });
 
   test("and the photo alone where nothing is to be laid over it", () => {
-    const renderer = make[name]();
+    const { renderer, canvas } = make[name]();
     const picture = pictureOf(scene);
     renderer.show(picture);
     renderer.paint(lut);
     renderer.draw({ sign: "all", opacity: 0, scale: 0, ...picture.field.place(1) });
-    expectSamePixels(pixelsOf(renderer.canvas), [...scene.photo]);
+    expectSamePixels(pixelsOf(canvas), [...scene.photo]);
   });
 });
 
@@ -89,23 +99,23 @@ test("both renderers give the same pixels on a picture of 224 x 224 with 64 samp
   const picture = pictureOf(large);
   const shade = { sign: "all" as const, opacity: 1, scale: picture.field.scale(99) };
   const [first = [], second = []] = Object.values(make).map((create) => {
-    const renderer = create();
+    const { renderer, canvas } = create();
     renderer.show(picture);
     renderer.paint(lut);
     renderer.draw({ ...shade, ...picture.field.place(0.53) });
-    return pixelsOf(renderer.canvas);
+    return pixelsOf(canvas);
   });
   const far = first.map((value, i) => Math.abs(value - (second[i] ?? Number.NaN)));
   expect(far.reduce((a, b) => Math.max(a, b))).toBeLessThanOrEqual(1);
 });
 
 test("a frame of 64 samples of 224 x 224 is drawn within 16.7 ms, in software too", () => {
-  const renderer = webgl();
+  const { renderer, canvas } = webgl();
   const picture = pictureOf(new Scene({ width: 224, height: 224, count: 64, seed: 8 }));
   const shade = { sign: "all" as const, opacity: 1, scale: picture.field.scale(99) };
   renderer.show(picture);
   renderer.paint(lut);
-  const gl = renderer.canvas.getContext("webgl2");
+  const gl = canvas.getContext("webgl2");
   const times = Array.from({ length: 100 }, (_, i) => {
     const start = performance.now();
     renderer.draw({ ...shade, ...picture.field.place(i / 100) });
@@ -116,42 +126,21 @@ test("a frame of 64 samples of 224 x 224 is drawn within 16.7 ms, in software to
   expect(times[94]).toBeLessThan(16.7);
 });
 
-test("a lost context, once restored, is filled again and asks for a frame", async () => {
-  const redraw = vi.fn();
-  const renderer = webgl(redraw);
-  check(renderer, subset);
-  const gl = renderer.canvas.getContext("webgl2");
-  const loss = gl?.getExtension("WEBGL_lose_context");
-  loss?.loseContext();
-  await expect.poll(() => gl?.isContextLost()).toBe(true);
-  // It may be restored once the event of its loss has been handled to the end.
-  await new Promise((resolve) => {
-    renderer.canvas.addEventListener("webglcontextlost", resolve, { once: true });
-  });
-  await frame();
-  loss?.restoreContext();
-  await expect.poll(() => redraw.mock.calls.length).toBe(1);
-  const picture = pictureOf(scene, subset);
-  const shade = { sign: "all" as const, opacity: 0.8, scale: picture.field.scale(99) };
-  renderer.draw({ ...shade, ...picture.field.place(0.4) });
-  expectSamePixels(pixelsOf(renderer.canvas), expectedPixels(scene, subset, 0.4, shade, lut));
-});
-
 test("abort deletes every GL object and gives the context back", () => {
   const made = vi.spyOn(WebGL2RenderingContext.prototype, "createTexture");
   const deleted = vi.spyOn(WebGL2RenderingContext.prototype, "deleteTexture");
-  const life = new AbortController();
-  const renderer = WebGLOverlay.on(document.createElement("canvas"), () => {}, life.signal);
-  renderer?.show(pictureOf(scene, subset));
-  renderer?.show(pictureOf(scene));
+  const [contexts, life] = [watchContexts(), new AbortController()];
+  const { renderer } = webgl(life);
+  renderer.show(pictureOf(scene, subset));
+  renderer.show(pictureOf(scene));
   life.abort();
   const gone = new Set(deleted.mock.calls.map(([texture]) => texture));
   for (const { value } of made.mock.results) expect(gone.has(value)).toBe(true);
-  expect(renderer?.canvas.getContext("webgl2")?.isContextLost()).toBe(true);
+  expect(contexts.map((context) => context.isContextLost())).toEqual([true]);
 });
 
 test("more pieces than the GPU has layers are refused, with the reason", () => {
-  const renderer = webgl();
+  const { renderer } = webgl();
   const real = WebGL2RenderingContext.prototype.getParameter;
   vi.spyOn(WebGL2RenderingContext.prototype, "getParameter").mockImplementation(function (
     this: WebGL2RenderingContext,
@@ -162,18 +151,4 @@ test("more pieces than the GPU has layers are refused, with the reason", () => {
   expect(() => renderer.show(pictureOf(scene))).toThrow(Unfit);
   expect(() => renderer.show(pictureOf(scene))).toThrow("6 steps are more than the 4 layers");
   expect(() => renderer.show(pictureOf(scene, subset))).not.toThrow();
-});
-
-test("without WebGL2 it is drawn by Canvas2D, and the reason is said", () => {
-  const real = HTMLCanvasElement.prototype.getContext;
-  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (
-    this: HTMLCanvasElement,
-    kind: string,
-    ...rest: unknown[]
-  ) {
-    return kind === "webgl2" ? null : Reflect.apply(real, this, [kind, ...rest]);
-  } as typeof real);
-  const { renderer, reason } = chooseRenderer(() => {}, new AbortController().signal);
-  expect(renderer.name).toBe("canvas");
-  expect(reason).toContain("no WebGL2");
 });

@@ -13,6 +13,12 @@ from benchmarks._jupyter import Lab, chromium, jupyterlab
 
 Read = Callable[[str], object]
 
+# What Notebook 7.6 says of itself at each start, also without any widget.
+_NOTEBOOKS_OWN = {
+    "Cannot read properties of undefined (reading 'schema')",
+    "Command 'filebrowser:open-path' not registered.",
+}
+
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
@@ -35,7 +41,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
     page.close()
-    assert errors == []
+    assert [error for error in errors if error not in _NOTEBOOKS_OWN] == []
 
 
 @pytest.fixture

@@ -26,7 +26,11 @@ export class Choice {
     );
     const fill = () => {
       const names = typeof choices === "string" ? traits.get(choices) : choices;
-      this.#select.replaceChildren(...names.map((name) => html("option", { value: name }, name)));
+      this.#select.replaceChildren(
+        ...names.map((name) =>
+          html("option", { value: name, disabled: !traits.offers(trait, name) }, name),
+        ),
+      );
       follow();
     };
     const follow = () => select(this.#select, traits.get(trait));

@@ -44,6 +44,7 @@ export class TargetChoice {
       name: className(labels, index),
       isDouble: (seen.get(labels[index] ?? "") ?? 0) > 1,
     }))
+      .filter(({ index }) => this.#traits.offers("target", index))
       .sort((a, b) => compare(a.name, b.name) || a.index - b.index)
       .map(({ index, name, isDouble }) =>
         html("option", { value: index }, isDouble ? `${name} (${index})` : name),
@@ -57,7 +58,11 @@ export class TargetChoice {
     const isTop = new Set(top.map(([index]) => String(index)));
     this.#top.replaceChildren(
       ...top.map(([index, probability]) =>
-        html("option", { value: index }, `${className(labels, index)} ${percent(probability)}`),
+        html(
+          "option",
+          { value: index, disabled: !this.#traits.offers("target", index) },
+          `${className(labels, index)} ${percent(probability)}`,
+        ),
       ),
     );
     this.#all.replaceChildren(...this.#options.filter(({ value }) => !isTop.has(value)));

@@ -81,7 +81,7 @@ export class ImageView {
   #replace(picture: Picture): void {
     this.#shown = picture;
     this.#interpolation.show(picture.begin);
-    this.#overlay.show(picture, this.#lut);
+    this.#overlay.show(picture);
     this.#chart.show(picture);
     this.#meter.show(picture);
   }

@@ -1,28 +1,24 @@
 import type { Picture } from "../store.js";
 import type { Renderer, Shade } from "./renderer.js";
+import { resize } from "./size.js";
 
 /** The overlay by Canvas2D, where there is no WebGL2: the shader's arithmetic, pixel by pixel. */
 export class CanvasOverlay implements Renderer {
   readonly name = "canvas";
-  readonly canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
   #layers: Float32Array[] = [];
   #image: ImageData | undefined;
 
-  constructor(canvas: HTMLCanvasElement) {
-    const context = canvas.getContext("2d", { alpha: false });
-    if (context === null) throw new Error("This browser draws neither by WebGL2 nor by Canvas2D.");
-    this.canvas = canvas;
+  /** `context` is drawn on. */
+  constructor(context: CanvasRenderingContext2D) {
     this.#context = context;
   }
 
   show(picture: Picture): void {
     const { width, height } = picture.begin;
     if (this.#image?.width !== width || this.#image.height !== height) {
-      this.canvas.width = width;
-      this.canvas.height = height;
       this.#image = this.#context.createImageData(width, height);
       this.#layers = [];
     }
@@ -46,6 +42,7 @@ export class CanvasOverlay implements Renderer {
     if (picture === undefined || image === undefined || this.#lut === undefined) return;
     if (after === undefined) return;
     blend(image.data, picture.begin.photo, this.#lut, this.#layers[shade.piece - 1], after, shade);
+    resize(this.#context.canvas, image);
     this.#context.putImageData(image, 0, 0);
   }
 }

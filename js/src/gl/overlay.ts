@@ -1,7 +1,9 @@
 import type { Picture } from "../store.js";
 import { Program } from "./program.js";
 import type { Renderer, Shade } from "./renderer.js";
+import { resize } from "./size.js";
 import { BytesTexture, PrefixTexture, UNIT } from "./textures.js";
+import { Unfit } from "./unfit.js";
 
 /** What lives on the GPU, and is gone when the context is lost. */
 interface Resources {
@@ -13,51 +15,66 @@ interface Resources {
 
 const FILTERED = { all: 0, positive: 1, negative: -1 } as const;
 
+const LOST =
+  "the browser has taken WebGL2 away from this picture, as it does where a page has more than about 16; " +
+  "it is used again once the browser gives it back";
+
+/** What a browser may do to a context at any time. */
+export interface Fate {
+  lost(reason: string): void;
+  /** All is as it was before the loss. */
+  restored(): void;
+}
+
 /** The overlay by WebGL2: moving alpha costs some uniforms and one draw of two fetches a pixel. */
 export class WebGLOverlay implements Renderer {
   readonly name = "webgl2";
+  /** What is drawn; empty once the context is lost. */
   readonly canvas: HTMLCanvasElement;
   readonly #gl: WebGL2RenderingContext;
   #resources: Resources;
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
 
-  /** Returns undefined where there is no WebGL2, or none that can do it. */
-  static on(
-    canvas: HTMLCanvasElement,
-    redraw: () => void,
-    signal: AbortSignal,
-  ): WebGLOverlay | undefined {
+  /** Returns undefined where there is no WebGL2. Throws, with the reason, where it cannot do this. */
+  static on(canvas: HTMLCanvasElement, fate: Fate, signal: AbortSignal): WebGLOverlay | undefined {
     const gl = canvas.getContext("webgl2", {
       alpha: false,
       antialias: false,
       depth: false,
-      // Else what was drawn is gone for whoever takes a picture of the page between two frames.
+      // Else what was drawn is gone for whoever copies it between two frames.
       preserveDrawingBuffer: true,
     });
-    return gl === null ? undefined : new WebGLOverlay(canvas, gl, redraw, signal);
+    return gl === null ? undefined : new WebGLOverlay(canvas, gl, fate, signal);
   }
 
   private constructor(
     canvas: HTMLCanvasElement,
     gl: WebGL2RenderingContext,
-    redraw: () => void,
+    fate: Fate,
     signal: AbortSignal,
   ) {
     this.canvas = canvas;
     this.#gl = gl;
     this.#resources = build(gl);
-    // Without preventDefault a lost context never comes back.
-    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault(), { signal });
-    canvas.addEventListener("webglcontextrestored", () => this.#restore(redraw), { signal });
+    const lose = (event: Event) => {
+      // Else a lost context never comes back.
+      event.preventDefault();
+      fate.lost(LOST);
+    };
+    const restore = () => {
+      this.#resources = build(gl);
+      fate.restored();
+    };
+    canvas.addEventListener("webglcontextlost", lose, { signal });
+    canvas.addEventListener("webglcontextrestored", restore, { signal });
     signal.addEventListener("abort", () => this.#dispose(), { once: true });
   }
 
   show(picture: Picture): void {
     this.#picture = picture;
     const { width, height, photo } = picture.begin;
-    if (this.canvas.width !== width) this.canvas.width = width;
-    if (this.canvas.height !== height) this.canvas.height = height;
+    resize(this.canvas, picture.begin);
     this.#resources.photo.set(photo, width, height);
     this.#resources.prefix.set(picture.field, width, height);
   }
@@ -78,13 +95,19 @@ export class WebGLOverlay implements Renderer {
     program.float("scale", scale > 0 ? scale : 1);
     program.float("opacity", scale > 0 ? opacity : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+    this.#requireContext();
   }
 
-  #restore(redraw: () => void): void {
-    this.#resources = build(this.#gl);
-    if (this.#picture !== undefined) this.show(this.#picture);
-    if (this.#lut !== undefined) this.paint(this.#lut);
-    redraw();
+  /** Throws `Unfit` as `draw` does. */
+  copyTo(other: CanvasRenderingContext2D): void {
+    this.#requireContext();
+    resize(other.canvas, this.canvas);
+    other.drawImage(this.canvas, 0, 0);
+  }
+
+  /** The event of a loss comes later than the loss. */
+  #requireContext(): void {
+    if (this.#gl.isContextLost()) throw new Unfit(LOST);
   }
 
   /** At once, not when the garbage is collected: a browser has about sixteen contexts. */

@@ -1,8 +1,6 @@
 import type { Place } from "../field.js";
 import type { Picture } from "../store.js";
 import type { Sign } from "../traits.js";
-import { CanvasOverlay } from "./canvas.js";
-import { WebGLOverlay } from "./overlay.js";
 
 /** How one frame is shaded; everything else is in the picture and the colours. */
 export interface Shade extends Place {
@@ -25,11 +23,11 @@ export interface Shade extends Place {
  */
 export interface Renderer {
   readonly name: "webgl2" | "canvas";
-  readonly canvas: HTMLCanvasElement;
   /** Throws `Unfit`, with the reason, where this picture is more than the renderer can hold. */
   show(picture: Picture): void;
   /** 256 RGB colours. */
   paint(lut: Uint8Array): void;
+  /** Throws `Unfit`, with the reason, where it cannot draw any more. */
   draw(shade: Shade): void;
 }
 
@@ -37,19 +35,4 @@ export interface Choice {
   readonly renderer: Renderer;
   /** Why this one, in words. */
   readonly reason: string;
-}
-
-/** WebGL2 where there is any; `redraw` is called when a lost context has come back. */
-export function chooseRenderer(redraw: () => void, signal: AbortSignal): Choice {
-  try {
-    const renderer = WebGLOverlay.on(document.createElement("canvas"), redraw, signal);
-    if (renderer !== undefined) return { renderer, reason: "drawn by WebGL2" };
-  } catch (error) {
-    return canvasRenderer(`drawn by Canvas2D: ${error instanceof Error ? error.message : error}`);
-  }
-  return canvasRenderer("drawn by Canvas2D: this browser offers no WebGL2");
-}
-
-export function canvasRenderer(reason: string): Choice {
-  return { renderer: new CanvasOverlay(document.createElement("canvas")), reason };
 }

@@ -1,2 +1,2 @@
-/** Thrown where a picture is more than a renderer can hold; the message says what of it. */
+/** Thrown where a picture is more than a renderer can hold, or draw any more; the message says why. */
 export class Unfit extends Error {}

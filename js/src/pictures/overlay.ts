@@ -1,8 +1,8 @@
 import { balance } from "../charts/completeness.js";
 import { assign, html, write } from "../dom.js";
 import { fixed, percent, shorten, signed, significant } from "../format.js";
-import { type Choice, canvasRenderer, chooseRenderer } from "../gl/renderer.js";
-import { Unfit } from "../gl/unfit.js";
+import type { Choice } from "../gl/renderer.js";
+import { Screen } from "../gl/screen.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
 import { PixelCursor } from "./pixel_cursor.js";
@@ -12,40 +12,30 @@ export class Overlay {
   readonly element: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly #cursor: PixelCursor;
-  #choice: Choice;
+  readonly #screen: Screen;
   #picture: Picture | undefined;
 
   /** `redraw` is called when another frame is wanted. */
   constructor(redraw: () => void, signal: AbortSignal) {
-    this.#choice = chooseRenderer(redraw, signal);
+    this.#screen = new Screen(redraw, signal);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
     this.#cursor = new PixelCursor(this.element, redraw, signal);
-    this.element.append(this.#choice.renderer.canvas, this.#cursor.element);
+    this.element.append(this.#screen.canvas, this.#cursor.element);
     this.#describe(0);
   }
 
   get choice(): Choice {
-    return this.#choice;
+    return this.#screen;
   }
 
   paint(lut: Uint8Array): void {
-    this.#choice.renderer.paint(lut);
+    this.#screen.paint(lut);
   }
 
-  /** `lut` is given again to a renderer that takes over. */
-  show(picture: Picture, lut: Uint8Array | undefined): void {
+  show(picture: Picture): void {
     this.#picture = picture;
     this.#cursor.resize(picture.begin.width, picture.begin.height);
-    try {
-      this.#choice.renderer.show(picture);
-    } catch (error) {
-      if (!(error instanceof Unfit)) throw error;
-      const before = this.#choice.renderer.canvas;
-      this.#choice = canvasRenderer(`drawn by Canvas2D: ${error.message}`);
-      before.replaceWith(this.#choice.renderer.canvas);
-      if (lut !== undefined) this.paint(lut);
-      this.#choice.renderer.show(picture);
-    }
+    this.#screen.show(picture);
   }
 
   draw({ alpha, opacity, sign }: Look, scale: number): void {
@@ -53,7 +43,7 @@ export class Overlay {
     this.#read(alpha);
     if (this.#picture === undefined) return;
     const place = this.#picture.field.place(alpha);
-    this.#choice.renderer.draw({ ...place, sign, scale, opacity });
+    this.#screen.draw({ ...place, sign, scale, opacity });
   }
 
   #describe(alpha: number): void {

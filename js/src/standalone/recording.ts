@@ -1,0 +1,97 @@
+/** What `ig_widgets/explorers/export.py` wrote into the page, made ready to be replayed. */
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** The messages of one path: what its requests begin with, and its samples, sent once. */
+export interface Path {
+  readonly begin: Values;
+  readonly pictures: readonly DataView[];
+  readonly samples: Values;
+  readonly maps: readonly DataView[];
+}
+
+/** A wish that can be answered from the samples of a path. */
+export interface Answer {
+  readonly path: number;
+  readonly settings: Values;
+  readonly plan: Values;
+  readonly end: Values;
+}
+
+export interface Recording {
+  readonly traits: Values;
+  /** 256 RGB colours each. */
+  readonly tables: ReadonlyMap<string, DataView>;
+  readonly paths: readonly Path[];
+  readonly answers: readonly Answer[];
+}
+
+/** As it is written: the bytes of all paths follow each other in `data`, deflated. */
+interface Written {
+  readonly traits: Values;
+  readonly tables: Readonly<Record<string, string>>;
+  readonly paths: readonly WrittenPath[];
+  readonly answers: readonly Answer[];
+  readonly data: string;
+}
+
+interface WrittenPath {
+  readonly begin: Values;
+  /** How many bytes each picture has. */
+  readonly pictures: readonly number[];
+  readonly samples: Values;
+  /** How many bytes, one a pixel, each map has. */
+  readonly maps: readonly number[];
+}
+
+export async function read(text: string): Promise<Recording> {
+  const written = JSON.parse(text) as Written;
+  const parts = new Parts(await inflate(bytes(written.data)));
+  const tables = Object.entries(written.tables).map(
+    ([name, colors]) => [name, view(bytes(colors))] as const,
+  );
+  return {
+    traits: written.traits,
+    tables: new Map(tables),
+    // In the order in which they are written: pictures, then maps, path by path.
+    paths: written.paths.map(({ begin, pictures, samples, maps }) => ({
+      begin,
+      pictures: pictures.map((size) => view(parts.next(size))),
+      samples,
+      maps: maps.map((size) => widened(parts.next(size))),
+    })),
+    answers: written.answers,
+  };
+}
+
+class Parts {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #at = 0;
+
+  constructor(all: Uint8Array<ArrayBuffer>) {
+    this.#bytes = all;
+  }
+
+  next(size: number): Uint8Array<ArrayBuffer> {
+    this.#at += size;
+    return this.#bytes.subarray(this.#at - size, this.#at);
+  }
+}
+
+/** Messages carry maps in 16 bits. */
+function widened(eight: Uint8Array<ArrayBuffer>): DataView {
+  return view(Int16Array.from(new Int8Array(eight.buffer, eight.byteOffset, eight.byteLength)));
+}
+
+function view({ buffer, byteOffset, byteLength }: ArrayBufferView): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+function bytes(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+async function inflate(deflated: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

@@ -1,0 +1,166 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import explorer from "../src/explorers/image.js";
+import "../src/explorers/image.css";
+import { read } from "../src/standalone/recording.js";
+import { Replay } from "../src/standalone/replay.js";
+import { blueToRed, defaults } from "./support/fake_model.js";
+import { choose, frame, View } from "./support/mount.js";
+import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
+import { type EntryRow, Scene } from "./support/scene.js";
+
+/** Maps that 8 bits can hold, so that what is drawn can be compared with the definition. */
+const scene = new Scene({ width: 9, height: 6, count: 4, seed: 3 });
+scene.levels.forEach((levels) => {
+  levels.forEach((level, i) => {
+    levels[i] = Math.round(level / 258);
+  });
+});
+
+const two: EntryRow[] = [
+  [0, 0.5, 0, 0.5],
+  [2, 0.5, 0.5, 1],
+];
+const wishes = {
+  baseline: "black",
+  target: 1,
+  output: "logit",
+  method: "riemann_middle",
+  n_steps: 4,
+  tol: 0,
+};
+const grey = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
+
+async function deflated(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<string> {
+  const stream = new Blob([...parts]).stream().pipeThrough(new CompressionStream("deflate"));
+  return base64(new Uint8Array(await new Response(stream).arrayBuffer()));
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** As Python writes it: the middle rule with 4 steps, and the left one with 2. */
+async function written(): Promise<string> {
+  const { type: _, ...begin } = { ...scene.begin("", 0).content };
+  const maps = scene.levels.map((levels) => new Uint8Array(Int8Array.from(levels).buffer));
+  const ids = scene.levels.map((_, i) => i);
+  const end = { type: "done", evaluations: 4, elapsed: 0 };
+  const { _lut, _colormaps, ...traits } = defaults();
+  return JSON.stringify({
+    traits,
+    tables: { RdBu_r: base64(blueToRed()), greys: base64(grey) },
+    paths: [
+      {
+        begin: { ...begin, type: "begin" },
+        pictures: [scene.photo.length, scene.baseline.length],
+        samples: { type: "samples", trace: scene.trace, ids, scales: scene.scales },
+        maps: maps.map(({ length }) => length),
+      },
+    ],
+    answers: [
+      { path: 0, settings: wishes, plan: scene.plan("", 0).content, end },
+      {
+        path: 0,
+        settings: { ...wishes, method: "riemann_left", n_steps: 2 },
+        plan: scene.plan("", 0, { entries: two, sum: 7.5 }).content,
+        end,
+      },
+    ],
+    data: await deflated([scene.photo, scene.baseline, ...maps]),
+  });
+}
+
+async function shown() {
+  const model = new Replay(await read(await written()));
+  const life = new AbortController();
+  const el = document.createElement("div");
+  document.body.append(el);
+  onTestFinished(() => {
+    life.abort();
+    el.remove();
+  });
+  const widget = explorer();
+  widget.initialize({ model, signal: life.signal });
+  widget.render({ model, el, signal: life.signal });
+  await frame();
+  return { model, view: new View(el, life) };
+}
+
+function expectDrawn(view: View, entries: readonly EntryRow[], alpha: number, lut = blueToRed()) {
+  const { field } = pictureOf(scene, entries);
+  const look = { sign: "all" as const, opacity: 1, scale: field.scale(99) };
+  const expected = expectedPixels(scene, entries, alpha, look, lut);
+  expectSamePixels(pixelsOf(view.canvas), expected);
+}
+
+describe("a recording, with no kernel", () => {
+  test("shows what was sampled, and follows alpha", async () => {
+    const { view } = await shown();
+    expect(view.status.textContent).toBe("idle · 4 evaluations · webgl2");
+    expectDrawn(view, scene.entries, 1);
+    choose(view.slider("alpha"), "0.4");
+    await frame();
+    expectDrawn(view, scene.entries, 0.4);
+  });
+
+  test("paints by the colour maps that it holds", async () => {
+    const { view } = await shown();
+    expect([...view.list("colormap").options].map(({ value }) => value)).toEqual([
+      "RdBu_r",
+      "greys",
+    ]);
+    choose(view.list("colormap"), "greys");
+    await frame();
+    expectDrawn(view, scene.entries, 1, grey);
+  });
+
+  test("offers what was sampled, and the rest greyed out", async () => {
+    const { view } = await shown();
+    const open = (name: string) =>
+      [...view.list(name).options].filter(({ disabled }) => !disabled).map(({ value }) => value);
+    expect(open("rule")).toEqual(["riemann_left", "riemann_middle"]);
+    expect(open("baseline")).toEqual(["black"]);
+    expect(open("target")).toEqual(["1"]);
+    expect(view.list("rule").options).toHaveLength(5);
+  });
+
+  test("another rule comes with a number of steps that was sampled", async () => {
+    const { view } = await shown();
+    choose(view.list("rule"), "riemann_left");
+    await frame();
+    expect(view.slider("steps").valueAsNumber).toBe(2);
+    expect(view.text).toContain("of 7.50");
+    expectDrawn(view, two, 1);
+    choose(view.list("rule"), "riemann_middle");
+    await frame();
+    expect(view.slider("steps").valueAsNumber).toBe(4);
+    expectDrawn(view, scene.entries, 1);
+  });
+
+  test("refuses in words what was not sampled, and goes on", async () => {
+    const { view } = await shown();
+    choose(view.slider("steps"), "7");
+    await expect
+      .poll(() => view.status.textContent)
+      .toBe(
+        "failed: riemann_middle with 7 steps was not sampled; sampled: 4. Open the notebook to compute it. · webgl2",
+      );
+    expect(view.text).toContain("previous picture");
+    choose(view.slider("steps"), "4");
+    await expect.poll(() => view.status.textContent).toBe("idle · 4 evaluations · webgl2");
+    expect(view.text).not.toContain("previous picture");
+  });
+
+  test("answers each of two front ends", async () => {
+    const { model, view } = await shown();
+    const life = new AbortController();
+    onTestFinished(() => life.abort());
+    const el = document.createElement("div");
+    const second = explorer();
+    second.initialize({ model, signal: life.signal });
+    second.render({ model, el, signal: life.signal });
+    await frame();
+    expectDrawn(new View(el, life), scene.entries, 1);
+    expectDrawn(view, scene.entries, 1);
+  });
+});

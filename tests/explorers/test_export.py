@@ -1,0 +1,263 @@
+"""The HTML file: what it holds, that it holds nothing else, and how it is written."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ig_widgets.engine import rules
+from ig_widgets.explorers import ImageExplorer, export, protocol
+from ig_widgets.explorers.stream import Record
+from tests.explorers.subjects import Watched
+
+Explore = Callable[..., ImageExplorer]
+
+HOSTILE = [
+    "</script><script>window.hacked = 1</script>",
+    "<!-- <script>",
+    '"><img src=x onerror="window.hacked = 1">',
+    "\u2028\u2029\u202e\u2066 bidi \0",
+    "long " * 2000,
+]
+
+
+class Page(HTMLParser):
+    """The tags of a page, and the text of each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        # A script that is data has a name of its own.
+        self._in = dict(attrs).get("id") or tag
+
+    def handle_data(self, data: str) -> None:
+        if self.tags:
+            self.texts[self._in] = self.texts.get(self._in, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in = ""
+
+
+class Recording:
+    """As the page's script reads it."""
+
+    def __init__(self, text: str) -> None:
+        self.fields = json.loads(Page(text).texts["recording"])
+        self.answers = self.fields["answers"]
+        data = zlib.decompress(base64.b64decode(self.fields["data"]))
+        self.pictures: list[list[bytes]] = []
+        self.maps: list[np.ndarray[Any, Any]] = []
+        at = 0
+        for path in self.fields["paths"]:
+            sizes = [*path["pictures"], *path["maps"]]
+            ends = np.cumsum([at, *sizes]).tolist()
+            parts = [data[start:stop] for start, stop in itertools.pairwise(ends)]
+            at, count = ends[-1], len(path["pictures"])
+            self.pictures.append(parts[:count])
+            levels = np.array([np.frombuffer(part, np.int8) for part in parts[count:]])
+            self.maps.append(levels * np.array(path["samples"]["scales"])[:, None])
+        assert at == len(data)
+
+    @property
+    def rules(self) -> set[tuple[str, int]]:
+        return {(a["settings"]["method"], a["settings"]["n_steps"]) for a in self.answers}
+
+
+def recorded(explorer: ImageExplorer) -> Recording:
+    text = explorer.to_html()
+    assert text is not None
+    return Recording(text)
+
+
+# ---------------------------------------------------------------- what it holds
+
+
+def test_every_rule_whose_samples_are_there_is_answered_as_the_engine_does(explore: Explore) -> None:
+    explorer = explore(n_steps=8, method="riemann_left")
+    sums = {}
+    for method, n in (("riemann_left", 8), ("riemann_trapezoid", 5), ("gausslegendre", 3), ("secant", 4)):
+        explorer.method, explorer.n_steps = method, n
+        explorer.wait()
+        assert explorer.result is not None
+        sums[method, n] = float(explorer.result.attributions[0].sum())
+    recording = recorded(explorer)
+    # And those that nobody asked for, whose samples are there all the same.
+    assert recording.rules >= {*sums, ("riemann_left", 4), ("riemann_right", 4), ("riemann_left", 2)}
+    assert ("secant", 8) not in recording.rules
+    for answer in recording.answers:
+        asked = answer["settings"]["method"], answer["settings"]["n_steps"]
+        if asked in sums:
+            assert answer["plan"]["sum"] == pytest.approx(sums[asked], rel=1e-6, abs=1e-9)
+            total = sum(w * recording.maps[answer["path"]][i] for i, w, _, _ in answer["plan"]["entries"])
+            assert total.sum() == pytest.approx(sums[asked], abs=0.05 * np.abs(total).sum())
+    assert recording.answers[0]["settings"]["method"] == "secant"  # what is shown comes first
+
+
+def test_maps_are_off_by_at_most_1_254_of_their_largest_value(explore: Explore) -> None:
+    explorer = explore()
+    explorer.wait()
+    recording = recorded(explorer)
+    record = explorer._asked[0].record(explorer._asked[0].answered)
+    assert len(recording.maps[0]) == len(record.maps) == 8
+    for sent, held in zip(record.maps, recording.maps[0], strict=True):
+        exact = np.frombuffer(sent.values, "<i2") * sent.scale
+        assert np.abs(exact - held).max() <= np.abs(exact).max() / 254 * (1 + 1e-9)
+
+
+def test_a_map_of_zeros_stays_one() -> None:
+    assert export._to_8_bits(protocol.encode(np.zeros((2, 3)))) == (bytes(6), 1.0)
+
+
+def test_traits_and_pictures_are_those_of_the_explorer(explore: Explore) -> None:
+    explorer = explore(alpha=0.3, opacity=0.5, clip=90.0, sign="positive", colormap="PuOr", baseline="white")
+    explorer.wait()
+    recording = recorded(explorer)
+    traits = recording.fields["traits"]
+    assert (traits["alpha"], traits["opacity"], traits["clip"], traits["sign"]) == (0.3, 0.5, 90.0, "positive")
+    assert (traits["baseline"], traits["n_steps"], traits["colormap"]) == ("white", 8, "PuOr")
+    assert "_esm" not in traits
+    assert recording.pictures[0][0] == explorer._photo.tobytes()
+    assert set(recording.pictures[0][1]) == {255}
+    tables = recording.fields["tables"]
+    assert {"PuOr", "RdBu_r", "coolwarm"} <= set(tables) <= set(explorer._colormaps)
+    assert {len(base64.b64decode(table)) for table in tables.values()} == {768}
+
+
+def test_the_colour_map_in_use_is_held_whatever_it_is(explore: Explore) -> None:
+    explorer = explore(colormap="viridis")
+    assert "viridis" in recorded(explorer).fields["tables"]
+
+
+def test_a_cancelled_run_is_shown_as_far_as_it_went(explore: Explore, chunks_of_two: None) -> None:
+    model = Watched()
+    explorer = explore(model)
+    explorer.wait()
+    model.block(after=1)
+    explorer.baseline = "white"
+    model.await_entry()
+    explorer.cancel()
+    model.release()
+    explorer.wait()
+    recording = recorded(explorer)
+    shown = [a for a in recording.answers if a["settings"]["n_steps"] == 8]
+    assert [(a["settings"]["baseline"], a["plan"]["final"], a["end"]["kind"]) for a in shown] == [
+        ("white", False, "cancelled")
+    ]
+
+
+def test_what_a_failed_wish_left_is_the_last_good_result(explore: Explore) -> None:
+    model = Watched()
+    explorer = explore(model)
+    explorer.wait()
+    handle = model.register_forward_pre_hook(lambda *_: 1 / 0)
+    explorer.baseline = "white"
+    with pytest.raises(ZeroDivisionError):
+        explorer.wait()
+    handle.remove()
+    assert recorded(explorer).fields["traits"]["baseline"] == "black"
+
+
+def test_cells_serve_no_rule_of_points() -> None:
+    record, points = Record(1, 0.0, 1.0), Record(2, 0.0, 1.0)
+    nodes = rules.nodes("secant", 4)
+    cells = list(itertools.pairwise(nodes.edges.tolist()))
+    for one, keys in ((record, cells), (points, nodes.alphas.tolist())):
+        one.extend(keys, [0.0] * 4, [0.0] * 4, [protocol.EncodedMap(1.0, b"")] * 4)
+    settings = protocol.Settings("black", 1, "logit", "secant", 4, 0.0)
+    assert export.rules_for(record, settings) == []
+    found = [(rule.settings.method, rule.settings.n_steps) for rule in export.rules_for(points, settings)]
+    assert ("riemann_middle", 4) in found
+    assert all(method != "secant" for method, _ in found)
+
+
+@pytest.mark.parametrize("options", [{"method": "secant", "n_steps": 6}, {"method": "auto", "tol": 0.02}], ids=str)
+def test_cells_and_runs_to_a_tolerance_are_recorded(explore: Explore, options: dict[str, Any]) -> None:
+    explorer = explore(target=1)
+    explorer.wait()
+    for name, value in options.items():
+        setattr(explorer, name, value)
+    explorer.wait()
+    recording = recorded(explorer)
+    settings = vars(explorer._asked[0].answered)
+    (first, *_), (number,) = recording.answers, {a["path"] for a in recording.answers if a["settings"] == settings}
+    assert (first["settings"], first["path"], number) == (settings, 0, 0)
+    assert explorer.result is not None
+    assert first["plan"]["sum"] == pytest.approx(float(explorer.result.attributions.sum()), rel=1e-6)
+    # What was asked before can be chosen still.
+    assert ("riemann_middle", 8) in recording.rules
+
+
+# ---------------------------------------------------------------- that it holds nothing else
+
+
+def test_nothing_but_its_own_script_may_run_and_nothing_be_fetched(explore: Explore) -> None:
+    explorer = explore()
+    text = explorer.to_html()
+    assert text is not None
+    page = Page(text)
+    policy = next(attrs["content"] for tag, attrs in page.tags if "http-equiv" in attrs)
+    assert policy is not None
+    rules_of = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules_of["default-src"] == rules_of["connect-src"] == "'none'"
+    assert rules_of["img-src"] == "data: blob:"
+    for kind, tag in (("script-src", "script"), ("style-src", "style")):
+        digest = base64.b64encode(hashlib.sha256(page.texts[tag].encode()).digest()).decode()
+        assert rules_of[kind] == f"'sha256-{digest}'"
+    addresses = [value for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href")]
+    assert len(addresses) == 1
+    assert str(addresses[0]).startswith("data:image/png;base64,")
+    assert "noscript" in [tag for tag, _ in page.tags]
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_a_hostile_label_is_data(explore: Explore, label: str) -> None:
+    plain = explore(labels=["cat", "dog", "cow", "owl", "ant"], target=0).to_html()
+    text = explore(labels=[label, "dog", "cow", "owl", "ant"], target=0).to_html()
+    assert plain is not None
+    assert text is not None
+    page = Page(text)
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page(plain).tags]
+    assert "\u2028" not in page.texts["recording"]
+    recording = json.loads(page.texts["recording"])
+    assert recording["traits"]["_labels"][0] == label
+    assert recording["paths"][0]["begin"]["class_name"] == label
+    assert not re.search("[<>&]", page.texts["recording"])
+    assert len(page.texts["title"]) < 100
+    text.encode("utf-8")
+
+
+def test_half_a_surrogate_pair_can_be_written() -> None:
+    assert export._text("a\ud800b") == "a?b"
+    assert json.loads(export._json("a\ud800b")) == "a\ud800b"
+    export._json("a\ud800b").encode("utf-8")
+
+
+# ---------------------------------------------------------------- how it is written
+
+
+def test_it_is_written_whole_and_over_what_was_there(explore: Explore, tmp_path: Path) -> None:
+    explorer = explore()
+    file = tmp_path / "explorer.html"
+    file.write_text("before")
+    assert explorer.to_html(file) is None
+    assert file.read_text(encoding="utf-8") == explorer.to_html()
+    assert [found.name for found in tmp_path.iterdir()] == ["explorer.html"]
+    file.with_name("other").touch()
+    assert file.stat().st_mode == file.with_name("other").stat().st_mode
