@@ -85,7 +85,14 @@ export interface Failed extends Reply {
   readonly hint: string;
 }
 
-export type FromKernel = Begin | Samples | Plan | Done | Failed;
+/** What this view has asked for, to be saved. */
+export interface SentFile extends Reply {
+  readonly type: "file";
+  readonly name: string;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+export type FromKernel = Begin | Samples | Plan | Done | Failed | SentFile;
 
 export type ToKernel =
   | { readonly type: "want"; readonly view: string; readonly pane: number }
@@ -150,6 +157,11 @@ function read(fields: Fields, buffers: readonly DataView[]): FromKernel {
         message: fields.text("message"),
         hint: fields.text("hint"),
       };
+    case "file": {
+      const [data] = buffers.map(bytes);
+      if (data === undefined) throw new Malformed("a file has come without its bytes");
+      return { ...reply, type, name: fields.text("name"), data: data.slice() };
+    }
     default:
       throw new Malformed(`a message of the unknown type "${type}"`);
   }

@@ -13,6 +13,7 @@ import {
   type ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
+import { save } from "./save.js";
 import { type ImageTraits, type Traits, WISHES } from "./traits.js";
 
 /** Everything that is drawn, of one plan; never changed, only replaced. */
@@ -88,6 +89,11 @@ export class Store {
       this.#send({ type: "cancel", view: this.view, request: run.request });
   }
 
+  /** Something beside samples. */
+  ask(message: ToKernel, buffers: ArrayBuffer[] = []): void {
+    this.#model.send(message, undefined, buffers);
+  }
+
   subscribe(listener: () => void, signal: AbortSignal): void {
     this.#listeners.add(listener);
     signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
@@ -106,7 +112,8 @@ export class Store {
   }
 
   #take(message: FromKernel): void {
-    if (message.type === "samples") this.#keep(message);
+    if (message.type === "file") save(message.name, message.data);
+    else if (message.type === "samples") this.#keep(message);
     else if (message.type === "begin") this.#begin(message);
     else if (message.request < this.#newest) return;
     else if (message.type === "plan") this.#plan(message);

@@ -1,0 +1,30 @@
+import { html } from "../dom.js";
+import { EXPORTS } from "../protocol.js";
+import type { Store } from "../store.js";
+
+const TITLES = {
+  png: "the picture with colour bar and caption",
+  svg: "the same, in which text is text",
+  npz: "maps, alphas, outputs and settings, for NumPy",
+  html: "a file that works with no kernel and no network",
+} as const;
+
+/** Asks the kernel for files of what is shown. */
+export class Exports {
+  readonly element: HTMLElement;
+
+  constructor(store: Store, signal: AbortSignal) {
+    const buttons = EXPORTS.map((kind) => {
+      const button = html("button", { type: "button", title: TITLES[kind] }, kind.toUpperCase());
+      const ask = () => store.ask({ type: "export", view: store.view, kind });
+      button.addEventListener("click", ask, { signal });
+      return button;
+    });
+    this.element = html(
+      "div",
+      { class: "igw-exports", role: "group", "aria-label": "save" },
+      html("span", { class: "igw-label" }, "save as"),
+      ...buttons,
+    );
+  }
+}

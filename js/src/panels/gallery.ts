@@ -1,0 +1,258 @@
+import { assign, html, write } from "../dom.js";
+import { percent, shorten, significant } from "../format.js";
+import type { Store } from "../store.js";
+import { Throttle } from "../timing.js";
+import type { Card, Parameter, Traits } from "../traits.js";
+import { parseBaseline, withValue } from "./baseline_text.js";
+
+/** How often a wish goes to the kernel while a slider is dragged: each is drawn coarse, the last one fine. */
+const WISH_EVERY = 120;
+/** The model is asked for all cards at once, and not while somebody drags. */
+const ASK_EVERY = 600;
+const FILE_BYTES = 9_000_000;
+
+/** The baselines on offer: how each looks, what the model says of it, and what can be set of it. */
+export class Gallery {
+  readonly element: HTMLDetailsElement;
+  readonly #store: Store;
+  readonly #traits: Traits;
+  readonly #signal: AbortSignal;
+  readonly #cards = html("div", {
+    class: "igw-cards",
+    role: "group",
+    "aria-label": "baseline gallery",
+  });
+  readonly #note = html("p", { class: "igw-note", role: "status" });
+  readonly #wish: Throttle;
+  readonly #ask: Throttle;
+  #shown = new Map<string, CardView>();
+
+  /** `pick` begins to pick a colour from the picture. */
+  constructor(store: Store, pick: () => void, signal: AbortSignal) {
+    this.#store = store;
+    this.#traits = store.traits;
+    this.#signal = signal;
+    this.#wish = new Throttle(WISH_EVERY, () => this.#traits.flush(), signal);
+    this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
+    const dropper = html("button", { type: "button" }, "pick a colour from the image");
+    dropper.addEventListener("click", pick, { signal });
+    const file = html("input", {
+      type: "file",
+      accept: "image/*",
+      "aria-label": "photo for a baseline",
+    });
+    file.addEventListener("change", () => this.#upload(file.files?.[0]), { signal });
+    this.element = html(
+      "details",
+      { class: "igw-fold igw-gallery" },
+      html("summary", {}, "Baselines: what is absence here?"),
+      html(
+        "div",
+        { class: "igw-row" },
+        dropper,
+        html(
+          "label",
+          { class: "igw-file" },
+          html("span", {}, "use a photo (or drop one here)"),
+          file,
+        ),
+      ),
+      this.#note,
+      this.#cards,
+    );
+    this.#listen();
+  }
+
+  #listen(): void {
+    const signal = this.#signal;
+    const { element } = this;
+    element.addEventListener("toggle", () => element.open && this.#ask.call(), { signal });
+    element.addEventListener("dragover", (event) => event.preventDefault(), { signal });
+    element.addEventListener(
+      "drop",
+      (event) => {
+        event.preventDefault();
+        this.#upload(event.dataTransfer?.files[0]);
+      },
+      { signal },
+    );
+    const renew = () => element.open && this.#ask.call();
+    this.#traits.on(["_baselines", "target", "output"], renew, signal);
+    this.#traits.on(["_cards"], () => this.#fill(), signal);
+    this.#traits.on(["baseline"], () => this.#mark(), signal);
+    this.#fill();
+  }
+
+  #request(): void {
+    if (this.#traits.get("_cards").length === 0) write(this.#note, "asking the model…");
+    this.#store.ask({ type: "gallery", view: this.#store.view });
+  }
+
+  #fill(): void {
+    const baseline = this.#traits.get("baseline");
+    const cards = this.#traits.get("_cards");
+    // Of one kind the card that is asked for now, set as it is.
+    const now = cards.find(({ name }) => name === baseline);
+    const own = now === undefined ? undefined : parseBaseline(baseline).name;
+    const kept = cards.filter((card) => card === now || parseBaseline(card.name).name !== own);
+    for (const view of this.#shown.values()) view.release();
+    this.#shown = new Map(
+      kept.map((card) => [
+        parseBaseline(card.name).name,
+        new CardView(card, (text, settled) => this.#choose(text, settled), this.#signal),
+      ]),
+    );
+    const focused = this.#cards.contains(document.activeElement)
+      ? document.activeElement?.getAttribute("aria-label")
+      : undefined;
+    this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
+    // What had the focus is another element now, by the same name.
+    if (focused) {
+      const again = [...this.#cards.querySelectorAll<HTMLElement>("[aria-label]")];
+      again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
+    }
+    write(this.#note, cards.length === 0 ? "" : "F(x′) is the model's output at the baseline.");
+    this.#mark();
+  }
+
+  #mark(): void {
+    const { name } = parseBaseline(this.#traits.get("baseline"));
+    for (const [kind, view] of this.#shown)
+      view.select(kind === name, this.#traits.get("baseline"));
+  }
+
+  #choose(text: string, settled: boolean): void {
+    this.#traits.set("baseline", text);
+    if (settled) {
+      this.#traits.flush();
+      this.#ask.call();
+    } else this.#wish.call();
+  }
+
+  #upload(file: File | undefined): void {
+    if (file === undefined) return;
+    if (file.size > FILE_BYTES) {
+      write(this.#note, `${shorten(file.name)} has more than 9 MB; make it smaller first.`);
+      return;
+    }
+    write(this.#note, `reading ${shorten(file.name)}…`);
+    file.arrayBuffer().then(
+      (data) => {
+        if (this.#signal.aborted) return;
+        const message = {
+          type: "upload",
+          view: this.#store.view,
+          name: file.name.slice(0, 200),
+        } as const;
+        this.#store.ask(message, [data]);
+        write(this.#note, "");
+      },
+      () => write(this.#note, `${shorten(file.name)} cannot be read.`),
+    );
+  }
+}
+
+class CardView {
+  readonly element: HTMLElement;
+  readonly #button: HTMLButtonElement;
+  readonly #sliders: readonly [Parameter, HTMLInputElement, HTMLElement][];
+  readonly #url: string;
+
+  constructor(card: Card, choose: (text: string, settled: boolean) => void, signal: AbortSignal) {
+    const { buffer, byteOffset, byteLength } = card.thumbnail;
+    const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+    this.#url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+    const name = shorten(card.description, 40);
+    const image = html("img", { src: this.#url, alt: "", draggable: false });
+    this.#button = html(
+      "button",
+      { type: "button", "aria-label": `baseline ${shorten(card.name, 80)}`, "aria-pressed": false },
+      image,
+      html("span", { class: "igw-card-name" }, name),
+    );
+    let text = card.name;
+    this.#button.addEventListener("click", () => choose(text, true), { signal });
+    this.#sliders = card.parameters.map((parameter) => {
+      const value = html("span", { class: "igw-value" });
+      const input = inputFor(parameter, `${parameter.name} of ${parseBaseline(card.name).name}`);
+      const change = (settled: boolean) => {
+        text = withValue(text, parameter.name, input.value);
+        choose(text, settled);
+      };
+      input.addEventListener("input", () => change(false), { signal });
+      input.addEventListener("change", () => change(true), { signal });
+      return [parameter, input, value] as const;
+    }) as [Parameter, HTMLInputElement, HTMLElement][];
+    this.element = html(
+      "div",
+      { class: "igw-card" },
+      this.#button,
+      html("p", {}, `F(x′) ${significant(card.output)}`),
+      html(
+        "ul",
+        {},
+        ...card.top.map(([label, p]) => html("li", {}, `${shorten(label, 28)} ${percent(p, 0)}`)),
+      ),
+      html(
+        "p",
+        { class: "igw-note" },
+        `entropy ${card.entropy[0].toFixed(1)} of ${card.entropy[1].toFixed(1)} bits`,
+      ),
+      ...verdict(card),
+      ...this.#sliders.map(([parameter, input, value]) =>
+        html(
+          "label",
+          { class: "igw-field" },
+          html("span", { class: "igw-label" }, parameter.name),
+          value,
+          input,
+        ),
+      ),
+    );
+    this.#describe();
+  }
+
+  select(isChosen: boolean, text: string): void {
+    assign(this.#button, { "aria-pressed": isChosen ? "true" : "false" });
+    assign(this.element, { "data-chosen": isChosen });
+    if (!isChosen) return;
+    const { values } = parseBaseline(text);
+    for (const [{ name }, input] of this.#sliders) {
+      const value = values.get(name);
+      if (value !== undefined && input !== document.activeElement) input.value = value;
+    }
+    this.#describe();
+  }
+
+  release(): void {
+    URL.revokeObjectURL(this.#url);
+  }
+
+  #describe(): void {
+    for (const [parameter, input, value] of this.#sliders)
+      write(
+        value,
+        "colour" in parameter
+          ? input.value
+          : `${input.value}${parameter.unit && ` ${parameter.unit}`}`,
+      );
+  }
+}
+
+function inputFor(parameter: Parameter, label: string): HTMLInputElement {
+  if ("colour" in parameter)
+    return html("input", { type: "color", "aria-label": label, value: parameter.colour });
+  const { low: min, high: max, step, value } = parameter;
+  const input = html("input", { type: "range", "aria-label": label, min, max, step });
+  input.valueAsNumber = value;
+  return input;
+}
+
+/** A baseline that is something to the model is no absence. */
+function verdict({ neutral, top }: Card): HTMLElement[] {
+  const [first] = top;
+  if (neutral || first === undefined) return [];
+  const [label, probability] = first;
+  const text = `not neutral: the model calls it “${shorten(label, 28)}” ${probability.toFixed(2)}`;
+  return [html("p", { class: "igw-warning" }, text)];
+}
