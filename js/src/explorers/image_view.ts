@@ -1,11 +1,15 @@
+import { Aids } from "../charts/aids.js";
 import { ColorBar } from "../charts/color_bar.js";
 import { CompletenessMeter } from "../charts/completeness.js";
 import { PathChart } from "../charts/path_chart.js";
+import { Modes } from "../controls/modes.js";
 import { Status } from "../controls/status.js";
 import { assign, write } from "../dom.js";
 import { percent, significant } from "../format.js";
 import { Interpolation } from "../pictures/interpolation.js";
 import { Overlay } from "../pictures/overlay.js";
+import { MODES } from "../pictures/region_tool.js";
+import { Regions } from "../pictures/regions.js";
 import type { Picture, Store } from "../store.js";
 import { FrameLoop } from "../timing.js";
 import { LOOKS, type Look, type Traits } from "../traits.js";
@@ -23,6 +27,7 @@ export class ImageView {
   readonly #colors = new ColorBar();
   readonly #chart: PathChart;
   readonly #meter = new CompletenessMeter();
+  readonly #aids: Aids;
   readonly #layout: Layout;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
@@ -34,7 +39,9 @@ export class ImageView {
     const redraw = () => frames.request();
     this.#store = store;
     this.#status = new Status(() => store.cancel(), signal);
-    this.#overlay = new Overlay(redraw, signal);
+    const regions = new Regions();
+    this.#overlay = new Overlay(regions, redraw, signal);
+    this.#aids = new Aids(regions, signal);
     this.#chart = new PathChart(
       (alpha) => traits.set("alpha", alpha),
       () => traits.flush(),
@@ -42,6 +49,7 @@ export class ImageView {
     );
     this.#layout = layOut(
       {
+        tools: [this.#modes(signal)],
         status: this.#status.element,
         interpolation: this.#interpolation.element,
         overlay: this.#overlay.element,
@@ -49,6 +57,7 @@ export class ImageView {
         colors: this.#colors.element,
         chart: this.#chart.element,
         meter: this.#meter.element,
+        aids: this.#aids.elements,
       },
       traits,
       signal,
@@ -73,6 +82,7 @@ export class ImageView {
     this.#overlay.draw(look, scale);
     this.#interpolation.move(look.alpha);
     this.#chart.move(look.alpha);
+    this.#aids.draw(picture, look, this.#overlay.pixel);
     this.#status.show(run, this.#overlay.choice);
     this.#caption(picture, look, scale, isStale);
   }
@@ -84,6 +94,14 @@ export class ImageView {
     this.#overlay.show(picture, this.#lut);
     this.#chart.show(picture);
     this.#meter.show(picture);
+  }
+
+  #modes(signal: AbortSignal): HTMLElement {
+    const { tool } = this.#overlay;
+    const choose = (mode: (typeof MODES)[number]) => {
+      tool.mode = mode;
+    };
+    return new Modes("a drag on the attribution", MODES, tool.mode, choose, signal).element;
   }
 
   #paintColors(buffer: DataView): void {
