@@ -1,4 +1,4 @@
-import type { Entry, Sample } from "./protocol.js";
+import type { Entry, Point, Sample } from "./protocol.js";
 
 /** Where alpha falls: in which piece of the plan, and how far through it. */
 export interface Place {
@@ -23,6 +23,9 @@ export class Field {
   #total: Float32Array | undefined;
   #sizes: Float32Array | undefined;
   #collected: readonly number[] | undefined;
+  /** P_k for the k that was asked for last; in float64, as it is added to and taken from. */
+  #prefix: Float64Array | undefined;
+  #summed = 0;
 
   /** Returns undefined where the plan names a sample that has not come. */
   static of(
@@ -88,6 +91,39 @@ export class Field {
     return value;
   }
 
+  /**
+   * The attribution collected up to alpha, of all pixels, into `out`, which is returned. Quick where alpha moves little
+   * from one call to the next.
+   */
+  valuesAt(alpha: number, out: Float32Array): Float32Array {
+    const { piece, t } = this.place(alpha);
+    const prefix = this.#prefixTo(piece);
+    const { weight, sample } = this.#pieces[piece] as Piece;
+    const { levels } = sample;
+    const factor = weight * sample.scale * t;
+    for (let i = 0; i < out.length; i++)
+      out[i] = (prefix[i] as number) + factor * (levels[i] as number);
+    return out;
+  }
+
+  /** What one pixel has collected, at the end of each piece; straight between them. */
+  pixelCurve(pixel: number): Point[] {
+    return this.#curve(({ levels, scale }) => (levels[pixel] ?? 0) * scale);
+  }
+
+  /** The same for the sum over a region, of which the mask is 1 (or anything but 0). */
+  regionCurve(mask: Uint8Array): Point[] {
+    const pixels: number[] = [];
+    mask.forEach((inside, pixel) => {
+      if (inside !== 0) pixels.push(pixel);
+    });
+    return this.#curve(({ levels, scale }) => {
+      let sum = 0;
+      for (const pixel of pixels) sum += levels[pixel] as number;
+      return sum * scale;
+    });
+  }
+
   /** The sum over all pixels of what is collected up to alpha. */
   collected(alpha: number): number {
     this.#collected ??= this.#pieces.map(({ weight, sample }) => weight * mapSum(sample));
@@ -111,8 +147,24 @@ export class Field {
     return low + (high - low) * (rank - below) || (sizes[sizes.length - 1] ?? 0);
   }
 
+  /** The percentile of |P_n| at which `scale` is: what to clip at for this scale. */
+  percentileOf(scale: number): number {
+    const sizes = this.#sorted();
+    const last = sizes.length - 1;
+    const above = this.#countUpTo(scale);
+    if (above === 0) return 0;
+    if (above > last) return 100;
+    const [low, high] = [sizes[above - 1] as number, sizes[above] as number];
+    return (100 * (above - 1 + (scale - low) / (high - low))) / last;
+  }
+
   /** The share of pixels with |P_n| > scale: they are drawn no stronger than the scale's end. */
   clippedShare(scale: number): number {
+    return (this.#pixels - this.#countUpTo(scale)) / this.#pixels;
+  }
+
+  /** How many pixels have |P_n| <= scale. */
+  #countUpTo(scale: number): number {
     const sizes = this.#sorted();
     let from = 0;
     let to = sizes.length;
@@ -121,7 +173,38 @@ export class Field {
       if ((sizes[middle] as number) > scale) to = middle;
       else from = middle + 1;
     }
-    return (sizes.length - from) / sizes.length;
+    return from;
+  }
+
+  #curve(value: (sample: Sample) => number): Point[] {
+    const curve: Point[] = [[0, 0]];
+    let sum = 0;
+    for (const { weight, sample, to } of this.#pieces) {
+      sum += weight * value(sample);
+      curve.push([to, sum]);
+    }
+    return curve;
+  }
+
+  /** P_k, from the one at hand, or from none where that is nearer. */
+  #prefixTo(layer: number): Float64Array {
+    const prefix = this.#prefix ?? new Float64Array(this.#pixels);
+    this.#prefix = prefix;
+    if (layer < this.#summed - layer) {
+      prefix.fill(0);
+      this.#summed = 0;
+    }
+    for (; this.#summed < layer; this.#summed++) this.#add(prefix, this.#summed, 1);
+    for (; this.#summed > layer; this.#summed--) this.#add(prefix, this.#summed - 1, -1);
+    return prefix;
+  }
+
+  #add(prefix: Float64Array, piece: number, times: number): void {
+    const { weight, sample } = this.#pieces[piece] as Piece;
+    const { levels } = sample;
+    const factor = times * weight * sample.scale;
+    for (let i = 0; i < prefix.length; i++)
+      prefix[i] = (prefix[i] as number) + factor * (levels[i] as number);
   }
 
   /** Sorted once a plan, after which every percentile is a look-up. */

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
+import type { Region } from "./pictures/region.js";
 import type { Settings } from "./protocol.js";
-import type { Audit, Region } from "./regions.js";
 import { Throttle } from "./timing.js";
 
 export type Sign = "all" | "positive" | "negative";
@@ -37,6 +37,19 @@ export type Parameter =
       readonly high: number;
       readonly step: number;
       readonly unit: string;
+    };
+
+/** What the kernel says of a region; `error` alone where it could not. */
+export type Audit =
+  | { readonly error: string }
+  | {
+      readonly region: Region;
+      readonly sum: number;
+      readonly share: number | null;
+      readonly output: number;
+      readonly without: number;
+      readonly only: number;
+      readonly baseline: number;
     };
 
 /** How a rule's map settles. `error`: its distance to the finest map at hand; `estimate`: its own, of its error. */

@@ -2,6 +2,7 @@ import { assign, html, svg, write } from "../dom.js";
 import { fixed, shorten, significant } from "../format.js";
 import type { Plan, Point } from "../protocol.js";
 import type { Picture } from "../store.js";
+import { along } from "./along.js";
 import { type Axis, axisOver } from "./axis.js";
 
 const HEIGHT = 188;
@@ -53,7 +54,7 @@ export class PathChart {
     const x = this.#x(alpha);
     assign(this.#cursor, { x1: x, x2: x, y2: HEIGHT - MARGIN.bottom });
     const outputs = this.#picture?.plan.outputs ?? [];
-    const value = interpolate(outputs, alpha);
+    const value = along(outputs, alpha);
     assign(this.#knob, { cx: x, cy: this.#left.at(value), hidden: outputs.length === 0 });
     assign(this.#frame, { "aria-label": this.#inWords(value) });
   }
@@ -162,15 +163,6 @@ export class PathChart {
     const here = `at alpha ${fixed(this.#alpha, 2)} it is ${significant(value)}`;
     return `path chart: F goes ${range} along the path; ${here}`;
   }
-}
-
-/** Between two points sampled the line is drawn straight, and read so. */
-function interpolate(points: readonly Point[], alpha: number): number {
-  const next = points.findIndex(([at]) => at >= alpha);
-  const [a, b] = [points[next - 1], points[next < 0 ? points.length - 1 : next]];
-  if (b === undefined) return 0;
-  if (a === undefined || b[0] === a[0]) return b[1];
-  return a[1] + ((b[1] - a[1]) * (alpha - a[0])) / (b[0] - a[0]);
 }
 
 function tick(x: number, y: number, anchor: string, kind: string) {

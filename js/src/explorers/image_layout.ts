@@ -7,6 +7,8 @@ import type { Traits } from "../traits.js";
 
 /** What the view has made and the layout puts in its place. */
 export interface Parts {
+  /** Buttons for both pictures. */
+  readonly tools: readonly HTMLElement[];
   readonly status: HTMLElement;
   readonly interpolation: HTMLElement;
   readonly overlay: HTMLElement;
@@ -14,6 +16,8 @@ export interface Parts {
   readonly colors: HTMLElement;
   readonly chart: HTMLElement;
   readonly meter: HTMLElement;
+  /** What helps to read the picture, below it. */
+  readonly aids: readonly HTMLElement[];
 }
 
 /** The whole widget, and the lines of text in it that change. */
@@ -39,6 +43,11 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
       html(
         "div",
         { class: "igw-pictures" },
+        html(
+          "div",
+          { class: "igw-tools", role: "toolbar", "aria-label": "tools for the pictures" },
+          ...parts.tools,
+        ),
         figure("Interpolated image x(α)", [], parts.interpolation),
         figure("Attribution", [stale], parts.overlay),
         html("div", { class: "igw-alpha" }, alphaSlider(traits, signal), collected),
@@ -46,6 +55,7 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
       ),
       html("div", { class: "igw-charts" }, parts.chart, parts.meter),
     ),
+    html("div", { class: "igw-aids" }, ...parts.aids),
     html("div", { class: "igw-controls igw-look" }, ...look(traits, clipped, signal)),
   );
   return { element, stale, collected, clipped };

@@ -5,23 +5,49 @@ import type { Choice } from "../gl/renderer.js";
 import { Screen } from "../gl/screen.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
-import { PixelCursor } from "./pixel_cursor.js";
+import { type Pixel, PixelCursor } from "./pixel_cursor.js";
+import { RegionOutlines } from "./region_outlines.js";
+import { RegionTool } from "./region_tool.js";
+import type { Regions } from "./regions.js";
+import { Surface } from "./surface.js";
 
-/** The photo with its attribution over it, and what is under the pointer, in numbers. */
+/** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
 export class Overlay {
   readonly element: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
+  readonly tool: RegionTool;
+  readonly #surface: Surface;
   readonly #cursor: PixelCursor;
+  readonly #outlines: RegionOutlines;
   readonly #screen: Screen;
   #picture: Picture | undefined;
 
   /** `redraw` is called when another frame is wanted. */
-  constructor(redraw: () => void, signal: AbortSignal) {
+  constructor(regions: Regions, redraw: () => void, signal: AbortSignal) {
     this.#screen = new Screen(redraw, signal);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
-    this.#cursor = new PixelCursor(this.element, redraw, signal);
-    this.element.append(this.#screen.canvas, this.#cursor.element);
+    this.#surface = new Surface(this.element);
+    this.#outlines = new RegionOutlines(this.#surface);
+    const outline = () => {
+      assign(this.element, { "data-mode": this.tool.mode });
+      this.#outlines.draw(regions, this.tool.draft);
+      redraw();
+    };
+    const moved = () => {
+      // By keys, a rectangle is drawn as the cross-hair moves.
+      if (this.tool.draft !== undefined) outline();
+      redraw();
+    };
+    this.#cursor = new PixelCursor(this.#surface, moved, signal);
+    this.tool = new RegionTool(this.#surface, this.#cursor, regions, outline, signal);
+    regions.subscribe(outline, signal);
+    this.element.append(this.#screen.canvas, this.#outlines.element, this.#cursor.element);
     this.#describe(0);
+  }
+
+  /** The one under the cross-hair. */
+  get pixel(): Pixel | undefined {
+    return this.#cursor.pixel;
   }
 
   get choice(): Choice {
@@ -34,7 +60,10 @@ export class Overlay {
 
   show(picture: Picture): void {
     this.#picture = picture;
-    this.#cursor.resize(picture.begin.width, picture.begin.height);
+    if (this.#surface.resize(picture.begin.width, picture.begin.height)) {
+      this.#cursor.clear();
+      this.tool.cancel();
+    }
     this.#screen.show(picture);
   }
 
@@ -62,6 +91,10 @@ export class Overlay {
     const { pixel } = this.#cursor;
     if (pixel === undefined || this.#picture === undefined) {
       write(this.readout, "Point at a pixel, or use the arrow keys, to read it");
+      return;
+    }
+    if (this.tool.hint !== "") {
+      write(this.readout, this.tool.hint);
       return;
     }
     const { begin, plan, field } = this.#picture;

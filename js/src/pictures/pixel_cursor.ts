@@ -1,4 +1,5 @@
 import { assign, html } from "../dom.js";
+import type { Surface } from "./surface.js";
 
 export interface Pixel {
   readonly column: number;
@@ -18,16 +19,17 @@ const STRIDE = 10;
 /** Which pixel of a picture is pointed at, by mouse, finger or arrow keys, with a cross-hair on it. */
 export class PixelCursor {
   readonly element: HTMLElement;
+  readonly #surface: Surface;
   readonly #moved: () => void;
-  #width = 0;
-  #height = 0;
   #pixel: Pixel | undefined;
 
-  /** `picture` takes the focus and the pointer; the cross-hair is to be laid over it. */
-  constructor(picture: HTMLElement, moved: () => void, signal: AbortSignal) {
+  /** The surface's element takes the focus and the pointer; the cross-hair is to be laid over it. */
+  constructor(surface: Surface, moved: () => void, signal: AbortSignal) {
+    const { element: picture } = surface;
+    this.#surface = surface;
     this.#moved = moved;
     this.element = html("div", { class: "igw-crosshair", hidden: true });
-    const point = (event: PointerEvent) => this.#point(picture.getBoundingClientRect(), event);
+    const point = (event: PointerEvent) => this.#point(event);
     picture.addEventListener("pointermove", point, { signal });
     picture.addEventListener("pointerdown", point, { signal });
     picture.addEventListener(
@@ -43,18 +45,21 @@ export class PixelCursor {
     return this.#pixel;
   }
 
-  resize(width: number, height: number): void {
-    if (width === this.#width && height === this.#height) return;
-    this.#width = width;
-    this.#height = height;
+  clear(): void {
     this.#set(undefined);
   }
 
-  #point(box: DOMRect, event: PointerEvent): void {
-    this.#set({
-      column: Math.floor(((event.clientX - box.left) / box.width) * this.#width),
-      row: Math.floor(((event.clientY - box.top) / box.height) * this.#height),
-    });
+  /** Points at the pixel in the middle, and returns it. */
+  centre(): Pixel {
+    const { width, height } = this.#surface;
+    const pixel = { column: width >> 1, row: height >> 1 };
+    this.#set(pixel);
+    return pixel;
+  }
+
+  #point(event: PointerEvent): void {
+    const [x, y] = this.#surface.toPicture(event);
+    this.#set({ column: Math.floor(x), row: Math.floor(y) });
   }
 
   #key(event: KeyboardEvent): void {
@@ -63,23 +68,29 @@ export class PixelCursor {
     if (move === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     // Else the page scrolls away from under the cross-hair.
     event.preventDefault();
-    const from = this.#pixel ?? { column: this.#width >> 1, row: this.#height >> 1 };
+    const from = this.#pixel ?? this.centre();
     const stride = event.shiftKey ? STRIDE : 1;
     this.#set({ column: from.column + stride * move[0], row: from.row + stride * move[1] });
   }
 
   #set(pixel: Pixel | undefined): void {
-    const isOn = pixel !== undefined && this.#width > 0;
+    const { width, height } = this.#surface;
+    const isOn = pixel !== undefined && width > 0;
     this.#pixel = isOn
-      ? { column: within(pixel.column, this.#width), row: within(pixel.row, this.#height) }
+      ? { column: within(pixel.column, width), row: within(pixel.row, height) }
       : undefined;
     assign(this.element, { hidden: !isOn });
-    if (this.#pixel !== undefined) {
-      const { style } = this.element;
-      style.setProperty("--igw-column", `${((this.#pixel.column + 0.5) / this.#width) * 100}%`);
-      style.setProperty("--igw-row", `${((this.#pixel.row + 0.5) / this.#height) * 100}%`);
-    }
+    this.place();
     this.#moved();
+  }
+
+  /** Lays the cross-hair over its pixel. */
+  place(): void {
+    if (this.#pixel === undefined) return;
+    const { column, row } = this.#pixel;
+    const [x, y] = this.#surface.toShare([column + 0.5, row + 0.5]);
+    this.element.style.setProperty("--igw-column", `${100 * x}%`);
+    this.element.style.setProperty("--igw-row", `${100 * y}%`);
   }
 }
 

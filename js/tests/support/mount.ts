@@ -73,7 +73,16 @@ export class View {
   }
 
   get cancel(): HTMLButtonElement {
-    return this.#one("button");
+    return this.#one(".igw-strip button");
+  }
+
+  /** By its accessible name, or its text where it has no other. */
+  button(name: string): HTMLButtonElement {
+    const found = [...this.el.querySelectorAll("button")].find(
+      (button) => (button.getAttribute("aria-label") ?? button.textContent) === name,
+    );
+    if (found === undefined) throw new Error(`no button is called ${name}`);
+    return found;
   }
 
   /** The text a person reads, in one line. */

@@ -1,0 +1,95 @@
+import { percent, signed, significant } from "../format.js";
+import type { Pixel } from "../pictures/pixel_cursor.js";
+import type { Regions } from "../pictures/regions.js";
+import type { Picture } from "../store.js";
+import type { Audit, Look, Traits } from "../traits.js";
+import { along } from "./along.js";
+import { Curve, type Subject } from "./curve.js";
+import { RegionCurves, type RegionSum } from "./region_curves.js";
+import { type Column, RegionTable } from "./region_table.js";
+
+type Audited = Exclude<Audit, { readonly error: string }>;
+
+/** What helps to read one picture, beside the picture. The kernel is asked for the audits of regions alone. */
+export class Aids {
+  readonly elements: readonly HTMLElement[];
+  readonly #regions: Regions;
+  readonly #traits: Traits;
+  readonly #sums = new RegionCurves();
+  readonly #curve: Curve;
+  readonly #table: RegionTable;
+  #picture: Picture | undefined;
+  #alpha = 0;
+  #pixelCurve: Subject | undefined;
+
+  constructor(regions: Regions, traits: Traits, signal: AbortSignal) {
+    this.#regions = regions;
+    this.#traits = traits;
+    this.#curve = new Curve(signal);
+    this.#table = new RegionTable(regions, this.#columns(), signal);
+    this.elements = [this.#curve.element, this.#table.element];
+  }
+
+  /** Once a frame; what did not change is not made again. */
+  draw(picture: Picture | undefined, { alpha }: Look, pixel: Pixel | undefined): void {
+    if (picture !== this.#picture) this.#pixelCurve = undefined;
+    this.#picture = picture;
+    this.#alpha = alpha;
+    this.#table.draw();
+    this.#curve.show(this.#subject(pixel), alpha);
+  }
+
+  #columns(): Column[] {
+    const column = (name: string, value: (sum: RegionSum, picture: Picture) => string): Column => ({
+      name,
+      value: (index) => {
+        const region = this.#regions.get()[index];
+        if (this.#picture === undefined || region === undefined) return "";
+        return value(this.#sums.of(this.#picture, region), this.#picture);
+      },
+    });
+    return [
+      column("pixels", ({ pixels }) => String(pixels)),
+      column("sum up to α", ({ curve }) => signed(along(curve, this.#alpha))),
+      column("of the total", ({ curve }, { plan }) =>
+        percent(along(curve, this.#alpha) / plan.sum),
+      ),
+      { name: "F without it", value: (index) => this.#audited(index, without) },
+      { name: "F with it alone", value: (index) => this.#audited(index, alone) },
+    ];
+  }
+
+  /** What the model says of a region; it is asked again when region, baseline or target change. */
+  #audited(index: number, value: (audit: Audited) => string): string {
+    const audit = this.#traits.get("_audits")[index];
+    const region = this.#regions.get()[index];
+    if (audit === undefined) return "…";
+    if ("error" in audit) return "n/a";
+    return JSON.stringify(audit.region) === JSON.stringify(region) ? value(audit) : "…";
+  }
+
+  /** The selected region, else the pixel under the cross-hair. */
+  #subject(pixel: Pixel | undefined): Subject | undefined {
+    const { selected, selectedIndex } = this.#regions;
+    if (this.#picture === undefined) return undefined;
+    if (selected !== undefined) {
+      const name = `region ${(selectedIndex ?? 0) + 1}`;
+      return { name, line: this.#sums.of(this.#picture, selected).curve };
+    }
+    if (pixel === undefined) return undefined;
+    const name = `pixel (${pixel.column}, ${pixel.row})`;
+    if (this.#pixelCurve?.name !== name) {
+      const { begin, field } = this.#picture;
+      this.#pixelCurve = { name, line: field.pixelCurve(pixel.row * begin.width + pixel.column) };
+    }
+    return this.#pixelCurve;
+  }
+}
+
+function without({ without: value, output }: Audited): string {
+  return `${significant(value)} (${signed(value - output)})`;
+}
+
+function alone({ only, baseline }: Audited): string {
+  return `${significant(only)} (${signed(only - baseline)})`;
+}

@@ -1,0 +1,20 @@
+import type { Point } from "../protocol.js";
+
+/** The value of a line at alpha, straight between its points; where it jumps, the one after the jump. */
+export function along(line: readonly Point[], alpha: number): number {
+  const next = line.findIndex(([at]) => at > alpha);
+  const [a, b] = [line[next - 1], line[next]];
+  if (a === undefined) return (line[next < 0 ? line.length - 1 : 0] ?? [0, 0])[1];
+  if (b === undefined) return a[1];
+  return a[1] + ((b[1] - a[1]) * (alpha - a[0])) / (b[0] - a[0]);
+}
+
+/** The first alpha at which it has come to `value`, which lies on the way to its end; undefined where it never does. */
+export function reaches(line: readonly Point[], value: number): number | undefined {
+  for (let i = 1; i < line.length; i++) {
+    const [a, b] = [line[i - 1] as Point, line[i] as Point];
+    if ((a[1] - value) * (b[1] - value) <= 0 && a[1] !== b[1])
+      return a[0] + ((b[0] - a[0]) * (value - a[1])) / (b[1] - a[1]);
+  }
+  return undefined;
+}

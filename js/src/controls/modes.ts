@@ -1,0 +1,37 @@
+import { assign, html } from "../dom.js";
+
+/** Buttons of which one is pressed: a choice made often, that a list would hide. */
+export class Modes<T extends string> {
+  readonly element: HTMLElement;
+  readonly #buttons: ReadonlyMap<T, HTMLButtonElement>;
+
+  constructor(
+    label: string,
+    choices: readonly T[],
+    first: T,
+    choose: (choice: T) => void,
+    signal: AbortSignal,
+  ) {
+    this.#buttons = new Map(
+      choices.map((choice) => [choice, html("button", { type: "button" }, choice)]),
+    );
+    for (const [choice, button] of this.#buttons) {
+      const press = () => {
+        this.show(choice);
+        choose(choice);
+      };
+      button.addEventListener("click", press, { signal });
+    }
+    this.element = html(
+      "div",
+      { class: "igw-modes", role: "group", "aria-label": label },
+      ...this.#buttons.values(),
+    );
+    this.show(first);
+  }
+
+  show(chosen: T): void {
+    for (const [choice, button] of this.#buttons)
+      assign(button, { "aria-pressed": String(choice === chosen) });
+  }
+}

@@ -1,0 +1,44 @@
+import type { Corner } from "./region.js";
+
+/** The element that shows a picture: which point of the picture lies where on the screen. */
+export class Surface {
+  readonly element: HTMLElement;
+  #width = 0;
+  #height = 0;
+
+  constructor(element: HTMLElement) {
+    this.element = element;
+  }
+
+  get width(): number {
+    return this.#width;
+  }
+
+  get height(): number {
+    return this.#height;
+  }
+
+  /** Returns whether the picture has another size now. */
+  resize(width: number, height: number): boolean {
+    if (width === this.#width && height === this.#height) return false;
+    this.#width = width;
+    this.#height = height;
+    return true;
+  }
+
+  /** In pixels of the picture, from a point of the window as events have it. */
+  toPicture({ clientX, clientY }: Pick<MouseEvent, "clientX" | "clientY">): Corner {
+    const { left, top, width, height } = this.element.getBoundingClientRect();
+    return [((clientX - left) / width) * this.#width, ((clientY - top) / height) * this.#height];
+  }
+
+  /** As shares of the element's width and height. */
+  toShare([x, y]: Corner): Corner {
+    return [x / this.#width, y / this.#height];
+  }
+
+  /** What is seen of the picture, as the viewBox of an SVG laid over it. */
+  get viewBox(): string {
+    return `0 0 ${this.#width} ${this.#height}`;
+  }
+}
