@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { Store } from "../store.js";
+import { Panes } from "../panes.js";
 import { type ImageTraits, Traits } from "../traits.js";
 import { ImageView } from "./image_view.js";
 
@@ -11,19 +11,19 @@ interface Life {
 
 /** One call a model: what its views share lives here, and nothing lives in the module. */
 export default () => {
-  let store: Store | undefined;
+  let panes: Panes | undefined;
 
   return {
     initialize({ model, signal }: Life): () => void {
       const life = controller(signal);
-      store = new Store(model, new Traits(model, life.signal), 0, life.signal);
+      panes = new Panes(model, new Traits(model, life.signal), life.signal);
       return () => life.abort();
     },
 
     render({ el, signal }: Life & { readonly el: HTMLElement }): () => void {
-      if (store === undefined) throw new Error("render was called before initialize");
+      if (panes === undefined) throw new Error("render was called before initialize");
       const life = controller(signal);
-      const view = new ImageView(store, life.signal);
+      const view = new ImageView(panes, life.signal);
       el.append(view.element);
       life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
       return () => life.abort();

@@ -10,6 +10,7 @@ export interface Parts {
   /** Buttons for both pictures. */
   readonly tools: readonly HTMLElement[];
   readonly status: HTMLElement;
+  readonly notice: HTMLElement;
   readonly interpolation: HTMLElement;
   readonly overlay: HTMLElement;
   readonly readout: HTMLElement;
@@ -18,6 +19,11 @@ export interface Parts {
   readonly meter: HTMLElement;
   /** What helps to read the picture, below it. */
   readonly aids: readonly HTMLElement[];
+  /** More panes, for comparison. */
+  readonly panes: HTMLElement;
+  /** What can be folded out. */
+  readonly panels: readonly HTMLElement[];
+  readonly exports: HTMLElement;
 }
 
 /** The whole widget, and the lines of text in it that change. */
@@ -37,6 +43,7 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
     { class: "igw", "data-lm-suppress-shortcuts": "true" },
     html("div", { class: "igw-controls igw-question" }, ...question(traits, signal)),
     parts.status,
+    parts.notice,
     html(
       "div",
       { class: "igw-body" },
@@ -55,8 +62,11 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
       ),
       html("div", { class: "igw-charts" }, parts.chart, parts.meter),
     ),
-    html("div", { class: "igw-aids" }, ...parts.aids),
+    parts.panes,
     html("div", { class: "igw-controls igw-look" }, ...look(traits, clipped, signal)),
+    html("div", { class: "igw-aids" }, ...parts.aids),
+    ...parts.panels,
+    parts.exports,
   );
   return { element, stale, collected, clipped };
 }
@@ -73,6 +83,7 @@ function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
   return [
     new TargetChoice(traits, signal).element,
     new Choice(traits, "baseline", "baseline", "_baselines", signal).element,
+    new Choice(traits, "output", "output", "_outputs", signal).element,
     new Choice(traits, "method", "rule", "_methods", signal).element,
     new Slider(traits, "n_steps", steps, signal).element,
   ];

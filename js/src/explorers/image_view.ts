@@ -3,10 +3,17 @@ import { ColorBar } from "../charts/color_bar.js";
 import { CompletenessMeter } from "../charts/completeness.js";
 import { PathChart } from "../charts/path_chart.js";
 import { Modes } from "../controls/modes.js";
+import { Notice } from "../controls/notice.js";
 import { Status } from "../controls/status.js";
-import { assign, write } from "../dom.js";
+import { assign, html, write } from "../dom.js";
 import { percent, significant } from "../format.js";
+import { Compare } from "../panels/compare.js";
+import { Exports } from "../panels/exports.js";
+import { Gallery } from "../panels/gallery.js";
+import type { Panes } from "../panes.js";
+import { comparable, Difference } from "../pictures/difference.js";
 import { Interpolation } from "../pictures/interpolation.js";
+import { NotAsked } from "../pictures/not_asked.js";
 import { Overlay } from "../pictures/overlay.js";
 import { MODES } from "../pictures/region_tool.js";
 import { Regions } from "../pictures/regions.js";
@@ -14,6 +21,7 @@ import type { Picture, Store } from "../store.js";
 import { FrameLoop } from "../timing.js";
 import { LOOKS, type Look, type Traits } from "../traits.js";
 import { type Layout, layOut } from "./image_layout.js";
+import { PaneView } from "./pane_view.js";
 
 /** As many as the kernel keeps. */
 const MOST_REGIONS = 32;
@@ -31,18 +39,32 @@ export class ImageView {
   readonly #meter = new CompletenessMeter();
   readonly #aids: Aids;
   readonly #layout: Layout;
+  readonly #panes: Panes;
+  readonly #regions: Regions;
+  readonly #signal: AbortSignal;
+  readonly #redraw: () => void;
+  readonly #difference = new Difference();
+  readonly #beside = html("div", { class: "igw-panes", hidden: true });
+  readonly #others: { readonly view: PaneView; readonly life: AbortController }[] = [];
+  readonly #notAsked = new NotAsked();
+  readonly #hatch = html("input", { type: "checkbox" });
+  readonly #hatched = html("span");
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
 
-  constructor(store: Store, signal: AbortSignal) {
-    const { traits } = store;
+  constructor(panes: Panes, signal: AbortSignal) {
+    const { main: store, traits } = panes;
     const frames = new FrameLoop(() => this.#paint(), signal);
     const redraw = () => frames.request();
     this.#store = store;
     this.#status = new Status(() => store.cancel(), signal);
     const regions = new Regions();
     tie(regions, traits, signal);
+    this.#panes = panes;
+    this.#regions = regions;
+    this.#signal = signal;
+    this.#redraw = redraw;
     this.#overlay = new Overlay(regions, redraw, signal);
     this.#aids = new Aids(regions, traits, signal);
     this.#chart = new PathChart(
@@ -52,8 +74,9 @@ export class ImageView {
     );
     this.#layout = layOut(
       {
-        tools: [this.#modes(signal)],
+        tools: [this.#modes(signal), this.#hatching(signal)],
         status: this.#status.element,
+        notice: new Notice(traits, signal).element,
         interpolation: this.#interpolation.element,
         overlay: this.#overlay.element,
         readout: this.#overlay.readout,
@@ -61,6 +84,12 @@ export class ImageView {
         chart: this.#chart.element,
         meter: this.#meter.element,
         aids: this.#aids.elements,
+        panes: this.#beside,
+        panels: [
+          new Gallery(store, () => this.#pick(), signal).element,
+          new Compare(traits, signal).element,
+        ],
+        exports: new Exports(store, signal).element,
       },
       traits,
       signal,
@@ -69,7 +98,8 @@ export class ImageView {
     this.element.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
     store.subscribe(redraw, signal);
     traits.on([...LOOKS, "_lut", "_audits"], redraw, signal);
-    this.#paint();
+    panes.subscribe(() => this.#arrange(), signal);
+    this.#arrange();
   }
 
   get element(): HTMLElement {
@@ -81,7 +111,7 @@ export class ImageView {
     const look = lookOf(traits);
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);
-    const scale = picture?.field.scale(look.clip) ?? 0;
+    const scale = this.#paintPanes(picture, look);
     this.#overlay.draw(look, scale);
     this.#interpolation.move(look.alpha);
     this.#chart.move(look.alpha);
@@ -99,6 +129,89 @@ export class ImageView {
     this.#meter.show(picture);
   }
 
+  /** The other panes, in one scale with this picture, which is returned. */
+  #paintPanes(picture: Picture | undefined, look: Look): number {
+    const own = picture?.field.scale(look.clip) ?? 0;
+    const others = this.#others.map(({ view }) => view.update());
+    const scaleOf = (other: Picture | undefined) => other?.field.scale(look.clip) ?? 0;
+    const shared = others.filter((one) => picture !== undefined && one && comparable(picture, one));
+    const scale = Math.max(own, ...shared.map(scaleOf));
+    this.#others.forEach(({ view }, i) => {
+      const other = others[i];
+      view.draw(look, shared.includes(other) ? scale : scaleOf(other));
+    });
+    if (others.length > 0) this.#difference.draw(picture, others[0], look, scale, this.#lut);
+    return scale;
+  }
+
+  /** As many panes beside the first as there are stores. */
+  #arrange(): void {
+    const stores = this.#panes.stores.slice(1);
+    for (const { life } of this.#others.splice(stores.length)) life.abort();
+    this.#others.forEach(({ view }, i) => {
+      if (view.store === stores[i]) return;
+      throw new Error("a pane's store lives as long as the pane");
+    });
+    for (const store of stores.slice(this.#others.length)) {
+      const life = new AbortController();
+      const end = () => life.abort();
+      this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
+      const view = new PaneView(store, this.#regions, this.#redraw, life.signal);
+      if (this.#lut !== undefined) view.overlay.paint(this.#lut);
+      life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
+      this.#others.push({ view, life });
+    }
+    const { element } = this.#difference;
+    this.#beside.replaceChildren(...this.#others.map(({ view }) => view.element));
+    if (this.#others.length > 0) this.#beside.append(element);
+    assign(this.#beside, { hidden: this.#others.length === 0 });
+    this.#paint();
+  }
+
+  #hatching(signal: AbortSignal): HTMLElement {
+    this.#hatch.addEventListener("change", () => this.#redraw(), { signal });
+    return html(
+      "label",
+      {
+        class: "igw-check",
+        title: "Where input and baseline are equal nothing changes, and nothing was asked",
+      },
+      this.#hatch,
+      "hatch what is not asked",
+      this.#hatched,
+    );
+  }
+
+  /** The next click on a picture chooses the colour of the baseline. */
+  #pick(): void {
+    const life = new AbortController();
+    const { signal } = life;
+    const { element } = this.#overlay;
+    assign(element, { "data-picking": true });
+    signal.addEventListener("abort", () => assign(element, { "data-picking": false }));
+    this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
+    const take = (event: Event) => {
+      const { traits, picture } = this.#store;
+      const { pixel } = this.#overlay;
+      if (pixel === undefined || picture === undefined) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      life.abort();
+      const { photo, width } = picture.begin;
+      const at = 3 * (pixel.row * width + pixel.column);
+      const levels = [...photo.subarray(at, at + 3)].map((v) => v.toString(16).padStart(2, "0"));
+      traits.set("baseline", `colour(#${levels.join("")})`);
+      traits.flush();
+    };
+    const key = (event: KeyboardEvent) => {
+      if (event.key === "Escape") life.abort();
+      if (event.key === "Enter") take(event);
+    };
+    element.addEventListener("click", take, { signal, capture: true });
+    element.addEventListener("keydown", key, { signal, capture: true });
+    element.focus();
+  }
+
   #modes(signal: AbortSignal): HTMLElement {
     const { tool } = this.#overlay;
     const choose = (mode: (typeof MODES)[number]) => {
@@ -112,6 +225,7 @@ export class ImageView {
     this.#colorsShown = buffer;
     this.#lut = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     this.#overlay.paint(this.#lut);
+    for (const { view } of this.#others) view.overlay.paint(this.#lut);
     this.#colors.paint(this.#lut);
   }
 
@@ -122,6 +236,8 @@ export class ImageView {
     assign(stale, { hidden: !isStale });
     if (picture === undefined) return;
     const { begin, plan, field } = picture;
+    this.#notAsked.show(begin, this.#overlay.element, this.#hatch.checked);
+    write(this.#hatched, this.#hatch.checked ? ` (${percent(this.#notAsked.share)})` : "");
     const sum = significant(plan.sum);
     write(
       collected,

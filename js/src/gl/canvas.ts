@@ -48,7 +48,7 @@ export class CanvasOverlay implements Renderer {
 }
 
 /** P_0, before the first layer, is zero everywhere and not stored. */
-function blend(
+export function blend(
   out: Uint8ClampedArray,
   photo: Uint8Array,
   lut: Uint8Array,

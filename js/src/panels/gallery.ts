@@ -22,7 +22,7 @@ export class Gallery {
     role: "group",
     "aria-label": "baseline gallery",
   });
-  readonly #note = html("p", { class: "igw-note", role: "status" });
+  readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
   readonly #wish: Throttle;
   readonly #ask: Throttle;
   #shown = new Map<string, CardView>();

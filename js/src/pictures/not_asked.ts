@@ -1,4 +1,4 @@
-import { assign, html } from "../dom.js";
+import { html } from "../dom.js";
 import type { Begin } from "../protocol.js";
 
 /** Width of a stripe, in pixels of the picture. */
@@ -6,7 +6,7 @@ const STRIPE = 2;
 
 /** Hatches the pixels in which the input equals the baseline: nothing changes there, and nothing was asked. */
 export class NotAsked {
-  readonly element = html("canvas", { class: "igw-hatch", "aria-hidden": "true", hidden: true });
+  readonly element = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
   #begin: Begin | undefined;
   #share = 0;
 
@@ -15,9 +15,11 @@ export class NotAsked {
     return this.#share;
   }
 
-  show(begin: Begin, isOn: boolean): void {
-    assign(this.element, { hidden: !isOn });
-    if (begin === this.#begin) return;
+  /** Over a picture, or taken away from it. */
+  show(begin: Begin, picture: HTMLElement, isOn: boolean): void {
+    if (!isOn) this.element.remove();
+    else if (this.element.parentNode !== picture) picture.append(this.element);
+    if (!isOn || begin === this.#begin) return;
     this.#begin = begin;
     const { width, height, photo, baseline } = begin;
     this.element.width = width;

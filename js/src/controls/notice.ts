@@ -1,0 +1,22 @@
+import { assign, html, write } from "../dom.js";
+import { shorten } from "../format.js";
+import type { Traits } from "../traits.js";
+
+/** What the kernel could not do with something that was set or dropped, until it is read. */
+export class Notice {
+  readonly element: HTMLElement;
+
+  constructor(traits: Traits, signal: AbortSignal) {
+    const text = html("span", { role: "alert" });
+    const close = html("button", { type: "button", "aria-label": "close the notice" }, "×");
+    this.element = html("div", { class: "igw-notice", hidden: true }, text, close);
+    close.addEventListener("click", () => assign(this.element, { hidden: true }), { signal });
+    const show = () => {
+      const { text: sentence } = traits.get("_notice");
+      if (!sentence) return;
+      assign(this.element, { hidden: false });
+      write(text, shorten(sentence, 600));
+    };
+    traits.on(["_notice"], show, signal);
+  }
+}

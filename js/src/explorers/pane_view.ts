@@ -1,0 +1,63 @@
+import { assign, html, write } from "../dom.js";
+import { shorten, significant } from "../format.js";
+import { Overlay } from "../pictures/overlay.js";
+import type { Regions } from "../pictures/regions.js";
+import { inWords } from "../run.js";
+import type { Picture, Store } from "../store.js";
+import type { Look } from "../traits.js";
+
+/** One more pane: the same picture, asked something else. */
+export class PaneView {
+  readonly element: HTMLElement;
+  readonly store: Store;
+  readonly overlay: Overlay;
+  readonly #title = html("span", { class: "igw-title" });
+  readonly #state = html("span", { class: "igw-badge" });
+  readonly #sum = html("p", { class: "igw-collected" });
+  #shown: Picture | undefined;
+
+  constructor(store: Store, regions: Regions, redraw: () => void, signal: AbortSignal) {
+    this.store = store;
+    this.overlay = new Overlay(regions, redraw, signal);
+    store.subscribe(redraw, signal);
+    this.element = html(
+      "figure",
+      { class: "igw-figure igw-pane" },
+      html("figcaption", { class: "igw-caption" }, this.#title, this.#state),
+      this.overlay.element,
+      this.#sum,
+    );
+  }
+
+  /** Takes in what has come; to be called before `draw`. */
+  update(): Picture | undefined {
+    const { picture } = this.store;
+    if (picture !== undefined && picture !== this.#shown) this.overlay.show(picture);
+    this.#shown = picture;
+    return picture;
+  }
+
+  draw(look: Look, scale: number): void {
+    const { picture, run, isStale, traits, pane } = this.store;
+    write(this.#title, differences(traits.get("_panes")[pane] ?? {}));
+    write(this.#state, run.kind === "idle" ? "previous picture" : shorten(inWords(run), 200));
+    assign(this.#state, { hidden: !isStale && run.kind === "idle" });
+    assign(this.element, { "data-stale": isStale });
+    this.overlay.draw(look, scale);
+    if (picture === undefined) return;
+    const { begin, plan, field } = picture;
+    const collected = significant(field.collected(look.alpha));
+    const name = `${shorten(begin.className, 30)}, ${shorten(begin.outputName, 30)}`;
+    write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };
+
+/** In what a pane differs, in words. */
+function differences(settings: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(settings).map(
+    ([name, value]) => `${WORDS[name] ?? name} ${shorten(String(value), 30)}`,
+  );
+  return parts.join(", ") || "the same";
+}

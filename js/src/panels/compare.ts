@@ -1,0 +1,144 @@
+import { html } from "../dom.js";
+import { shorten } from "../format.js";
+import type { Settings } from "../protocol.js";
+import type { Traits } from "../traits.js";
+
+const MOST_PANES = 4;
+const SAME = "";
+
+type Name = "baseline" | "target" | "output" | "method" | "n_steps";
+
+/** Which panes there are beside the explorer's own, and in what each differs from it. */
+export class Compare {
+  readonly element: HTMLElement;
+  readonly #traits: Traits;
+  readonly #rows = html("div", { class: "igw-compare" });
+  readonly #add = html("button", { type: "button" }, "add a pane");
+
+  constructor(traits: Traits, signal: AbortSignal) {
+    this.#traits = traits;
+    this.element = html(
+      "details",
+      { class: "igw-fold" },
+      html("summary", {}, "Compare: the same picture, asked something else"),
+      this.#rows,
+      this.#add,
+    );
+    this.#add.addEventListener("click", () => this.#set([...this.#panes, this.#another()]), {
+      signal,
+    });
+    this.#rows.addEventListener("change", ({ target }) => this.#changed(target), { signal });
+    this.#rows.addEventListener("click", ({ target }) => this.#clicked(target), { signal });
+    traits.on(
+      ["_panes", "_baselines", "_outputs", "_methods", "_top"],
+      () => this.#build(),
+      signal,
+    );
+    this.#build();
+  }
+
+  get #panes(): readonly Partial<Settings>[] {
+    return this.#traits.get("_panes");
+  }
+
+  /** What is most often asked: another baseline. */
+  #another(): Partial<Settings> {
+    const own = this.#traits.get("baseline");
+    const taken = [own, ...this.#panes.map(({ baseline }) => baseline)];
+    const baseline = this.#traits.get("_baselines").find((name) => !taken.includes(name));
+    return { baseline: baseline ?? own };
+  }
+
+  #set(panes: readonly Partial<Settings>[]): void {
+    this.#traits.set("_panes", panes);
+    this.#traits.flush();
+  }
+
+  #changed(target: EventTarget | null): void {
+    if (!(target instanceof HTMLSelectElement || target instanceof HTMLInputElement)) return;
+    const pane = Number(target.dataset.pane);
+    const name = target.dataset.name as Name;
+    const isNumber = name === "target" || name === "n_steps";
+    const value = isNumber ? Number(target.value) : target.value;
+    this.#set(
+      this.#panes.map((settings, i) => {
+        if (i !== pane) return settings;
+        const { [name]: _, ...others } = settings;
+        return target.value === SAME ? others : { ...others, [name]: value };
+      }),
+    );
+  }
+
+  #clicked(target: EventTarget | null): void {
+    const pane = target instanceof HTMLButtonElement ? Number(target.dataset.pane) : Number.NaN;
+    if (pane > 0) this.#set(this.#panes.filter((_, i) => i !== pane));
+    if (pane > 0) this.#add.focus();
+  }
+
+  #build(): void {
+    const focused = document.activeElement?.getAttribute("aria-label");
+    const isInside = this.#rows.contains(document.activeElement);
+    this.#rows.replaceChildren(
+      ...this.#panes.slice(1).map((settings, i) => this.#row(settings, i + 1)),
+    );
+    this.#add.disabled = this.#panes.length >= MOST_PANES;
+    if (!isInside) return;
+    const again = [...this.#rows.querySelectorAll<HTMLElement>("[aria-label]")];
+    again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
+  }
+
+  #row(settings: Partial<Settings>, pane: number): HTMLElement {
+    const names = (trait: "_baselines" | "_outputs" | "_methods") =>
+      this.#traits.get(trait).map((name) => [name, shorten(name, 40)] as const);
+    const labels = this.#traits.get("_labels");
+    const classes = this.#traits
+      .get("_top")
+      .map(([index]) => [String(index), shorten(labels[index] ?? `class ${index}`, 40)] as const);
+    const select = (name: Name, label: string, choices: readonly (readonly [string, string])[]) => {
+      const value = String(settings[name] ?? SAME);
+      const known = [[SAME, "as the first"] as const, ...choices];
+      const all = known.some(([own]) => own === value)
+        ? known
+        : [...known, [value, value] as const];
+      const element = html(
+        "select",
+        { "aria-label": `${label} of pane ${pane + 1}`, "data-pane": pane, "data-name": name },
+        ...all.map(([own, text]) => html("option", { value: own }, text)),
+      );
+      element.value = value;
+      return html(
+        "label",
+        { class: "igw-field" },
+        html("span", { class: "igw-label" }, label),
+        element,
+      );
+    };
+    const steps = html("input", {
+      type: "number",
+      min: 1,
+      max: 256,
+      step: 1,
+      placeholder: "as the first",
+      "aria-label": `steps of pane ${pane + 1}`,
+      "data-pane": pane,
+      "data-name": "n_steps",
+      value: settings.n_steps ?? SAME,
+    });
+    const remove = html(
+      "button",
+      { type: "button", "data-pane": pane, "aria-label": `remove pane ${pane + 1}` },
+      "remove",
+    );
+    return html(
+      "fieldset",
+      { class: "igw-controls" },
+      html("legend", {}, `pane ${pane + 1}`),
+      select("baseline", "baseline", names("_baselines")),
+      select("target", "target", classes),
+      select("output", "output", names("_outputs")),
+      select("method", "rule", names("_methods")),
+      html("label", { class: "igw-field" }, html("span", { class: "igw-label" }, "steps"), steps),
+      remove,
+    );
+  }
+}

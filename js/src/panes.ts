@@ -1,0 +1,48 @@
+import type { AnyModel } from "@anywidget/types";
+import { Store } from "./store.js";
+import type { ImageTraits, Traits } from "./traits.js";
+
+/** A store for each pane that the traits speak of; the first is always there. Shared by all views of a model. */
+export class Panes {
+  readonly traits: Traits;
+  readonly #model: AnyModel<ImageTraits>;
+  readonly #signal: AbortSignal;
+  readonly #listeners = new Set<() => void>();
+  #stores: { readonly store: Store; readonly life: AbortController }[] = [];
+
+  constructor(model: AnyModel<ImageTraits>, traits: Traits, signal: AbortSignal) {
+    this.traits = traits;
+    this.#model = model;
+    this.#signal = signal;
+    this.#adjust();
+    traits.on(["_panes"], () => this.#adjust(), signal);
+  }
+
+  get main(): Store {
+    return this.#stores[0]?.store as Store;
+  }
+
+  /** All of them, the main one first. */
+  get stores(): readonly Store[] {
+    return this.#stores.map(({ store }) => store);
+  }
+
+  subscribe(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+  }
+
+  #adjust(): void {
+    const count = Math.max(this.traits.get("_panes").length, 1);
+    if (count === this.#stores.length) return;
+    for (const { life } of this.#stores.splice(count)) life.abort();
+    while (this.#stores.length < count) {
+      const life = new AbortController();
+      const end = () => life.abort();
+      this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
+      const store = new Store(this.#model, this.traits, this.#stores.length, life.signal);
+      this.#stores.push({ store, life });
+    }
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

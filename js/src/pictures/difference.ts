@@ -1,0 +1,84 @@
+import { assign, html, write } from "../dom.js";
+import { fixed, percent } from "../format.js";
+import { blend } from "../gl/canvas.js";
+import type { Picture } from "../store.js";
+import type { Look } from "../traits.js";
+
+/** What one map has more than another, collected up to alpha, over the photo in the colours of both. */
+export class Difference {
+  readonly element: HTMLElement;
+  readonly #canvas = html("canvas");
+  readonly #picture = html("div", { role: "img", class: "igw-picture" }, this.#canvas);
+  readonly #title = html("span", { class: "igw-title" });
+  readonly #norm = html("p", { class: "igw-collected" });
+  #one = new Float32Array();
+  #other = new Float32Array();
+  #image: ImageData | undefined;
+
+  constructor() {
+    const caption = html("figcaption", { class: "igw-caption" }, this.#title);
+    this.element = html(
+      "figure",
+      { class: "igw-figure igw-pane" },
+      caption,
+      this.#picture,
+      this.#norm,
+    );
+  }
+
+  /** Hidden where there is nothing to compare: no second map, another size, or another reading of the model. */
+  draw(
+    one: Picture | undefined,
+    other: Picture | undefined,
+    look: Look,
+    scale: number,
+    lut: Uint8Array | undefined,
+  ): void {
+    const canCompare = one !== undefined && other !== undefined && comparable(one, other);
+    assign(this.element, { hidden: !canCompare || lut === undefined });
+    if (!canCompare || lut === undefined) return;
+    const { width, height, photo } = one.begin;
+    const image = this.#reserve(width, height);
+    one.field.valuesAt(look.alpha, this.#one);
+    other.field.valuesAt(look.alpha, this.#other);
+    let distance = 0;
+    let size = 0;
+    for (let i = 0; i < this.#one.length; i++) {
+      const value = this.#one[i] as number;
+      const difference = value - (this.#other[i] as number);
+      size += value * value;
+      distance += difference * difference;
+      this.#other[i] = difference;
+    }
+    const { sign, opacity } = look;
+    const shade = { piece: 0, t: 1, sign, scale, opacity };
+    blend(image.data, photo, lut, undefined, this.#other, shade);
+    this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
+    const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;
+    write(this.#title, "First pane minus this one");
+    write(this.#norm, `‖difference‖ is ${percent(share)} of ‖first‖`);
+    assign(this.#picture, {
+      "aria-label": `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,
+    });
+  }
+
+  #reserve(width: number, height: number): ImageData {
+    if (this.#image?.width !== width || this.#image.height !== height) {
+      this.#canvas.width = width;
+      this.#canvas.height = height;
+      this.#image = new ImageData(width, height);
+      this.#one = new Float32Array(width * height);
+      this.#other = new Float32Array(width * height);
+    }
+    return this.#image;
+  }
+}
+
+/** Maps in the same unit, of pictures of the same size. */
+export function comparable(one: Picture, other: Picture): boolean {
+  return (
+    one.begin.width === other.begin.width &&
+    one.begin.height === other.begin.height &&
+    one.begin.settings.output === other.begin.settings.output
+  );
+}
