@@ -111,17 +111,33 @@ export class Field {
     return low + (high - low) * (rank - below) || (sizes[sizes.length - 1] ?? 0);
   }
 
+  /** The percentile of |P_n| that a value is: the inverse of `scale`, the last of them among equals. */
+  percentileOf(value: number): number {
+    const sizes = this.#sorted();
+    const count = this.#countUpTo(value);
+    if (count === sizes.length) return 100;
+    const [low, high] = [sizes[count - 1], sizes[count]];
+    if (low === undefined || high === undefined) return 0;
+    return (100 * (count - 1 + (value - low) / (high - low))) / (sizes.length - 1);
+  }
+
   /** The share of pixels with |P_n| > scale: they are drawn no stronger than the scale's end. */
   clippedShare(scale: number): number {
+    const sizes = this.#sorted();
+    return (sizes.length - this.#countUpTo(scale)) / sizes.length;
+  }
+
+  /** How many pixels have |P_n| <= value. */
+  #countUpTo(value: number): number {
     const sizes = this.#sorted();
     let from = 0;
     let to = sizes.length;
     while (from < to) {
       const middle = (from + to) >> 1;
-      if ((sizes[middle] as number) > scale) to = middle;
+      if ((sizes[middle] as number) > value) to = middle;
       else from = middle + 1;
     }
-    return (sizes.length - from) / sizes.length;
+    return from;
   }
 
   /** Sorted once a plan, after which every percentile is a look-up. */
