@@ -155,11 +155,14 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
 function table(rows: HTMLElement): HTMLDetailsElement {
   const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
   const head = html("tr", {}, ...heads.map((text) => html("th", { scope: "col" }, text)));
+  // Keys can scroll only what can have the focus.
+  const label = "errors of each rule, in numbers";
+  const scrolled = { class: "igw-numbers", role: "region", tabindex: 0, "aria-label": label };
   return html(
     "details",
     {},
     html("summary", {}, "the numbers"),
-    html("div", { class: "igw-numbers" }, html("table", {}, html("thead", {}, head), rows)),
+    html("div", scrolled, html("table", {}, html("thead", {}, head), rows)),
   );
 }
 
