@@ -29,6 +29,8 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     restoreMocks: true,
+    // There is one mouse: files in which a person points would take it from each other.
+    fileParallelism: false,
     browser: {
       enabled: true,
       headless: true,

@@ -163,14 +163,14 @@ export class Field {
     return (this.#pixels - this.#countUpTo(scale)) / this.#pixels;
   }
 
-  /** How many pixels have |P_n| <= scale. */
-  #countUpTo(scale: number): number {
+  /** How many pixels have |P_n| <= value. */
+  #countUpTo(value: number): number {
     const sizes = this.#sorted();
     let from = 0;
     let to = sizes.length;
     while (from < to) {
       const middle = (from + to) >> 1;
-      if ((sizes[middle] as number) > scale) to = middle;
+      if ((sizes[middle] as number) > value) to = middle;
       else from = middle + 1;
     }
     return from;

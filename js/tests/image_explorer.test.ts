@@ -54,7 +54,10 @@ describe("controls, found by role and name", () => {
     for (const name of ["rule", "baseline", "target", "colormap", "sign"]) view.list(name);
     expect(view.cancel.textContent).toBe("Cancel");
     expect(view.status.getAttribute("aria-live")).toBe("polite");
-    expect(view.el.querySelectorAll('[role="slider"]')).toHaveLength(0);
+    // The handles of the histogram.
+    const handles = [...view.el.querySelectorAll('[role="slider"]')];
+    for (const handle of handles) expect(handle.getAttribute("aria-label")).toMatch(/\w/);
+    expect(handles).toHaveLength(2);
   });
 });
 

@@ -9,6 +9,7 @@ import type { Traits } from "../traits.js";
 export interface Parts {
   /** Buttons for both pictures. */
   readonly tools: readonly HTMLElement[];
+  readonly player: HTMLElement;
   readonly status: HTMLElement;
   readonly notice: HTMLElement;
   readonly interpolation: HTMLElement;
@@ -29,12 +30,18 @@ export interface Parts {
 /** The whole widget, and the lines of text in it that change. */
 export interface Layout {
   readonly element: HTMLElement;
+  readonly tools: HTMLElement;
   readonly stale: HTMLElement;
   readonly collected: HTMLElement;
   readonly clipped: HTMLElement;
 }
 
 export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layout {
+  const tools = html(
+    "div",
+    { class: "igw-tools", role: "toolbar", "aria-label": "tools for the pictures" },
+    ...parts.tools,
+  );
   const stale = html("span", { class: "igw-badge" });
   const collected = html("p", { class: "igw-collected" });
   const clipped = html("span", { class: "igw-note" });
@@ -50,14 +57,15 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
       html(
         "div",
         { class: "igw-pictures" },
-        html(
-          "div",
-          { class: "igw-tools", role: "toolbar", "aria-label": "tools for the pictures" },
-          ...parts.tools,
-        ),
+        tools,
         figure("Interpolated image x(α)", [], parts.interpolation),
         figure("Attribution", [stale], parts.overlay),
-        html("div", { class: "igw-alpha" }, alphaSlider(traits, signal), collected),
+        html(
+          "div",
+          { class: "igw-alpha" },
+          alphaSlider(traits, signal),
+          html("div", { class: "igw-row" }, parts.player, collected),
+        ),
         html("div", { class: "igw-reading" }, parts.colors, parts.readout),
       ),
       html("div", { class: "igw-charts" }, parts.chart, parts.meter),
@@ -68,7 +76,7 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
     ...parts.panels,
     parts.exports,
   );
-  return { element, stale, collected, clipped };
+  return { element, tools, stale, collected, clipped };
 }
 
 /** What is asked of the kernel. */

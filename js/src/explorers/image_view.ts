@@ -1,9 +1,13 @@
 import { Aids } from "../charts/aids.js";
 import { ColorBar } from "../charts/color_bar.js";
 import { CompletenessMeter } from "../charts/completeness.js";
+import { Convergence } from "../charts/convergence.js";
+import { Histogram } from "../charts/histogram.js";
 import { PathChart } from "../charts/path_chart.js";
+import { FullScreen } from "../controls/full_screen.js";
 import { Modes } from "../controls/modes.js";
 import { Notice } from "../controls/notice.js";
+import { Player } from "../controls/player.js";
 import { Status } from "../controls/status.js";
 import { assign, html, write } from "../dom.js";
 import { percent, significant } from "../format.js";
@@ -17,6 +21,7 @@ import { NotAsked } from "../pictures/not_asked.js";
 import { Overlay } from "../pictures/overlay.js";
 import { MODES } from "../pictures/region_tool.js";
 import { Regions } from "../pictures/regions.js";
+import { Zoom } from "../pictures/zoom.js";
 import type { Picture, Store } from "../store.js";
 import { FrameLoop } from "../timing.js";
 import { LOOKS, type Look, type Traits } from "../traits.js";
@@ -32,7 +37,8 @@ const LUT_BYTES = 256 * 3;
 export class ImageView {
   readonly #store: Store;
   readonly #status: Status;
-  readonly #interpolation = new Interpolation();
+  readonly #zoom: Zoom;
+  readonly #interpolation: Interpolation;
   readonly #overlay: Overlay;
   readonly #colors = new ColorBar();
   readonly #chart: PathChart;
@@ -43,7 +49,9 @@ export class ImageView {
   readonly #regions: Regions;
   readonly #signal: AbortSignal;
   readonly #redraw: () => void;
-  readonly #difference = new Difference();
+  readonly #difference: Difference;
+  readonly #histogram: Histogram;
+  readonly #convergence: Convergence;
   readonly #beside = html("div", { class: "igw-panes", hidden: true });
   readonly #others: { readonly view: PaneView; readonly life: AbortController }[] = [];
   readonly #notAsked = new NotAsked();
@@ -65,7 +73,12 @@ export class ImageView {
     this.#regions = regions;
     this.#signal = signal;
     this.#redraw = redraw;
-    this.#overlay = new Overlay(regions, redraw, signal);
+    this.#zoom = new Zoom(signal);
+    this.#interpolation = new Interpolation(this.#zoom, signal);
+    this.#difference = new Difference(this.#zoom, signal);
+    this.#histogram = new Histogram(traits, signal);
+    this.#convergence = new Convergence(traits, () => store.cancel(), signal);
+    this.#overlay = new Overlay(regions, this.#zoom, redraw, signal);
     this.#aids = new Aids(regions, traits, signal);
     this.#chart = new PathChart(
       (alpha) => traits.set("alpha", alpha),
@@ -74,7 +87,8 @@ export class ImageView {
     );
     this.#layout = layOut(
       {
-        tools: [this.#modes(signal), this.#hatching(signal)],
+        tools: [this.#modes(signal), this.#zoom.controls, this.#hatching(signal)],
+        player: new Player(traits, signal).element,
         status: this.#status.element,
         notice: new Notice(traits, signal).element,
         interpolation: this.#interpolation.element,
@@ -83,7 +97,7 @@ export class ImageView {
         colors: this.#colors.element,
         chart: this.#chart.element,
         meter: this.#meter.element,
-        aids: this.#aids.elements,
+        aids: [this.#histogram.element, ...this.#aids.elements, this.#convergence.element],
         panes: this.#beside,
         panels: [
           new Gallery(store, () => this.#pick(), signal).element,
@@ -94,6 +108,7 @@ export class ImageView {
       traits,
       signal,
     );
+    this.#layout.tools.append(new FullScreen(this.element, signal).element);
     // Keys pressed here are meant for the widget, not for the notebook's shortcuts.
     this.element.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
     store.subscribe(redraw, signal);
@@ -116,6 +131,8 @@ export class ImageView {
     this.#interpolation.move(look.alpha);
     this.#chart.move(look.alpha);
     this.#aids.draw(picture, look, this.#overlay.pixel);
+    this.#histogram.draw(scale, look.clip);
+    this.#convergence.show(run);
     this.#status.show(run, this.#overlay.choice);
     this.#caption(picture, look, scale, isStale);
   }
@@ -126,6 +143,7 @@ export class ImageView {
     this.#interpolation.show(picture.begin);
     this.#overlay.show(picture);
     this.#chart.show(picture);
+    this.#histogram.show(picture);
     this.#meter.show(picture);
   }
 
@@ -156,7 +174,7 @@ export class ImageView {
       const life = new AbortController();
       const end = () => life.abort();
       this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
-      const view = new PaneView(store, this.#regions, this.#redraw, life.signal);
+      const view = new PaneView(store, this.#regions, this.#zoom, this.#redraw, life.signal);
       if (this.#lut !== undefined) view.overlay.paint(this.#lut);
       life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
       this.#others.push({ view, life });
@@ -227,6 +245,7 @@ export class ImageView {
     this.#overlay.paint(this.#lut);
     for (const { view } of this.#others) view.overlay.paint(this.#lut);
     this.#colors.paint(this.#lut);
+    this.#histogram.paint(this.#lut);
   }
 
   #caption(picture: Picture | undefined, look: Look, scale: number, isStale: boolean): void {
@@ -236,7 +255,7 @@ export class ImageView {
     assign(stale, { hidden: !isStale });
     if (picture === undefined) return;
     const { begin, plan, field } = picture;
-    this.#notAsked.show(begin, this.#overlay.element, this.#hatch.checked);
+    this.#notAsked.show(begin, this.#overlay.layer, this.#hatch.checked);
     write(this.#hatched, this.#hatch.checked ? ` (${percent(this.#notAsked.share)})` : "");
     const sum = significant(plan.sum);
     write(

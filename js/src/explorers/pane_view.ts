@@ -2,6 +2,7 @@ import { assign, html, write } from "../dom.js";
 import { shorten, significant } from "../format.js";
 import { Overlay } from "../pictures/overlay.js";
 import type { Regions } from "../pictures/regions.js";
+import type { Zoom } from "../pictures/zoom.js";
 import { inWords } from "../run.js";
 import type { Picture, Store } from "../store.js";
 import type { Look } from "../traits.js";
@@ -16,9 +17,9 @@ export class PaneView {
   readonly #sum = html("p", { class: "igw-collected" });
   #shown: Picture | undefined;
 
-  constructor(store: Store, regions: Regions, redraw: () => void, signal: AbortSignal) {
+  constructor(store: Store, regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
     this.store = store;
-    this.overlay = new Overlay(regions, redraw, signal);
+    this.overlay = new Overlay(regions, zoom, redraw, signal);
     store.subscribe(redraw, signal);
     this.element = html(
       "figure",

@@ -3,19 +3,23 @@ import { fixed, percent } from "../format.js";
 import { blend } from "../gl/canvas.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
+import type { Zoom } from "./zoom.js";
 
 /** What one map has more than another, collected up to alpha, over the photo in the colours of both. */
 export class Difference {
   readonly element: HTMLElement;
   readonly #canvas = html("canvas");
-  readonly #picture = html("div", { role: "img", class: "igw-picture" }, this.#canvas);
+  readonly #picture: HTMLElement;
   readonly #title = html("span", { class: "igw-title" });
   readonly #norm = html("p", { class: "igw-collected" });
   #one = new Float32Array();
   #other = new Float32Array();
   #image: ImageData | undefined;
 
-  constructor() {
+  constructor(zoom: Zoom, signal: AbortSignal) {
+    const layer = html("div", {}, this.#canvas);
+    this.#picture = html("div", { role: "img", class: "igw-picture" }, layer);
+    zoom.attach(this.#picture, layer, signal);
     const caption = html("figcaption", { class: "igw-caption" }, this.#title);
     this.element = html(
       "figure",

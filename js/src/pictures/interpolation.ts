@@ -1,6 +1,7 @@
 import { assign, html } from "../dom.js";
 import { fixed } from "../format.js";
 import type { Begin } from "../protocol.js";
+import type { Zoom } from "./zoom.js";
 
 /**
  * x(alpha) = x' + alpha (x - x'): the photo laid over the baseline with the opacity alpha. The browser's
@@ -12,8 +13,10 @@ export class Interpolation {
   readonly #baseline = html("canvas");
   #shown: Begin | undefined;
 
-  constructor() {
-    this.element = html("div", { role: "img", class: "igw-picture" }, this.#baseline, this.#photo);
+  constructor(zoom: Zoom, signal: AbortSignal) {
+    const layer = html("div", {}, this.#baseline, this.#photo);
+    this.element = html("div", { role: "img", class: "igw-picture" }, layer);
+    zoom.attach(this.element, layer, signal);
     this.move(0);
   }
 

@@ -10,10 +10,13 @@ import { RegionOutlines } from "./region_outlines.js";
 import { RegionTool } from "./region_tool.js";
 import type { Regions } from "./regions.js";
 import { Surface } from "./surface.js";
+import type { Zoom } from "./zoom.js";
 
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
 export class Overlay {
   readonly element: HTMLElement;
+  /** What is enlarged and moved, and can have more laid over it. */
+  readonly layer: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly tool: RegionTool;
   readonly #surface: Surface;
@@ -23,10 +26,11 @@ export class Overlay {
   #picture: Picture | undefined;
 
   /** `redraw` is called when another frame is wanted. */
-  constructor(regions: Regions, redraw: () => void, signal: AbortSignal) {
+  constructor(regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
     this.#screen = new Screen(redraw, signal);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
-    this.#surface = new Surface(this.element);
+    this.layer = html("div");
+    this.#surface = new Surface(this.element, this.layer);
     this.#outlines = new RegionOutlines(this.#surface);
     const outline = () => {
       assign(this.element, { "data-mode": this.tool.mode });
@@ -41,7 +45,14 @@ export class Overlay {
     this.#cursor = new PixelCursor(this.#surface, moved, signal);
     this.tool = new RegionTool(this.#surface, this.#cursor, regions, outline, signal);
     regions.subscribe(outline, signal);
-    this.element.append(this.#screen.canvas, this.#outlines.element, this.#cursor.element);
+    this.layer.append(this.#screen.canvas, this.#outlines.element, this.#cursor.element);
+    this.element.append(this.layer);
+    zoom.attach(this.element, this.layer, signal, () => {
+      const { pixel } = this.#cursor;
+      if (pixel === undefined) return undefined;
+      const [x, y] = this.#surface.toShare([pixel.column + 0.5, pixel.row + 0.5]);
+      return { x, y };
+    });
     this.#describe(0);
   }
 

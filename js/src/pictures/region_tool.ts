@@ -84,7 +84,9 @@ export class RegionTool {
   }
 
   #press(event: PointerEvent): void {
+    // Prevented where it moves the picture.
     if (this.#mode === "point" || event.button !== 0 || !event.isPrimary) return;
+    if (event.defaultPrevented) return;
     const { pointerId, clientX, clientY } = event;
     this.#surface.element.setPointerCapture(pointerId);
     this.#corner = undefined;

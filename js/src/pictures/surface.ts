@@ -1,13 +1,17 @@
 import type { Corner } from "./region.js";
 
-/** The element that shows a picture: which point of the picture lies where on the screen. */
+/** What shows a picture: which point of the picture lies where on the screen. */
 export class Surface {
+  /** Takes pointers, keys and the focus. */
   readonly element: HTMLElement;
+  /** What the picture fills: the element itself, or a part of it that is enlarged and moved. */
+  readonly #layer: HTMLElement;
   #width = 0;
   #height = 0;
 
-  constructor(element: HTMLElement) {
+  constructor(element: HTMLElement, layer = element) {
     this.element = element;
+    this.#layer = layer;
   }
 
   get width(): number {
@@ -28,7 +32,7 @@ export class Surface {
 
   /** In pixels of the picture, from a point of the window as events have it. */
   toPicture({ clientX, clientY }: Pick<MouseEvent, "clientX" | "clientY">): Corner {
-    const { left, top, width, height } = this.element.getBoundingClientRect();
+    const { left, top, width, height } = this.#layer.getBoundingClientRect();
     return [((clientX - left) / width) * this.#width, ((clientY - top) / height) * this.#height];
   }
 

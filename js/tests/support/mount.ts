@@ -65,7 +65,7 @@ export class View {
   }
 
   get canvas(): HTMLCanvasElement {
-    return this.#one('[aria-label^="attribution overlay"] > canvas');
+    return this.#one('[aria-label^="attribution overlay"] canvas');
   }
 
   get status(): HTMLElement {

@@ -1,0 +1,174 @@
+import { assign, html, svg, write } from "../dom.js";
+import { percent, shorten, significant } from "../format.js";
+import type { Picture } from "../store.js";
+import type { Traits } from "../traits.js";
+import { BINS, binCounts, binValue } from "./bins.js";
+import { type Clip, ClipHandles } from "./clip_handles.js";
+
+const HEIGHT = 92;
+/** Room at both sides for half a handle. */
+const MARGIN = 14;
+const AXIS = 16;
+/** How far beyond the usual scale the body is shown; tails may be a hundred times as long. */
+const BODY = { clip: 99, times: 1.6 };
+
+/** How the attributions at alpha = 1 are spread, in the colours of the picture, and where these end. */
+export class Histogram {
+  readonly element: HTMLElement;
+  readonly #traits: Traits;
+  readonly #bars = Array.from({ length: BINS }, () => svg("rect", { class: "igw-histogram-bar" }));
+  readonly #ends = ["start", "middle", "end"].map((anchor) =>
+    svg("text", { y: HEIGHT - 3, "text-anchor": anchor }),
+  );
+  readonly #axis = svg("line", { class: "igw-tick", x1: MARGIN });
+  readonly #frame = svg("svg", { role: "img", class: "igw-histogram", height: HEIGHT });
+  readonly #handles: ClipHandles;
+  readonly #unit = html("span", { class: "igw-unit" });
+  readonly #words = html("p", { class: "igw-note" }, "Nothing sampled yet");
+  #picture: Picture | undefined;
+  #lut: Uint8Array | undefined;
+  #counts: Uint32Array = new Uint32Array(BINS);
+  #clip: Clip = { scale: 0, percentile: 99 };
+  #sign = "all";
+  #range = 0;
+  #width = 320;
+
+  constructor(traits: Traits, signal: AbortSignal) {
+    this.#traits = traits;
+    this.#frame.append(svg("g", {}, ...this.#bars), this.#axis, ...this.#ends);
+    const plot = html("div", { class: "igw-plot" }, this.#frame);
+    const choose = (position: number) => this.#choose(position);
+    this.#handles = new ClipHandles(plot, { traits, choose, settle: () => this.#settle() }, signal);
+    this.element = html(
+      "figure",
+      { class: "igw-panel" },
+      html(
+        "figcaption",
+        { class: "igw-caption" },
+        html("span", { class: "igw-title" }, "Attribution values"),
+        this.#unit,
+        html("span", {}, "height: √ of pixels"),
+      ),
+      plot,
+      this.#words,
+    );
+    const resized = new ResizeObserver(([entry]) => this.#resize(entry?.contentRect.width ?? 0));
+    resized.observe(plot);
+    signal.addEventListener("abort", () => resized.disconnect(), { once: true });
+    this.#layOut();
+  }
+
+  /** 256 RGB colours. */
+  paint(lut: Uint8Array): void {
+    this.#lut = lut;
+    this.#colour();
+  }
+
+  /** What it shows is seen with the next `draw`. */
+  show(picture: Picture): void {
+    this.#picture = picture;
+    this.#range = 0;
+    write(this.#unit, shorten(picture.begin.outputName, 24));
+  }
+
+  /** Cheap where nothing has changed, so that it can be called once a frame. */
+  draw(scale: number, clip: number): void {
+    const sign = this.#traits.get("sign");
+    const isSame =
+      scale === this.#clip.scale && clip === this.#clip.percentile && sign === this.#sign;
+    if (this.#picture === undefined || (isSame && this.#range > 0)) return;
+    this.#clip = { scale, percentile: clip };
+    this.#sign = sign;
+    this.#settle();
+  }
+
+  /** Under a finger that drags, the axis stays as it is. */
+  #settle(): void {
+    if (this.#picture === undefined) return;
+    const { field } = this.#picture;
+    const range = rangeOf(field.scale(100), field.scale(BODY.clip), this.#clip.scale);
+    if (range !== this.#range && !(this.#handles.isDragged && this.#range > 0)) {
+      this.#range = range;
+      this.#counts = binCounts(field.total, range);
+      this.#layOut();
+    }
+    this.#mark();
+    this.#colour();
+  }
+
+  /** `position` in widths of the plot. The outer edge stands for all that lies beyond it. */
+  #choose(position: number): void {
+    if (this.#picture === undefined || this.#clip.scale === 0) return;
+    const half = this.#width / 2;
+    const value = (Math.abs(position * this.#width - half) / (half - MARGIN)) * this.#range;
+    const found = value >= this.#range ? 100 : this.#picture.field.percentileOf(value);
+    this.#handles.set(Math.round(2 * found) / 2);
+  }
+
+  #resize(width: number): void {
+    if (width <= 4 * MARGIN || width === this.#width) return;
+    this.#width = width;
+    this.#layOut();
+    this.#mark();
+  }
+
+  #x(value: number): number {
+    return MARGIN + ((value / (this.#range || 1) + 1) / 2) * (this.#width - 2 * MARGIN);
+  }
+
+  #layOut(): void {
+    const bottom = HEIGHT - AXIS;
+    const end = this.#width - MARGIN;
+    assign(this.#frame, { viewBox: `0 0 ${this.#width} ${HEIGHT}`, width: this.#width });
+    assign(this.#axis, { x2: end, y1: bottom, y2: bottom });
+    const most = Math.sqrt(Math.max(...this.#counts, 1));
+    const width = (end - MARGIN) / BINS;
+    this.#bars.forEach((bar, bin) => {
+      const height = (Math.sqrt(this.#counts[bin] ?? 0) / most) * (bottom - 6);
+      const x = (MARGIN + bin * width).toFixed(2);
+      assign(bar, { x, width: (width * 0.92).toFixed(2), y: bottom - height, height });
+    });
+    const isCut = this.#range < (this.#picture?.field.scale(100) ?? 0);
+    const edge = significant(this.#range, 2);
+    const texts = [`${isCut ? "≤ " : ""}−${edge}`, "0", `${isCut ? "≥ " : ""}+${edge}`];
+    this.#ends.forEach((text, i) => {
+      assign(text, { x: [0, this.#width / 2, this.#width][i] ?? 0 });
+      write(text, this.#range > 0 ? (texts[i] ?? "") : "");
+    });
+  }
+
+  #mark(): void {
+    if (this.#picture === undefined) return;
+    const { field, begin } = this.#picture;
+    const { scale, percentile } = this.#clip;
+    const words =
+      scale > 0
+        ? `${Number(percentile.toFixed(1))}%: ${percent(field.clippedShare(scale))} of pixels are clipped at ±${significant(scale, 2)}`
+        : "Every attribution is zero";
+    write(this.#words, words);
+    const shown = Math.min(scale, this.#range);
+    const places = [-shown, shown].map((value) => this.#x(value) / this.#width);
+    this.#handles.show(this.#clip, places, words);
+    const most = significant(field.scale(100), 2);
+    const label = `histogram of ${begin.width * begin.height} attribution values, the largest ±${most}; ${words}`;
+    assign(this.#frame, { "aria-label": label });
+  }
+
+  /** As the renderers shade: filtered by sign, then clamped to the ends of the colour map. */
+  #colour(): void {
+    const { scale } = this.#clip;
+    this.#bars.forEach((bar, bin) => {
+      const value = binValue(bin, this.#range);
+      const isOff =
+        (this.#sign === "positive" && value < 0) || (this.#sign === "negative" && value > 0);
+      const s = isOff || scale === 0 ? 0 : Math.min(Math.max(value / scale, -1), 1);
+      const at = 3 * Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
+      const rgb = this.#lut?.subarray(at, at + 3);
+      assign(bar, { fill: rgb === undefined ? "none" : `rgb(${rgb.join(" ")})` });
+    });
+  }
+}
+
+function rangeOf(largest: number, usual: number, scale: number): number {
+  return Math.min(largest, Math.max(BODY.times * usual, scale)) || 1;
+}

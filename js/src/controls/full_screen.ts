@@ -1,0 +1,41 @@
+import { assign, html, write } from "../dom.js";
+
+/** Puts an element into full screen and back; not to be seen where the browser does not let it. */
+export class FullScreen {
+  readonly element = html("button", { type: "button", class: "igw-full-screen-button" });
+  readonly #target: HTMLElement;
+
+  constructor(target: HTMLElement, signal: AbortSignal) {
+    this.#target = target;
+    assign(this.element, { hidden: !document.fullscreenEnabled });
+    this.element.addEventListener("click", () => void this.#toggle(), { signal });
+    target.addEventListener("fullscreenchange", () => this.#follow(), { signal });
+    signal.addEventListener("abort", () => this.#leave(), { once: true });
+    this.#follow();
+  }
+
+  /** Asked of the element: within a shadow root, the document names only its host. */
+  get isFull(): boolean {
+    return this.#target.matches(":fullscreen");
+  }
+
+  async #toggle(): Promise<void> {
+    try {
+      if (this.isFull) await document.exitFullscreen();
+      else await this.#target.requestFullscreen();
+    } catch {
+      // A frame that forbids it says so only when asked.
+      assign(this.element, { hidden: !this.isFull });
+    }
+  }
+
+  #leave(): void {
+    if (this.isFull) document.exitFullscreen().catch(() => undefined);
+    this.#target.classList.remove("igw-full-screen");
+  }
+
+  #follow(): void {
+    this.#target.classList.toggle("igw-full-screen", this.isFull);
+    write(this.element, this.isFull ? "leave full screen" : "full screen");
+  }
+}

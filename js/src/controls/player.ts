@@ -1,0 +1,99 @@
+import { assign, html, write } from "../dom.js";
+import type { Traits } from "../traits.js";
+
+/** From alpha = 0 to 1. */
+const DURATION = 4000;
+/** Where motion is unwelcome: so many steps, so far apart. */
+const STEPS = 10;
+const STEP_EVERY = 400;
+
+/** Plays alpha to 1 once, and stops as soon as anybody else moves it. */
+export class Player {
+  readonly element: HTMLElement;
+  readonly #traits: Traits;
+  readonly #icon = html("span", { "aria-hidden": "true", class: "igw-icon" });
+  readonly #label = html("span");
+  readonly #button = html("button", { type: "button", class: "igw-play" }, this.#icon, this.#label);
+  /** Ends what is under way; undefined while nothing is. */
+  #end: (() => void) | undefined;
+  /** What was set here last: any other value is somebody else's. */
+  #own = Number.NaN;
+
+  constructor(traits: Traits, signal: AbortSignal) {
+    this.#traits = traits;
+    this.element = html("div", { class: "igw-player" }, this.#button);
+    this.#button.addEventListener("click", () => this.#toggle(), { signal });
+    const interfere = () => {
+      if (traits.get("alpha") !== this.#own) this.#stop();
+    };
+    traits.on(["alpha"], interfere, signal);
+    const hide = () => {
+      if (document.hidden) this.#stop();
+    };
+    document.addEventListener("visibilitychange", hide, { signal });
+    const yieldTo = (event: KeyboardEvent) => {
+      if (event.key === "Escape") this.#stop();
+    };
+    // On the way down: views keep keys from the page.
+    document.addEventListener("keydown", yieldTo, { signal, capture: true });
+    signal.addEventListener("abort", () => this.#stop(), { once: true });
+    this.#describe();
+  }
+
+  get isPlaying(): boolean {
+    return this.#end !== undefined;
+  }
+
+  #toggle(): void {
+    if (this.isPlaying) this.#stop();
+    else {
+      const alpha = this.#traits.get("alpha");
+      const start = alpha < 1 ? alpha : 0;
+      const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (isStill) this.#step(start);
+      else this.#glide(start);
+      this.#describe();
+    }
+  }
+
+  #glide(start: number): void {
+    let begun: number | undefined;
+    const advance = (now: number) => {
+      begun ??= now;
+      this.#goTo(start + (now - begun) / DURATION);
+      if (this.isPlaying) frame = requestAnimationFrame(advance);
+    };
+    let frame = requestAnimationFrame(advance);
+    this.#end = () => cancelAnimationFrame(frame);
+  }
+
+  #step(start: number): void {
+    const advance = () => {
+      const done = Math.floor(this.#traits.get("alpha") * STEPS + 1e-9);
+      this.#goTo((done + 1) / STEPS);
+    };
+    const timer = window.setInterval(advance, STEP_EVERY);
+    this.#end = () => window.clearInterval(timer);
+    this.#goTo(start);
+  }
+
+  #goTo(alpha: number): void {
+    this.#own = Math.min(alpha, 1);
+    this.#traits.set("alpha", this.#own);
+    if (alpha >= 1) this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#end === undefined) return;
+    this.#end();
+    this.#end = undefined;
+    this.#traits.flush();
+    this.#describe();
+  }
+
+  #describe(): void {
+    assign(this.#button, { "aria-pressed": String(this.isPlaying) });
+    write(this.#icon, this.isPlaying ? "❚❚" : "▶");
+    write(this.#label, this.isPlaying ? "pause" : "play alpha");
+  }
+}
