@@ -18,6 +18,9 @@ from ig_widgets.explorers.stream import Pieces, Record
 # Rules whose fewer points are found among more of theirs. To make Gauss-Legendre's takes long, and none are.
 _NESTED = tuple(method for method in (*rules.RULES, rules.FEJER) if method != "gausslegendre")
 
+# So many samples are spread evenly over the path.
+_POWERS = 2 ** np.arange(1, 9) - 1
+
 Map = npt.NDArray[np.float64]
 
 
@@ -77,9 +80,18 @@ def to_data(made: dict[str, list[CurvePoint]]) -> list[dict[str, Any]]:
 def _within(one: Known) -> list[tuple[int, Pieces]]:
     """The rule itself, and the same rule with fewer points, all of which are sampled."""
     method, n_steps = one.settings.method, one.settings.n_steps
-    found = [(n_steps, one.pieces)]
+    if method == rules.SECANT:
+        return [(n_steps, one.pieces)]
+    # On the way there each sample was weighed by the piece of the path nearest to it.
+    order = np.concatenate(rules.visits(method, n_steps, progressive=True))
+    alphas = np.array(one.pieces.keys)
+    found = {}
+    for count in _POWERS[_POWERS < n_steps]:
+        early = np.sort(alphas[order[:count]])
+        found[int(count)] = Pieces(early.tolist(), rules.nearest_edges(early))
+    found[n_steps] = one.pieces
     if method not in _NESTED:
-        return found
+        return list(found.items())
     for n in range(1, n_steps):
         try:
             nodes = rules.nodes(method, n)
@@ -87,8 +99,8 @@ def _within(one: Known) -> list[tuple[int, Pieces]]:
             continue
         keys: list[Any] = nodes.alphas.tolist()
         if all(key in one.record.ids for key in keys):
-            found.append((n, Pieces(keys, nodes.edges)))
-    return found
+            found[n] = Pieces(keys, nodes.edges)
+    return list(found.items())
 
 
 def _sum(record: Record, pieces: Pieces) -> tuple[Map, float]:
