@@ -86,7 +86,7 @@ def _within(one: Known) -> list[tuple[int, Pieces]]:
     order = np.concatenate(rules.visits(method, n_steps, progressive=True))
     alphas = np.array(one.pieces.keys)
     found = {}
-    for count in _POWERS[_POWERS < n_steps]:
+    for count in _POWERS[n_steps > _POWERS]:
         early = np.sort(alphas[order[:count]])
         found[int(count)] = Pieces(early.tolist(), rules.nearest_edges(early))
     found[n_steps] = one.pieces
