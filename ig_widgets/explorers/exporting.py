@@ -129,7 +129,7 @@ class Exporting(Explorer):
         )
         table = figures.color_table(look.colormap)
         scale = figures.scale_of(full, look.clip)
-        overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign)
+        overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign, look.ground)
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
         caption = (
             f"{self._classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
@@ -193,6 +193,7 @@ class Exporting(Explorer):
                 "clip": look.clip,
                 "colormap": look.colormap,
                 "opacity": look.opacity,
+                "ground": look.ground,
                 "sign": look.sign,
             },
             attributions=torch.as_tensor(result.attributions)[0],

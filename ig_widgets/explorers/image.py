@@ -50,8 +50,9 @@ class ImageExplorer(Auditing, Exporting):
     which samples until the estimated error of the map is at most `tol`), `n_steps` (1 to 256), `baseline`, `target`,
     `output` (what of the model is explained: logit, probability, log-probability, margin, that is the lead over the
     best other class), `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that
-    gets the strongest colour, 50 to 100), `sign` (all, positive, negative), `region` (left, top, right, bottom) in
-    pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None.
+    gets the strongest colour, 50 to 100), `sign` (all, positive, negative), `ground` (grey or
+    colour: the photo under the map), `region` (left, top, right, bottom) in pixels of the model's input, a polygon
+    (points, 2), a boolean mask (height, width), or None.
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -60,6 +61,7 @@ class ImageExplorer(Auditing, Exporting):
     _css = front_end("image.css")
 
     colormap = traitlets.Unicode("RdBu_r").tag(sync=True)
+    ground = traitlets.Enum(["grey", "colour"], "grey").tag(sync=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True)
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True)

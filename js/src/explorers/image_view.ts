@@ -290,6 +290,7 @@ function lookOf(traits: Traits): Look {
     opacity: traits.get("opacity"),
     clip: traits.get("clip"),
     sign: traits.get("sign"),
+    ground: traits.get("ground"),
     colormap: traits.get("colormap"),
   };
 }

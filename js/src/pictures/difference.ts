@@ -54,8 +54,8 @@ export class Difference {
       distance += difference * difference;
       this.#other[i] = difference;
     }
-    const { sign, opacity } = look;
-    const shade = { piece: 0, t: 1, sign, scale, opacity };
+    const { sign, opacity, ground } = look;
+    const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
     blend(image.data, photo, lut, undefined, this.#other, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
     const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;

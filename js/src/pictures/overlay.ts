@@ -78,12 +78,12 @@ export class Overlay {
     this.#screen.show(picture);
   }
 
-  draw({ alpha, opacity, sign }: Look, scale: number): void {
+  draw({ alpha, opacity, sign, ground }: Look, scale: number): void {
     this.#describe(alpha);
     this.#read(alpha);
     if (this.#picture === undefined) return;
     const place = this.#picture.field.place(alpha);
-    this.#screen.draw({ ...place, sign, scale, opacity });
+    this.#screen.draw({ ...place, sign, scale, opacity, ground });
   }
 
   #describe(alpha: number): void {

@@ -31,6 +31,7 @@ export function defaults(): ImageTraits {
     opacity: 1,
     clip: 99,
     sign: "all",
+    ground: "grey",
     _methods: [
       "riemann_left",
       "riemann_right",
