@@ -72,8 +72,9 @@ class Auditing(Explorer):
 
     def _tell_audits(self) -> None:
         """To the front end; an audit that fails is no reason to fail anything else."""
-        regions = list(self._regions)
-        if not regions or self._answer() is None:
+        regions, pane = list(self._regions), self._asked[0]
+        if not regions or pane.answered != pane.wish:
+            # The next answer will be audited.
             self._audits = []
             return
         try:
@@ -95,6 +96,11 @@ class Auditing(Explorer):
         if not _same(region, self.region):
             self.region = region
         self._chores.ask("audit", self._tell_audits)
+
+    @traitlets.observe("baseline", "target", "output")
+    def _outdated(self, _change: Any) -> None:
+        if self._audits:
+            self._audits = []
 
     @traitlets.observe("region")
     def _region_changed(self, change: Any) -> None:

@@ -61,6 +61,11 @@ export class Overlay {
     return this.#cursor.pixel;
   }
 
+  /** Points where another picture is pointed at. */
+  follow(pixel: Pixel | undefined): void {
+    this.#cursor.follow(pixel);
+  }
+
   get choice(): Choice {
     return this.#screen;
   }
