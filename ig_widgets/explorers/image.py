@@ -25,7 +25,7 @@ from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.exporting import Exporting
-from ig_widgets.explorers.gallery import Card, Gallery
+from ig_widgets.explorers.gallery import Cards, Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.worker import lock_of
@@ -109,7 +109,9 @@ class ImageExplorer(Auditing, Exporting):
 
     def __repr__(self) -> str:
         name = self._classes.name(self.target)
-        return f"ImageExplorer({name!r}, baseline {self.baseline}, {self.method}, {self.n_steps} steps)"
+        rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else f"{self.method}, {self.n_steps} steps"
+        panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
+        return f"ImageExplorer({name!r}, baseline {self.baseline}, {rule}{panes})"
 
     # ------------------------------------------------------------ what is sampled
 
@@ -177,8 +179,8 @@ class ImageExplorer(Auditing, Exporting):
             target=settings.target,
         )
 
-    def gallery(self) -> tuple[Card, ...]:
-        """The baselines on offer, with what the model says of each. The model is asked, in one batch."""
+    def gallery(self) -> Cards:
+        """The baselines on offer, a line for each, with what the model says of it; it is asked in one batch."""
         names = list(dict.fromkeys([*self._gallery.names, self.baseline]))
         settings = protocol.Settings.of(self._own_wishes())
         inputs = torch.cat([self._gallery.inputs(name) for name in names])
@@ -188,7 +190,7 @@ class ImageExplorer(Auditing, Exporting):
             outputs = function(inputs)[:, settings.target]
         probabilities = scores if self._classes.output_name == "probability" else scores.softmax(1)
         rows = zip(names, probabilities.cpu(), outputs.tolist(), strict=True)
-        return tuple(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
+        return Cards(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
 
     # ------------------------------------------------------------ beside the sampling
 

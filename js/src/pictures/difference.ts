@@ -59,7 +59,7 @@ export class Difference {
     blend(image.data, photo, lut, undefined, this.#other, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
     const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;
-    write(this.#title, "First pane minus this one");
+    write(this.#title, "Difference: first pane minus second");
     write(this.#norm, `‖difference‖ is ${percent(share)} of ‖first‖`);
     assign(this.#picture, {
       "aria-label": `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,
