@@ -9,6 +9,7 @@ import anywidget
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
@@ -92,6 +93,9 @@ class Exporting(Explorer):
 
     # ------------------------------------------------------------ what the explorer has
 
+    def _shown(self, maps: Tensor, settings: protocol.Settings) -> Tensor:
+        raise NotImplementedError
+
     def _unit(self, settings: protocol.Settings) -> str:
         raise NotImplementedError
 
@@ -124,7 +128,7 @@ class Exporting(Explorer):
         result, settings = self._need_answer()
         look: Any = self
         full, collected = (
-            np.asarray(torch.as_tensor(result.path.cumulative(alpha))[0].sum(0).float().cpu())
+            np.asarray(self._shown(torch.as_tensor(result.path.cumulative(alpha))[0], settings).float().cpu())
             for alpha in (1.0, look.alpha)
         )
         table = figures.color_table(look.colormap)

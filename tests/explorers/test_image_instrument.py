@@ -528,3 +528,35 @@ def test_repr_says_what_is_asked(explore):
     explorer.wait(SECONDS)
     assert repr(explorer) == "ImageExplorer('Egyptian cat', baseline black, to an error of 0.02, 2 panes)"
     assert len(repr(explorer.gallery()).splitlines()) == 8
+
+
+# ---------------------------------------------------------------- one channel
+
+
+@pytest.mark.parametrize("options", [{"method": "gausslegendre"}, {"method": "secant"}, {"method": "auto"}], ids=str)
+def test_a_channel_is_drawn_of_what_was_sampled(explore, options):
+    model = Watched()
+    explorer = explore(model, target=1, **options)
+    view = explorer.comm.open_view()
+    result = ready(explorer)
+    rows = model.rows
+    for channel in ("blue", "sum", "red", "green", "blue"):
+        explorer.channel = channel
+        ready(explorer)
+        explorer.comm.settle()
+        assert model.rows == rows
+        exact = result.attributions[0].numpy()
+        exact = exact.sum(0) if channel == "sum" else exact[["red", "green", "blue"].index(channel)]
+        assert view.begin["settings"]["channel"] == channel
+        assert ("alone" in view.begin["output_name"]) == (channel != "sum")
+        assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-6
+        # What is said of completeness is of all.
+        assert view.plan["sum"] == pytest.approx(float(result.attributions.sum()), rel=1e-6)
+    assert explorer.snapshot()
+
+
+def test_a_picture_of_one_channel_has_no_other(explore):
+    explorer = explore(Classifier(channels=1), photo(channels=1))
+    assert explorer._channels == ["sum"]
+    with pytest.raises(traitlets.TraitError, match="'red'"):
+        explorer.channel = "red"

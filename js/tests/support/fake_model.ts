@@ -20,6 +20,8 @@ export function defaults(): ImageTraits {
     target: 1,
     output: "logit",
     tol: 0.05,
+    channel: "sum",
+    _channels: ["sum", "red", "green", "blue"],
     _panes: [{}],
     _regions: [],
     _audits: [],
