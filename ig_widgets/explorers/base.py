@@ -76,6 +76,8 @@ class Explorer(anywidget.AnyWidget):
         self._numbers = Numbers()
         self._chores = Chores()
         self._asked: list[Pane] = []
+        # A front end that adds a pane asks for it before it says so.
+        self._early: list[tuple[str, int]] = []
         self._fingerprint: object = fingerprint(self._model)
         self._model_changed = False
         if unknown := traits.keys() - self.traits().keys():
@@ -177,6 +179,10 @@ class Explorer(anywidget.AnyWidget):
         """Of each pane what it lacks; a pane whose wish is as before is left at it, unless it failed."""
         while len(self._asked) < len(self._panes):
             self._asked.append(self._new_pane())
+        for view, index in self._early:
+            if index < len(self._asked):
+                self._asked[index].stream.want(view)
+        self._early = [(view, index) for view, index in self._early if index >= len(self._asked)]
         while len(self._asked) > len(self._panes):
             self._asked.pop().close()
         own = self._own_wishes()
@@ -207,7 +213,8 @@ class Explorer(anywidget.AnyWidget):
     def _checked(self, name: str, value: Any) -> Any:
         """A setting as the trait of that name would hold it. Raises TraitError."""
         trait = self.traits()[name]
-        return trait._validate(self, value)
+        # While a browser's state is taken in, `_validate` looks at the type alone.
+        return trait._cross_validate(self, trait._validate(self, value))
 
     def _renewed(self) -> bool:
         now = fingerprint(self._model)
@@ -229,6 +236,8 @@ class Explorer(anywidget.AnyWidget):
         match message:
             case protocol.Want(view, index) if index < len(self._asked):
                 self._asked[index].stream.want(view)
+            case protocol.Want(view, index) if index < MOST_PANES:
+                self._early.append((view, index))
             case protocol.Ack(view, count):
                 for pane in self._asked:
                     pane.stream.ack(view, count)

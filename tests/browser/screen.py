@@ -19,7 +19,8 @@ class Screen:
 
     def __init__(self, page: Page, number: int = 0) -> None:
         self.root = page.locator(".igw").nth(number)
-        self.status = self.root.get_by_role("status")
+        # The factor of the zoom, an <output>, has that role as well.
+        self.status = self.root.locator("[role=status]")
         self.overlay = self.root.get_by_role("img", name=re.compile("^attribution overlay"))
         self.cancel = self.root.get_by_role("button", name="Cancel", exact=True)
 

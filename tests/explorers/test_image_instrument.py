@@ -237,6 +237,19 @@ def test_each_pane_is_streamed_to_those_who_want_it(explore):
     assert views[0].begin["trace"] != views[1].begin["trace"]
 
 
+def test_a_pane_may_be_wanted_before_it_is_there(explore):
+    # As a browser does it: whoever hears of a new pane asks for it, and only then is the trait sent.
+    explorer = explore(target=1)
+    view = explorer.comm.open_view(pane=1)
+    explorer.wait(SECONDS)
+    explorer.comm.set_traits(n_steps=4)
+    explorer.comm.set_traits(_panes=[{}, {"baseline": "white"}])
+    explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert view.begin["settings"]["baseline"] == "white"
+    assert view.ended["type"] == "done"
+
+
 def test_a_change_of_one_pane_leaves_the_others_alone(explore):
     model = Watched()
     explorer = explore(model, target=1)
@@ -366,6 +379,19 @@ def test_what_a_browser_sets_and_cannot_be_is_answered_in_words(explore):
         (name,) = state
         assert name.strip("_").rstrip("s") in explorer._notice["text"] or "sigma" in explorer._notice["text"]
     assert (explorer.target, explorer.baseline, explorer.n_steps) == (1, "black", 8)
+    explorer.wait(SECONDS)
+
+
+@pytest.mark.parametrize("difference", [{"baseline": "purple"}, {"n_steps": 1000}, {"target": 99}, {"output": "x"}])
+def test_a_pane_of_a_browser_that_cannot_be_is_answered_in_words(explore, difference):
+    explorer = explore(target=1)
+    explorer.comm.set_traits(_panes=[{}, difference])
+    assert explorer._panes == [{}]
+    assert explorer._notice["number"] == 1
+    assert next(iter(difference)) in explorer._notice["text"].lower()
+    # What can be is written as the explorer writes it.
+    explorer.comm.set_traits(_panes=[{}, {"baseline": "noise(seed=0)"}])
+    assert explorer._panes == [{}, {"baseline": "noise"}]
     explorer.wait(SECONDS)
 
 

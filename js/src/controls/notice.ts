@@ -10,7 +10,17 @@ export class Notice {
     const text = html("span", { role: "alert" });
     const close = html("button", { type: "button", "aria-label": "close the notice" }, "×");
     this.element = html("div", { class: "igw-notice", hidden: true }, text, close);
-    close.addEventListener("click", () => assign(this.element, { hidden: true }), { signal });
+    let before: EventTarget | null = null;
+    const enter = ({ relatedTarget }: FocusEvent) => {
+      before = relatedTarget;
+    };
+    const hide = () => {
+      assign(this.element, { hidden: true });
+      // Else the focus is lost with the button, and the person with it.
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
+    close.addEventListener("focus", enter, { signal });
+    close.addEventListener("click", hide, { signal });
     const show = () => {
       const { text: sentence } = traits.get("_notice");
       if (!sentence) return;

@@ -62,6 +62,7 @@ export class ImageView {
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
+  #picking: AbortController | undefined;
 
   constructor(panes: Panes, signal: AbortSignal) {
     const { main: store, traits } = panes;
@@ -214,18 +215,21 @@ export class ImageView {
 
   /** The next click on a picture chooses the colour of the baseline. */
   #pick(): void {
+    this.#picking?.abort();
     const life = new AbortController();
+    this.#picking = life;
     const { signal } = life;
-    const { element } = this.#overlay;
+    const { element, tool } = this.#overlay;
+    tool.cancel();
     assign(element, { "data-picking": true });
     signal.addEventListener("abort", () => assign(element, { "data-picking": false }));
     this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
     const take = (event: Event) => {
       const { traits, picture } = this.#store;
       const { pixel } = this.#overlay;
-      if (pixel === undefined || picture === undefined) return;
       event.preventDefault();
       event.stopImmediatePropagation();
+      if (pixel === undefined || picture === undefined) return;
       life.abort();
       const { photo, width } = picture.begin;
       const at = 3 * (pixel.row * width + pixel.column);
@@ -235,10 +239,13 @@ export class ImageView {
     };
     const key = (event: KeyboardEvent) => {
       if (event.key === "Escape") life.abort();
-      if (event.key === "Enter") take(event);
+      if (event.key === "Enter" && event.target === element) take(event);
     };
     element.addEventListener("click", take, { signal, capture: true });
-    element.addEventListener("keydown", key, { signal, capture: true });
+    // What draws regions leaves alone what is prevented, and hears of keys after what is around it.
+    const press = (event: Event) => event.preventDefault();
+    element.addEventListener("pointerdown", press, { signal, capture: true });
+    this.element.addEventListener("keydown", key, { signal, capture: true });
     element.focus();
   }
 
@@ -281,16 +288,17 @@ export class ImageView {
 
 /** Regions drawn here are those of every view, and of Python. */
 function tie(regions: Regions, traits: Traits, signal: AbortSignal): void {
+  const isSame = () => JSON.stringify(traits.get("_regions")) === JSON.stringify(regions.get());
   const take = () => {
     const given = traits.get("_regions");
-    if (JSON.stringify(given) === JSON.stringify(regions.get())) return;
+    if (isSame()) return;
     regions.set(given);
     regions.select(given.length - 1);
   };
   take();
   traits.on(["_regions"], take, signal);
   regions.subscribe(() => {
-    if (regions.get() === traits.get("_regions")) return;
+    if (isSame()) return;
     traits.set("_regions", regions.get().slice(-MOST_REGIONS));
     traits.flush();
   }, signal);

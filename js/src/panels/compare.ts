@@ -4,6 +4,7 @@ import type { Settings } from "../protocol.js";
 import type { Traits } from "../traits.js";
 
 const MOST_PANES = 4;
+const MOST_STEPS = 256;
 const SAME = "";
 
 type Name = "baseline" | "target" | "output" | "method" | "n_steps";
@@ -24,9 +25,7 @@ export class Compare {
       this.#rows,
       this.#add,
     );
-    this.#add.addEventListener("click", () => this.#set([...this.#panes, this.#another()]), {
-      signal,
-    });
+    this.#add.addEventListener("click", () => this.#append(), { signal });
     this.#rows.addEventListener("change", ({ target }) => this.#changed(target), { signal });
     this.#rows.addEventListener("click", ({ target }) => this.#clicked(target), { signal });
     traits.on(
@@ -49,6 +48,12 @@ export class Compare {
     return { baseline: baseline ?? own };
   }
 
+  #append(): void {
+    this.#set([...this.#panes, this.#another()]);
+    // A button that is disabled loses the focus, and the person with it.
+    if (this.#add.disabled) this.#rows.lastElementChild?.querySelector("select")?.focus();
+  }
+
   #set(panes: readonly Partial<Settings>[]): void {
     this.#traits.set("_panes", panes);
     this.#traits.flush();
@@ -58,8 +63,7 @@ export class Compare {
     if (!(target instanceof HTMLSelectElement || target instanceof HTMLInputElement)) return;
     const pane = Number(target.dataset.pane);
     const name = target.dataset.name as Name;
-    const isNumber = name === "target" || name === "n_steps";
-    const value = isNumber ? Number(target.value) : target.value;
+    const value = settingOf(name, target.value);
     this.#set(
       this.#panes.map((settings, i) => {
         if (i !== pane) return settings;
@@ -116,7 +120,7 @@ export class Compare {
     const steps = html("input", {
       type: "number",
       min: 1,
-      max: 256,
+      max: MOST_STEPS,
       step: 1,
       placeholder: "as the first",
       "aria-label": `steps of pane ${pane + 1}`,
@@ -141,4 +145,11 @@ export class Compare {
       remove,
     );
   }
+}
+
+function settingOf(name: Name, text: string): string | number {
+  if (name === "target") return Number(text);
+  // The bounds of a field do not hold for what is typed.
+  if (name === "n_steps") return Math.min(Math.max(Math.round(Number(text)), 1), MOST_STEPS);
+  return text;
 }

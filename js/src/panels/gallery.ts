@@ -26,6 +26,9 @@ export class Gallery {
   readonly #wish: Throttle;
   readonly #ask: Throttle;
   #shown = new Map<string, CardView>();
+  /** While a slider is dragged; to make it anew would take it out of the hand. */
+  #isDragging = false;
+  #isLate = false;
 
   /** `pick` begins to pick a colour from the picture. */
   constructor(store: Store, pick: () => void, signal: AbortSignal) {
@@ -41,7 +44,12 @@ export class Gallery {
       accept: "image/*",
       "aria-label": "photo for a baseline",
     });
-    file.addEventListener("change", () => this.#upload(file.files?.[0]), { signal });
+    const choose = () => {
+      this.#upload(file.files?.[0]);
+      // Else the same file, changed meanwhile, could not be chosen again.
+      file.value = "";
+    };
+    file.addEventListener("change", choose, { signal });
     this.element = html(
       "details",
       { class: "igw-fold igw-gallery" },
@@ -81,21 +89,33 @@ export class Gallery {
     this.#traits.on(["_cards"], () => this.#fill(), signal);
     this.#traits.on(["baseline"], () => this.#mark(), signal);
     this.#fill();
+    signal.addEventListener("abort", () => this.#release(), { once: true });
   }
 
   #request(): void {
+    if (this.#signal.aborted) return;
     if (this.#traits.get("_cards").length === 0) write(this.#note, "asking the model…");
-    this.#store.ask({ type: "gallery", view: this.#store.view });
+    // After what is being set just now has been sent: the cards are of that.
+    queueMicrotask(() => {
+      this.#traits.flush();
+      this.#store.ask({ type: "gallery", view: this.#store.view });
+    });
+  }
+
+  #release(): void {
+    for (const view of this.#shown.values()) view.release();
   }
 
   #fill(): void {
+    this.#isLate = this.#isDragging;
+    if (this.#isLate) return;
     const baseline = this.#traits.get("baseline");
     const cards = this.#traits.get("_cards");
     // Of one kind the card that is asked for now, set as it is.
     const now = cards.find(({ name }) => name === baseline);
     const own = now === undefined ? undefined : parseBaseline(baseline).name;
     const kept = cards.filter((card) => card === now || parseBaseline(card.name).name !== own);
-    for (const view of this.#shown.values()) view.release();
+    this.#release();
     this.#shown = new Map(
       kept.map((card) => [
         parseBaseline(card.name).name,
@@ -106,13 +126,13 @@ export class Gallery {
       ? document.activeElement?.getAttribute("aria-label")
       : undefined;
     this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
+    this.#mark();
     // What had the focus is another element now, by the same name.
     if (focused) {
       const again = [...this.#cards.querySelectorAll<HTMLElement>("[aria-label]")];
       again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
     }
     write(this.#note, cards.length === 0 ? "" : "F(x′) is the model's output at the baseline.");
-    this.#mark();
   }
 
   #mark(): void {
@@ -122,9 +142,11 @@ export class Gallery {
   }
 
   #choose(text: string, settled: boolean): void {
+    this.#isDragging = !settled;
     this.#traits.set("baseline", text);
     if (settled) {
       this.#traits.flush();
+      if (this.#isLate) this.#fill();
       this.#ask.call();
     } else this.#wish.call();
   }
@@ -157,6 +179,8 @@ class CardView {
   readonly #button: HTMLButtonElement;
   readonly #sliders: readonly [Parameter, HTMLInputElement, HTMLElement][];
   readonly #url: string;
+  /** As it is asked for. */
+  #text: string;
 
   constructor(card: Card, choose: (text: string, settled: boolean) => void, signal: AbortSignal) {
     const { buffer, byteOffset, byteLength } = card.thumbnail;
@@ -170,14 +194,14 @@ class CardView {
       image,
       html("span", { class: "igw-card-name" }, name),
     );
-    let text = card.name;
-    this.#button.addEventListener("click", () => choose(text, true), { signal });
+    this.#text = card.name;
+    this.#button.addEventListener("click", () => choose(this.#text, true), { signal });
     this.#sliders = card.parameters.map((parameter) => {
       const value = html("span", { class: "igw-value" });
       const input = inputFor(parameter, `${parameter.name} of ${parseBaseline(card.name).name}`);
       const change = (settled: boolean) => {
-        text = withValue(text, parameter.name, input.value);
-        choose(text, settled);
+        this.#text = withValue(this.#text, parameter.name, input.value);
+        choose(this.#text, settled);
       };
       input.addEventListener("input", () => change(false), { signal });
       input.addEventListener("change", () => change(true), { signal });
@@ -216,6 +240,7 @@ class CardView {
     assign(this.#button, { "aria-pressed": isChosen ? "true" : "false" });
     assign(this.element, { "data-chosen": isChosen });
     if (!isChosen) return;
+    this.#text = text;
     const { values } = parseBaseline(text);
     for (const [{ name }, input] of this.#sliders) {
       const value = values.get(name);

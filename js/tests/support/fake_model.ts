@@ -66,6 +66,8 @@ export function blueToRed(): Uint8Array<ArrayBuffer> {
 /** A model with no kernel behind it: records what is sent and saved, and lets a test be the kernel. */
 export class FakeModel implements AnyModel<ImageTraits> {
   readonly sent: ToKernel[] = [];
+  /** The bytes that went with each of them. */
+  readonly buffers: Uint8Array[][] = [];
   /** The traits at each save. */
   readonly saved: ImageTraits[] = [];
   readonly #traits: ImageTraits;
@@ -89,8 +91,9 @@ export class FakeModel implements AnyModel<ImageTraits> {
     this.saved.push({ ...this.#traits });
   }
 
-  send(content: ToKernel): void {
+  send(content: ToKernel, _callbacks?: unknown, buffers: ArrayBuffer[] = []): void {
     this.sent.push(content);
+    this.buffers.push(buffers.map((buffer) => new Uint8Array(buffer)));
   }
 
   on(name: string, listener: Listener): void {
@@ -115,6 +118,13 @@ export class FakeModel implements AnyModel<ImageTraits> {
     const [want] = this.sent;
     if (want?.type !== "want") throw new Error("the front end has not said `want`");
     return want.view;
+  }
+
+  /** What was sent of one type. */
+  all<T extends ToKernel["type"]>(type: T): Extract<ToKernel, { type: T }>[] {
+    return this.sent.filter((message): message is Extract<ToKernel, { type: T }> => {
+      return message.type === type;
+    });
   }
 
   receive(...messages: readonly Wire[]): void {
