@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import { userEvent } from "vitest/browser";
 import explorer from "../src/explorers/image.js";
 import "../src/explorers/image.css";
 import { read } from "../src/standalone/recording.js";
@@ -95,6 +96,20 @@ function expectDrawn(view: View, entries: readonly EntryRow[], alpha: number, lu
 }
 
 describe("a recording, with no kernel", () => {
+  test("has nothing that takes a kernel to answer, and regions with their sums", async () => {
+    const { view } = await shown();
+    const names = [...view.el.querySelectorAll("button, summary")]
+      .filter((one) => one.checkVisibility())
+      .map((one) => one.textContent);
+    for (const gone of ["PNG", "HTML", "add a pane", "refine until 5%"])
+      expect(names).not.toContain(gone);
+    expect(view.text).not.toContain("what is absence");
+    view.overlay.focus();
+    await userEvent.keyboard("{Enter}{ArrowRight}{ArrowDown}{Enter}");
+    await frame();
+    expect(view.text).toMatch(/1 4 [+−][\d.]+ .*n\/a n\/a/);
+  });
+
   test("shows what was sampled, and follows alpha", async () => {
     const { view } = await shown();
     expect(view.status.textContent).toBe("idle · 4 evaluations · webgl2");

@@ -63,9 +63,10 @@ export class Aids {
   #audited(index: number, value: (audit: Audited) => string): string {
     const audit = this.#traits.get("_audits")[index];
     const region = this.#regions.get()[index];
-    if (audit === undefined) return "…";
+    const none = this.#traits.isRecording ? "n/a" : "…";
+    if (audit === undefined) return none;
     if ("error" in audit) return "n/a";
-    return JSON.stringify(audit.region) === JSON.stringify(region) ? value(audit) : "…";
+    return JSON.stringify(audit.region) === JSON.stringify(region) ? value(audit) : none;
   }
 
   /** The selected region, else the pixel under the cross-hair. */

@@ -52,7 +52,7 @@ export class Convergence {
       this.#finest,
       html(
         "div",
-        { class: "igw-refine" },
+        { class: "igw-refine", hidden: traits.isRecording },
         this.#refine,
         this.#stop,
         html("label", {}, "tolerance ", this.#tol, " %"),

@@ -22,9 +22,8 @@ export interface Parts {
   readonly aids: readonly HTMLElement[];
   /** More panes, for comparison. */
   readonly panes: HTMLElement;
-  /** What can be folded out. */
+  /** What can be folded out, and what can be saved. */
   readonly panels: readonly HTMLElement[];
-  readonly exports: HTMLElement;
 }
 
 /** The whole widget, and the lines of text in it that change. */
@@ -74,7 +73,6 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
     html("div", { class: "igw-controls igw-look" }, ...look(traits, clipped, signal)),
     html("div", { class: "igw-aids" }, ...parts.aids),
     ...parts.panels,
-    parts.exports,
   );
   return { element, tools, stale, collected, clipped };
 }

@@ -102,11 +102,14 @@ export class ImageView {
         meter: this.#meter.element,
         aids: [this.#histogram.element, ...this.#aids.elements, this.#convergence.element],
         panes: this.#beside,
-        panels: [
-          new Gallery(store, () => this.#pick(), signal).element,
-          new Compare(traits, signal).element,
-        ],
-        exports: new Exports(store, signal).element,
+        // What takes a kernel to answer.
+        panels: traits.isRecording
+          ? []
+          : [
+              new Gallery(store, () => this.#pick(), signal).element,
+              new Compare(traits, signal).element,
+              new Exports(store, signal).element,
+            ],
       },
       traits,
       signal,
