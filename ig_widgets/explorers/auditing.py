@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import traitlets
 from torch import Tensor
 
-from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.path import make_path
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Output
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import sentence
+from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.regions import MOST_REGIONS, from_data, mask_of, to_data
 from ig_widgets.explorers.worker import lock_of
@@ -33,30 +34,44 @@ class Auditing(Explorer):
     _image: PreparedImage
     _gallery: Gallery
 
-    def audit(self) -> RegionAudit:
+    def audit(self, pane: int = 0) -> RegionAudit:
         """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
 
-        Waits; the model is asked. Of several regions, the last. Raises ValueError where there is none.
+        Waits; the model is asked. Of several regions, the last. `pane`: 0 is the explorer's own, others are those of
+        `compare`. Raises ValueError where there is no region, ArgumentValueError where there is no such pane.
         """
-        return self.audits()[-1]
+        return self.audits(pane)[-1]
 
-    def audits(self) -> RegionAudits:
+    def audits(self, pane: int = 0) -> RegionAudits:
         """All regions, as `audit`; it prints as a table."""
+        if not 0 <= pane < len(self._asked):
+            raise ArgumentValueError(f"pane must be from 0 to {len(self._asked) - 1}, got {pane}.")
         self.wait()
         if not self._regions:
             raise ValueError("There is no region; set explorer.region = (left, top, right, bottom), or draw one.")
-        return self._audit(list(self._regions))
+        return self._audit(list(self._regions), self._asked[pane])
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """All regions, as `region` has the last of them; can be set to any number of such."""
+        return tuple(from_data(data, *self._size) for data in self._regions)
+
+    @regions.setter
+    def regions(self, regions: Sequence[Region]) -> None:
+        try:
+            self._regions = [to_data(region, *self._size) for region in regions]
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
 
     def _function(self, settings: protocol.Settings) -> Output:
         raise NotImplementedError
 
     # ------------------------------------------------------------
 
-    def _audit(self, regions: list[Any]) -> RegionAudits:
-        answer = self._answer()
-        if answer is None:
+    def _audit(self, regions: list[Any], pane: Pane) -> RegionAudits:
+        result, settings = pane.result, pane.answered
+        if result is None or settings is None:
             raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
-        result, settings = answer
         masks = [mask_of(region, *self._size) for region in regions]
         function = self._function(settings)
         return make_audits(
@@ -72,12 +87,15 @@ class Auditing(Explorer):
 
     def _tell_audits(self) -> None:
         """To the front end; an audit that fails is no reason to fail anything else."""
-        regions = list(self._regions)
-        if not regions or self._answer() is None:
+        if not self._asked:  # regions that the constructor is given; the first answer will be audited
+            return
+        regions, pane = list(self._regions), self._asked[0]
+        if not regions or pane.answered != pane.wish:
+            # The next answer will be audited.
             self._audits = []
             return
         try:
-            audits = self._audit(regions)
+            audits = self._audit(regions, pane)
         except Exception as error:  # noqa: BLE001  (an error is an answer)
             self._audits = [{"error": sentence(error)}]
             return
@@ -95,6 +113,11 @@ class Auditing(Explorer):
         if not _same(region, self.region):
             self.region = region
         self._chores.ask("audit", self._tell_audits)
+
+    @traitlets.observe("baseline", "target", "output")
+    def _outdated(self, _change: Any) -> None:
+        if self._audits:
+            self._audits = []
 
     @traitlets.observe("region")
     def _region_changed(self, change: Any) -> None:

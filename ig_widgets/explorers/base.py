@@ -29,7 +29,7 @@ from ig_widgets.explorers.pane import Numbers, Pane
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
 # What a pane may differ in.
-_WISHES = ("baseline", "target", "output", "method", "n_steps", "tol")
+_WISHES = ("baseline", "target", "output", "method", "n_steps", "tol", "channel")
 
 # The picture that stays in a notebook should be the one that was asked for, but display must not hang on it.
 _DISPLAY_SECONDS = 3.0
@@ -66,6 +66,7 @@ class Explorer(anywidget.AnyWidget):
     baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("black").tag(sync=True)
     target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True)
     output = traitlets.Unicode("logit").tag(sync=True)
+    channel = traitlets.Unicode(protocol.SUM).tag(sync=True)
     _model: ForwardFunc
     _methods = traitlets.List(traitlets.Unicode(), [rules.AUTO, *rules.METHODS]).tag(sync=True)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True)
@@ -95,7 +96,7 @@ class Explorer(anywidget.AnyWidget):
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         raise NotImplementedError
 
-    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
+    def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
         raise NotImplementedError
 
     def snapshot(self) -> bytes:
@@ -121,8 +122,9 @@ class Explorer(anywidget.AnyWidget):
     def compare(self, *differences: Mapping[str, Any]) -> None:
         """Show panes beside the explorer's own, one for each of up to three mappings; none: the own alone.
 
-        Each names the settings in which its pane differs, of baseline, target, output, method, n_steps and tol; the
-        others follow the explorer. Raises ArgumentTypeError, ArgumentValueError, and TraitError for a wrong value.
+        Each names the settings in which its pane differs, of baseline, target, output, method, n_steps, tol and
+        channel; the others follow the explorer. Raises ArgumentTypeError, ArgumentValueError, and TraitError for a
+        value that cannot be.
         """
         if len(differences) >= MOST_PANES:
             raise ArgumentValueError(

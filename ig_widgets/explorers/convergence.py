@@ -21,6 +21,8 @@ _NESTED = tuple(method for method in (*rules.RULES, rules.FEJER) if method != "g
 # So many samples are spread evenly over the path.
 _POWERS = 2 ** np.arange(1, 9) - 1
 
+_WORTH = {rules.SECANT: 3}
+
 Map = npt.NDArray[np.float64]
 
 
@@ -38,7 +40,11 @@ class CurvePoint:
 
 
 def curves(known: Sequence[Known]) -> dict[str, list[CurvePoint]]:
-    """For each rule its points, fewer evaluations first. The finest map is that of the most evaluations."""
+    """For each rule its points, fewer evaluations first.
+
+    The finest map is that of a run to a tolerance, else of the most evaluations, of which a cell of the secant rule is
+    worth several: maps of points fall behind it where there are kinks, and are as good as exact where there are none.
+    """
     found: dict[tuple[str, int], tuple[Map, float, float | None]] = {}
     for one in known:
         method = one.settings.method
@@ -50,7 +56,7 @@ def curves(known: Sequence[Known]) -> dict[str, list[CurvePoint]]:
             found[method, n] = (*_sum(one.record, pieces), None)
     if not found:
         return {}
-    finest = max(found, key=lambda key: (key[1], key[0] in (rules.SECANT, rules.AUTO)))
+    finest = max(found, key=lambda key: (key[0] == rules.AUTO, _WORTH.get(key[0], 1) * key[1]))
     reference = found[finest][0]
     size = float(np.linalg.norm(reference))
     made: dict[str, list[CurvePoint]] = {}
@@ -86,7 +92,7 @@ def _within(one: Known) -> list[tuple[int, Pieces]]:
     order = np.concatenate(rules.visits(method, n_steps, progressive=True))
     alphas = np.array(one.pieces.keys)
     found = {}
-    for count in _POWERS[_POWERS < n_steps]:
+    for count in _POWERS[n_steps > _POWERS]:
         early = np.sort(alphas[order[:count]])
         found[int(count)] = Pieces(early.tolist(), rules.nearest_edges(early))
     found[n_steps] = one.pieces

@@ -9,6 +9,7 @@ import anywidget
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
@@ -92,6 +93,9 @@ class Exporting(Explorer):
 
     # ------------------------------------------------------------ what the explorer has
 
+    def _shown(self, maps: Tensor, settings: protocol.Settings) -> Tensor:
+        raise NotImplementedError
+
     def _unit(self, settings: protocol.Settings) -> str:
         raise NotImplementedError
 
@@ -124,12 +128,12 @@ class Exporting(Explorer):
         result, settings = self._need_answer()
         look: Any = self
         full, collected = (
-            np.asarray(torch.as_tensor(result.path.cumulative(alpha))[0].sum(0).float().cpu())
+            np.asarray(self._shown(torch.as_tensor(result.path.cumulative(alpha))[0], settings).float().cpu())
             for alpha in (1.0, look.alpha)
         )
         table = figures.color_table(look.colormap)
         scale = figures.scale_of(full, look.clip)
-        overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign)
+        overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign, look.ground)
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
         caption = (
             f"{self._classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
@@ -193,6 +197,7 @@ class Exporting(Explorer):
                 "clip": look.clip,
                 "colormap": look.colormap,
                 "opacity": look.opacity,
+                "ground": look.ground,
                 "sign": look.sign,
             },
             attributions=torch.as_tensor(result.attributions)[0],

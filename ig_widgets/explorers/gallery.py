@@ -59,6 +59,15 @@ class Card:
         return f"Card({self.name!r}, F {self.output:.3g}, {said}, entropy {self.entropy:.2g} bits{verdict})"
 
 
+class Cards(tuple[Card, ...]):
+    """Cards, a line for each."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self))
+
+
 @dataclass(frozen=True)
 class _Tensor:
     """A baseline that was given as the model's input, or a function that returns one."""

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
-from torch import nn
+from torch import Tensor, nn
 
 from ig_widgets import figures
 from ig_widgets.compat.captum import CrossCheck, compare
@@ -25,11 +25,13 @@ from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.exporting import Exporting
-from ig_widgets.explorers.gallery import Card, Gallery
+from ig_widgets.explorers.gallery import Cards, Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
+
+_COLOURS = ("red", "green", "blue")
 
 
 class ImageExplorer(Auditing, Exporting):
@@ -49,9 +51,10 @@ class ImageExplorer(Auditing, Exporting):
     Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule, or auto,
     which samples until the estimated error of the map is at most `tol`), `n_steps` (1 to 256), `baseline`, `target`,
     `output` (what of the model is explained: logit, probability, log-probability, margin, that is the lead over the
-    best other class), `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that
-    gets the strongest colour, 50 to 100), `sign` (all, positive, negative), `region` (left, top, right, bottom) in
-    pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None.
+    best other class), `channel` (what is drawn: the sum over channels, or red, green, blue), `colormap` (matplotlib's
+    names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest colour, 50 to 100), `sign`
+    (all, positive, negative), `ground` (grey or colour: the photo under the map), `region` (left, top, right, bottom)
+    in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None.
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -60,12 +63,14 @@ class ImageExplorer(Auditing, Exporting):
     _css = front_end("image.css")
 
     colormap = traitlets.Unicode("RdBu_r").tag(sync=True)
+    ground = traitlets.Enum(["grey", "colour"], "grey").tag(sync=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True)
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True)
 
     _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _outputs = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _channels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _curves: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
@@ -96,6 +101,7 @@ class ImageExplorer(Auditing, Exporting):
             baseline=baseline,
             _baselines=self._gallery.names,
             _outputs=self._classes.outputs,
+            _channels=[protocol.SUM, *(_COLOURS if self._image.inputs.shape[1] == len(_COLOURS) else ())],
             output=traits.pop("output", self._classes.output_name),
             target=self._classes.top[0][0] if target is None else target,
             _labels=list(self._classes.labels),
@@ -107,7 +113,9 @@ class ImageExplorer(Auditing, Exporting):
 
     def __repr__(self) -> str:
         name = self._classes.name(self.target)
-        return f"ImageExplorer({name!r}, baseline {self.baseline}, {self.method}, {self.n_steps} steps)"
+        rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else f"{self.method}, {self.n_steps} steps"
+        panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
+        return f"ImageExplorer({name!r}, baseline {self.baseline}, {rule}{panes})"
 
     # ------------------------------------------------------------ what is sampled
 
@@ -140,19 +148,25 @@ class ImageExplorer(Auditing, Exporting):
         name = self._classes.name(settings.target)
         return protocol.begin(trace, settings, total, self._unit(settings), name, self._photo, baseline)
 
-    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
-        # Summed over the channels, which keeps completeness.
+    def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
         flat = torch.cat(list(samples.maps(0, keys, multiply_by_inputs=True)), dim=1)
-        return np.asarray(flat.view(len(keys), *self._image.inputs.shape[1:]).sum(1).float().cpu())
+        return np.asarray(self._shown(flat.view(len(keys), *self._image.inputs.shape[1:]), settings).float().cpu())
+
+    def _shown(self, maps: Tensor, settings: protocol.Settings) -> Tensor:
+        """Of maps (..., channels, height, width) what is drawn: their sum, which keeps completeness, or one channel."""
+        if settings.channel == protocol.SUM:
+            return maps.sum(-3)
+        return maps.select(-3, self._channels.index(settings.channel) - 1)
 
     def _baseline_picture(self, settings: protocol.Settings) -> Bytes:
         return self._image.space.to_bytes(self._gallery.inputs(settings.baseline))
 
     def _unit(self, settings: protocol.Settings) -> str:
         """What is explained, in words."""
-        if settings.output != MARGIN:
-            return settings.output
-        return f"margin over {self._classes.name(self._classes.second(settings.target))}"
+        unit = settings.output
+        if settings.output == MARGIN:
+            unit = f"margin over {self._classes.name(self._classes.second(settings.target))}"
+        return unit if settings.channel == protocol.SUM else f"{unit}, {settings.channel} alone"
 
     # ------------------------------------------------------------ verbs
 
@@ -175,8 +189,8 @@ class ImageExplorer(Auditing, Exporting):
             target=settings.target,
         )
 
-    def gallery(self) -> tuple[Card, ...]:
-        """The baselines on offer, with what the model says of each. The model is asked, in one batch."""
+    def gallery(self) -> Cards:
+        """The baselines on offer, a line for each, with what the model says of it; it is asked in one batch."""
         names = list(dict.fromkeys([*self._gallery.names, self.baseline]))
         settings = protocol.Settings.of(self._own_wishes())
         inputs = torch.cat([self._gallery.inputs(name) for name in names])
@@ -186,7 +200,7 @@ class ImageExplorer(Auditing, Exporting):
             outputs = function(inputs)[:, settings.target]
         probabilities = scores if self._classes.output_name == "probability" else scores.softmax(1)
         rows = zip(names, probabilities.cpu(), outputs.tolist(), strict=True)
-        return tuple(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
+        return Cards(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
 
     # ------------------------------------------------------------ beside the sampling
 
@@ -249,6 +263,12 @@ class ImageExplorer(Auditing, Exporting):
             raise traitlets.TraitError(str(error)) from None
         self._baselines = self._gallery.names
         return name
+
+    @traitlets.validate("channel")
+    def _check_channel(self, proposal: Any) -> str:
+        if proposal.value not in self._channels:
+            raise traitlets.TraitError(f"channel must be one of {', '.join(self._channels)}, got {proposal.value!r}.")
+        return str(proposal.value)
 
     @traitlets.validate("output")
     def _check_output(self, proposal: Any) -> str:

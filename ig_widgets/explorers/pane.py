@@ -43,7 +43,7 @@ class Subject(Protocol):
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         """The `begin` of a request."""
 
-    def _maps(self, samples: Samples, keys: list[Any]) -> np.ndarray[Any, Any]:
+    def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
         """What is drawn of samples: (samples, height, width)."""
 
     def _answered(self, pane: Pane) -> None:
@@ -65,7 +65,8 @@ class _Sampled:
     """A path, what has been sampled on it, and what is streamed of that."""
 
     samples: Samples
-    record: Record
+    # By channel.
+    records: dict[str, Record] = field(default_factory=dict)
     # Of a run to a tolerance: how it went, and where it is now.
     stages: list[Stage] = field(default_factory=list)
 
@@ -130,7 +131,7 @@ class Pane:
     def record(self, settings: protocol.Settings) -> Record | None:
         """What was sampled for a wish, if it is kept."""
         kept = self._sampled.get(_key(settings))
-        return None if kept is None else kept.record
+        return None if kept is None else kept.records.get(settings.channel)
 
     def known(self) -> list[Known]:
         """Each rule that was asked for and is sampled whole on the path of the last answer."""
@@ -141,16 +142,17 @@ class Pane:
         for method, n_steps, tol in list(self._asked):
             settings = replace(answered, method=method, n_steps=n_steps, tol=tol)
             kept = self._sampled.get(_key(settings))
-            if kept is None:
+            record = None if kept is None else kept.records.get(settings.channel)
+            if kept is None or record is None:
                 continue
             if method == rules.AUTO:
                 for stage in kept.stages:
                     pieces = _pieces(stage.samples, _only(stage.nodes))
-                    found.append(Known(settings, kept.record, pieces, stage))
+                    found.append(Known(settings, record, pieces, stage))
                 continue
             nodes = rules.nodes(method, n_steps)
             if not len(kept.samples.missing(nodes.alphas)):
-                found.append(Known(settings, kept.record, _pieces(kept.samples, nodes)))
+                found.append(Known(settings, record, _pieces(kept.samples, nodes)))
         return found
 
     # ------------------------------------------------------------ computing
@@ -180,7 +182,8 @@ class Pane:
         known = self._sampled.get(key)
         if known is not None:
             self._sampled.move_to_end(key)
-        number = next(self._numbers.traces) if known is None else known.record.number
+        record = None if known is None else known.records.get(settings.channel)
+        number = next(self._numbers.traces) if record is None else record.number
         try:
             total = MOST_EVALUATIONS if settings.method == rules.AUTO else self._missing(settings, known)
         except IGError:
@@ -193,9 +196,11 @@ class Pane:
         if known is None:
             samples = self._subject._samples(settings, self._chunks)
             self._chunks = samples.sampler.chunks
-            record = Record(number, float(samples.baseline_output), float(samples.output))
-            known = self._remember(key, _Sampled(samples, record))
-        self.stream.publish(request, known.record, 0)
+            known = self._remember(key, _Sampled(samples))
+        if record is None:
+            record = self._recorded(Record(number, *_ends(known.samples)), settings, known)
+            known.records[settings.channel] = record
+        self.stream.publish(request, record, 0)
         if settings.method == rules.AUTO:
             return self._to_tolerance(request, settings, known, cancel)
         return self._by_steps(request, settings, known, cancel)
@@ -208,12 +213,12 @@ class Pane:
         self, request: int, settings: protocol.Settings, known: _Sampled, cancel: threading.Event
     ) -> int | None:
         begin, done = time.perf_counter(), 0
-        samples, record = known.samples, known.record
+        samples, record = known.samples, known.records[settings.channel]
         nodes = rules.nodes(settings.method, settings.n_steps)
         order = nodes.alphas[np.concatenate(rules.visits(settings.method, len(nodes.alphas), progressive=True))]
         for block in samples.extend(order, first=None if record.maps else self._first(), cancel=cancel):
             keys = samples.keys(block)
-            record.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys))
+            record.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys, settings))
             done += len(keys)
             self.stream.publish(request, record, done)
         complete = not len(samples.missing(nodes.alphas))
@@ -235,11 +240,11 @@ class Pane:
     def _to_tolerance(
         self, request: int, settings: protocol.Settings, known: _Sampled, cancel: threading.Event
     ) -> int | None:
-        begin, record = time.perf_counter(), known.record
+        begin, record = time.perf_counter(), known.records[settings.channel]
         for stage in self._stages(settings, known, cancel):
             known.stages.append(stage)
             pieces = _pieces(stage.samples, _only(stage.nodes))
-            self._add(record, stage.samples, _only(stage.nodes))
+            self._add(record, stage.samples, _only(stage.nodes), settings)
             self.stream.publish(request, record, stage.evaluations, pieces, is_final=False, error=_error(stage))
         last = known.stages[-1] if known.stages else None
         if last is not None and request == self.request:
@@ -274,7 +279,18 @@ class Pane:
             cancel=cancel,
         )
 
-    def _add(self, record: Record, samples: Samples, nodes: rules.Nodes) -> None:
+    def _recorded(self, record: Record, settings: protocol.Settings, known: _Sampled) -> Record:
+        """With what was sampled already, when another channel was drawn."""
+        for stage in known.stages:
+            self._add(record, stage.samples, _only(stage.nodes), settings)
+        other = next(iter(known.records.values()), None)
+        if other is not None and not known.stages:
+            keys = list(other.ids)
+            maps = self._encoded(known.samples, keys, settings)
+            record.extend(keys, list(other.outputs), list(other.density), maps)
+        return record
+
+    def _add(self, record: Record, samples: Samples, nodes: rules.Nodes, settings: protocol.Settings) -> None:
         """What of `nodes` the record lacks."""
         trace = samples.trace(nodes)
         outputs = dict(zip(trace.output_alphas[0].tolist(), trace.outputs[0].tolist(), strict=True))
@@ -282,10 +298,10 @@ class Pane:
         new = [(key, density) for key, density in found if key not in record.ids]
         keys = [key for key, _ in new]
         at = [outputs[key[0] if isinstance(key, tuple) else key] for key in keys]
-        record.extend(keys, at, [density for _, density in new], self._encoded(samples, keys))
+        record.extend(keys, at, [density for _, density in new], self._encoded(samples, keys, settings))
 
-    def _encoded(self, samples: Samples, keys: list[Any]) -> list[protocol.EncodedMap]:
-        return [protocol.encode(values) for values in self._subject._maps(samples, keys)] if keys else []
+    def _encoded(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> list[protocol.EncodedMap]:
+        return [protocol.encode(values) for values in self._subject._maps(samples, keys, settings)] if keys else []
 
     def _first(self) -> int:
         if self._chunks is None:
@@ -313,6 +329,10 @@ def _key(settings: protocol.Settings) -> tuple[object, ...]:
     method = settings.method
     apart = {rules.SECANT: (method, settings.n_steps), rules.AUTO: (method, settings.tol)}.get(method, ())
     return settings.baseline, settings.target, settings.output, *apart
+
+
+def _ends(samples: Samples) -> tuple[float, float]:
+    return float(samples.baseline_output), float(samples.output)
 
 
 def _pieces(samples: Samples, nodes: rules.Nodes) -> Pieces:

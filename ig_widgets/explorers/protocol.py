@@ -135,9 +135,15 @@ def _natural(content: Mapping[object, object], name: str) -> int:
 # ---------------------------------------------------------------- kernel -> browser (the stream adds view and request)
 
 
+SUM = "sum"
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The wish that a request answers. `n_steps` is 0 where the method samples to `tol`, which else is 0."""
+    """The wish that a request answers. `n_steps` is 0 where the method samples to `tol`, which else is 0.
+
+    `channel`: which part of the attribution is drawn, the sum over all or one of them.
+    """
 
     baseline: str
     target: int
@@ -145,13 +151,15 @@ class Settings:
     method: str
     n_steps: int
     tol: float
+    channel: str = SUM
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Settings:
         """Of the values of the traits, with what does not matter set to 0."""
         by_tol = values["method"] == AUTO
         n_steps, tol = (0, values["tol"]) if by_tol else (values["n_steps"], 0.0)
-        return Settings(values["baseline"], values["target"], values["output"], values["method"], n_steps, tol)
+        baseline, target, output = values["baseline"], values["target"], values["output"]
+        return Settings(baseline, target, output, values["method"], n_steps, tol, values["channel"])
 
 
 def begin(

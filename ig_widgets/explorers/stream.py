@@ -73,7 +73,7 @@ class Record:
     ) -> protocol.Message:
         """A plan over the first `count` samples: by `pieces`, if all of them are there, else by the nearest piece."""
         if pieces is None:
-            order = _thinned(np.argsort(self.alphas[:count]))
+            order = _thinned(_newest(np.array(self.alphas[:count])))
             edges = nearest_edges(np.array(self.alphas)[order])
         else:
             order = np.array([self.ids[key] for key in pieces.keys])
@@ -94,6 +94,12 @@ class Record:
             final,
             error,
         )
+
+
+def _newest(alphas: Floats) -> npt.NDArray[np.intp]:
+    """By ascending alpha, of those in one place the newest: a cell is split into parts with one in its middle."""
+    _, first = np.unique(alphas[::-1], return_index=True)
+    return len(alphas) - 1 - first
 
 
 def _thinned(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

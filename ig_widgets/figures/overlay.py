@@ -33,7 +33,9 @@ def scale_of(attribution: Map, clip: float) -> float:
     return float(np.percentile(size, clip)) or float(size.max()) or 1.0
 
 
-def compose(photo: Bytes, values: Map, scale: float, table: Bytes, opacity: float, sign: str = "all") -> Bytes:
+def compose(
+    photo: Bytes, values: Map, scale: float, table: Bytes, opacity: float, sign: str = "all", ground: str = "grey"
+) -> Bytes:
     """`values` (height, width) over `photo` (height, width, 3), each as opaque as the root of its share of scale.
 
     `sign` is "all", "positive" or "negative": what is left out is not painted. Below the colours the photo fades, with
@@ -41,7 +43,7 @@ def compose(photo: Bytes, values: Map, scale: float, table: Bytes, opacity: floa
     """
     original = photo.astype(np.float32)
     faded = 255 - 0.6 * (255 - original @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
-    below = original + (faded[..., None] - original) * opacity
+    below = original + (faded[..., None] - original) * (opacity if ground == "grey" else 0)
     shown = {"positive": np.maximum(values, 0), "negative": np.minimum(values, 0)}.get(sign, values)
     share = np.clip(shown / scale, -1, 1)
     colors = table[np.floor((share * 0.5 + 0.5) * 255 + 0.5).astype(np.uint8)].astype(np.float32)

@@ -41,6 +41,7 @@ export class FakeKernel {
       method: model.get("method"),
       n_steps: model.get("n_steps"),
       tol: 0,
+      channel: model.get("channel"),
     };
     const n = settings.n_steps;
     const scene = new Scene({ width: SIZE, height: SIZE, count: n, trace: request });

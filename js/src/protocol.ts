@@ -15,6 +15,8 @@ export interface Settings {
   /** 0 where the method samples to a tolerance, and that is 0 where it does not. */
   readonly n_steps: number;
   readonly tol: number;
+  /** What is drawn: the sum over the channels, or one of them. */
+  readonly channel: string;
 }
 
 export interface Entry {
@@ -185,6 +187,7 @@ function readBegin(fields: Fields, reply: Reply, buffers: readonly DataView[]): 
       method: settings.text("method"),
       n_steps: settings.count("n_steps"),
       tol: settings.number("tol"),
+      channel: settings.text("channel"),
     },
     height,
     width,

@@ -3,12 +3,15 @@ import type { Region } from "./pictures/region.js";
 import type { Settings } from "./protocol.js";
 import { Throttle } from "./timing.js";
 
+/** What lies under the colours: the photo in light greys, or as it is. */
+export type Ground = "grey" | "colour";
 export type Sign = "all" | "positive" | "negative";
 
 /** How the picture is looked at. None of these costs the kernel more than to take note. */
 export interface Look {
   readonly alpha: number;
   readonly opacity: number;
+  readonly ground: Ground;
   readonly clip: number;
   readonly sign: Sign;
   readonly colormap: string;
@@ -76,6 +79,7 @@ export interface Offer {
   readonly _notice: { readonly text?: string; readonly number?: number };
   readonly _methods: readonly string[];
   readonly _outputs: readonly string[];
+  readonly _channels: readonly string[];
   readonly _baselines: readonly string[];
   readonly _colormaps: readonly string[];
   readonly _labels: readonly string[];
@@ -90,8 +94,16 @@ export interface Offer {
 export type Chosen = Settings & Look & Pick<Offer, "_panes" | "_regions">;
 export type ImageTraits = Chosen & Offer;
 
-export const WISHES = ["baseline", "target", "output", "method", "n_steps", "tol"] as const;
-export const LOOKS = ["alpha", "opacity", "clip", "sign", "colormap"] as const;
+export const WISHES = [
+  "baseline",
+  "target",
+  "output",
+  "method",
+  "n_steps",
+  "tol",
+  "channel",
+] as const;
+export const LOOKS = ["alpha", "opacity", "clip", "sign", "ground", "colormap"] as const;
 
 /** A save is answered by several messages of the kernel's, each of which costs the page a part of a frame. */
 const SAVE_EVERY = 400;
@@ -147,6 +159,7 @@ export class Traits {
       method: this.get("method"),
       n_steps: this.get("n_steps"),
       tol: this.get("tol"),
+      channel: this.get("channel"),
     };
     const wish = { ...own, ...this.get("_panes")[pane] };
     return wish.method === "auto" ? { ...wish, n_steps: 0 } : { ...wish, tol: 0 };

@@ -62,6 +62,7 @@ describe("what the kernel sends", () => {
       n_steps: 2,
       output: "logit",
       tol: 0,
+      channel: "sum",
     });
     expect([message.height, message.width, message.className]).toEqual([2, 3, "Egyptian cat"]);
     expect([...message.photo]).toEqual(Array.from({ length: 18 }, (_, i) => 10 * i));

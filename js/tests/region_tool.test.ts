@@ -55,6 +55,19 @@ describe("by pointer", () => {
     expect(view.image("curve").getAttribute("aria-label")).toContain("region 1:");
   });
 
+  test("a patch of like colour is taken by a click, or by Enter at the cross-hair", async () => {
+    const { view, model } = await explained();
+    view.button("patch").click();
+    const { overlay } = view;
+    draw(overlay, "pointerdown", [0.5, 0.5]);
+    draw(overlay, "pointerup", [0.5, 0.5]);
+    const [region] = model.get("_regions");
+    expect(region?.kind).toBe("mask");
+    overlay.focus();
+    await userEvent.keyboard("{Enter}");
+    expect(model.get("_regions")).toHaveLength(2);
+  });
+
   test("a lasso has the pixels whose centres it goes around", async () => {
     const { view } = await explained();
     view.button("lasso").click();

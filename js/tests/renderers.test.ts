@@ -3,7 +3,7 @@ import { CanvasOverlay } from "../src/gl/canvas.js";
 import { WebGLOverlay } from "../src/gl/overlay.js";
 import type { Renderer } from "../src/gl/renderer.js";
 import { Unfit } from "../src/gl/unfit.js";
-import type { Sign } from "../src/traits.js";
+import type { Ground, Sign } from "../src/traits.js";
 import { watchContexts } from "./support/contexts.js";
 import { blueToRed } from "./support/fake_model.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
@@ -47,13 +47,14 @@ interface Look {
   readonly clip?: number;
   readonly sign?: Sign;
   readonly opacity?: number;
+  readonly ground?: Ground;
 }
 
 /** Draws, and compares every pixel with the definition. */
 function check({ renderer, canvas }: Drawing, entries: readonly EntryRow[], look: Look = {}): void {
-  const { alpha = 1, clip = 99, sign = "all", opacity = 0.8 } = look;
+  const { alpha = 1, clip = 99, sign = "all", opacity = 0.8, ground = "grey" } = look;
   const picture = pictureOf(scene, entries);
-  const shade = { sign, opacity, scale: picture.field.scale(clip) };
+  const shade = { sign, opacity, ground, scale: picture.field.scale(clip) };
   renderer.show(picture);
   renderer.paint(lut);
   renderer.draw({ ...shade, ...picture.field.place(alpha) });
@@ -68,6 +69,10 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
 
   test.each(["all", "positive", "negative"] as const)("with the sign %s", (sign) => {
     check(make[name](), subset, { sign, alpha: 0.6 });
+  });
+
+  test.each(["grey", "colour"] as const)("over the photo in %s", (ground) => {
+    check(make[name](), subset, { ground });
   });
 
   test.each([50, 80, 100])("clipped at percentile %d", (clip) => {
@@ -89,7 +94,7 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
     const picture = pictureOf(scene);
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ sign: "all", opacity: 0, scale: 0, ...picture.field.place(1) });
+    renderer.draw({ sign: "all", opacity: 0, ground: "grey", scale: 0, ...picture.field.place(1) });
     expectSamePixels(pixelsOf(canvas), [...scene.photo]);
   });
 });
@@ -97,7 +102,12 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
 test("both renderers give the same pixels on a picture of 224 x 224 with 64 samples", () => {
   const large = new Scene({ width: 224, height: 224, count: 64, seed: 8 });
   const picture = pictureOf(large);
-  const shade = { sign: "all" as const, opacity: 1, scale: picture.field.scale(99) };
+  const shade = {
+    sign: "all" as const,
+    opacity: 1,
+    ground: "grey" as const,
+    scale: picture.field.scale(99),
+  };
   const [first = [], second = []] = Object.values(make).map((create) => {
     const { renderer, canvas } = create();
     renderer.show(picture);

@@ -10,7 +10,12 @@ import { Scene } from "./support/scene.js";
 const lut = blueToRed();
 const scene = new Scene({ width: 37, height: 23, count: 6, seed: 5 });
 const picture = pictureOf(scene);
-const look = { sign: "all" as const, opacity: 0.8, scale: picture.field.scale(99) };
+const look = {
+  sign: "all" as const,
+  ground: "grey" as const,
+  opacity: 0.8,
+  scale: picture.field.scale(99),
+};
 
 /** A screen with the picture on it, and the context behind it. */
 function started() {

@@ -27,6 +27,7 @@ const wishes = {
   method: "riemann_middle",
   n_steps: 4,
   tol: 0,
+  channel: "sum",
 };
 const grey = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
 

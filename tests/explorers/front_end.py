@@ -54,8 +54,10 @@ def check(content: Content, buffers: list[bytes]) -> None:
 
 def _check_begin(content: Content, buffers: list[bytes]) -> None:
     settings = content["settings"]
-    require(set(settings) == {"baseline", "target", "output", "method", "n_steps", "tol"}, f"settings {settings}")
-    require(all(type(settings[name]) is str for name in ("baseline", "output", "method")), "names in settings")
+    require(
+        set(settings) == {"baseline", "target", "output", "method", "n_steps", "tol", "channel"}, f"settings {settings}"
+    )
+    require(all(type(settings[name]) is str for name in ("baseline", "output", "method", "channel")), "names")
     require(is_number(settings["tol"]), "tol is a number")
     require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
     require(all(type(content[name]) is str for name in ("output_name", "class_name")), "names")

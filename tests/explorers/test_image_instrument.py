@@ -521,3 +521,68 @@ def test_curve_of_a_run_to_a_tolerance_has_its_estimates(explore):
     assert curve["method"] == "auto"
     assert curve["points"][-1][0] == result.evaluations
     assert curve["points"][-1][2] == pytest.approx(float(result.error_estimate[0]))
+
+
+def test_region_of_the_constructor_is_audited_with_the_first_answer(explore):
+    explorer = explore(target=1, region=(0, 0, 8, 8))
+    explorer.wait(SECONDS)
+    assert explorer._chores.wait(SECONDS)
+    assert explorer._audits[0]["sum"] == pytest.approx(explorer.audit().attribution_sum)
+
+
+def test_regions_are_audited_in_each_pane(explore):
+    model, image = Classifier(), photo()[None]
+    explorer = explore(model, image[0], target=1)
+    explorer.compare({"baseline": "white"})
+    explorer.regions = [(0, 0, 8, 8), np.eye(16, dtype=bool)]
+    assert explorer.region.sum() == 16
+    assert len(explorer.regions) == 2
+    for pane, base in enumerate((torch.zeros_like(image), torch.ones_like(image))):
+        mask = torch.from_numpy(explorer.regions[1])
+        without = model(torch.where(mask, base, image))[0, 1].item()
+        assert explorer.audits(pane)[1].output_without_region == pytest.approx(without, rel=1e-5)
+    with pytest.raises(igw.IGError, match="from 0 to 1, got 2"):
+        explorer.audit(2)
+    with pytest.raises(traitlets.TraitError, match="no pixel"):
+        explorer.regions = [(0, 0, 0, 0)]
+    assert len(explorer.regions) == 2
+
+
+def test_repr_says_what_is_asked(explore):
+    explorer = explore(target=1, labels=LABELS, method="auto", tol=0.02)
+    explorer.compare({"baseline": "white"})
+    explorer.wait(SECONDS)
+    assert repr(explorer) == "ImageExplorer('Egyptian cat', baseline black, to an error of 0.02, 2 panes)"
+    assert len(repr(explorer.gallery()).splitlines()) == 8
+
+
+# ---------------------------------------------------------------- one channel
+
+
+@pytest.mark.parametrize("options", [{"method": "gausslegendre"}, {"method": "secant"}, {"method": "auto"}], ids=str)
+def test_a_channel_is_drawn_of_what_was_sampled(explore, options):
+    model = Watched()
+    explorer = explore(model, target=1, **options)
+    view = explorer.comm.open_view()
+    result = ready(explorer)
+    rows = model.rows
+    for channel in ("blue", "sum", "red", "green", "blue"):
+        explorer.channel = channel
+        ready(explorer)
+        explorer.comm.settle()
+        assert model.rows == rows
+        exact = result.attributions[0].numpy()
+        exact = exact.sum(0) if channel == "sum" else exact[["red", "green", "blue"].index(channel)]
+        assert view.begin["settings"]["channel"] == channel
+        assert ("alone" in view.begin["output_name"]) == (channel != "sum")
+        assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-6
+        # What is said of completeness is of all.
+        assert view.plan["sum"] == pytest.approx(float(result.attributions.sum()), rel=1e-6)
+    assert explorer.snapshot()
+
+
+def test_a_picture_of_one_channel_has_no_other(explore):
+    explorer = explore(Classifier(channels=1), photo(channels=1))
+    assert explorer._channels == ["sum"]
+    with pytest.raises(traitlets.TraitError, match="'red'"):
+        explorer.channel = "red"

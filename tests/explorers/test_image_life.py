@@ -154,6 +154,7 @@ def test_many_wishes_in_a_row(explore):
     explorer.wait(SECONDS)
     explorer.comm.settle()
     asked = {"baseline": "white", "target": 1, "output": "logit", "method": "riemann_middle", "n_steps": 10, "tol": 0.0}
+    asked |= {"channel": "sum"}
     assert view.begin["settings"] == asked
     assert view.ended["type"] == "done"
     exact = reference(model, image, explorer)

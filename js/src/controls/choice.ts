@@ -1,8 +1,8 @@
 import { html } from "../dom.js";
 import type { Traits } from "../traits.js";
 
-type Named = "method" | "baseline" | "output" | "colormap" | "sign";
-type List = "_methods" | "_baselines" | "_outputs" | "_colormaps";
+type Named = "method" | "baseline" | "output" | "colormap" | "sign" | "ground" | "channel";
+type List = "_methods" | "_baselines" | "_outputs" | "_channels" | "_colormaps";
 
 /** A native list to choose one trait's value from; the values are their own names. */
 export class Choice {

@@ -111,6 +111,8 @@ function look(traits: Traits, clipped: HTMLElement, signal: AbortSignal): HTMLEl
     new Slider(traits, "opacity", opacity, signal).element,
     html("div", { class: "igw-group" }, clipSlider, clipped),
     new Choice(traits, "sign", "sign", ["all", "positive", "negative"], signal).element,
+    new Choice(traits, "channel", "channel", "_channels", signal).element,
+    new Choice(traits, "ground", "over", ["grey", "colour"], signal).element,
     new Choice(traits, "colormap", "colormap", "_colormaps", signal).element,
   ];
 }

@@ -19,6 +19,7 @@ import { comparable, Difference } from "../pictures/difference.js";
 import { Interpolation } from "../pictures/interpolation.js";
 import { NotAsked } from "../pictures/not_asked.js";
 import { Overlay } from "../pictures/overlay.js";
+import type { Pixel } from "../pictures/pixel_cursor.js";
 import { MODES } from "../pictures/region_tool.js";
 import { Regions } from "../pictures/regions.js";
 import { Zoom } from "../pictures/zoom.js";
@@ -57,6 +58,7 @@ export class ImageView {
   readonly #notAsked = new NotAsked();
   readonly #hatch = html("input", { type: "checkbox" });
   readonly #hatched = html("span");
+  #pixel: Pixel | undefined;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
@@ -127,6 +129,7 @@ export class ImageView {
     const look = lookOf(traits);
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);
+    this.#linkPointers();
     const scale = this.#paintPanes(picture, look);
     this.#overlay.draw(look, scale);
     this.#interpolation.move(look.alpha);
@@ -161,6 +164,15 @@ export class ImageView {
     });
     if (others.length > 0) this.#difference.draw(picture, others[0], look, scale, this.#lut);
     return scale;
+  }
+
+  /** What is pointed at in one pane is in all. */
+  #linkPointers(): void {
+    const overlays = [this.#overlay, ...this.#others.map(({ view }) => view.overlay)];
+    const moved = overlays.find(({ pixel }) => !areSame(pixel, this.#pixel));
+    if (moved === undefined) return;
+    this.#pixel = moved.pixel;
+    for (const overlay of overlays) if (overlay !== moved) overlay.follow(this.#pixel);
   }
 
   /** As many panes beside the first as there are stores. */
@@ -292,12 +304,17 @@ function tie(regions: Regions, traits: Traits, signal: AbortSignal): void {
   }, signal);
 }
 
+function areSame(one: Pixel | undefined, other: Pixel | undefined): boolean {
+  return one?.column === other?.column && one?.row === other?.row;
+}
+
 function lookOf(traits: Traits): Look {
   return {
     alpha: traits.get("alpha"),
     opacity: traits.get("opacity"),
     clip: traits.get("clip"),
     sign: traits.get("sign"),
+    ground: traits.get("ground"),
     colormap: traits.get("colormap"),
   };
 }

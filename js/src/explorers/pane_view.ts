@@ -27,6 +27,7 @@ export class PaneView {
       html("figcaption", { class: "igw-caption" }, this.#title, this.#state),
       this.overlay.element,
       this.#sum,
+      this.overlay.readout,
     );
   }
 

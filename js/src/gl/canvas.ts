@@ -54,10 +54,11 @@ export function blend(
   lut: Uint8Array,
   before: Float32Array | undefined,
   after: Float32Array,
-  { t, sign, scale, opacity }: Shade,
+  { t, sign, scale, opacity, ground }: Shade,
 ): void {
   const least = sign === "positive" ? 0 : -1;
   const most = sign === "negative" ? 0 : 1;
+  const fading = ground === "grey" ? opacity : 0;
   for (let i = 0; i < after.length; i++) {
     const from = before === undefined ? 0 : (before[i] as number);
     const value = from + ((after[i] as number) - from) * t;
@@ -70,7 +71,7 @@ export function blend(
     const colour = 3 * Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
     for (let channel = 0; channel < 3; channel++) {
       const original = photo[3 * i + channel] as number;
-      const below = original + (faded - original) * opacity;
+      const below = original + (faded - original) * fading;
       const above = lut[colour + channel] as number;
       out[4 * i + channel] = below + (above - below) * strength;
     }

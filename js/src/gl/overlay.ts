@@ -84,7 +84,7 @@ export class WebGLOverlay implements Renderer {
     this.#resources.lut.set(lut, 256, 1);
   }
 
-  draw({ piece, t, sign, scale, opacity }: Shade): void {
+  draw({ piece, t, sign, scale, opacity, ground }: Shade): void {
     if (this.#picture === undefined || this.#lut === undefined) return;
     const gl = this.#gl;
     const { program } = this.#resources;
@@ -94,6 +94,7 @@ export class WebGLOverlay implements Renderer {
     program.integer("filtered", FILTERED[sign]);
     program.float("scale", scale > 0 ? scale : 1);
     program.float("opacity", scale > 0 ? opacity : 0);
+    program.float("fading", scale > 0 && ground === "grey" ? opacity : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     this.#requireContext();
   }

@@ -19,6 +19,7 @@ uniform float t;
 uniform int filtered;
 uniform float scale;
 uniform float opacity;
+uniform float fading;
 out vec4 result;
 
 void main() {
@@ -36,11 +37,21 @@ void main() {
   vec3 colour = texelFetch(lut, ivec2(int(floor((s * 0.5 + 0.5) * 255.0 + 0.5)), 0), 0).rgb;
   vec3 original = texelFetch(photo, pixel, 0).rgb;
   vec3 faded = vec3(1.0 - 0.6 * (1.0 - dot(original, vec3(0.299, 0.587, 0.114))));
-  vec3 below = mix(original, faded, opacity);
+  vec3 below = mix(original, faded, fading);
   result = vec4(mix(below, colour, opacity * sqrt(abs(s))), 1.0);
 }`;
 
-const UNIFORMS = ["photo", "lut", "prefix", "piece", "t", "filtered", "scale", "opacity"] as const;
+const UNIFORMS = [
+  "photo",
+  "lut",
+  "prefix",
+  "piece",
+  "t",
+  "filtered",
+  "scale",
+  "opacity",
+  "fading",
+] as const;
 
 export type Uniform = (typeof UNIFORMS)[number];
 

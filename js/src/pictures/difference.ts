@@ -54,12 +54,12 @@ export class Difference {
       distance += difference * difference;
       this.#other[i] = difference;
     }
-    const { sign, opacity } = look;
-    const shade = { piece: 0, t: 1, sign, scale, opacity };
+    const { sign, opacity, ground } = look;
+    const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
     blend(image.data, photo, lut, undefined, this.#other, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
     const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;
-    write(this.#title, "First pane minus this one");
+    write(this.#title, "Difference: first pane minus second");
     write(this.#norm, `‖difference‖ is ${percent(share)} of ‖first‖`);
     assign(this.#picture, {
       "aria-label": `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,

@@ -6,9 +6,11 @@ import { Screen } from "../gl/screen.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
 import { type Pixel, PixelCursor } from "./pixel_cursor.js";
+import type { Region } from "./region.js";
 import { RegionOutlines } from "./region_outlines.js";
 import { RegionTool } from "./region_tool.js";
 import type { Regions } from "./regions.js";
+import { Superpixels } from "./superpixels.js";
 import { Surface } from "./surface.js";
 import type { Zoom } from "./zoom.js";
 
@@ -24,6 +26,7 @@ export class Overlay {
   readonly #outlines: RegionOutlines;
   readonly #screen: Screen;
   #picture: Picture | undefined;
+  #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
   /** `redraw` is called when another frame is wanted. */
   constructor(regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
@@ -43,7 +46,14 @@ export class Overlay {
       redraw();
     };
     this.#cursor = new PixelCursor(this.#surface, moved, signal);
-    this.tool = new RegionTool(this.#surface, this.#cursor, regions, outline, signal);
+    this.tool = new RegionTool(
+      this.#surface,
+      this.#cursor,
+      regions,
+      outline,
+      (pixel) => this.#patchAt(pixel),
+      signal,
+    );
     regions.subscribe(outline, signal);
     this.layer.append(this.#screen.canvas, this.#outlines.element, this.#cursor.element);
     this.element.append(this.layer);
@@ -56,9 +66,25 @@ export class Overlay {
     this.#describe(0);
   }
 
+  /** The patch of like colour, worked out when the first is asked for. */
+  #patchAt({ column, row }: Pixel): Region | undefined {
+    const begin = this.#picture?.begin;
+    if (begin === undefined) return undefined;
+    if (this.#patches?.photo !== begin.photo) {
+      const { photo, width, height } = begin;
+      this.#patches = { photo, superpixels: new Superpixels(photo, width, height) };
+    }
+    return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
+  }
+
   /** The one under the cross-hair. */
   get pixel(): Pixel | undefined {
     return this.#cursor.pixel;
+  }
+
+  /** Points where another picture is pointed at. */
+  follow(pixel: Pixel | undefined): void {
+    this.#cursor.follow(pixel);
   }
 
   get choice(): Choice {
@@ -78,12 +104,12 @@ export class Overlay {
     this.#screen.show(picture);
   }
 
-  draw({ alpha, opacity, sign }: Look, scale: number): void {
+  draw({ alpha, opacity, sign, ground }: Look, scale: number): void {
     this.#describe(alpha);
     this.#read(alpha);
     if (this.#picture === undefined) return;
     const place = this.#picture.field.place(alpha);
-    this.#screen.draw({ ...place, sign, scale, opacity });
+    this.#screen.draw({ ...place, sign, scale, opacity, ground });
   }
 
   #describe(alpha: number): void {

@@ -49,6 +49,11 @@ export class PixelCursor {
     this.#set(undefined);
   }
 
+  /** Points where another picture is pointed at; nobody is told. */
+  follow(pixel: Pixel | undefined): void {
+    this.#put(pixel);
+  }
+
   /** Points at the pixel in the middle, and returns it. */
   centre(): Pixel {
     const { width, height } = this.#surface;
@@ -74,6 +79,11 @@ export class PixelCursor {
   }
 
   #set(pixel: Pixel | undefined): void {
+    this.#put(pixel);
+    this.#moved();
+  }
+
+  #put(pixel: Pixel | undefined): void {
     const { width, height } = this.#surface;
     const isOn = pixel !== undefined && width > 0;
     this.#pixel = isOn
@@ -81,7 +91,6 @@ export class PixelCursor {
       : undefined;
     assign(this.element, { hidden: !isOn });
     this.place();
-    this.#moved();
   }
 
   /** Lays the cross-hair over its pixel. */

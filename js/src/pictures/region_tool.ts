@@ -3,9 +3,9 @@ import type { Corner, Region } from "./region.js";
 import type { Regions } from "./regions.js";
 import type { Surface } from "./surface.js";
 
-export const MODES = ["point", "rectangle", "lasso"] as const;
+export const MODES = ["point", "rectangle", "lasso", "patch"] as const;
 
-/** What a drag does: nothing but read pixels, draw a rectangle, or draw freely. */
+/** What a drag does: nothing but read pixels, draw a rectangle, or draw freely; a click takes a patch of like colour. */
 export type Mode = (typeof MODES)[number];
 
 /** Less than this far, in pixels of the screen, was a click and no drag. */
@@ -27,19 +27,25 @@ export class RegionTool {
   readonly #cursor: PixelCursor;
   readonly #regions: Regions;
   readonly #changed: () => void;
+  readonly #patchAt: (pixel: Pixel) => Region | undefined;
   #mode: Mode = "point";
   #drag: Drag | undefined;
   #corner: Pixel | undefined;
   #draft: Region | undefined;
 
-  /** To be made before what else listens for Escape there. `changed` is called at each change of mode or draft. */
+  /**
+   * To be made before what else listens for Escape there. `changed` is called at each change of mode or draft; `patchAt`
+   * says which patch a pixel lies in.
+   */
   constructor(
     surface: Surface,
     cursor: PixelCursor,
     regions: Regions,
     changed: () => void,
+    patchAt: (pixel: Pixel) => Region | undefined,
     signal: AbortSignal,
   ) {
+    this.#patchAt = patchAt;
     this.#surface = surface;
     this.#cursor = cursor;
     this.#regions = regions;
@@ -87,6 +93,10 @@ export class RegionTool {
     // Prevented where it moves the picture.
     if (this.#mode === "point" || event.button !== 0 || !event.isPrimary) return;
     if (event.defaultPrevented) return;
+    if (this.#mode === "patch") {
+      this.#take(this.#pixel(this.#at(event)));
+      return;
+    }
     const { pointerId, clientX, clientY } = event;
     this.#surface.element.setPointerCapture(pointerId);
     this.#corner = undefined;
@@ -132,6 +142,10 @@ export class RegionTool {
     const { width } = this.#surface;
     if (width === 0) return;
     const { pixel } = this.#cursor;
+    if (this.#mode === "patch") {
+      this.#take(pixel ?? this.#cursor.centre());
+      return;
+    }
     if (this.#corner === undefined) {
       this.#corner = pixel ?? this.#cursor.centre();
       this.#changed();
@@ -140,6 +154,11 @@ export class RegionTool {
     const region = between(this.#corner, pixel ?? this.#corner);
     this.cancel();
     this.#regions.add(region);
+  }
+
+  #take(pixel: Pixel): void {
+    const patch = this.#patchAt(pixel);
+    if (patch !== undefined) this.#regions.add(patch);
   }
 
   /** Tenths of a pixel: what a hand can do, and short to write down. */

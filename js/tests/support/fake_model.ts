@@ -20,6 +20,8 @@ export function defaults(): ImageTraits {
     target: 1,
     output: "logit",
     tol: 0.05,
+    channel: "sum",
+    _channels: ["sum", "red", "green", "blue"],
     _panes: [{}],
     _regions: [],
     _audits: [],
@@ -31,6 +33,7 @@ export function defaults(): ImageTraits {
     opacity: 1,
     clip: 99,
     sign: "all",
+    ground: "grey",
     _methods: [
       "riemann_left",
       "riemann_right",

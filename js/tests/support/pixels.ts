@@ -27,7 +27,12 @@ export function expectedPixels(
   scene: Scene,
   entries: readonly EntryRow[],
   alpha: number,
-  { sign, scale, opacity }: Pick<Shade, "sign" | "scale" | "opacity">,
+  {
+    sign,
+    scale,
+    opacity,
+    ground = "grey",
+  }: Pick<Shade, "sign" | "scale" | "opacity"> & Partial<Pick<Shade, "ground">>,
   lut: Uint8Array,
 ): number[] {
   const out: number[] = [];
@@ -46,7 +51,7 @@ export function expectedPixels(
     const faded = 255 - 0.6 * (255 - (0.299 * red + 0.587 * green + 0.114 * blue));
     for (let channel = 0; channel < 3; channel++) {
       const original = scene.photo[3 * pixel + channel] ?? 0;
-      const below = original + (faded - original) * opacity;
+      const below = original + (faded - original) * (ground === "grey" ? opacity : 0);
       out.push(below + ((lut[3 * colour + channel] ?? 0) - below) * strength);
     }
   }

@@ -1,13 +1,14 @@
 import type { Settings } from "../../src/protocol.js";
 import { defaults, type Wire } from "./fake_model.js";
 
-export const WISHES: Settings = (({ baseline, target, output, method, n_steps }) => ({
+export const WISHES: Settings = (({ baseline, target, output, method, n_steps, channel }) => ({
   baseline,
   target,
   output,
   method,
   n_steps,
   tol: 0,
+  channel,
 }))(defaults());
 
 /** Numbers that are the same in every run. */
