@@ -135,6 +135,11 @@ export class Traits {
     return this.#model.get("_offered")?.[name]?.includes(value) ?? true;
   }
 
+  /** Whether somebody computes what is asked, or a recording alone answers. */
+  get hasKernel(): boolean {
+    return this.#model.get("_offered") === undefined;
+  }
+
   /** Every view of the model sees it at once; the kernel within half a second. */
   set<K extends keyof Chosen>(name: K, value: ImageTraits[K]): void {
     if (this.get(name) === value) return;

@@ -46,7 +46,7 @@ async function written(): Promise<string> {
   const maps = scene.levels.map((levels) => new Uint8Array(Int8Array.from(levels).buffer));
   const ids = scene.levels.map((_, i) => i);
   const end = { type: "done", evaluations: 4, elapsed: 0 };
-  const { _lut, _colormaps, ...traits } = defaults();
+  const { _lut, _colormaps, _cards, _notice, ...traits } = defaults();
   return JSON.stringify({
     traits,
     tables: { RdBu_r: base64(blueToRed()), greys: base64(grey) },
@@ -150,6 +150,13 @@ describe("a recording, with no kernel", () => {
     choose(view.slider("steps"), "4");
     await expect.poll(() => view.status.textContent).toBe("idle · 4 evaluations · webgl2");
     expect(view.text).not.toContain("previous picture");
+  });
+
+  test("offers nothing that a kernel would have to make", async () => {
+    const { view } = await shown();
+    for (const name of ["pick a colour from the image", "add a pane", "PNG", "HTML"])
+      expect(view.button(name).checkVisibility()).toBe(false);
+    expect(view.text).not.toContain("what is absence here");
   });
 
   test("answers each of two front ends", async () => {

@@ -88,6 +88,12 @@ export class ImageView {
       () => traits.flush(),
       signal,
     );
+    const panels = [
+      new Gallery(store, () => this.#pick(), signal).element,
+      new Compare(traits, signal).element,
+    ];
+    const exports = new Exports(store, signal).element;
+    const asking = [...panels, exports];
     this.#layout = layOut(
       {
         tools: [this.#modes(signal), this.#zoom.controls, this.#hatching(signal)],
@@ -102,15 +108,14 @@ export class ImageView {
         meter: this.#meter.element,
         aids: [this.#histogram.element, ...this.#aids.elements, this.#convergence.element],
         panes: this.#beside,
-        panels: [
-          new Gallery(store, () => this.#pick(), signal).element,
-          new Compare(traits, signal).element,
-        ],
-        exports: new Exports(store, signal).element,
+        panels,
+        exports,
       },
       traits,
       signal,
     );
+    // Nobody is there to make cards, further maps or files.
+    for (const element of asking) assign(element, { hidden: !traits.hasKernel });
     this.#layout.tools.append(new FullScreen(this.element, signal).element);
     // Keys pressed here are meant for the widget, not for the notebook's shortcuts.
     this.element.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
