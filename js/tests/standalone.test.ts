@@ -47,7 +47,7 @@ async function written(): Promise<string> {
   const maps = scene.levels.map((levels) => new Uint8Array(Int8Array.from(levels).buffer));
   const ids = scene.levels.map((_, i) => i);
   const end = { type: "done", evaluations: 4, elapsed: 0 };
-  const { _lut, _colormaps, ...traits } = defaults();
+  const { _lut, _colormaps, _cards, _notice, ...traits } = defaults();
   return JSON.stringify({
     traits,
     tables: { RdBu_r: base64(blueToRed()), greys: base64(grey) },

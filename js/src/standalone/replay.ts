@@ -21,6 +21,9 @@ export class Replay implements AnyModel<ImageTraits> {
   constructor(recording: Recording) {
     this.#recording = recording;
     this.#traits = {
+      // What a kernel says; a file has none of it.
+      _cards: [],
+      _notice: {},
       ...recording.traits,
       _colormaps: [...recording.tables.keys()],
       _offered: offered(recording.answers),
