@@ -258,9 +258,9 @@ explorer
 FOUR_PANES = "dict(baseline='white'), dict(baseline='blur'), dict(baseline='noise')"
 
 # Begins to watch the slider of a blur's sigma. `igwRest()` resolves, after the pointer has come to rest, with the
-# milliseconds from the last input to the frame after the first overlay of what it asks for, and with that sigma;
-# `igwDrawn()` tells how many pictures were drawn, and of those that do not answer the wish of that time what was seen.
-# What a picture answers is told by the convergence delta that its description states: the kernel sent it with the plan.
+# milliseconds from the last input to the frame after the first overlay of what it asks for, and to its `begin` and its
+# first plan; `igwDrawn()` tells how many pictures were drawn, and those that do not answer the wish of that time. What
+# a picture answers is told by the convergence delta that its description states: the kernel sent it with the plan.
 WATCH_SIGMA = """
 (root) => {
     const overlay = root.querySelector("[role=img][aria-label^='attribution overlay']");
@@ -270,13 +270,17 @@ WATCH_SIGMA = """
     jupyterapp.shell.currentWidget.sessionContext.session.kernel.iopubMessage.connect((_, { content }) => {
         const message = content?.data?.method === "custom" ? content.data.content : {};
         if (message.type === "begin") began.set(message.request, sigmaOf(message.settings.baseline));
-        if (message.type === "plan") plans.push({ sigma: began.get(message.request), delta: message.delta });
+        const sigma = began.get(message.request);
+        if (message.type === "plan") plans.push({ sigma, delta: message.delta });
+        if (rest === null || sigma !== rest.sigma) return;
+        if (message.type === "begin") rest.begun ??= performance.now() - rest.since;
+        if (message.type === "plan") rest.planned ??= performance.now() - rest.since;
     });
     window.addEventListener("pointermove", ({ timeStamp }) => { pointer = timeStamp; }, true);
     window.addEventListener("input", ({ target }) => {
         if (target.getAttribute("aria-label") !== "sigma of blur") return;
         wish = target.valueAsNumber;
-        rest = { sigma: wish, since: pointer, first: null, told: null };
+        rest = { sigma: wish, since: pointer, first: null, begun: null, planned: null, told: null };
     }, true);
     const deltaIn = (text) => Number(/ delta ([^ ]+)$/.exec(text)[1].replaceAll("\u2212", "-"));
     const textOf = () => overlay.getAttribute("aria-label").replace(/alpha [^,]*/, "");
@@ -300,7 +304,7 @@ WATCH_SIGMA = """
     window.igwRest = () => new Promise((resolve, reject) => {
         const asked = rest;
         setTimeout(() => reject(new Error(`no overlay for sigma ${asked.sigma}`)), 60000);
-        asked.told = () => resolve([asked.first, asked.sigma]);
+        asked.told = () => resolve([asked.first, asked.begun ?? asked.first, asked.planned ?? asked.first]);
         if (typeof asked.first === "number") asked.told();
     });
     window.igwDrawn = () => [drawn, strangers.map((one) => JSON.stringify(one))];
@@ -444,15 +448,24 @@ def blur(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
     for stranger in strangers:
         print(f"drawn, but not wished: {stranger}")
     return [
-        _settled("sigma of the blur dragged, held at rest: to the first overlay", held),
-        _settled("sigma of the blur dragged, let go: to the first overlay", lifted),
+        *_settled("sigma of the blur dragged, held at rest", held),
+        *_settled("sigma of the blur dragged, let go", lifted),
         Row("sigma of the blur: pictures drawn that nobody wished", f"{len(strangers)} of {drawn}", len(strangers), 0),
     ]
 
 
-def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[float]:
-    """Seconds from each rest to its first overlay. The pointer goes on while the rest is still being sampled."""
-    answers = []
+@dataclass(frozen=True)
+class Rest:
+    """Seconds from the last input to the first overlay, and in the page, to `begin` and to the first plan."""
+
+    first: float
+    begun: float
+    planned: float
+
+
+def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[Rest]:
+    """How soon each rest is answered. The pointer goes on while the rest is still being sampled."""
+    answers: list[Rest] = []
     drag = None
     for share in shares:
         if drag is None or lifted:
@@ -462,8 +475,8 @@ def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[float]:
         drag.to(share, 12)
         if lifted:
             drag.release()
-        first, _ = page.evaluate("igwRest()")
-        answers.append(first / 1000)
+        first, begun, planned = page.evaluate("igwRest()")
+        answers.append(Rest(first / 1000, begun / 1000, planned / 1000))
         page.wait_for_timeout(2500 if lifted else 1000 * A_WHILE)
     if drag is not None and not lifted:
         drag.release()
@@ -471,9 +484,14 @@ def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[float]:
     return answers
 
 
-def _settled(what: str, answers: list[float]) -> Row:
-    text = f"{short(median(answers))} ({short(min(answers))} to {short(max(answers))}, {len(answers)} times)"
-    return Row(what, text, 1000 * median(answers), FIRST_GOAL_MS, " ms")
+def _settled(what: str, rests: list[Rest]) -> list[Row]:
+    first = [rest.first for rest in rests]
+    return [
+        seconds(f"{what}: to the first overlay", first, FIRST_GOAL_MS),
+        Row(f"{what}: the quickest of them", short(min(first))),
+        seconds(f"{what}: until `begin` has come", [rest.begun for rest in rests]),
+        seconds(f"{what}: until a plan has come", [rest.planned for rest in rests]),
+    ]
 
 
 # ---------------------------------------------------------------- what it weighs and keeps
