@@ -26,6 +26,8 @@ export class Gallery {
   readonly #wish: Throttle;
   readonly #ask: Throttle;
   #shown = new Map<string, CardView>();
+  /** A choice is made of which there is no card yet. */
+  #isDue = false;
 
   /** `pick` begins to pick a colour from the picture. */
   constructor(store: Store, pick: () => void, signal: AbortSignal) {
@@ -79,6 +81,7 @@ export class Gallery {
     const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
     this.#traits.on(["_cards"], () => this.#fill(), signal);
+    this.#store.subscribe(() => this.#askInTurn(), signal);
     this.#traits.on(["baseline"], () => this.#mark(), signal);
     this.#fill();
   }
@@ -125,8 +128,18 @@ export class Gallery {
     this.#traits.set("baseline", text);
     if (settled) {
       this.#traits.flush();
-      this.#ask.call();
+      this.#isDue = true;
+      this.#askInTurn();
     } else this.#wish.call();
+  }
+
+  /** The cards and the picture take turns with the model, and the picture is what a person waits for. */
+  #askInTurn(): void {
+    const { isStale, run } = this.#store;
+    const isAwaited = isStale && (run.kind === "asked" || run.kind === "computing");
+    if (!this.#isDue || isAwaited) return;
+    this.#isDue = false;
+    this.#ask.call();
   }
 
   #upload(file: File | undefined): void {
