@@ -32,12 +32,12 @@ class Row:
         return [self.what, self.figure, f"at most {self.goal:g}{self.unit}", verdict]
 
 
-def table(title: str, rows: Sequence[Row]) -> None:
-    """Print as markdown, with the machine."""
+def table(title: str, rows: Sequence[Row], also: str = "") -> None:
+    """Print as markdown, with the machine, and what `also` says of it."""
     print(f"\n### {title}\n\n| what | figure | goal | |\n|---|---|---|---|")
     for row in rows:
         print(f"| {' | '.join(row.cells())} |")
-    print(f"\n{machine()}\n", flush=True)
+    print(f"\n{machine()}{also and f' {also}'}\n", flush=True)
 
 
 def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -27,7 +27,7 @@ import type { Picture, Store } from "../store.js";
 import { FrameLoop } from "../timing.js";
 import { LOOKS, type Look, type Traits } from "../traits.js";
 import { type Layout, layOut } from "./image_layout.js";
-import { PaneView } from "./pane_view.js";
+import { newest, PaneView } from "./pane_view.js";
 
 /** As many as the kernel keeps. */
 const MOST_REGIONS = 32;
@@ -128,7 +128,8 @@ export class ImageView {
   }
 
   #paint(): void {
-    const { picture, run, isStale, traits } = this.#store;
+    const { run, isStale, traits } = this.#store;
+    const picture = newest(this.#store, this.#shown);
     const look = lookOf(traits);
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);

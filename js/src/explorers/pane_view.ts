@@ -33,14 +33,15 @@ export class PaneView {
 
   /** Takes in what has come; to be called before `draw`. */
   update(): Picture | undefined {
-    const { picture } = this.store;
+    const picture = newest(this.store, this.#shown);
     if (picture !== undefined && picture !== this.#shown) this.overlay.show(picture);
     this.#shown = picture;
     return picture;
   }
 
   draw(look: Look, scale: number): void {
-    const { picture, run, isStale, traits, pane } = this.store;
+    const { run, isStale, traits, pane } = this.store;
+    const picture = this.#shown;
     write(this.#title, differences(traits.get("_panes")[pane] ?? {}));
     write(this.#state, run.kind === "idle" ? "previous picture" : shorten(inWords(run), 200));
     assign(this.#state, { hidden: !isStale && run.kind === "idle" });
@@ -52,6 +53,14 @@ export class PaneView {
     const name = `${shorten(begin.className, 30)}, ${shorten(begin.outputName, 30)}`;
     write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
   }
+}
+
+/** What to draw: what is drawn already, where the wish went on between the arrival of a picture and its frame. */
+export function newest(
+  { picture, isStale }: Store,
+  shown: Picture | undefined,
+): Picture | undefined {
+  return isStale ? (shown ?? picture) : picture;
 }
 
 const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };

@@ -29,6 +29,8 @@ export class Gallery {
   /** While a slider is dragged; to make it anew would take it out of the hand. */
   #isDragging = false;
   #isLate = false;
+  /** A choice is made of which there is no card yet. */
+  #isDue = false;
 
   /** `pick` begins to pick a colour from the picture. */
   constructor(store: Store, pick: () => void, signal: AbortSignal) {
@@ -87,6 +89,7 @@ export class Gallery {
     const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
     this.#traits.on(["_cards"], () => this.#fill(), signal);
+    this.#store.subscribe(() => this.#askInTurn(), signal);
     this.#traits.on(["baseline"], () => this.#mark(), signal);
     this.#fill();
     signal.addEventListener("abort", () => this.#release(), { once: true });
@@ -147,8 +150,18 @@ export class Gallery {
     if (settled) {
       this.#traits.flush();
       if (this.#isLate) this.#fill();
-      this.#ask.call();
+      this.#isDue = true;
+      this.#askInTurn();
     } else this.#wish.call();
+  }
+
+  /** The cards and the picture take turns with the model, and the picture is what a person waits for. */
+  #askInTurn(): void {
+    const { isStale, run } = this.#store;
+    const isAwaited = isStale && (run.kind === "asked" || run.kind === "computing");
+    if (!this.#isDue || isAwaited) return;
+    this.#isDue = false;
+    this.#ask.call();
   }
 
   #upload(file: File | undefined): void {
