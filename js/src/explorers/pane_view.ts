@@ -19,7 +19,7 @@ export class PaneView {
 
   constructor(store: Store, regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
     this.store = store;
-    this.overlay = new Overlay(regions, zoom, redraw, signal);
+    this.overlay = new Overlay(regions, zoom, redraw, signal, true);
     store.subscribe(redraw, signal);
     this.element = html(
       "figure",

@@ -27,13 +27,19 @@ export class Screen implements Choice {
   #drawn = Number.NEGATIVE_INFINITY;
   #rest: number | undefined;
 
-  /** `redraw` is called when the renderer has changed. */
-  constructor(redraw: () => void, signal: AbortSignal) {
+  /**
+   * `redraw` is called when the renderer has changed. `isBeside`: the picture is one of several; where WebGL is drawn by
+   * the processor these are drawn by Canvas2D, as several contexts wait for one another.
+   */
+  constructor(redraw: () => void, signal: AbortSignal, isBeside = false) {
     this.#canvas = document.createElement("canvas");
     const still = this.#canvas.getContext("2d", { alpha: false });
     if (still === null) throw new Error("This browser draws neither by WebGL2 nor by Canvas2D.");
     this.#still = still;
     this.#renderer = new CanvasOverlay(still);
+    // A canvas that was lost with the GPU's driver comes back empty.
+    still.canvas.addEventListener("contextrestored", () => this.#repeat(), { signal });
+    signal.addEventListener("abort", () => window.clearTimeout(this.#rest), { once: true });
     const lost = (reason: string) => {
       this.#fallBack(reason);
       redraw();
@@ -42,15 +48,16 @@ export class Screen implements Choice {
       this.#useWebGL();
       redraw();
     };
+    if (isBeside && isSoftware()) {
+      this.#reason = "drawn by Canvas2D: WebGL2 is drawn by the processor here";
+      return;
+    }
     try {
       this.#webgl = WebGLOverlay.on(document.createElement("canvas"), { lost, restored }, signal);
       this.#useWebGL();
     } catch (error) {
       this.#reason = `drawn by Canvas2D: ${error instanceof Error ? error.message : error}`;
     }
-    // A canvas that was lost with the GPU's driver comes back empty.
-    still.canvas.addEventListener("contextrestored", () => this.#repeat(), { signal });
-    signal.addEventListener("abort", () => window.clearTimeout(this.#rest), { once: true });
   }
 
   /** What is in the page: one canvas takes the other's place. */
@@ -142,4 +149,14 @@ export class Screen implements Choice {
     this.#canvas.replaceWith(canvas);
     this.#canvas = canvas;
   }
+}
+
+/** Whether WebGL is drawn by the processor. A context is asked, and given back at once. */
+function isSoftware(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (gl === null) return true;
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(info?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }

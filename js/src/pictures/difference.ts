@@ -1,6 +1,6 @@
 import { assign, html, write } from "../dom.js";
 import { fixed, percent } from "../format.js";
-import { blend } from "../gl/canvas.js";
+import { Blender } from "../gl/canvas.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
 import type { Zoom } from "./zoom.js";
@@ -15,6 +15,7 @@ export class Difference {
   #one = new Float32Array();
   #other = new Float32Array();
   #image: ImageData | undefined;
+  readonly #blender = new Blender();
 
   constructor(zoom: Zoom, signal: AbortSignal) {
     const layer = html("div", {}, this.#canvas);
@@ -56,7 +57,7 @@ export class Difference {
     }
     const { sign, opacity, ground } = look;
     const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
-    blend(image.data, photo, lut, undefined, this.#other, shade);
+    this.#blender.blend(image.data, photo, lut, undefined, this.#other, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
     const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;
     write(this.#title, "Difference: first pane minus second");

@@ -28,9 +28,15 @@ export class Overlay {
   #picture: Picture | undefined;
   #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
-  /** `redraw` is called when another frame is wanted. */
-  constructor(regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
-    this.#screen = new Screen(redraw, signal);
+  /** `redraw` is called when another frame is wanted. `isBeside`: there is a first picture that this one is beside. */
+  constructor(
+    regions: Regions,
+    zoom: Zoom,
+    redraw: () => void,
+    signal: AbortSignal,
+    isBeside = false,
+  ) {
+    this.#screen = new Screen(redraw, signal, isBeside);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
     this.layer = html("div");
     this.#surface = new Surface(this.element, this.layer);
