@@ -35,6 +35,16 @@ describe("controls, found by role and name", () => {
     expect(view.list(name).selectedOptions[0]?.text).toBe(other);
   });
 
+  test("one cell of the secant rule is called what it is", async () => {
+    const { model, view } = await explained({ n_steps: 1 });
+    const said = () => view.slider("steps").closest("label")?.innerText.replaceAll(/\s+/g, " ");
+    expect(said()).toBe("steps 1");
+    model.set("method", "secant");
+    expect(said()).toBe("steps 1: DeepLIFT");
+    model.set("n_steps", 2);
+    expect(said()).toBe("steps 2");
+  });
+
   test("keys move a slider, and the notebook does not hear of them", async () => {
     const { model, view } = await explained({ alpha: 0.3 });
     const heard = vi.fn();

@@ -1,5 +1,5 @@
 import { html, write } from "../dom.js";
-import type { Traits } from "../traits.js";
+import type { Chosen, Traits } from "../traits.js";
 
 export interface SliderOptions {
   /** Also the accessible name. */
@@ -8,6 +8,8 @@ export interface SliderOptions {
   readonly max: number;
   readonly step: number;
   readonly format: (value: number) => string;
+  /** Another trait that the format looks at. */
+  readonly formattedBy?: keyof Chosen;
 }
 
 type Numeric = "alpha" | "n_steps" | "opacity" | "clip";
@@ -37,7 +39,7 @@ export class Slider {
     for (const end of ["change", "pointerup", "keyup"])
       this.#input.addEventListener(end, () => traits.flush(), { signal });
     const follow = () => this.#show(traits.get(trait));
-    traits.on([trait], follow, signal);
+    traits.on(options.formattedBy ? [trait, options.formattedBy] : [trait], follow, signal);
     follow();
   }
 

@@ -84,8 +84,11 @@ function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
     min: 1,
     max: 256,
     step: 1,
-    format: String,
-  };
+    // One cell of the secant rule is DeepLIFT's rescale rule: the left end of a walk to Integrated Gradients.
+    format: (steps: number) =>
+      traits.get("method") === "secant" && steps === 1 ? "1: DeepLIFT" : String(steps),
+    formattedBy: "method",
+  } as const;
   return [
     new TargetChoice(traits, signal).element,
     new Choice(traits, "baseline", "baseline", "_baselines", signal).element,
