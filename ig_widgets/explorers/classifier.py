@@ -33,7 +33,10 @@ class Output:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The scores, as `kind` says."""
-        scores = self.model(inputs)
+        return self.read(self.model(inputs))
+
+    def read(self, scores: Tensor) -> Tensor:
+        """The same of scores (rows, classes) that the model has given."""
         match self.kind:
             case "probability":
                 return scores if self.is_probability else scores.softmax(1)

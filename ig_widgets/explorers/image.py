@@ -97,6 +97,7 @@ class ImageExplorer(Auditing, Exporting):
         self._photo = self._image.space.to_bytes(self._image.inputs)
         self._gallery = Gallery(self._image, parameter, preprocess)
         self._functions: dict[tuple[str, int], Output] = {}
+        self._said: dict[str, Tensor] = {}
         super().__init__(
             baseline=baseline,
             _baselines=self._gallery.names,
@@ -191,15 +192,21 @@ class ImageExplorer(Auditing, Exporting):
 
     def gallery(self) -> Cards:
         """The baselines on offer, a line for each, with what the model says of it; it is asked in one batch."""
+        self._renewed()
         names = list(dict.fromkeys([*self._gallery.names, self.baseline]))
         settings = protocol.Settings.of(self._own_wishes())
-        inputs = torch.cat([self._gallery.inputs(name) for name in names])
-        function = self._function(settings)
-        with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
-            scores = self._model(inputs)
-            outputs = function(inputs)[:, settings.target]
+        # What the model has said of a baseline it says again: while a slider is dragged, one is new.
+        new = [name for name in names if name not in self._said]
+        if new:
+            inputs = torch.cat([self._gallery.inputs(name) for name in new])
+            with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
+                self._said.update(zip(new, self._model(inputs).cpu(), strict=True))
+        scores = torch.stack([self._said[name] for name in names])
+        # Those that are offered are kept, with the one that is asked for.
+        self._said = {name: self._said[name] for name in names}
+        outputs = self._function(settings).read(scores)[:, settings.target]
         probabilities = scores if self._classes.output_name == "probability" else scores.softmax(1)
-        rows = zip(names, probabilities.cpu(), outputs.tolist(), strict=True)
+        rows = zip(names, probabilities, outputs.tolist(), strict=True)
         return Cards(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
 
     # ------------------------------------------------------------ beside the sampling
@@ -209,6 +216,12 @@ class ImageExplorer(Auditing, Exporting):
             self._chores.ask("curves", self._tell_curves)
             if self._regions:
                 self._chores.ask("audit", self._tell_audits)
+
+    def _renewed(self) -> bool:
+        renewed = super()._renewed()
+        if renewed:
+            self._said.clear()
+        return renewed
 
     def _tell_curves(self) -> None:
         self._curves = to_data(curves(self._asked[0].known()))

@@ -586,3 +586,26 @@ def test_a_picture_of_one_channel_has_no_other(explore):
     assert explorer._channels == ["sum"]
     with pytest.raises(traitlets.TraitError, match="'red'"):
         explorer.channel = "red"
+
+
+def test_the_model_is_asked_once_about_a_baseline_until_it_changes(explore):
+    model = Watched()
+    explorer = explore(model, target=2)
+    explorer.wait(SECONDS)
+    cards = explorer.gallery()
+    rows = model.rows_without_gradient
+    assert repr(explorer.gallery()) == repr(cards)
+    assert model.rows_without_gradient == rows
+    explorer.baseline = "blur(sigma=2)"
+    explorer.wait(SECONDS)
+    rows = model.rows_without_gradient
+    assert len(explorer.gallery()) == len(cards) + 1
+    assert model.rows_without_gradient == rows + 1
+    explorer.output = "probability"
+    by_name = {card.name: card for card in explorer.gallery()}
+    assert by_name["white"].output == pytest.approx(model(torch.ones(1, 3, 16, 16).double()).softmax(1)[0, 2].item())
+    with torch.no_grad():
+        next(model.parameters()).mul_(2)
+    again = {card.name: card for card in explorer.gallery()}
+    assert again["white"].output == pytest.approx(model(torch.ones(1, 3, 16, 16).double()).softmax(1)[0, 2].item())
+    assert again["white"].output != by_name["white"].output

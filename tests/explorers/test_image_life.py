@@ -692,5 +692,8 @@ def test_closed_explorer_is_let_go(explore):
     gone = weakref.ref(explorer)
     explorer.close()
     del explorer
+    # What it was at just then, beside the sampling, ends first.
+    for thread in workers():
+        thread.join(SECONDS)
     gc.collect()
     assert gone() is None
