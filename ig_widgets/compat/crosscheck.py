@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.tables import html_table, text_table
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,10 @@ class CrossCheckReport:
         return max(check.relative_difference for check in self.checks)
 
     def __repr__(self) -> str:
-        rows = [_HEAD, *map(_row, self.checks)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join(line.rstrip() for line in lines)
+        return text_table(_HEAD, [_row(check) for check in self.checks])
 
     def _repr_html_(self) -> str:
-        def line(tag: str, row: Sequence[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
-
-        body = "".join(line("td", _row(check)) for check in self.checks)
-        return f"<table><thead>{line('th', _HEAD)}</thead><tbody>{body}</tbody></table>"
+        return html_table(_HEAD, [_row(check) for check in self.checks])
 
 
 _HEAD = ("rule", "points", "largest value", "largest difference", "relative", "Captum's map scaled by")

@@ -186,9 +186,9 @@ class Explorer(anywidget.AnyWidget):
         while len(self._asked) > len(self._panes):
             self._asked.pop().close()
         own = self._own_wishes()
-        for index, (pane, difference) in enumerate(zip(self._asked, self._panes, strict=True)):
+        for pane, difference in zip(self._asked, self._panes, strict=True):
             wish = protocol.Settings.of({**own, **difference})
-            if index == 0 or wish != pane.wish or pane.error is not None:
+            if wish != pane.wish or pane.error is not None:
                 pane.ask(wish)
 
     def _own_wishes(self) -> dict[str, Any]:

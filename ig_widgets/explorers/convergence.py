@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,10 @@ _POWERS = 2 ** np.arange(1, 9) - 1
 
 _WORTH = {rules.SECANT: 3}
 
-Map = npt.NDArray[np.float64]
+# Of so many elements at a time a copy is made.
+_ELEMENTS = 1 << 21
+
+_Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,24 @@ def curves(known: Sequence[Known]) -> dict[str, list[CurvePoint]]:
     The finest map is that of a run to a tolerance, else of the most evaluations, of which a cell of the secant rule is
     worth several: maps of points fall behind it where there are kinks, and are as good as exact where there are none.
     """
-    found: dict[tuple[str, int], tuple[Map, float, float | None]] = {}
+    wanted: dict[tuple[str, int], tuple[Record, Pieces, float | None]] = {}
     for one in known:
         method = one.settings.method
         if one.stage is not None:
-            estimate = None if one.stage.errors is None else float(one.stage.errors[0])
-            found[method, one.stage.evaluations] = (*_sum(one.record, one.pieces), estimate)
+            wanted[method, one.stage.evaluations] = one.record, one.pieces, one.error
             continue
         for n, pieces in _within(one):
-            found[method, n] = (*_sum(one.record, pieces), None)
-    if not found:
+            wanted[method, n] = one.record, pieces, None
+    if not wanted:
         return {}
-    finest = max(found, key=lambda key: (key[0] == rules.AUTO, _WORTH.get(key[0], 1) * key[1]))
-    reference = found[finest][0]
-    size = float(np.linalg.norm(reference))
+    finest = max(wanted, key=lambda key: (key[0] == rules.AUTO, _WORTH.get(key[0], 1) * key[1]))
+    errors = _errors({key: (record, pieces) for key, (record, pieces, _) in wanted.items()}, finest)
     made: dict[str, list[CurvePoint]] = {}
-    for key in sorted(found, key=lambda key: key[1]):
-        values, delta, estimate = found[key]
-        distance = float(np.linalg.norm(values - reference))
-        error = None if key == finest else distance / size if size else 0.0
-        made.setdefault(key[0], []).append(CurvePoint(key[1], error, estimate, delta))
+    for key in sorted(wanted, key=lambda key: key[1]):
+        method, n = key
+        record, pieces, estimate = wanted[key]
+        error = None if key == finest else errors[key]
+        made.setdefault(method, []).append(CurvePoint(n, error, estimate, _delta(record, pieces)))
     return made
 
 
@@ -109,15 +110,50 @@ def _within(one: Known) -> list[tuple[int, Pieces]]:
     return list(found.items())
 
 
-def _sum(record: Record, pieces: Pieces) -> tuple[Map, float]:
-    """The map, flat, and its convergence delta."""
-    total: Map | None = None
-    collected = 0.0
-    for key, weight in zip(pieces.keys, np.diff(pieces.edges).tolist(), strict=True):
-        at = record.ids[key]
-        sample = record.maps[at]
-        part = np.frombuffer(sample.values, "<i2").astype(np.float32) * np.float32(sample.scale * weight)
-        total = part.astype(np.float64) if total is None else total + part
-        collected += weight * record.density[at]
-    assert total is not None
-    return total, collected - (record.output - record.baseline_output)
+def _errors(wanted: Mapping[_Key, tuple[Record, Pieces]], finest: _Key) -> dict[_Key, float]:
+    """The relative L2 distance of each map to that of `finest`.
+
+    All maps of a path are one product of matrices, some pixels at a time, so that little memory is taken.
+    """
+    records = {record.number: record for record, _ in wanted.values()}
+    keys = {number: [key for key in wanted if wanted[key][0].number == number] for number in records}
+    weights = {number: _weights(record, [wanted[key][1] for key in keys[number]]) for number, record in records.items()}
+    squares = dict.fromkeys(wanted, 0.0)
+    size = 0.0
+    own = wanted[finest][0].number
+    pixels = len(records[own].maps[0].values) // 2
+    step = max(1, _ELEMENTS // max(len(w[0]) for w in weights.values()))
+    for start in range(0, pixels, step):
+        part = slice(start, start + step)
+        sums = {
+            number: weights[number] @ _samples(records[number], len(weights[number][0]), part) for number in records
+        }
+        reference = sums[own][keys[own].index(finest)]
+        size += float(np.square(reference, dtype=np.float64).sum())
+        for number, rows in sums.items():
+            distances = np.square(rows - reference, dtype=np.float64).sum(1).tolist()
+            for key, square in zip(keys[number], distances, strict=True):
+                squares[key] += square
+    return {key: math.sqrt(square / size) if size else 0.0 for key, square in squares.items()}
+
+
+def _weights(record: Record, wanted: Sequence[Pieces]) -> npt.NDArray[np.float32]:
+    """How much each sample counts for each of `wanted`: (wanted, samples)."""
+    count = 1 + max(record.ids[key] for pieces in wanted for key in pieces.keys)
+    rows = np.zeros((len(wanted), count), np.float32)
+    for row, pieces in zip(rows, wanted, strict=True):
+        row[[record.ids[key] for key in pieces.keys]] = np.diff(pieces.edges)
+    return rows * np.array([sample.scale for sample in record.maps[:count]], np.float32)
+
+
+def _samples(record: Record, count: int, part: slice) -> npt.NDArray[np.float32]:
+    """Some pixels of the first `count` samples, as levels: (samples, pixels)."""
+    return np.stack([np.frombuffer(one.values, "<i2")[part] for one in record.maps[:count]]).astype(np.float32)
+
+
+def _delta(record: Record, pieces: Pieces) -> float:
+    collected = math.fsum(
+        weight * record.density[record.ids[key]]
+        for key, weight in zip(pieces.keys, np.diff(pieces.edges).tolist(), strict=True)
+    )
+    return collected - (record.output - record.baseline_output)

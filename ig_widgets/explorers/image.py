@@ -16,8 +16,6 @@ from ig_widgets.compat.captum import CrossCheck, compare
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import IGError
-from ig_widgets.engine.model import Keeper
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.auditing import Auditing
@@ -25,7 +23,8 @@ from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.exporting import Exporting
-from ig_widgets.explorers.gallery import Cards, Gallery
+from ig_widgets.explorers.gallery import Gallery
+from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.worker import lock_of
@@ -34,7 +33,7 @@ from ig_widgets.figures.inputs import Bytes
 _COLOURS = ("red", "green", "blue")
 
 
-class ImageExplorer(Auditing, Exporting):
+class ImageExplorer(Auditing, Exporting, Offering):
     """Integrated Gradients over a photo, live.
 
     Args:
@@ -68,10 +67,8 @@ class ImageExplorer(Auditing, Exporting):
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True)
 
-    _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _outputs = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _channels = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _curves: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
     _lut = traitlets.Bytes().tag(sync=True)
@@ -97,7 +94,6 @@ class ImageExplorer(Auditing, Exporting):
         self._photo = self._image.space.to_bytes(self._image.inputs)
         self._gallery = Gallery(self._image, parameter, preprocess)
         self._functions: dict[tuple[str, int], Output] = {}
-        self._said: dict[str, Tensor] = {}
         super().__init__(
             baseline=baseline,
             _baselines=self._gallery.names,
@@ -190,25 +186,6 @@ class ImageExplorer(Auditing, Exporting):
             target=settings.target,
         )
 
-    def gallery(self) -> Cards:
-        """The baselines on offer, a line for each, with what the model says of it; it is asked in one batch."""
-        self._renewed()
-        names = list(dict.fromkeys([*self._gallery.names, self.baseline]))
-        settings = protocol.Settings.of(self._own_wishes())
-        # What the model has said of a baseline it says again: while a slider is dragged, one is new.
-        new = [name for name in names if name not in self._said]
-        if new:
-            inputs = torch.cat([self._gallery.inputs(name) for name in new])
-            with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
-                self._said.update(zip(new, self._model(inputs).cpu(), strict=True))
-        scores = torch.stack([self._said[name] for name in names])
-        # Those that are offered are kept, with the one that is asked for.
-        self._said = {name: self._said[name] for name in names}
-        outputs = self._function(settings).read(scores)[:, settings.target]
-        probabilities = scores if self._classes.output_name == "probability" else scores.softmax(1)
-        rows = zip(names, probabilities, outputs.tolist(), strict=True)
-        return Cards(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
-
     # ------------------------------------------------------------ beside the sampling
 
     def _answered(self, pane: Pane) -> None:
@@ -217,36 +194,8 @@ class ImageExplorer(Auditing, Exporting):
             if self._regions:
                 self._chores.ask("audit", self._tell_audits)
 
-    def _renewed(self) -> bool:
-        renewed = super()._renewed()
-        if renewed:
-            self._said.clear()
-        return renewed
-
     def _tell_curves(self) -> None:
         self._curves = to_data(curves(self._asked[0].known()))
-
-    def _tell_cards(self) -> None:
-        self._cards = [
-            {
-                "name": card.name,
-                "description": card.description,
-                "output": card.output,
-                "top": [list(entry) for entry in card.top],
-                "entropy": [card.entropy, card.most_entropy],
-                "neutral": card.is_neutral,
-                "parameters": self._gallery.parameters(card.name),
-                "thumbnail": card.thumbnail,
-            }
-            for card in self.gallery()
-        ]
-
-    def _take(self, name: str, data: bytes) -> None:
-        """A file that a person has dropped becomes the baseline."""
-        try:
-            self.baseline = self._gallery.upload(name, data)
-        except IGError as error:
-            self._say(str(error))
 
     def _send_file(self, view: str, kind: str) -> None:
         try:
@@ -267,15 +216,6 @@ class ImageExplorer(Auditing, Exporting):
                 self._chores.ask(f"export {kind}", lambda: self._send_file(view, kind))
 
     # ------------------------------------------------------------ what may be asked for
-
-    @traitlets.validate("baseline")
-    def _check_baseline(self, proposal: Any) -> str:
-        try:
-            name = self._gallery.name_of(proposal.value)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-        self._baselines = self._gallery.names
-        return name
 
     @traitlets.validate("channel")
     def _check_channel(self, proposal: Any) -> str:

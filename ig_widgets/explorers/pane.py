@@ -28,6 +28,8 @@ _FIRST_SAMPLES = 3
 _AT_ONCE_SECONDS = 0.12
 # Paths whose samples are kept, for a person who goes back and forth between baselines.
 _PATHS_KEPT = 4
+# Rules that convergence is shown of, and that an exported file can choose among.
+_RULES_KEPT = 16
 # Where sampling to a tolerance ends at the latest.
 MOST_EVALUATIONS = 1024
 
@@ -50,7 +52,7 @@ class Subject(Protocol):
         """The pane has a new result."""
 
     def _renewed(self) -> bool:
-        """Whether the model was written to since it was last asked; what was sampled is then of no use."""
+        """Whether the model was written to since it was last asked; all panes have then forgotten what was sampled."""
 
 
 class Numbers:
@@ -101,14 +103,18 @@ class Pane:
         self._worker = Worker()
         self._sampled: OrderedDict[tuple[object, ...], _Sampled] = OrderedDict()
         self._chunks: ChunkSize | None = None
-        # Rules that were asked for, in their order.
+        # Rules that were asked for, the newest last.
         self._asked: dict[tuple[str, int, float], None] = {}
 
     def ask(self, settings: protocol.Settings) -> None:
         """Compute this as soon as the run in hand has stopped."""
         self.request = next(self._numbers.requests)
         self.error, self.wish = None, settings
-        self._asked[settings.method, settings.n_steps, settings.tol] = None
+        rule = settings.method, settings.n_steps, settings.tol
+        self._asked.pop(rule, None)
+        self._asked[rule] = None
+        while len(self._asked) > _RULES_KEPT:
+            del self._asked[next(iter(self._asked))]
         request = self.request
         self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
 
@@ -176,8 +182,7 @@ class Pane:
 
     def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
         """The gradient evaluations that it took, or None if it was cancelled."""
-        if self._subject._renewed():
-            self.forget()
+        self._subject._renewed()
         key = _key(settings)
         known = self._sampled.get(key)
         if known is not None:

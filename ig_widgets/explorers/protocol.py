@@ -119,10 +119,10 @@ def _text(content: Mapping[object, object], name: str) -> str:
 def _file(buffers: Sequence[bytes | memoryview]) -> bytes:
     if len(buffers) != 1:
         raise ProtocolError(f"an upload has one buffer, got {len(buffers)}.")
-    data = bytes(buffers[0])
-    if len(data) > _FILE_BYTES:
-        raise ProtocolError(f"a file may have {_FILE_BYTES} bytes, got {len(data)}.")
-    return data
+    size = memoryview(buffers[0]).nbytes
+    if size > _FILE_BYTES:
+        raise ProtocolError(f"a file may have {_FILE_BYTES} bytes, got {size}.")
+    return bytes(buffers[0])
 
 
 def _natural(content: Mapping[object, object], name: str) -> int:

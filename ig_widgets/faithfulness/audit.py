@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +19,7 @@ from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, check_c
 from ig_widgets.engine.path import Baselines, Path, make_path
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask
+from ig_widgets.tables import html_table, text_table
 
 # Rows in the model at a time unless the caller says otherwise: forward passes keep little.
 _ROWS = 32
@@ -87,20 +87,10 @@ class RegionAudits(Sequence[RegionAudit]):
         return iter(self.audits)
 
     def __repr__(self) -> str:
-        rows = [_HEAD, *map(_row, self.audits)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-        lines = [
-            "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-            for row in rows
-        ]
-        return "\n".join(line.rstrip() for line in lines)
+        return text_table(_HEAD, [_row(audit) for audit in self.audits], right=True)
 
     def _repr_html_(self) -> str:
-        def line(tag: str, row: Sequence[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
-
-        body = "".join(line("td", _row(audit)) for audit in self.audits)
-        return f"<table><thead>{line('th', _HEAD)}</thead><tbody>{body}</tbody></table>"
+        return html_table(_HEAD, [_row(audit) for audit in self.audits])
 
 
 _HEAD = ("region", "pixels", "attribution", "share", "F(x)", "without it", "drop", "F(x')", "with it only", "rise")

@@ -1,0 +1,28 @@
+"""Small tables in text and in HTML, for results that print as one."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+Row = Sequence[str]
+
+
+def text_table(head: Row, rows: Sequence[Row], *, right: bool = False) -> str:
+    """Columns of equal width, two spaces apart; `right` aligns all but the first to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [
+        "  ".join(c.rjust(w) if right and i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in (head, *rows)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def html_table(head: Row, rows: Sequence[Row]) -> str:
+    """The same as HTML; what is in the cells is text, whatever it looks like."""
+
+    def line(tag: str, row: Row) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return f"<table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
