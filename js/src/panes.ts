@@ -1,4 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
+import { Listeners } from "./listeners.js";
 import { Store } from "./store.js";
 import type { ImageTraits, Traits } from "./traits.js";
 
@@ -7,7 +8,7 @@ export class Panes {
   readonly traits: Traits;
   readonly #model: AnyModel<ImageTraits>;
   readonly #signal: AbortSignal;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #stores: { readonly store: Store; readonly life: AbortController }[] = [];
 
   constructor(model: AnyModel<ImageTraits>, traits: Traits, signal: AbortSignal) {
@@ -28,8 +29,7 @@ export class Panes {
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+    this.#listeners.add(listener, signal);
   }
 
   #adjust(): void {
@@ -43,6 +43,6 @@ export class Panes {
       const store = new Store(this.#model, this.traits, this.#stores.length, life.signal);
       this.#stores.push({ store, life });
     }
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.tell();
   }
 }

@@ -1,5 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import { Field } from "./field.js";
+import { Listeners } from "./listeners.js";
 import {
   type Begin,
   decode,
@@ -48,7 +49,7 @@ export class Store {
   readonly traits: Traits;
   readonly pane: number;
   readonly #model: AnyModel<ImageTraits>;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   /** The last one of which samples came: what the kernel takes this view to hold. */
   #trace: Trace | undefined;
   #answer: Answer | undefined;
@@ -95,8 +96,7 @@ export class Store {
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
+    this.#listeners.add(listener, signal);
   }
 
   #receive(content: unknown, buffers: readonly DataView[]): void {
@@ -108,7 +108,7 @@ export class Store {
       // The kernel waits for it all the same; unacknowledged, it would hold back all that follow.
       if (isSamples(content)) this.#acknowledge();
     }
-    for (const listener of this.#listeners) listener();
+    this.#listeners.tell();
   }
 
   #take(message: FromKernel): void {
@@ -196,7 +196,7 @@ export class Store {
     if (answer !== undefined && answer.begin === undefined)
       this.#answer = { ...answer, run: { kind: "asked" } };
     this.#draw();
-    for (const listener of this.#listeners) listener();
+    this.#listeners.tell();
   }
 
   #misunderstand(reason: string): void {

@@ -1,5 +1,6 @@
 import { percent, signed, significant } from "../format.js";
 import type { Pixel } from "../pictures/pixel_cursor.js";
+import type { Region } from "../pictures/region.js";
 import type { Regions } from "../pictures/regions.js";
 import type { Picture } from "../store.js";
 import type { Audit, Look, Traits } from "../traits.js";
@@ -18,6 +19,7 @@ export class Aids {
   readonly #sums = new RegionCurves();
   readonly #curve: Curve;
   readonly #table: RegionTable;
+  readonly #matched = new WeakMap<Audited, Region>();
   #picture: Picture | undefined;
   #alpha = 0;
   #pixelCurve: Subject | undefined;
@@ -64,9 +66,17 @@ export class Aids {
     const audit = this.#traits.get("_audits")[index];
     const region = this.#regions.get()[index];
     const none = this.#traits.isRecording ? "n/a" : "…";
-    if (audit === undefined) return none;
+    if (audit === undefined || region === undefined) return none;
     if ("error" in audit) return "n/a";
-    return JSON.stringify(audit.region) === JSON.stringify(region) ? value(audit) : none;
+    return this.#isOf(audit, region) ? value(audit) : none;
+  }
+
+  /** Compared once: a mask may be thousands of numbers, and this is asked in each frame. */
+  #isOf(audit: Audited, region: Region): boolean {
+    if (this.#matched.get(audit) === region) return true;
+    if (JSON.stringify(audit.region) !== JSON.stringify(region)) return false;
+    this.#matched.set(audit, region);
+    return true;
   }
 
   /** The selected region, else the pixel under the cross-hair. */

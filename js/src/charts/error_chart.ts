@@ -3,6 +3,7 @@ import { percent, significant } from "../format.js";
 import type { Axis } from "./axis.js";
 import { logAxisOver } from "./log_axis.js";
 import { marker } from "./markers.js";
+import { onWidth } from "./width.js";
 
 const HEIGHT = 210;
 const MARGIN = { left: 48, right: 104, top: 10, bottom: 32 };
@@ -36,9 +37,7 @@ export class ErrorChart {
   #width = 320;
 
   constructor(signal: AbortSignal) {
-    const resized = new ResizeObserver(([entry]) => this.#resize(entry?.contentRect.width ?? 0));
-    resized.observe(this.element);
-    signal.addEventListener("abort", () => resized.disconnect(), { once: true });
+    onWidth(this.element, (width) => this.#resize(width), signal);
   }
 
   show(lines: Lines): void {

@@ -4,6 +4,7 @@ import type { Picture } from "../store.js";
 import type { Traits } from "../traits.js";
 import { BINS, binCounts, binValue } from "./bins.js";
 import { type Clip, ClipHandles } from "./clip_handles.js";
+import { onWidth } from "./width.js";
 
 const HEIGHT = 92;
 /** Room at both sides for half a handle. */
@@ -52,9 +53,7 @@ export class Histogram {
       plot,
       this.#words,
     );
-    const resized = new ResizeObserver(([entry]) => this.#resize(entry?.contentRect.width ?? 0));
-    resized.observe(plot);
-    signal.addEventListener("abort", () => resized.disconnect(), { once: true });
+    onWidth(plot, (width) => this.#resize(width), signal);
     this.#layOut();
   }
 

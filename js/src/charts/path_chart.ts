@@ -4,6 +4,7 @@ import type { Plan, Point } from "../protocol.js";
 import type { Picture } from "../store.js";
 import { along } from "./along.js";
 import { type Axis, axisOver } from "./axis.js";
+import { onWidth } from "./width.js";
 
 const HEIGHT = 188;
 const MARGIN = { left: 46, right: 46, top: 8, bottom: 32 };
@@ -38,9 +39,7 @@ export class PathChart {
       this.#frame,
     );
     this.#listen(choose, settle, signal);
-    const resized = new ResizeObserver(([entry]) => this.#resize(entry?.contentRect.width ?? 0));
-    resized.observe(this.element);
-    signal.addEventListener("abort", () => resized.disconnect(), { once: true });
+    onWidth(this.element, (width) => this.#resize(width), signal);
   }
 
   show(picture: Picture | undefined): void {

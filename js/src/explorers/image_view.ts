@@ -9,28 +9,27 @@ import { Modes } from "../controls/modes.js";
 import { Notice } from "../controls/notice.js";
 import { Player } from "../controls/player.js";
 import { Status } from "../controls/status.js";
-import { assign, html, write } from "../dom.js";
+import { assign, write } from "../dom.js";
 import { percent, significant } from "../format.js";
 import { Compare } from "../panels/compare.js";
 import { Exports } from "../panels/exports.js";
 import { Gallery } from "../panels/gallery.js";
 import type { Panes } from "../panes.js";
-import { comparable, Difference } from "../pictures/difference.js";
+import { ColourPicker } from "../pictures/colour_picker.js";
 import { Interpolation } from "../pictures/interpolation.js";
 import { NotAsked } from "../pictures/not_asked.js";
 import { Overlay } from "../pictures/overlay.js";
-import type { Pixel } from "../pictures/pixel_cursor.js";
 import { MODES } from "../pictures/region_tool.js";
 import { Regions } from "../pictures/regions.js";
+import { tieRegions } from "../pictures/tie_regions.js";
 import { Zoom } from "../pictures/zoom.js";
 import type { Picture, Store } from "../store.js";
 import { FrameLoop } from "../timing.js";
 import { LOOKS, type Look, type Traits } from "../traits.js";
+import { Beside } from "./beside.js";
 import { type Layout, layOut } from "./image_layout.js";
-import { newest, PaneView } from "./pane_view.js";
+import { newest } from "./pane_view.js";
 
-/** As many as the kernel keeps. */
-const MOST_REGIONS = 32;
 /** 256 RGB colours; until they have come there is nothing to paint with. */
 const LUT_BYTES = 256 * 3;
 
@@ -38,7 +37,6 @@ const LUT_BYTES = 256 * 3;
 export class ImageView {
   readonly #store: Store;
   readonly #status: Status;
-  readonly #zoom: Zoom;
   readonly #interpolation: Interpolation;
   readonly #overlay: Overlay;
   readonly #colors = new ColorBar();
@@ -46,23 +44,13 @@ export class ImageView {
   readonly #meter = new CompletenessMeter();
   readonly #aids: Aids;
   readonly #layout: Layout;
-  readonly #panes: Panes;
-  readonly #regions: Regions;
-  readonly #signal: AbortSignal;
-  readonly #redraw: () => void;
-  readonly #difference: Difference;
+  readonly #beside: Beside;
   readonly #histogram: Histogram;
   readonly #convergence: Convergence;
-  readonly #beside = html("div", { class: "igw-panes", hidden: true });
-  readonly #others: { readonly view: PaneView; readonly life: AbortController }[] = [];
-  readonly #notAsked = new NotAsked();
-  readonly #hatch = html("input", { type: "checkbox" });
-  readonly #hatched = html("span");
-  #pixel: Pixel | undefined;
+  readonly #notAsked: NotAsked;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
-  #picking: AbortController | undefined;
 
   constructor(panes: Panes, signal: AbortSignal) {
     const { main: store, traits } = panes;
@@ -71,17 +59,15 @@ export class ImageView {
     this.#store = store;
     this.#status = new Status(() => store.cancel(), signal);
     const regions = new Regions();
-    tie(regions, traits, signal);
-    this.#panes = panes;
-    this.#regions = regions;
-    this.#signal = signal;
-    this.#redraw = redraw;
-    this.#zoom = new Zoom(signal);
-    this.#interpolation = new Interpolation(this.#zoom, signal);
-    this.#difference = new Difference(this.#zoom, signal);
+    tieRegions(regions, traits, signal);
+    const zoom = new Zoom(signal);
+    this.#interpolation = new Interpolation(zoom, signal);
     this.#histogram = new Histogram(traits, signal);
     this.#convergence = new Convergence(traits, () => store.cancel(), signal);
-    this.#overlay = new Overlay(regions, this.#zoom, redraw, signal);
+    this.#overlay = new Overlay(regions, zoom, redraw, signal);
+    this.#beside = new Beside(panes, regions, zoom, redraw, signal);
+    this.#notAsked = new NotAsked(redraw, signal);
+    const picker = new ColourPicker(store, this.#overlay, signal);
     this.#aids = new Aids(regions, traits, signal);
     this.#chart = new PathChart(
       (alpha) => traits.set("alpha", alpha),
@@ -90,7 +76,7 @@ export class ImageView {
     );
     this.#layout = layOut(
       {
-        tools: [this.#modes(signal), this.#zoom.controls, this.#hatching(signal)],
+        tools: [this.#modes(signal), zoom.controls, this.#notAsked.control],
         player: new Player(traits, signal).element,
         status: this.#status.element,
         notice: new Notice(traits, signal).element,
@@ -101,12 +87,12 @@ export class ImageView {
         chart: this.#chart.element,
         meter: this.#meter.element,
         aids: [this.#histogram.element, ...this.#aids.elements, this.#convergence.element],
-        panes: this.#beside,
+        panes: this.#beside.element,
         // What takes a kernel to answer.
         panels: traits.isRecording
           ? []
           : [
-              new Gallery(store, () => this.#pick(), signal).element,
+              new Gallery(store, () => picker.begin(this.element), signal).element,
               new Compare(traits, signal).element,
               new Exports(store, signal).element,
             ],
@@ -119,8 +105,7 @@ export class ImageView {
     this.element.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
     store.subscribe(redraw, signal);
     traits.on([...LOOKS, "_lut", "_audits"], redraw, signal);
-    panes.subscribe(() => this.#arrange(), signal);
-    this.#arrange();
+    this.#paint();
   }
 
   get element(): HTMLElement {
@@ -133,8 +118,8 @@ export class ImageView {
     const look = lookOf(traits);
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);
-    this.#linkPointers();
-    const scale = this.#paintPanes(picture, look);
+    this.#beside.linkPointers(this.#overlay);
+    const scale = this.#beside.draw(picture, look);
     this.#overlay.draw(look, scale);
     this.#interpolation.move(look.alpha);
     this.#chart.move(look.alpha);
@@ -155,104 +140,6 @@ export class ImageView {
     this.#meter.show(picture);
   }
 
-  /** The other panes, in one scale with this picture, which is returned. */
-  #paintPanes(picture: Picture | undefined, look: Look): number {
-    const own = picture?.field.scale(look.clip) ?? 0;
-    const others = this.#others.map(({ view }) => view.update());
-    const scaleOf = (other: Picture | undefined) => other?.field.scale(look.clip) ?? 0;
-    const shared = others.filter((one) => picture !== undefined && one && comparable(picture, one));
-    const scale = Math.max(own, ...shared.map(scaleOf));
-    this.#others.forEach(({ view }, i) => {
-      const other = others[i];
-      view.draw(look, shared.includes(other) ? scale : scaleOf(other));
-    });
-    if (others.length > 0) this.#difference.draw(picture, others[0], look, scale, this.#lut);
-    return scale;
-  }
-
-  /** What is pointed at in one pane is in all. */
-  #linkPointers(): void {
-    const overlays = [this.#overlay, ...this.#others.map(({ view }) => view.overlay)];
-    const moved = overlays.find(({ pixel }) => !areSame(pixel, this.#pixel));
-    if (moved === undefined) return;
-    this.#pixel = moved.pixel;
-    for (const overlay of overlays) if (overlay !== moved) overlay.follow(this.#pixel);
-  }
-
-  /** As many panes beside the first as there are stores. */
-  #arrange(): void {
-    const stores = this.#panes.stores.slice(1);
-    for (const { life } of this.#others.splice(stores.length)) life.abort();
-    this.#others.forEach(({ view }, i) => {
-      if (view.store === stores[i]) return;
-      throw new Error("a pane's store lives as long as the pane");
-    });
-    for (const store of stores.slice(this.#others.length)) {
-      const life = new AbortController();
-      const end = () => life.abort();
-      this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
-      const view = new PaneView(store, this.#regions, this.#zoom, this.#redraw, life.signal);
-      if (this.#lut !== undefined) view.overlay.paint(this.#lut);
-      life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
-      this.#others.push({ view, life });
-    }
-    const { element } = this.#difference;
-    this.#beside.replaceChildren(...this.#others.map(({ view }) => view.element));
-    if (this.#others.length > 0) this.#beside.append(element);
-    assign(this.#beside, { hidden: this.#others.length === 0 });
-    this.#paint();
-  }
-
-  #hatching(signal: AbortSignal): HTMLElement {
-    this.#hatch.addEventListener("change", () => this.#redraw(), { signal });
-    return html(
-      "label",
-      {
-        class: "igw-check",
-        title: "Where input and baseline are equal nothing changes, and nothing was asked",
-      },
-      this.#hatch,
-      "hatch what is not asked",
-      this.#hatched,
-    );
-  }
-
-  /** The next click on a picture chooses the colour of the baseline. */
-  #pick(): void {
-    this.#picking?.abort();
-    const life = new AbortController();
-    this.#picking = life;
-    const { signal } = life;
-    const { element, tool } = this.#overlay;
-    tool.cancel();
-    assign(element, { "data-picking": true });
-    signal.addEventListener("abort", () => assign(element, { "data-picking": false }));
-    this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
-    const take = (event: Event) => {
-      const { traits, picture } = this.#store;
-      const { pixel } = this.#overlay;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      if (pixel === undefined || picture === undefined) return;
-      life.abort();
-      const { photo, width } = picture.begin;
-      const at = 3 * (pixel.row * width + pixel.column);
-      const levels = [...photo.subarray(at, at + 3)].map((v) => v.toString(16).padStart(2, "0"));
-      traits.set("baseline", `colour(#${levels.join("")})`);
-      traits.flush();
-    };
-    const key = (event: KeyboardEvent) => {
-      if (event.key === "Escape") life.abort();
-      if (event.key === "Enter" && event.target === element) take(event);
-    };
-    element.addEventListener("click", take, { signal, capture: true });
-    // What draws regions leaves alone what is prevented, and hears of keys after what is around it.
-    const press = (event: Event) => event.preventDefault();
-    element.addEventListener("pointerdown", press, { signal, capture: true });
-    this.element.addEventListener("keydown", key, { signal, capture: true });
-    element.focus();
-  }
-
   #modes(signal: AbortSignal): HTMLElement {
     const { tool } = this.#overlay;
     const choose = (mode: (typeof MODES)[number]) => {
@@ -266,7 +153,7 @@ export class ImageView {
     this.#colorsShown = buffer;
     this.#lut = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     this.#overlay.paint(this.#lut);
-    for (const { view } of this.#others) view.overlay.paint(this.#lut);
+    this.#beside.paint(this.#lut);
     this.#colors.paint(this.#lut);
     this.#histogram.paint(this.#lut);
   }
@@ -278,8 +165,7 @@ export class ImageView {
     assign(stale, { hidden: !isStale });
     if (picture === undefined) return;
     const { begin, plan, field } = picture;
-    this.#notAsked.show(begin, this.#overlay.layer, this.#hatch.checked);
-    write(this.#hatched, this.#hatch.checked ? ` (${percent(this.#notAsked.share)})` : "");
+    this.#notAsked.show(begin, this.#overlay.layer);
     const sum = significant(plan.sum);
     write(
       collected,
@@ -288,28 +174,6 @@ export class ImageView {
     write(clipped, `${percent(field.clippedShare(scale))} clipped`);
     this.#colors.show(scale, begin.outputName);
   }
-}
-
-/** Regions drawn here are those of every view, and of Python. */
-function tie(regions: Regions, traits: Traits, signal: AbortSignal): void {
-  const isSame = () => JSON.stringify(traits.get("_regions")) === JSON.stringify(regions.get());
-  const take = () => {
-    const given = traits.get("_regions");
-    if (isSame()) return;
-    regions.set(given);
-    regions.select(given.length - 1);
-  };
-  take();
-  traits.on(["_regions"], take, signal);
-  regions.subscribe(() => {
-    if (isSame()) return;
-    traits.set("_regions", regions.get().slice(-MOST_REGIONS));
-    traits.flush();
-  }, signal);
-}
-
-function areSame(one: Pixel | undefined, other: Pixel | undefined): boolean {
-  return one?.column === other?.column && one?.row === other?.row;
 }
 
 function lookOf(traits: Traits): Look {

@@ -24,6 +24,8 @@ export class Screen implements Choice {
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
   #shade: Shade | undefined;
+  /** Whether what is seen is what was asked for last. */
+  #isClean = false;
   #drawn = Number.NEGATIVE_INFINITY;
   #rest: number | undefined;
 
@@ -75,6 +77,7 @@ export class Screen implements Choice {
 
   show(picture: Picture): void {
     this.#picture = picture;
+    this.#isClean = false;
     // It was of another picture's pieces.
     this.#shade = undefined;
     this.#attempt(() => this.#renderer.show(picture));
@@ -83,13 +86,16 @@ export class Screen implements Choice {
   /** 256 RGB colours. */
   paint(lut: Uint8Array): void {
     this.#lut = lut;
+    this.#isClean = false;
     this.#renderer.paint(lut);
   }
 
   draw(shade: Shade): void {
     // Nothing is drawn yet, and nothing shall not be copied.
     if (this.#picture === undefined || this.#lut === undefined) return;
+    if (this.#isClean && this.#shade !== undefined && areSame(shade, this.#shade)) return;
     this.#shade = shade;
+    this.#isClean = true;
     const now = performance.now();
     const moves = now - this.#drawn < REST;
     this.#drawn = now;
@@ -149,6 +155,10 @@ export class Screen implements Choice {
     this.#canvas.replaceWith(canvas);
     this.#canvas = canvas;
   }
+}
+
+function areSame(one: Shade, other: Shade): boolean {
+  return (Object.keys(one) as (keyof Shade)[]).every((name) => one[name] === other[name]);
 }
 
 /** Whether WebGL is drawn by the processor. A context is asked, and given back at once. */

@@ -1,9 +1,10 @@
-import { assign, html, write } from "../dom.js";
-import { percent, shorten, significant } from "../format.js";
+import { html, write } from "../dom.js";
+import { shorten } from "../format.js";
 import type { Store } from "../store.js";
 import { Throttle } from "../timing.js";
-import type { Card, Parameter, Traits } from "../traits.js";
-import { parseBaseline, withValue } from "./baseline_text.js";
+import type { Traits } from "../traits.js";
+import { parseBaseline } from "./baseline_text.js";
+import { CardView } from "./card_view.js";
 
 /** How often a wish goes to the kernel while a slider is dragged: each is drawn coarse, the last one fine. */
 const WISH_EVERY = 120;
@@ -122,7 +123,7 @@ export class Gallery {
     this.#shown = new Map(
       kept.map((card) => [
         parseBaseline(card.name).name,
-        new CardView(card, (text, settled) => this.#choose(text, settled), this.#signal),
+        new CardView(card, (text, settled) => this.#choose(text, settled)),
       ]),
     );
     const focused = this.#cards.contains(document.activeElement)
@@ -185,112 +186,4 @@ export class Gallery {
       () => write(this.#note, `${shorten(file.name)} cannot be read.`),
     );
   }
-}
-
-class CardView {
-  readonly element: HTMLElement;
-  readonly #button: HTMLButtonElement;
-  readonly #sliders: readonly [Parameter, HTMLInputElement, HTMLElement][];
-  readonly #url: string;
-  /** As it is asked for. */
-  #text: string;
-
-  constructor(card: Card, choose: (text: string, settled: boolean) => void, signal: AbortSignal) {
-    const { buffer, byteOffset, byteLength } = card.thumbnail;
-    const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-    this.#url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-    const name = shorten(card.description, 40);
-    const image = html("img", { src: this.#url, alt: "", draggable: false });
-    this.#button = html(
-      "button",
-      { type: "button", "aria-label": `baseline ${shorten(card.name, 80)}`, "aria-pressed": false },
-      image,
-      html("span", { class: "igw-card-name" }, name),
-    );
-    this.#text = card.name;
-    this.#button.addEventListener("click", () => choose(this.#text, true), { signal });
-    this.#sliders = card.parameters.map((parameter) => {
-      const value = html("span", { class: "igw-value" });
-      const input = inputFor(parameter, `${parameter.name} of ${parseBaseline(card.name).name}`);
-      const change = (settled: boolean) => {
-        this.#text = withValue(this.#text, parameter.name, input.value);
-        choose(this.#text, settled);
-      };
-      input.addEventListener("input", () => change(false), { signal });
-      input.addEventListener("change", () => change(true), { signal });
-      return [parameter, input, value] as const;
-    }) as [Parameter, HTMLInputElement, HTMLElement][];
-    this.element = html(
-      "div",
-      { class: "igw-card" },
-      this.#button,
-      html("p", {}, `F(x′) ${significant(card.output)}`),
-      html(
-        "ul",
-        {},
-        ...card.top.map(([label, p]) => html("li", {}, `${shorten(label, 28)} ${percent(p, 0)}`)),
-      ),
-      html(
-        "p",
-        { class: "igw-note" },
-        `entropy ${card.entropy[0].toFixed(1)} of ${card.entropy[1].toFixed(1)} bits`,
-      ),
-      ...verdict(card),
-      ...this.#sliders.map(([parameter, input, value]) =>
-        html(
-          "label",
-          { class: "igw-field" },
-          html("span", { class: "igw-label" }, parameter.name),
-          value,
-          input,
-        ),
-      ),
-    );
-    this.#describe();
-  }
-
-  select(isChosen: boolean, text: string): void {
-    assign(this.#button, { "aria-pressed": isChosen ? "true" : "false" });
-    assign(this.element, { "data-chosen": isChosen });
-    if (!isChosen) return;
-    this.#text = text;
-    const { values } = parseBaseline(text);
-    for (const [{ name }, input] of this.#sliders) {
-      const value = values.get(name);
-      if (value !== undefined && input !== document.activeElement) input.value = value;
-    }
-    this.#describe();
-  }
-
-  release(): void {
-    URL.revokeObjectURL(this.#url);
-  }
-
-  #describe(): void {
-    for (const [parameter, input, value] of this.#sliders)
-      write(
-        value,
-        "colour" in parameter
-          ? input.value
-          : `${input.value}${parameter.unit && ` ${parameter.unit}`}`,
-      );
-  }
-}
-
-function inputFor(parameter: Parameter, label: string): HTMLInputElement {
-  if ("colour" in parameter)
-    return html("input", { type: "color", "aria-label": label, value: parameter.colour });
-  const { low: min, high: max, step, value } = parameter;
-  const input = html("input", { type: "range", "aria-label": label, min, max, step });
-  input.valueAsNumber = value;
-  return input;
-}
-
-/** A baseline that is something to the model is no absence. */
-function verdict({ neutral, top }: Card): HTMLElement[] {
-  const [first] = top;
-  if (neutral || first === undefined) return [];
-  const [label, probability] = first;
-  const text = `not neutral: the model calls it “${shorten(label, 28)}” ${probability.toFixed(2)}`;
-  return [html("p", { class: "igw-warning" }, text)];
 }

@@ -15,6 +15,8 @@ export class Difference {
   #one = new Float32Array();
   #other = new Float32Array();
   #image: ImageData | undefined;
+  /** All that the picture depends on: where nothing of it has changed, nothing is drawn. */
+  #drawn: readonly unknown[] = [];
   readonly #blender = new Blender();
 
   constructor(zoom: Zoom, signal: AbortSignal) {
@@ -42,10 +44,14 @@ export class Difference {
     const canCompare = one !== undefined && other !== undefined && comparable(one, other);
     assign(this.element, { hidden: !canCompare || lut === undefined });
     if (!canCompare || lut === undefined) return;
+    const { alpha, sign, opacity, ground } = look;
+    const asked = [one, other, alpha, scale, sign, opacity, ground, lut];
+    if (asked.every((value, i) => value === this.#drawn[i])) return;
+    this.#drawn = asked;
     const { width, height, photo } = one.begin;
     const image = this.#reserve(width, height);
-    one.field.valuesAt(look.alpha, this.#one);
-    other.field.valuesAt(look.alpha, this.#other);
+    one.field.valuesAt(alpha, this.#one);
+    other.field.valuesAt(alpha, this.#other);
     let distance = 0;
     let size = 0;
     for (let i = 0; i < this.#one.length; i++) {
@@ -55,7 +61,6 @@ export class Difference {
       distance += difference * difference;
       this.#other[i] = difference;
     }
-    const { sign, opacity, ground } = look;
     const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
     this.#blender.blend(image.data, photo, lut, undefined, this.#other, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
@@ -63,7 +68,7 @@ export class Difference {
     write(this.#title, "Difference: first pane minus second");
     write(this.#norm, `‖difference‖ is ${percent(share)} of ‖first‖`);
     assign(this.#picture, {
-      "aria-label": `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,
+      "aria-label": `difference of the first two panes, alpha ${fixed(alpha, 2)}, its norm ${percent(share)} of the first`,
     });
   }
 

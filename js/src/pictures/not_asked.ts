@@ -1,4 +1,5 @@
-import { html } from "../dom.js";
+import { html, write } from "../dom.js";
+import { percent } from "../format.js";
 import type { Begin } from "../protocol.js";
 
 /** Width of a stripe, in pixels of the picture. */
@@ -6,25 +7,37 @@ const STRIPE = 2;
 
 /** Hatches the pixels in which the input equals the baseline: nothing changes there, and nothing was asked. */
 export class NotAsked {
-  readonly element = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
+  /** To switch it on; it says which share of the pixels that is. */
+  readonly control: HTMLElement;
+  readonly #canvas = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
+  readonly #box = html("input", { type: "checkbox" });
+  readonly #words = html("span");
   #begin: Begin | undefined;
   #share = 0;
 
-  /** Which share of the pixels that is. */
-  get share(): number {
-    return this.#share;
+  constructor(redraw: () => void, signal: AbortSignal) {
+    const title = "Where input and baseline are equal nothing changes, and nothing was asked";
+    const words = "hatch what is not asked";
+    this.control = html("label", { class: "igw-check", title }, this.#box, words, this.#words);
+    this.#box.addEventListener("change", redraw, { signal });
   }
 
   /** Over a picture, or taken away from it. */
-  show(begin: Begin, picture: HTMLElement, isOn: boolean): void {
-    if (!isOn) this.element.remove();
-    else if (this.element.parentNode !== picture) picture.append(this.element);
-    if (!isOn || begin === this.#begin) return;
+  show(begin: Begin, picture: HTMLElement): void {
+    const isOn = this.#box.checked;
+    if (!isOn) this.#canvas.remove();
+    else if (this.#canvas.parentNode !== picture) picture.append(this.#canvas);
+    if (isOn) this.#hatch(begin);
+    write(this.#words, isOn ? ` (${percent(this.#share)})` : "");
+  }
+
+  #hatch(begin: Begin): void {
+    if (begin === this.#begin) return;
     this.#begin = begin;
     const { width, height, photo, baseline } = begin;
-    this.element.width = width;
-    this.element.height = height;
-    const context = this.element.getContext("2d");
+    this.#canvas.width = width;
+    this.#canvas.height = height;
+    const context = this.#canvas.getContext("2d");
     const image = context?.createImageData(width, height);
     let count = 0;
     for (let at = 0; at < width * height; at++) {

@@ -1,8 +1,9 @@
+import { Listeners } from "../listeners.js";
 import type { Region } from "./region.js";
 
 /** The regions drawn on a picture, in the order of their numbers, and which of them is selected. */
 export class Regions {
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #regions: readonly Region[] = [];
   #selected: number | undefined;
 
@@ -16,7 +17,7 @@ export class Regions {
     this.#regions = regions;
     const kept = before === undefined ? -1 : regions.indexOf(before);
     this.#selected = kept < 0 ? undefined : kept;
-    this.#tell();
+    this.#listeners.tell();
   }
 
   get selected(): Region | undefined {
@@ -30,14 +31,14 @@ export class Regions {
 
   select(index: number | undefined): void {
     this.#selected = index !== undefined && index in this.#regions ? index : undefined;
-    this.#tell();
+    this.#listeners.tell();
   }
 
   /** The newest region is the one that is looked at next. */
   add(region: Region): void {
     this.#selected = this.#regions.length;
     this.#regions = [...this.#regions, region];
-    this.#tell();
+    this.#listeners.tell();
   }
 
   remove(index: number): void {
@@ -45,11 +46,6 @@ export class Regions {
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
-  }
-
-  #tell(): void {
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.add(listener, signal);
   }
 }

@@ -1,0 +1,14 @@
+/** Who is told when something changes, each as long as its signal lasts. */
+export class Listeners {
+  readonly #all = new Set<() => void>();
+
+  add(listener: () => void, signal: AbortSignal): void {
+    this.#all.add(listener);
+    signal.addEventListener("abort", () => this.#all.delete(listener), { once: true });
+  }
+
+  /** Those that are there now, also where one of them leaves. */
+  tell(): void {
+    for (const listener of [...this.#all]) listener();
+  }
+}

@@ -1,0 +1,60 @@
+import { assign } from "../dom.js";
+import type { Store } from "../store.js";
+import type { Overlay } from "./overlay.js";
+
+/** Once begun, the next click on a picture, or Enter at its cross-hair, makes that pixel's colour the baseline. */
+export class ColourPicker {
+  readonly #store: Store;
+  readonly #overlay: Overlay;
+  readonly #signal: AbortSignal;
+  #life: AbortController | undefined;
+
+  constructor(store: Store, overlay: Overlay, signal: AbortSignal) {
+    this.#store = store;
+    this.#overlay = overlay;
+    this.#signal = signal;
+  }
+
+  /** `around` hears of keys before what draws regions does. */
+  begin(around: HTMLElement): void {
+    this.#life?.abort();
+    const life = new AbortController();
+    this.#life = life;
+    const { signal } = life;
+    const { element, tool } = this.#overlay;
+    tool.cancel();
+    assign(element, { "data-picking": true });
+    signal.addEventListener("abort", () => assign(element, { "data-picking": false }));
+    this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
+    const take = (event: Event) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const colour = this.#colour();
+      if (colour === undefined) return;
+      life.abort();
+      this.#store.traits.set("baseline", `colour(${colour})`);
+      this.#store.traits.flush();
+    };
+    const key = (event: KeyboardEvent) => {
+      if (event.key === "Escape") life.abort();
+      if (event.key === "Enter" && event.target === element) take(event);
+    };
+    // What draws regions leaves alone what is prevented.
+    const press = (event: Event) => event.preventDefault();
+    element.addEventListener("click", take, { signal, capture: true });
+    element.addEventListener("pointerdown", press, { signal, capture: true });
+    around.addEventListener("keydown", key, { signal, capture: true });
+    element.focus();
+  }
+
+  /** Of the pixel under the cross-hair, as #rrggbb. */
+  #colour(): string | undefined {
+    const { picture } = this.#store;
+    const { pixel } = this.#overlay;
+    if (pixel === undefined || picture === undefined) return undefined;
+    const { photo, width } = picture.begin;
+    const at = 3 * (pixel.row * width + pixel.column);
+    const levels = [...photo.subarray(at, at + 3)];
+    return `#${levels.map((level) => level.toString(16).padStart(2, "0")).join("")}`;
+  }
+}
