@@ -71,7 +71,7 @@ def compare(
         raise ValueError(
             f"ours is unfinished ({ours.evaluations} of {ours.n_steps} evaluations); compare a finished one."
         )
-    if ours.method not in rules.RULES:
+    if ours.method not in rules.RULES or ours.path is None:
         raise ValueError(f"Captum has no rule {ours.method}; crosscheck a result of one of {', '.join(rules.RULES)}.")
     if ours.n_steps < 2:
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")

@@ -19,7 +19,7 @@ from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
 from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
-from ig_widgets.engine.path import Baselines, Tensors, make_path
+from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
@@ -34,6 +34,7 @@ class Attribution:
     """What each input feature contributed to F(x) - F(x'), in the units of F.
 
     `attributions`: like `inputs`, or what `layer` gives (a tensor, or a tuple), detached, of their dtype and device.
+    What follows may be None where a relative of IG (igw.relatives) has no baseline, no path or is not complete.
     `group_attributions`: (batch, groups), their sums by `feature_mask`, or None. `convergence_delta`, `output` F(x),
     `baseline_output` F(x'): (batch,), on the device of the inputs, in at least float32; the delta is the sum of
     attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions, or
@@ -41,31 +42,34 @@ class Attribution:
     (points or cells in use), `evaluations` (gradient evaluations spent per example), `elapsed` (seconds): what was
     done, and `reason`, why so. `fallbacks`: operations for which a plain derivative was taken where the method has a
     better one. `path`: the samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was
-    sampled by the piece of the path nearest to it.
+    sampled by the piece of the path nearest to it. `standard_error`: like `attributions`, where these are a mean over
+    draws.
     """
 
     attributions: Tensors
-    convergence_delta: Tensor
+    convergence_delta: Tensor | None
     output: Tensor
-    baseline_output: Tensor
+    baseline_output: Tensor | None
     method: str
     n_steps: int
     evaluations: int
     elapsed: float
-    path: PathTrace = field(repr=False)
+    path: PathTrace | None = field(default=None, repr=False)
     group_attributions: Tensor | None = None
     error_estimate: Tensor | None = None
     fallbacks: tuple[str, ...] = ()
     complete: bool = True
     converged: bool | None = None
     reason: str = ""
+    standard_error: Tensors | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        delta = float(self.convergence_delta[self.convergence_delta.abs().argmax()])
+        deltas = self.convergence_delta
+        delta = "" if deltas is None else f", delta {float(deltas[deltas.abs().argmax()]):.2g}"
         partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
         error = "" if self.error_estimate is None else f", error {float(self.error_estimate.max()):.2g}"
         missed = ", not converged" if self.complete and self.converged is False else ""
-        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}{error}{missed}, delta {delta:.2g})"
+        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}{error}{missed}{delta})"
 
 
 def attribute(
@@ -220,9 +224,7 @@ def _items(
     progressive: bool,
 ) -> Iterator[Attribution]:
     begin = time.perf_counter()
-    method, n_steps = _check_method(method, n_steps)
-    tol, max_evaluations = check_tol(tol), check_max_evaluations(max_evaluations)
-    method = _check_precision(precision, method, n_steps)
+    rule = _check_rule(method, n_steps, tol, max_evaluations, precision)
     is_tuple = isinstance(inputs, tuple | list)
     if layer is not None:
         inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args)
@@ -238,21 +240,68 @@ def _items(
         precision=precision,
     )
     finish = _Finish(begin, multiply_by_inputs, is_tuple, check_feature_mask(feature_mask, samples.path.inputs))
-    if n_steps is None:
+    return _run(samples, rule, finish, progressive, on_progress, cancel)
+
+
+def attribute_along(
+    path: Path,
+    forward_func: ForwardFunc,
+    *,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    method: str = "auto",
+    n_steps: int | None = None,
+    tol: float = 0.05,
+    max_evaluations: int = 1024,
+    chunk_size: int | None = None,
+    is_tuple: bool = False,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Attribution:
+    """As `attribute`, along another path than the straight line; `is_tuple`: give a tuple for a single input too."""
+    begin = time.perf_counter()
+    rule = _check_rule(method, n_steps, tol, max_evaluations, "full")
+    samples = samples_along(
+        path, forward_func, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size
+    )
+    finish = _Finish(begin, multiply_by_inputs=True, is_tuple=is_tuple or len(path.inputs) > 1, masks=None)
+    *_, last = _run(samples, rule, finish, False, on_progress, cancel)
+    return last
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A method, and how many points of it, or to which tolerance."""
+
+    method: str
+    n_steps: int | None
+    tol: float
+    most: int
+
+
+def _run(
+    samples: Samples,
+    rule: _Rule,
+    finish: _Finish,
+    progressive: bool,
+    on_progress: Progress | None,
+    cancel: threading.Event | None,
+) -> Iterator[Attribution]:
+    if rule.n_steps is None:
         stages = refined(
             samples,
-            method=method,
-            tol=tol,
-            most=max_evaluations,
-            multiply_by_inputs=multiply_by_inputs,
+            method=rule.method,
+            tol=rule.tol,
+            most=rule.most,
+            multiply_by_inputs=finish.multiply_by_inputs,
             cancel=cancel,
             on_progress=on_progress,
         )
         return _by_tolerance(stages, finish)
-    reason = ""
+    method, reason = rule.method, ""
     if method == rules.AUTO:
-        method, reason = suits(samples, n_steps, cancel)
-    nodes = rules.nodes(method, n_steps)
+        method, reason = suits(samples, rule.n_steps, cancel)
+    nodes = rules.nodes(method, rule.n_steps)
     if method == rules.SECANT:
         samples = CellSamples(samples.sampler, samples.path, nodes, like=samples)
     return _by_steps(samples, nodes, method, reason, finish, progressive, on_progress, cancel)
@@ -352,7 +401,36 @@ def make_samples(
     those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already; `cells` are those
     of the secant rule, which is then what samples them. Raises as `attribute` does.
     """
-    path = make_path(inputs, baselines)
+    return samples_along(
+        make_path(inputs, baselines),
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        precision=precision,
+        random_state=random_state,
+        guard=guard,
+        chunks=chunks,
+        output=output,
+        cells=cells,
+    )
+
+
+def samples_along(
+    path: Path,
+    forward_func: ForwardFunc,
+    *,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    chunk_size: int | None = None,
+    precision: str = "full",
+    random_state: bool = True,
+    guard: AbstractContextManager[object] | None = None,
+    chunks: ChunkSize | None = None,
+    output: Tensor | None = None,
+    cells: rules.Nodes | None = None,
+) -> Samples:
+    """As `make_samples`, along any path."""
     function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
     refuse_training_mode(forward_func)
     sampler = Sampler(
@@ -420,9 +498,11 @@ def make_attribution(
     )
 
 
-def _check_method(method: object, n_steps: object) -> tuple[str, int | None]:
+def _check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> _Rule:
     checked = rules.AUTO if method == rules.AUTO else rules.check_method(method)
-    return checked, None if n_steps is None else rules.check_n_steps(n_steps)
+    count = None if n_steps is None else rules.check_n_steps(n_steps)
+    tolerance, most = check_tol(tol), check_max_evaluations(max_evaluations)
+    return _Rule(_check_precision(precision, checked, count), count, tolerance, most)
 
 
 def _check_precision(precision: object, method: str, n_steps: int | None) -> str:

@@ -1,10 +1,11 @@
-"""The straight line from the baseline to the input, and what may be given as either."""
+"""From the baseline to the input: the straight line, other paths, and what may be given as either end."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ class Path:
 
     inputs: tuple[Tensor, ...]
     baselines: tuple[Tensor, ...]
+
+    # Whether dF/dalpha is the gradient times one and the same x - x' everywhere.
+    is_straight: ClassVar[bool] = True
 
     @property
     def batch(self) -> int:
@@ -55,6 +59,49 @@ class Path:
         """x - x' for each of `examples` (rows,), in at least float32."""
         return tuple(_take(_wide(x) - _wide(b), examples) for x, b in zip(self.inputs, self.baselines, strict=True))
 
+    def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (straight)
+        """d point / d alpha at `alphas` (rows,) of the paths of `examples` (rows,), in at least float32."""
+        return self.differences(examples)
+
+    def chords(self, examples: Tensor, lows: Tensor, highs: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (straight)
+        """The mean of the tangent between `lows` and `highs` (rows,), in at least float32."""
+        return self.differences(examples)
+
+    def place(self, low: float, high: float) -> str:
+        """Where the rows between these alphas lie, for a message."""
+        return f"at alpha = {low:.4g}" if low == high else f"at alpha between {low:.4g} and {high:.4g}"
+
+
+@dataclass(frozen=True, eq=False)
+class CurvedPath(Path):
+    """Any other path: what is attributed is the integral of gradient times tangent, feature by feature.
+
+    Of its samples that product is kept in place of the gradient, which alone would have no meaning later. A subclass
+    gives `points` and `tangents`; `points` at 0 and 1 are `baselines` and `inputs`.
+    """
+
+    is_straight: ClassVar[bool] = False
+
+    @abstractmethod
+    def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
+        """The points at `alphas` (rows,) of the paths of `examples` (rows,): tensors (rows, ...)."""
+
+    @abstractmethod
+    def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
+        """d point / d alpha there, in at least float32."""
+
+    def chords(self, examples: Tensor, lows: Tensor, highs: Tensor) -> tuple[Tensor, ...]:
+        """The mean of the tangent between `lows` and `highs` (rows,), in at least float32."""
+        length = highs - lows
+        starts, ends = self.points(examples, lows), self.points(examples, highs)
+        return tuple((_wide(end) - _wide(start)) / along(length, end) for start, end in zip(starts, ends, strict=True))
+
+
+def along(values: Tensor, like: Tensor) -> Tensor:
+    """`values` (rows,) as a factor of `like` (rows, ...), on its device, in its dtype or float32 if that is less."""
+    dtype = torch.float32 if like.element_size() < 4 else like.dtype
+    return values.to(device=like.device, dtype=dtype).view(-1, *[1] * (like.dim() - 1))
+
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.element_size() < 4 else tensor
@@ -71,8 +118,7 @@ def _interpolate(start: Tensor, end: Tensor, alphas: Tensor) -> Tensor:
     # Written as Captum writes it: one rounding more or less flips ReLUs that sit at their kink, and with them
     # gradients by whole weights (1% of the largest value on EfficientNet-Lite0), so that maps could not be compared.
     low, high = _wide(start), _wide(end)
-    weight = alphas.to(device=low.device, dtype=low.dtype).view(-1, *[1] * (low.dim() - 1))
-    return (low + weight * (high - low)).to(start.dtype)
+    return (low + along(alphas, low) * (high - low)).to(start.dtype)
 
 
 def make_path(inputs: Tensors, baselines: Baselines) -> Path:

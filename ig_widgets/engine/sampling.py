@@ -29,7 +29,7 @@ class Block:
     """What one chunk gave. Rows are (example, alpha) pairs.
 
     `examples`, `alphas` (float64), `outputs` (float64), `density` (float64, dF/dalpha) are (rows,) on the CPU;
-    `gradients` are tensors (rows, ...) like the inputs, on their device.
+    `gradients` are tensors (rows, ...) like the inputs, on their device; on a curved path, times its tangent.
     """
 
     examples: Tensor
@@ -96,13 +96,24 @@ class Sampler:
     def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
 
-        `output` is F(x), if it is known already.
+        `output` is F(x), if it is known already. A path that starts at the input itself has no baseline: F(x) twice.
         """
         batch = self._path.batch
-        total = 2 * batch if output is None else batch
+        alone = self._path.baselines is self._path.inputs
+        total = 2 * batch if output is None and not alone else batch
         examples = torch.arange(batch, device="cpu").repeat(2)
         alphas = torch.arange(2, dtype=torch.float64, device="cpu").repeat_interleave(batch)
-        outputs, start = [], 0
+        values = self.outputs(self._path.ends, examples[:total], alphas[:total])
+        if alone:
+            return values, values
+        return values[:batch], values[batch:] if output is None else output.detach().cpu().double()
+
+    def outputs(self, points: Callable[[slice], tuple[Tensor, ...]], examples: Tensor, alphas: Tensor) -> Tensor:
+        """F (rows,) float64 on the CPU, without gradients, at the rows that `points` gives of a slice of them.
+
+        `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message.
+        """
+        outputs, start, total = [], 0, len(examples)
         # As few rows as say what a row costs, before it is known how many fit.
         rows = min(self.chunks.rows, 2)
         while start < total:
@@ -111,7 +122,7 @@ class Sampler:
             begin = time.perf_counter()
             try:
                 with self._pass(alphas[part]), torch.no_grad():
-                    values = self._function(self._path.ends(part), examples[part]).detach().cpu().double()
+                    values = self._function(points(part), examples[part]).detach().cpu().double()
             except (RuntimeError, MemoryError) as error:
                 self._halve_or_raise(error, rows, self.chunks)
                 rows = self.chunks.rows
@@ -121,8 +132,7 @@ class Sampler:
             outputs.append(values)
             start += rows
             rows = self.chunks.rows
-        values = torch.cat(outputs)
-        return values[:batch], values[batch:] if output is None else output.detach().cpu().double()
+        return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
         """What kinks lie between both ends of the paths: a forward pass of two rows for each example, until one shows.
@@ -173,7 +183,7 @@ class Sampler:
                 continue
             first = None
             examples, alphas = examples[rows:], alphas[rows:]
-            non_finite = _smallest_non_finite(block, non_finite)
+            non_finite = _smallest_non_finite(block, self._path, non_finite)
             if non_finite is None:
                 yield block
             else:
@@ -221,7 +231,7 @@ class Sampler:
                 continue
             first = None
             examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
-            trouble = _smallest_non_finite(block, None)
+            trouble = _smallest_non_finite(block, self._path)
             if trouble is not None:
                 raise NonFiniteError(trouble[1], trouble[0])
             yield block
@@ -252,13 +262,14 @@ class Sampler:
             seeds = torch.zeros_like(outputs)
             seeds[row.to(outputs.device)] = 1
             gradients = tuple(g[row.to(g.device)] for g in _differentiate(outputs, leaves, seeds))
+        gradients, density = self._weighed(gradients, self._path.chords(examples, lows, highs))
         values = outputs.detach().cpu().double()
         self._cell_chunks.record(count - 1, time.perf_counter() - begin, saved.total)
         return CellBlock(
             examples=examples,
             alphas=middles,
             outputs=values[row],
-            density=self._density(examples, gradients),
+            density=density,
             gradients=gradients,
             lows=lows,
             highs=highs,
@@ -274,8 +285,9 @@ class Sampler:
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
         values = outputs.detach().cpu().double()
+        gradients, density = self._weighed(gradients, self._path.tangents(examples, alphas))
         self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
-        return Block(examples, alphas, values, self._density(examples, gradients), gradients)
+        return Block(examples, alphas, values, density, gradients)
 
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
@@ -309,12 +321,13 @@ class Sampler:
         shapes = tuple((x.shape[1:], x.dtype) for x in inputs)
         return known_chunk_size(self._function.forward_func, (kind, device, shapes, torch.get_num_threads()), make)
 
-    def _density(self, examples: Tensor, gradients: tuple[Tensor, ...]) -> Tensor:
-        parts = [
-            (difference * gradient).reshape(len(gradient), -1).sum(1).cpu().double()
-            for difference, gradient in zip(self._path.differences(examples), gradients, strict=True)
-        ]
-        return torch.stack(parts).sum(0)
+    def _weighed(
+        self, gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What is kept of the gradients, and dF/dalpha (rows,)."""
+        products = tuple(tangent * gradient for tangent, gradient in zip(tangents, gradients, strict=True))
+        density = torch.stack([p.reshape(len(p), -1).sum(1).cpu().double() for p in products]).sum(0)
+        return gradients if self._path.is_straight else products, density
 
     @contextmanager
     def _pass(self, alphas: Tensor) -> Iterator[None]:
@@ -326,9 +339,8 @@ class Sampler:
             raise
         except Exception as error:
             if not is_out_of_memory(error):
-                low, high = float(alphas.min()), float(alphas.max())
-                where = f"alpha = {low:.4g}" if low == high else f"alpha between {low:.4g} and {high:.4g}"
-                error.add_note(f"The model raised this on the path from baseline to input, at {where}.")
+                place = self._path.place(float(alphas.min()), float(alphas.max()))
+                error.add_note(f"The model raised this on the path from baseline to input, {place}.")
             raise
 
 
@@ -351,7 +363,7 @@ def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | 
     return gradients
 
 
-def _smallest_non_finite(block: Block, before: tuple[float, str] | None) -> tuple[float, str] | None:
+def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | None = None) -> tuple[float, str] | None:
     """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
     gradients = torch.stack([torch.isfinite(g.reshape(len(g), -1)).all(1).cpu() for g in block.gradients]).all(0)
     for finite, what in (
@@ -366,8 +378,8 @@ def _smallest_non_finite(block: Block, before: tuple[float, str] | None) -> tupl
             example = int(block.examples[~finite][alphas.argmin()])
             before = (
                 alpha,
-                f"{what} is NaN or infinite at alpha = {alpha:.4g} (example {example}), the smallest alpha sampled at "
-                f"which it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
+                f"{what} is NaN or infinite {path.place(alpha, alpha)} (example {example}), the first sample at which "
+                f"it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
             )
     return before
 

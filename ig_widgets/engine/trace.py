@@ -26,7 +26,7 @@ class PathTrace:
     `alphas` (batch, n), ascending: where each sample sits. `edges` (batch, n + 1): sample k stands for the piece
     from `edges[:, k]` to `edges[:, k + 1]`. `density` (batch, n): dF/dalpha there. `output_alphas` and `outputs`
     (batch, m), ascending: F along the path, both ends among them. `multiply_by_inputs`: whether sums have the factor
-    (x - x').
+    (x - x'), or that of a curved path.
     """
 
     alphas: Tensor
@@ -63,7 +63,7 @@ class PathTrace:
             weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
             for total, gradient in zip(sums, block.gradients, strict=True):
                 _add_weighted(total, gradient, weight, block.examples)
-        if self.multiply_by_inputs:
+        if self.multiply_by_inputs and self._path.is_straight:
             for total, x, b in zip(sums, self._path.inputs, self._path.baselines, strict=True):
                 total.mul_(x.to(dtype) - b.to(dtype))
         return tuple(sums)
@@ -141,11 +141,14 @@ class Samples:
             _refuse_non_finite(self.output, 1.0)
 
     def map(self, example: int, key: Key, *, multiply_by_inputs: bool) -> tuple[Tensor, ...]:
-        """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32."""
+        """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32.
+
+        On a curved path always times its tangent, as in `maps`.
+        """
         block, row = self._row_of[example, key]
         gradients = [g[row] for g in self._blocks[block].gradients]
         wide = [g.to(torch.promote_types(g.dtype, torch.float32)) for g in gradients]
-        if multiply_by_inputs:
+        if multiply_by_inputs and self.path.is_straight:
             ends = zip(wide, self.path.inputs, self.path.baselines, strict=True)
             wide = [g * (x[example].to(g.dtype) - b[example].to(g.dtype)) for g, x, b in ends]
         return tuple(wide)
@@ -156,7 +159,8 @@ class Samples:
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             rows = [self._blocks[block].gradients[i][row].reshape(-1) for block, row in found]
             wide = torch.promote_types(rows[0].dtype, torch.float32)
-            factor = (x[example].to(wide) - b[example].to(wide)).reshape(-1) if multiply_by_inputs else None
+            multiply = multiply_by_inputs and self.path.is_straight
+            factor = (x[example].to(wide) - b[example].to(wide)).reshape(-1) if multiply else None
             step = max(1, _ELEMENTS // len(rows))
             for start in range(0, len(rows[0]), step):
                 part = torch.stack([row[start : start + step] for row in rows]).to(wide)

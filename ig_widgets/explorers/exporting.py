@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import anywidget
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes
@@ -126,9 +127,9 @@ class Exporting(Explorer):
 
     def _drawn(self) -> _Drawn:
         result, settings = self._need_answer()
-        look: Any = self
+        trace, look = _trace_of(result), cast(Any, self)
         full, collected = (
-            np.asarray(self._shown(torch.as_tensor(result.path.cumulative(alpha))[0], settings).float().cpu())
+            np.asarray(self._shown(torch.as_tensor(trace.cumulative(alpha))[0], settings).float().cpu())
             for alpha in (1.0, look.alpha)
         )
         table = figures.color_table(look.colormap)
@@ -138,7 +139,7 @@ class Exporting(Explorer):
         caption = (
             f"{self._classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
             f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples{error}; "
-            f"alpha {look.alpha:.2f}; delta {float(result.convergence_delta):+.2g}"
+            f"alpha {look.alpha:.2f}{_delta(result)}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
 
@@ -173,7 +174,7 @@ class Exporting(Explorer):
 
     def _npz(self) -> bytes:
         result, settings = self._need_answer()
-        trace = result.path
+        trace = _trace_of(result)
         known = [one for one in self._asked[0].known() if one.settings == settings]
         maps = np.zeros((0, *self._photo.shape[:2]), np.float32)
         if known:
@@ -190,9 +191,9 @@ class Exporting(Explorer):
                 "evaluations": result.evaluations,
                 "complete": result.complete,
                 "output": float(result.output),
-                "baseline_output": float(result.baseline_output),
-                "convergence_delta": float(result.convergence_delta),
-                "error_estimate": None if result.error_estimate is None else float(result.error_estimate[0]),
+                "baseline_output": _number(result.baseline_output),
+                "convergence_delta": _number(result.convergence_delta),
+                "error_estimate": _number(result.error_estimate),
                 "alpha": look.alpha,
                 "clip": look.clip,
                 "colormap": look.colormap,
@@ -210,6 +211,21 @@ class Exporting(Explorer):
             photo=self._photo,
             baseline=self._baseline_picture(settings),
         )
+
+
+def _trace_of(result: Attribution) -> PathTrace:
+    """Panes keep what they sampled, whatever the method."""
+    if result.path is None:
+        raise NotImplementedError(result.method)
+    return result.path
+
+
+def _number(value: torch.Tensor | None) -> float | None:
+    return None if value is None else float(value[0])
+
+
+def _delta(result: Attribution) -> str:
+    return "" if result.convergence_delta is None else f"; delta {float(result.convergence_delta):+.2g}"
 
 
 def _as_traits(settings: protocol.Settings) -> dict[str, Any]:

@@ -324,7 +324,7 @@ def _map_of(attributions: object, path: Path) -> np.ndarray[tuple[int, ...], np.
     """What was attributed to each pixel (height, width): summed over channels, which keeps completeness."""
     shape = tuple(path.inputs[0].shape)
     if isinstance(attributions, Attribution):
-        if not attributions.path.multiply_by_inputs:
+        if attributions.path is not None and not attributions.path.multiply_by_inputs:
             raise ArgumentValueError(
                 "attributions is a mean gradient (multiply_by_inputs=False), whose sum over a region means nothing; "
                 "leave multiply_by_inputs at True."
@@ -351,7 +351,7 @@ def _check_ends(given: Attribution, output: float, baseline_output: float) -> No
         (given.output, output, "F(x)"),
         (given.baseline_output, baseline_output, "F(x')"),
     ):
-        if abs(float(seen[0]) - now) > _SAME * scale:
+        if seen is not None and abs(float(seen[0]) - now) > _SAME * scale:
             raise ArgumentValueError(
                 f"attributions is of another input, baseline or target: its {which} is {float(seen[0]):.4g}, here it "
                 f"is {now:.4g}; give the one of these arguments, or None."

@@ -129,10 +129,12 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
     if not isinstance(attribution, Attribution):
         return beyond
     error = "" if attribution.error_estimate is None else f", error {float(attribution.error_estimate.max()):.2g}"
+    at, delta = attribution.baseline_output, attribution.convergence_delta
+    baseline = "" if at is None else f", F(x') {float(at[0]):.3g}"
+    complete = "" if delta is None else f"delta {float(delta[0]):+.2g}; "
     return (
-        f"F(x) {float(attribution.output[0]):.3g}, F(x') {float(attribution.baseline_output[0]):.3g}; "
-        f"{attribution.method}, {attribution.evaluations} evaluations{error}; "
-        f"delta {float(attribution.convergence_delta[0]):+.2g}; {beyond}"
+        f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
+        f"{attribution.method}, {attribution.evaluations} evaluations{error}; {complete}{beyond}"
     )
 
 
