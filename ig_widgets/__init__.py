@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from ig_widgets import baselines, demo, exact, faithfulness, figures
+from ig_widgets import baselines, demo, exact, faithfulness, figures, relatives
 from ig_widgets.compat import captum as _captum  # noqa: F401  (igw.compat.captum)
 from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
@@ -27,4 +27,5 @@ __all__ = [
     "faithfulness",
     "figures",
     "refine",
+    "relatives",
 ]

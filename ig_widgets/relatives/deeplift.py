@@ -1,0 +1,47 @@
+"""DeepLIFT: the secant rule with the whole path for a single cell."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from ig_widgets.engine.attribution import Attribution, attribute
+from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.path import Baselines, Tensors
+from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.target import TargetLike
+
+
+def deeplift(
+    forward_func: ForwardFunc,
+    inputs: Tensors,
+    *,
+    target: TargetLike = None,
+    baselines: Baselines = None,
+    additional_forward_args: object = None,
+    chunk_size: int | None = None,
+    seed: int = 0,  # noqa: ARG001  (one signature for all)
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Attribution:
+    """DeepLIFT by its rescale rule: each operation's mean slope between x' and x, in one backward pass.
+
+    That is `attribute(method="secant", n_steps=1)`, for any model of ordinary torch operations, where Captum's needs
+    each activation to be a module of its own. Attributions sum to F(x) - F(x'). Unlike IG it depends on how a model is
+    written. Operations for which the plain derivative was taken are in `fallbacks`. Shrikumar, Greenside, Kundaje:
+    Learning Important Features Through Propagating Activation Differences (2017), section 3.5.1; Ancona, Ceolini,
+    Oztireli, Gross: Towards Better Understanding of Gradient-based Attribution Methods (2018), section 2.2.
+    """
+    result = attribute(
+        forward_func,
+        inputs,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        method="secant",
+        n_steps=1,
+        chunk_size=chunk_size,
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+    return replace(result, method="deeplift")

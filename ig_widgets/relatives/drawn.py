@@ -1,0 +1,127 @@
+"""What is made of draws: means over them, of squares, variances, and how far chance moves them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import Attribution, samples_along
+from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.path import Path, Tensors
+from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.trace import Samples
+from ig_widgets.relatives.draws import Draws
+
+# Of the maps of the draws, feature by feature.
+MEAN, SQUARE, VARIANCE = "mean", "square", "variance"
+
+
+def attribute_draws(
+    draws: Draws,
+    forward_func: ForwardFunc,
+    *,
+    name: str,
+    of: str = MEAN,
+    is_complete: bool = False,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    chunk_size: int | None = None,
+    is_tuple: bool = False,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Attribution:
+    """What `of` makes of the maps of the draws. `is_complete`: the mean adds up to F(x) less the mean F(x'), but for
+    chance; F is then evaluated at each baseline that was drawn.
+    """
+    begin = time.perf_counter()
+    samples = samples_along(
+        draws, forward_func, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size
+    )
+    nodes = rules.nodes("riemann_middle", draws.count)
+    total, done = draws.count * draws.batch, 0
+    for block in samples.extend(nodes.alphas, cancel=cancel):
+        done += len(block.alphas)
+        if on_progress is not None:
+            on_progress(done, total)
+
+    def result(**further: Any) -> Attribution:
+        made, errors = _moments(samples, of)
+        baseline_output = delta = None
+        if is_complete:
+            mean = _mean_at_baselines(draws, samples)
+            parts = torch.stack([m.double().reshape(draws.batch, -1).sum(1) for m in made]).sum(0).cpu()
+            baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
+        return Attribution(
+            attributions=like_inputs(draws, made, is_tuple),
+            convergence_delta=delta,
+            output=_as(draws, samples.output),
+            baseline_output=baseline_output,
+            method=name,
+            n_steps=draws.count,
+            evaluations=len(samples.alphas),
+            elapsed=time.perf_counter() - begin,
+            standard_error=None if errors is None else like_inputs(draws, errors, is_tuple),
+            **further,
+        )
+
+    if done < total:
+        partial = result(complete=False) if len(samples.alphas) else None
+        raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
+    return result()
+
+
+def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | None]:
+    """What is attributed, and its standard error, like the inputs; float32 at least."""
+    alphas, path = samples.alphas.tolist(), samples.path
+    n = len(alphas)
+    values, errors = [], []
+    for example in range(path.batch):
+        parts = list(samples.maps(example, alphas, multiply_by_inputs=True))
+        if of == VARIANCE:
+            # About the mean: E[g^2] - E[g]^2 may come out negative.
+            values.append(torch.cat([p.var(0, correction=0) for p in parts]))
+            continue
+        parts = [p.square() for p in parts] if of == SQUARE else parts
+        values.append(torch.cat([p.mean(0) for p in parts]))
+        if n > 1:
+            errors.append(torch.cat([p.std(0) for p in parts]) / n**0.5)
+    return split(values, path), split(errors, path) if errors else None
+
+
+def split(flat: list[Tensor], path: Path) -> list[Tensor]:
+    """One flat map for each example, in the shapes of the inputs."""
+    sizes = [x[0].numel() for x in path.inputs]
+    parts = torch.stack(flat).split(sizes, dim=1)
+    return [part.reshape(x.shape) for part, x in zip(parts, path.inputs, strict=True)]
+
+
+def _mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
+    """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU."""
+    origins = draws.origins or ()
+    examples = torch.arange(draws.batch).repeat_interleave(draws.count)
+    pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
+
+    def points(part: slice) -> tuple[Tensor, ...]:
+        return tuple(o.index_select(0, pairs[1, part].to(o.device)) for o in origins)
+
+    values = samples.sampler.outputs(points, pairs[0], torch.zeros(len(counts), dtype=torch.float64))
+    sums = torch.zeros(draws.batch, dtype=torch.float64).index_add_(0, pairs[0], values * counts)
+    return sums / draws.count
+
+
+def _as(draws: Draws, values: Tensor) -> Tensor:
+    dtype = torch.float64 if draws.inputs[0].dtype == torch.float64 else torch.float32
+    return values.to(dtype).to(draws.device)
+
+
+def like_inputs(path: Path, made: list[Tensor], is_tuple: bool) -> Tensors:
+    """Cast to the dtypes of the inputs; a tuple, or the only one."""
+    cast = tuple(m.to(x.dtype) for m, x in zip(made, path.inputs, strict=True))
+    return cast if is_tuple else cast[0]
