@@ -12,9 +12,12 @@ from torch import Tensor
 from ig_widgets.engine.attribution import Attribution, attribute_along
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc
-from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, make_path
+from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, along, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
+
+# Below so many pixels the blur falls evenly: there it has next to no effect.
+_FINE = 0.5
 
 
 def blur_integrated_gradients(
@@ -34,12 +37,14 @@ def blur_integrated_gradients(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
-    """IG along the path on which the input comes into focus: at alpha it is blurred by sigma (1 - alpha) pixels.
+    """IG along the path on which the input comes into focus, from a blur of `sigma` pixels to none.
 
     The baseline is the input blurred by `sigma` (`baselines` has no part in it), and no pixel is darker or brighter on
     the path than in the input: no colour is left out of the question, and nothing is there that the input has not.
     `inputs`: pictures (batch, channels, height, width), or sequences (batch, channels, time). Edges are repeated
-    outwards. The tangent is the exact derivative of the Gaussian kernel by sigma, for each row its own. `method`,
+    outwards. The tangent is the exact derivative of the Gaussian kernel, for each row its own. In alpha the blur falls
+    by about the same factor everywhere, until it is below a pixel: pictures change about as much from octave to octave,
+    and to the integral it makes no difference how fast the path is gone. `method`,
     `n_steps`, `tol`, `max_evaluations`: as for `attribute`. Xu, Venugopalan, Sundararajan: Attribution in Scale and
     Space (2020), section 3. Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `sigma`.
     """
@@ -62,7 +67,7 @@ def blur_integrated_gradients(
 
 @dataclass(frozen=True, eq=False)
 class BlurPath(CurvedPath):
-    """The inputs, (batch, channels, height, width) or (batch, channels, time), blurred by sigma (1 - alpha)."""
+    """The inputs, (batch, channels, height, width) or (batch, channels, time), blurred less and less from `sigma`."""
 
     sigma: float
 
@@ -77,7 +82,8 @@ class BlurPath(CurvedPath):
     def _blurred(self, x: Tensor, examples: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         rows = x.index_select(0, examples.to(x.device)).to(dtype)
-        sigmas = self.sigma * (1 - alphas)
+        octaves = math.log1p(self.sigma / _FINE)
+        sigmas = _FINE * torch.expm1(octaves * (1 - alphas))
         across, across_slope = (m.to(x.device, dtype) for m in mixing(x.shape[-1], sigmas, self.sigma))
         blurred, slope = _apply(rows, across), _apply(rows, across_slope)
         if x.dim() == 4:
@@ -85,7 +91,7 @@ class BlurPath(CurvedPath):
             upright, slope = blurred.transpose(-1, -2), slope.transpose(-1, -2)
             slope = (_apply(upright, down_slope) + _apply(slope, down)).transpose(-1, -2)
             blurred = _apply(upright, down).transpose(-1, -2)
-        return blurred, -self.sigma * slope
+        return blurred, along(-octaves * (sigmas + _FINE), blurred) * slope
 
 
 def blur_path(inputs: Tensors, sigma: float) -> BlurPath:

@@ -43,8 +43,9 @@ def guided_integrated_gradients(
     is found in `n_knots` steps of equal length (L1), with a gradient evaluation each: at each one the `fraction` of
     features with the smallest |gradient| moves on, none farther than `max_dist` (of its own way) from where the
     straight line is. It is straight between knots, and then sampled as any path: `method`, `n_steps`, `tol`,
-    `max_evaluations` are those of `attribute`. `method="riemann_left", n_steps=n_knots` is the sum of the paper; other rules add up to
-    F(x) - F(x') more closely. `evaluations` counts both. The path depends on the model, so that linearity in F is lost.
+    `max_evaluations` are those of `attribute`. `method="riemann_left", n_steps=n_knots` is the sum of the paper; other
+    rules add up to F(x) - F(x') more closely. `evaluations` counts both. The path depends on the model, so that
+    linearity in F is lost.
     Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients (2021), section 4, algorithm 1.
     Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `n_knots`, `fraction`, `max_dist`.
     """

@@ -28,7 +28,7 @@ _SCALES = (50, 100, 150, 250, 500, 1200)
 _SMOOTHING, _LEAST_SEGMENT, _WIDENING = 0.8, 150, 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RegionAttribution(Attribution):
     """An attribution to regions. `ranks` (batch, height, width): 0 for the region taken first, -1 for what is left."""
 
