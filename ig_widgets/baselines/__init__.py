@@ -3,8 +3,9 @@
 Each is a small frozen object, called with pictures (batch, channels, height, width) in which 0 is black and 1 is
 white, and returns pictures of that shape. `describe()` says what it is in few words, `parameters` what a control can
 set. The explorers translate between pictures and a model's normalised input; elsewhere `.normalized(mean=, std=)` does,
-and a warning tells where something is given that cannot be a picture. What has the `space` "inputs" is given, and returns, the model's input
-itself, whatever that is: `zeros`, `token`, `embedding`, `boundary`. `blur` and `permuted` serve for either.
+and a warning tells where something is given that cannot be a picture. What has the `space` "inputs" is given, and
+returns, the model's input itself, whatever that is: `zeros`, `token`, `embedding`, `boundary`, `normalized`. `blur` and
+`permuted` serve for either.
 """
 
 from ig_widgets.baselines.base import Baseline, Parameter

@@ -80,10 +80,10 @@ def warn_unless_pictures(baseline: Baseline, given: Tensor) -> None:
     """
     if (ends := beyond(given)) is not None:
         warnings.warn(
-            f"igw.baselines.{type(baseline).__name__} takes pictures in [0, 1], and is given values from {ends[0]:.3g} "
-            f"to {ends[1]:.3g}. In a normalised input, (picture - mean) / std, 0 is not black but the mean colour, so that "
-            f"this is not the baseline it is called. Add .normalized(mean=..., std=...) to it, with the numbers of the "
-            f"preprocessing, or let the model take pictures in [0, 1].",
+            f"igw.baselines.{type(baseline).__name__} takes pictures in [0, 1], and is given values from "
+            f"{ends[0]:.3g} to {ends[1]:.3g}. In a normalised input, (picture - mean) / std, 0 is not black but the "
+            f"mean colour, so that this is not the baseline it is called. Add .normalized(mean=..., std=...) to it, "
+            f"with the numbers of the preprocessing, or let the model take pictures in [0, 1].",
             UserWarning,
             stacklevel=3,
         )

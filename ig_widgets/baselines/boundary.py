@@ -30,12 +30,13 @@ _ROWS = 16
 class BoundaryPoint:
     """Where the model's answer changes, for each example of a batch.
 
-    `point`: like the inputs, on the far side by a hair. `distance` (batch,): its L2 distance from the input, an upper
-    bound of that to the boundary (of a linear classifier without a box: exact). `outputs` (batch, classes): the scores
-    there. `classes` (batch, 2): the class at the input, and that which takes over. `margin` (batch,): how far, at the
-    point, the score of the second lies above the highest other; in the units of the scores, and 0 on the boundary
-    itself. `input_margin` (batch,): at the input, how far the highest score lies above that of the class which takes
-    over. `iterations` (batch,): linearised steps.
+    `point`: like the inputs, on the far side by a hair, or where both classes are even. `distance` (batch,): its L2
+    distance from the input, an upper bound of that to the boundary (of a linear classifier without low and high, and no
+    more classes than candidates: exact). `outputs` (batch, classes): the scores there. `classes` (batch, 2): the class
+    at the input, and that which takes over. `margin` (batch,): how far, at the point, the score of the second lies
+    above the highest other; in the units of the scores, and 0 on the boundary itself. `input_margin` (batch,): at the
+    input, how far the highest score lies above that of the class which takes over. `iterations` (batch,): linearised
+    steps.
     """
 
     point: Tensor = field(repr=False)
@@ -134,27 +135,26 @@ class boundary(Baseline):  # noqa: N801
         """
         _check_inputs(inputs)
         refuse_training_mode(self.forward_func)
-        search = Search(self, Keeper(self.forward_func, inputs.device), len(inputs), cancel)
         limits = tuple(_limits(name, getattr(self, name), inputs) for name in ("low", "high"))
         rows, start, parts = check_chunk_size(self.chunk_size) or _ROWS, 0, []
-        while start < len(inputs):
-            part = slice(start, start + rows)
-            ends = tuple(None if limit is None else limit[part] for limit in limits)
-            try:
-                found = search(inputs[part].detach().clone(), torch.arange(len(inputs))[part], ends)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if rows == 1:
-                    raise OutOfMemoryError(
-                        "Memory ran out with a single input in the model; use a smaller one, or a smaller model."
-                    ) from error
-                rows = max(1, len(inputs[part]) // 2)
-                continue
-            parts.append(found)
-            start = min(start + rows, len(inputs))
-            if on_progress is not None:
-                on_progress(start, len(inputs))
+        with torch.inference_mode(False):
+            search = Search(self, Keeper(self.forward_func, inputs.device), len(inputs), cancel)
+            while start < len(inputs):
+                part = slice(start, start + rows)
+                try:
+                    parts.append(search(part, inputs, limits))
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    if rows == 1:
+                        raise OutOfMemoryError(
+                            "Memory ran out with a single input in the model; use a smaller one, or a smaller model."
+                        ) from error
+                    rows = max(1, len(inputs[part]) // 2)
+                    continue
+                start = min(start + rows, len(inputs))
+                if on_progress is not None:
+                    on_progress(start, len(inputs))
         result = BoundaryPoint(*(torch.cat(column) for column in zip(*parts, strict=True)))
         self._check_distance(result)
         return result

@@ -33,8 +33,10 @@ class Search:
     batch: int
     cancel: threading.Event | None
 
-    def __call__(self, inputs: Tensor, examples: Tensor, limits: Limits) -> tuple[Tensor, ...]:
-        """The fields of a `BoundaryPoint` for `inputs` (rows, ...), which are the `examples` (rows,) of the batch."""
+    def __call__(self, part: slice, batch: Tensor, limits: Limits) -> tuple[Tensor, ...]:
+        """The fields of a `BoundaryPoint` for those examples of the `batch`; `limits` are like it."""
+        inputs, examples = batch[part].detach().clone(), torch.arange(len(batch))[part]
+        limits = tuple(None if limit is None else limit[part].clone() for limit in limits)
         start = self._scores(inputs, examples)
         self._check_classes(start, examples)
         own = start.argmax(1)
@@ -90,7 +92,7 @@ class Search:
     def _step(self, points: Tensor, examples: Tensor, own: Tensor, limits: Limits) -> Tensor:
         """The shortest step (rows, ...) to where the linearised scores are even."""
         dims = tuple(range(1, points.dim()))
-        with torch.inference_mode(False), self.keeper.keep(), torch.enable_grad():
+        with self.keeper.keep(), torch.enable_grad():
             points = points.clone().requires_grad_()
             scores = self._forward(points, examples)
             rivals = self._rivals(scores.detach(), own)
@@ -101,10 +103,11 @@ class Search:
                 gap = _at(scores, behind) - _at(scores, ahead)
                 gradient = _gradient(gap, points, retain=i < len(rivals) - 1)
                 # Along what the limits leave free: a step against them would lead nowhere.
-                free = _free(points.detach(), -gradient * _rows(gap.detach().sign(), gradient), limits)
+                free = _free(points.detach(), -gradient, limits)
                 slope = -gradient * free
-                square, gap = slope.to(wide).square().sum(dims), gap.detach().to(wide)
-                distance = torch.where(square > 0, gap.abs() / square.sqrt(), math.inf)
+                # Forward, as in the paper, also from a point that lies beyond where its overshoot does not.
+                square, gap = slope.to(wide).square().sum(dims), gap.detach().to(wide).abs()
+                distance = torch.where(square > 0, gap / square.sqrt(), math.inf)
                 length = torch.where(square > 0, gap / square, 0.0)
                 nearer = _rows(distance < best, step)
                 step = torch.where(nearer, (slope.to(wide) * _rows(length, slope)).to(step.dtype), step)
@@ -148,7 +151,7 @@ class Search:
     # ------------------------------------------------------------ the model
 
     def _scores(self, points: Tensor, examples: Tensor) -> Tensor:
-        with torch.inference_mode(False), self.keeper.keep(), torch.no_grad():
+        with self.keeper.keep(), torch.no_grad():
             return self._forward(points.clone(), examples)
 
     def _forward(self, points: Tensor, examples: Tensor) -> Tensor:
