@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,8 +91,8 @@ class OverBaselines:
                 " ".join(name.split()),
                 f"{float(before.mean()):.3g}",
                 f"{float((self.output - before).mean()):.3g}",
-                f"{float(delta[delta.abs().argmax()]):.2g}",
-                "" if (shown := float(correlation.double().nanmean())) != shown else f"{shown:.2f}",
+                _percent(float((delta / (self.output - before)).abs().max())),
+                "" if math.isnan(shown := float(correlation.nanmean())) else f"{shown:.2f}",
             )
             for name, before, delta, correlation in rows
         ]
@@ -208,6 +209,10 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         output=output,
         baseline_outputs=torch.stack([one.baseline_output for one in each]),
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%" if math.isfinite(share) else ""
 
 
 def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:

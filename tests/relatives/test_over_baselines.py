@@ -267,8 +267,9 @@ def test_prints_as_a_table():
     assert lines[0].split() == ["baseline", "F(x')", "to", "explain", "delta", "correlation", "with", "the", "mean"]
     assert [line.split()[0] for line in lines[1:5]] == ["empty", "<b>half</b>", "itself", "mean"]
     assert lines[1].split()[1:3] == ["0", "7"]
+    assert [line.split()[3] for line in lines[1:3]] == ["0.0%", "0.0%"]
+    assert lines[3].split() == ["itself", "7", "0"]  # nothing to explain, of which there are no shares
     assert lines[4].split()[1] == f"{(0 + 1.5 + 7) / 3:.3g}"
-    assert lines[3].split()[-1] != "nan"
     assert lines[-1].startswith("dependence on the baseline 0.")
     html = result._repr_html_()
     assert "&lt;b&gt;half" in html
