@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+
+if TYPE_CHECKING:
+    from ig_widgets.baselines.normalized import Levels, normalized
+
+# How far pictures may leave [0, 1] before it is said: resizing overshoots at edges, no preprocessing stays so close.
+_SLACK = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,15 @@ class Parameter:
 
 
 class Baseline(ABC):
-    """Makes a baseline of pictures.
+    """Makes a baseline of pictures, or of other inputs.
 
     `parameters`: what a control can set. `space`: "pictures" is given pictures (batch, channels, height, width), in
-    which 0 is black and 1 is white, and returns such; "inputs" is given the model's input as it is, and returns such.
+    which 0 is black and 1 is white, and returns such; "inputs" is given the model's input as it is, and returns such;
+    "any" serves for either, since it makes the same of both: what normalises the channels may come before or after.
     """
 
     parameters: ClassVar[tuple[Parameter, ...]] = ()
-    space: ClassVar[Literal["pictures", "inputs"]] = "pictures"
+    space: ClassVar[Literal["pictures", "inputs", "any"]] = "pictures"
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:
@@ -48,6 +56,37 @@ class Baseline(ABC):
     @abstractmethod
     def describe(self) -> str:
         """What it is, in few words, for a caption."""
+
+    def normalized(self, mean: Levels, std: Levels) -> normalized:
+        """This baseline for a model that takes (picture - mean) / std; see `igw.baselines.normalized`."""
+        from ig_widgets.baselines.normalized import normalized
+
+        return normalized(self, mean, std)
+
+
+def beyond(given: Tensor) -> tuple[float, float] | None:
+    """The least and the largest value, where they lie clearly outside of [0, 1]."""
+    if not given.numel() or not given.is_floating_point():
+        return None
+    low, high = (float(value) for value in given.detach().aminmax())
+    return (low, high) if low < -_SLACK or high > 1 + _SLACK else None
+
+
+def warn_unless_pictures(baseline: Baseline, given: Tensor) -> None:
+    """Warn where values clearly outside of [0, 1] are given to a baseline that takes 0 for black and 1 for white.
+
+    A model's normalised input is mistaken for a picture more often than anything else: black, say, is then a tensor of
+    zeros, which to that model is the mean colour.
+    """
+    if (ends := beyond(given)) is not None:
+        warnings.warn(
+            f"igw.baselines.{type(baseline).__name__} takes pictures in [0, 1], and is given values from "
+            f"{ends[0]:.3g} to {ends[1]:.3g}. In a normalised input, (picture - mean) / std, 0 is not black but the "
+            f"mean colour, so that this is not the baseline it is called. Add .normalized(mean=..., std=...) to it, "
+            f"with the numbers of the preprocessing, or let the model take pictures in [0, 1].",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_seed(seed: object) -> None:

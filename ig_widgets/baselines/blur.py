@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -17,11 +17,13 @@ class blur(Baseline):  # noqa: N801
     """Gaussian blur; `sigma` in pixels, or None for a twentieth of the shorter side.
 
     The edge pixels are repeated outwards. The kernel ends after 4 sigma, or the size of the picture if that is less.
-    Raises ArgumentTypeError, ArgumentValueError for a sigma that is not a positive number.
+    Each channel is mixed within itself by weights that add up to 1, so that a normalised input will do as well. Raises
+    ArgumentTypeError, ArgumentValueError for a sigma that is not a positive number.
     """
 
     sigma: float | None = None
 
+    space: ClassVar[Literal["pictures", "inputs", "any"]] = "any"
     parameters: ClassVar[tuple[Parameter, ...]] = (Parameter("sigma", 0.5, 50.0, 0.5, 10.0, "px"),)
 
     def __post_init__(self) -> None:

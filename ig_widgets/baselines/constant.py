@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ig_widgets.baselines.base import Baseline, Parameter
+from ig_widgets.baselines.base import Baseline, Parameter, warn_unless_pictures
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 
@@ -34,6 +34,7 @@ class constant(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The colour, in the shape of `pictures`. Raises ArgumentValueError for another number of channels."""
+        warn_unless_pictures(self, pictures)
         level = torch.as_tensor(self.value, dtype=pictures.dtype, device=pictures.device).view(-1, 1, 1)
         if len(level) not in (1, pictures.shape[1]):
             raise ArgumentValueError(
@@ -80,6 +81,7 @@ class mean_grey(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The grey of each picture, in its shape."""
+        warn_unless_pictures(self, pictures)
         return pictures.mean(dim=(1, 2, 3), keepdim=True).expand_as(pictures).clone()
 
     def describe(self) -> str:

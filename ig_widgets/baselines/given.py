@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ig_widgets.baselines.base import Baseline, Parameter, as_pictures, check_seed, like
+from ig_widgets.baselines.base import Baseline, Parameter, as_pictures, check_seed, like, warn_unless_pictures
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 # Each holds a copy of what it was given, as floats (N, channels, height, width) on the CPU, and is equal to itself
@@ -35,6 +35,7 @@ class mean(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The mean, for each of `pictures`. Raises ArgumentValueError where the sizes differ."""
+        warn_unless_pictures(self, pictures)
         return like(self.pictures.double().mean(0, keepdim=True), pictures, "mean")
 
     def describe(self) -> str:
@@ -80,6 +81,7 @@ class samples(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The sample, for each of `pictures`. Raises ArgumentValueError where the sizes differ."""
+        warn_unless_pictures(self, pictures)
         return like(self.pictures[self.chosen].unsqueeze(0), pictures, "samples")
 
     def describe(self) -> str:
@@ -106,6 +108,7 @@ class inputs(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The picture, for each of `pictures`. Raises ArgumentValueError where the sizes differ."""
+        warn_unless_pictures(self, pictures)
         made, size = self.picture, tuple(pictures.shape[-2:])
         if self.resize and made.shape[-2:] != size:
             made = F.interpolate(made.float(), size=size, mode="bilinear", antialias=True).clamp(0, 1)

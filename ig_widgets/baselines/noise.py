@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ig_widgets.baselines.base import Baseline, Parameter, check_positive, check_seed
+from ig_widgets.baselines.base import Baseline, Parameter, check_positive, check_seed, warn_unless_pictures
 
 _SEED = Parameter("seed", 0, 999, 1, 0)
 
@@ -34,6 +34,7 @@ class uniform(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Noise in the shape of `pictures`."""
+        warn_unless_pictures(self, pictures)
         generator = torch.Generator().manual_seed(int(self.seed))
         drawn = torch.rand(pictures.shape, generator=generator)
         return drawn.to(device=pictures.device, dtype=pictures.dtype)
@@ -65,6 +66,7 @@ class gaussian(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """`pictures` under noise; what lies outside of [0, 1] is taken for black or white."""
+        warn_unless_pictures(self, pictures)
         generator = torch.Generator().manual_seed(int(self.seed))
         drawn = torch.rand(pictures.shape, generator=generator, dtype=torch.float64)
         # By the inverse of the distribution function, between its values at black and at white.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ig_widgets.baselines.base import Baseline
+from ig_widgets.baselines.base import Baseline, warn_unless_pictures
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class max_distance(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """The farthest of each of `pictures` within [0, 1]."""
+        warn_unless_pictures(self, pictures)
         return (pictures <= 0.5).to(pictures.dtype)
 
     def describe(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -93,4 +94,14 @@ class Offering(Explorer):
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None
         self._baselines = self._gallery.names
+        self._warn_of_zeros(proposal.value)
         return name
+
+    def _warn_of_zeros(self, given: object) -> None:
+        if isinstance(given, Tensor) and not given.any() and self._gallery.inputs("black").abs().max() > 1e-3:
+            warnings.warn(
+                "baseline is a tensor of zeros, which preprocessing makes of the mean colour, not of black: what is "
+                'usually meant is baseline="black". To mean zeros, give igw.baselines.zeros().',
+                UserWarning,
+                stacklevel=2,
+            )

@@ -3,6 +3,7 @@
 from ig_widgets.figures.audit import audit
 from ig_widgets.figures.export import save, to_png, to_svg
 from ig_widgets.figures.image import image, overlay_png, overlay_svg
+from ig_widgets.figures.over_baselines import over_baselines
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "color_table",
     "compose",
     "image",
+    "over_baselines",
     "overlay_png",
     "overlay_svg",
     "save",

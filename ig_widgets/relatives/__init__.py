@@ -12,10 +12,12 @@ from ig_widgets.relatives.expected import expected_gradients, gradient_shap
 from ig_widgets.relatives.gradients import gradient, input_x_gradient, smoothgrad, smoothgrad_squared, vargrad
 from ig_widgets.relatives.guided import guided_integrated_gradients
 from ig_widgets.relatives.idgi import idgi
+from ig_widgets.relatives.over_baselines import OverBaselines, over_baselines
 from ig_widgets.relatives.smooth import smooth_integrated_gradients
 from ig_widgets.relatives.xrai import RegionAttribution, xrai
 
 __all__ = [
+    "OverBaselines",
     "RegionAttribution",
     "blur_integrated_gradients",
     "deeplift",
@@ -25,6 +27,7 @@ __all__ = [
     "guided_integrated_gradients",
     "idgi",
     "input_x_gradient",
+    "over_baselines",
     "smooth_integrated_gradients",
     "smoothgrad",
     "smoothgrad_squared",

@@ -14,7 +14,7 @@ from ig_widgets import baselines, errors
 
 ALL = [baselines.black(), baselines.white(), baselines.constant(0.3), baselines.mean_grey(), baselines.zeros(),
        baselines.blur(), baselines.uniform(seed=3), baselines.gaussian(0.4, seed=3),
-       baselines.max_distance()]  # fmt: skip
+       baselines.max_distance(), baselines.permuted(seed=3)]  # fmt: skip
 few = settings(max_examples=15)  # a convolution of a tiny picture costs as much as one of a large one
 pictures = st.builds(
     lambda seed, batch, height, width, channels: torch.rand(
@@ -393,6 +393,17 @@ def test_every_parameter_is_a_field_that_takes_its_range(baseline):
         (baselines.uniform(3), "noise, seed 3"),
         (baselines.gaussian(0.5, 3), "picture under noise, sigma 0.50, seed 3"),
         (baselines.max_distance(), "farthest picture"),
+        (baselines.permuted(3), "shuffled, seed 3"),
+        (baselines.permuted(3, dim=1), "shuffled along 1, seed 3"),
+        (baselines.blur(8).normalized(0.5, 0.5), "blur, sigma 8.0 px"),
+        (baselines.token(0), "token 0 in each place"),
+        (baselines.token(0, keep=(1, 2)), "token 0 in each place, some kept"),
+        (baselines.embedding(), "zero embedding"),
+        (baselines.embedding(torch.ones(3)), "given embedding"),
+        (baselines.embedding.mean(torch.ones(5, 3)), "mean embedding"),
+        (baselines.embedding.row(torch.ones(5, 3), 4, keep=(True, False)), "embedding of token 4, some kept"),
+        (baselines.boundary(torch.nn.Linear(2, 2)), "nearest boundary"),
+        (baselines.boundary(torch.nn.Linear(2, 2), target_class=1), "nearest boundary to class 1"),
         (baselines.mean(draw(1, 2, 3, 4, 4)), "mean of 2 pictures"),
         (baselines.samples(draw(1, 2, 3, 4, 4), -1), "sample [1] of 2"),
         (baselines.inputs(draw(1, 3, 4, 4)), "given picture"),
@@ -402,8 +413,9 @@ def test_descriptions(baseline, text):
     assert baseline.describe() == text
 
 
-def test_zeros_alone_speak_of_the_models_input():
+def test_which_space_each_is_made_for():
     assert [b for b in SOME if b.space == "inputs"] == [baselines.zeros()]
+    assert [b for b in SOME if b.space == "any"] == [baselines.blur(), baselines.permuted(seed=3)]
     assert (baselines.zeros()(draw(0, 1, 3, 4, 4)) == 0).all()
 
 

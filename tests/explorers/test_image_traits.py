@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 import traitlets
 
+import ig_widgets as igw
 from ig_widgets import figures
 from tests.explorers.subjects import BASELINES, METHODS, SECONDS
 
@@ -111,6 +113,32 @@ def test_value_that_cannot_be_is_refused_by_the_constructor(explore, name, value
         pytest.skip("None is the model's first choice")
     with pytest.raises(traitlets.TraitError, match=name):
         explore(labels=LABELS, **{name: value})
+
+
+def normalise(picture):
+    return ((picture - 0.5) / 0.25)[None]
+
+
+def test_zeros_that_are_not_black_are_warned_of(explore):
+    zeros = torch.zeros(1, 3, 16, 16).double()
+    with pytest.warns(UserWarning, match='^baseline is a tensor of zeros, .* baseline="black"') as seen:
+        explore(preprocess=normalise, baseline=zeros)
+    assert len(seen) == 1
+    explorer = explore(preprocess=normalise)
+    with pytest.warns(UserWarning, match="zeros"):
+        explorer.baseline = zeros[:, :, :1, :1]
+
+
+def test_zeros_that_are_meant_or_are_black_are_no_reason_to_warn(explore):
+    """Nor is anything that the explorer translates itself: warnings are errors here."""
+    explore(baseline=torch.zeros(1, 3, 16, 16).double())
+    explorer = explore(preprocess=normalise, baseline=igw.baselines.zeros())
+    explorer.baseline = torch.full((1, 3, 16, 16), -2.0).double()
+    for baseline in (*BASELINES, igw.baselines.permuted(), igw.baselines.black().normalized(0.5, 0.25)):
+        explorer.baseline = baseline
+    explorer.baseline = igw.baselines.boundary(explorer._model)
+    explorer.wait(SECONDS)
+    assert explorer.gallery()[-1].description == "nearest boundary"
 
 
 def test_unknown_option_is_refused(explore):

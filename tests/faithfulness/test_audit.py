@@ -216,7 +216,7 @@ def test_further_arguments_follow():
 
 
 def test_baselines_are_those_of_attribute():
-    x = draw(1, 1, 3, SIDE, SIDE)
+    x = draw(1, 1, 3, SIDE, SIDE).sigmoid()  # a picture, as black expects
     model = ConvScores((4,))
     arguments = {"target": 0, "attributions": torch.ones(6, 6)}
     given_ = [None, 0.0, torch.zeros(3, 1, 1), igw.baselines.black()]
