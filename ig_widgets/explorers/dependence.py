@@ -78,8 +78,7 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
 
     Raises ArgumentValueError where there are fewer than two.
     """
-    if len(maps) < 2:
-        raise ArgumentValueError(f"baselines must be at least two different ones, got {len(maps)}; one has no spread.")
+    check_count(maps)
     values = np.stack([one.values for one in maps]).astype(np.float64)
     mean = values.mean(0)
     squares = (values - mean) ** 2
@@ -102,3 +101,11 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
         mean=mean,
         standard_deviation=deviation,
     )
+
+
+def check_count(baselines: Sequence[object]) -> None:
+    """Raises ArgumentValueError where there are fewer than two."""
+    if len(baselines) < 2:
+        raise ArgumentValueError(
+            f"baselines must be at least two different ones, got {len(baselines)}; one has no spread."
+        )

@@ -19,14 +19,14 @@ from ig_widgets.engine.errors import ArgumentTypeError, Cancelled
 from ig_widgets.engine.refinement import suits
 from ig_widgets.engine.trace import CellSamples
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, make_dependence
+from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, check_count, make_dependence
 from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import sentence
 from ig_widgets.explorers.worker import Worker
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.
 USUAL = ("black", "white", "mean grey", "blur", "noise", "noise(seed=1)", "noise(seed=2)")
-_STEPS = 16
+_STEPS = 8
 # Baselines whose attributions are kept, for a person who goes back and forth.
 _KEPT = 16
 # How often it is looked whether the panes, for which a person waits, are done.
@@ -158,8 +158,12 @@ class Depending(Offering):
             raise ArgumentTypeError(
                 f"baselines must be a list of at least two, such as ['black', 'blur'], got {type(baselines).__name__}."
             )
-        names = tuple(dict.fromkeys(self._gallery.name_of(one) for one in baselines))
-        self._baselines = self._gallery.names
+        try:
+            names = tuple(dict.fromkeys(self._gallery.name_of(one) for one in baselines))
+        finally:
+            # What is new is on offer, also where another cannot be.
+            self._baselines = self._gallery.names
+        check_count(names)
         return names
 
     # ------------------------------------------------------------ working it out
