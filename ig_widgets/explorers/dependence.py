@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -57,7 +58,7 @@ class BaselineDependence:
         return f"{self._in_words()}\n{text_table(_HEAD, self._rows(), right=True)}"
 
     def _repr_html_(self) -> str:
-        return html_table(("", self._in_words()), []) + html_table(_HEAD, self._rows())
+        return f"<p>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
 
     def _in_words(self) -> str:
         return f"{self.dependence:.0%} of this map depends on the baseline ({self.question}, F(x) {self.output:.3g})"
