@@ -245,10 +245,10 @@ class Explorer(anywidget.AnyWidget):
                 for pane in self._asked:
                     if pane.request == request:
                         pane.cancel()
-            case protocol.Gallery() | protocol.Upload() | protocol.Export():
+            case protocol.Gallery() | protocol.Dependence() | protocol.Upload() | protocol.Export():
                 self._heard(message)
 
-    def _heard(self, message: protocol.Gallery | protocol.Upload | protocol.Export) -> None:
+    def _heard(self, message: protocol.Beside) -> None:
         """What a front end asks for beside samples."""
 
     def _say(self, text: str) -> None:

@@ -24,7 +24,16 @@ from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import PathLike, npz_bytes, write_atomically
 
 # Colours are there as tables; the cards of baselines and what else a kernel would have to answer are left out.
-_NOT_IN_A_FILE = {"_lut", "_cards", "_notice", "_esm", "_css", "_anywidget_id"}
+_NOT_IN_A_FILE = {
+    "_lut",
+    "_cards",
+    "_notice",
+    "_dependence",
+    "show_dependence",
+    "_esm",
+    "_css",
+    "_anywidget_id",
+}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -27,7 +28,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NAME_LENGTH = 80
 _THUMBNAIL = 112
 # What was made last, for a person who goes back and forth.
-_MADE_KEPT = 8
+_MADE_KEPT = 16
 # From here on a baseline is one thing to the model rather than none.
 _NOT_NEUTRAL = 0.5
 
@@ -103,6 +104,8 @@ class Gallery:
             "colour": baselines.constant(0.5),
         }
         self._made: dict[str, Tensor] = {}
+        # Panes and whatever else asks the model have a thread each.
+        self._guard = threading.Lock()
 
     @property
     def names(self) -> list[str]:
@@ -176,12 +179,15 @@ class Gallery:
     def inputs(self, name: str) -> Tensor:
         """The baseline of that name, as the model's input. Raises ArgumentValueError, and what a function raises."""
         text = self._canonical(name)
-        made = self._made.pop(text, None)
+        with self._guard:
+            made = self._made.get(text)
         if made is None:
             made = self._make(text)
-        self._made[text] = made
-        while len(self._made) > _MADE_KEPT:
-            del self._made[next(iter(self._made))]
+        with self._guard:
+            self._made.pop(text, None)
+            self._made[text] = made
+            while len(self._made) > _MADE_KEPT:
+                del self._made[next(iter(self._made))]
         return made
 
     def card(self, name: str, scores: Tensor, output: float, labels: Callable[[int], str]) -> Card:

@@ -22,9 +22,9 @@ from ig_widgets.explorers.auditing import Auditing
 from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
+from ig_widgets.explorers.depending import Depending
 from ig_widgets.explorers.exporting import Exporting
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.worker import lock_of
@@ -33,7 +33,7 @@ from ig_widgets.figures.inputs import Bytes
 _COLOURS = ("red", "green", "blue")
 
 
-class ImageExplorer(Auditing, Exporting, Offering):
+class ImageExplorer(Auditing, Exporting, Depending):
     """Integrated Gradients over a photo, live.
 
     Args:
@@ -53,7 +53,8 @@ class ImageExplorer(Auditing, Exporting, Offering):
     best other class), `channel` (what is drawn: the sum over channels, or red, green, blue), `colormap` (matplotlib's
     names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest colour, 50 to 100), `sign`
     (all, positive, negative), `ground` (grey or colour: the photo under the map), `region` (left, top, right, bottom)
-    in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None.
+    in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None, `show_dependence`
+    (whether it is worked out and shown how much the map depends on the baseline, as `dependence` does).
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -206,10 +207,12 @@ class ImageExplorer(Auditing, Exporting, Offering):
         content, buffers = protocol.file(f"attribution.{kind}", data)
         self.send({**content, "view": view, "request": 0}, buffers)
 
-    def _heard(self, message: protocol.Gallery | protocol.Upload | protocol.Export) -> None:
+    def _heard(self, message: protocol.Beside) -> None:
         match message:
             case protocol.Gallery():
                 self._chores.ask("cards", self._tell_cards)
+            case protocol.Dependence(view):
+                self._send_dependence(view)
             case protocol.Upload(_, name, data):
                 self._chores.ask("upload", lambda: self._take(name, data))
             case protocol.Export(view, kind):

@@ -58,6 +58,13 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Dependence:
+    """The maps of how much depends on the baseline are to be shown."""
+
+    view: str
+
+
+@dataclass(frozen=True)
 class Upload:
     """A file for a baseline."""
 
@@ -81,7 +88,8 @@ class ProtocolError(ValueError):
     """A message that is not one of the protocol's."""
 
 
-Heard: TypeAlias = Want | Ack | Cancel | Gallery | Upload | Export
+Beside: TypeAlias = Gallery | Dependence | Upload | Export
+Heard: TypeAlias = Want | Ack | Cancel | Beside
 
 
 def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
@@ -99,6 +107,8 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
         return Cancel(view, _natural(content, "request"))
     if kind == "gallery":
         return Gallery(view)
+    if kind == "dependence":
+        return Dependence(view)
     if kind == "upload":
         return Upload(view, _text(content, "name"), _file(buffers))
     if kind == "export":
@@ -106,7 +116,7 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
         if not isinstance(wanted, str) or wanted not in EXPORTS:
             raise ProtocolError(f"kind must be one of {', '.join(EXPORTS)}.")
         return Export(view, wanted)
-    raise ProtocolError("type must be want, ack, cancel, gallery, upload or export.")
+    raise ProtocolError("type must be want, ack, cancel, gallery, dependence, upload or export.")
 
 
 def _text(content: Mapping[object, object], name: str) -> str:
@@ -252,3 +262,15 @@ def failed(kind: str, message: str, hint: str = "") -> Message:
 def file(name: str, data: bytes) -> Message:
     """A file that a view has asked for, to be saved by its reader."""
     return {"type": "file", "name": name}, [data]
+
+
+def dependence(number: int, mean: npt.NDArray[np.floating[Any]], deviation: npt.NDArray[np.floating[Any]]) -> Message:
+    """Mean and standard deviation (height, width) of the maps of several baselines; `number` as in `_dependence`."""
+    encoded = [encode(mean), encode(deviation)]
+    content = {
+        "type": "dependence",
+        "number": number,
+        "shape": list(mean.shape),
+        "scales": [one.scale for one in encoded],
+    }
+    return content, [one.values for one in encoded]

@@ -94,13 +94,24 @@ export interface SentFile extends Reply {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-export type FromKernel = Begin | Samples | Plan | Done | Failed | SentFile;
+/** Over the maps of several baselines, each pixel's mean and standard deviation; `number` as in the trait. */
+export interface Dependence extends Reply {
+  readonly type: "dependence";
+  readonly number: number;
+  readonly height: number;
+  readonly width: number;
+  readonly mean: Sample;
+  readonly deviation: Sample;
+}
+
+export type FromKernel = Begin | Samples | Plan | Done | Failed | SentFile | Dependence;
 
 export type ToKernel =
   | { readonly type: "want"; readonly view: string; readonly pane: number }
   | { readonly type: "ack"; readonly view: string; readonly count: number }
   | { readonly type: "cancel"; readonly view: string; readonly request: number }
   | { readonly type: "gallery"; readonly view: string }
+  | { readonly type: "dependence"; readonly view: string }
   /** With the file in one buffer. */
   | { readonly type: "upload"; readonly view: string; readonly name: string }
   | { readonly type: "export"; readonly view: string; readonly kind: ExportKind };
@@ -164,6 +175,8 @@ function read(fields: Fields, buffers: readonly DataView[]): FromKernel {
       if (data === undefined) throw new Malformed("a file has come without its bytes");
       return { ...reply, type, name: fields.text("name"), data: data.slice() };
     }
+    case "dependence":
+      return readDependence(fields, reply, buffers);
     default:
       throw new Malformed(`a message of the unknown type "${type}"`);
   }
@@ -171,8 +184,7 @@ function read(fields: Fields, buffers: readonly DataView[]): FromKernel {
 
 function readBegin(fields: Fields, reply: Reply, buffers: readonly DataView[]): Begin {
   const settings = fields.record("settings");
-  const [height, width, ...rest] = fields.counts("shape");
-  if (!height || !width || rest.length > 0) throw new Malformed("shape must be [height, width]");
+  const [height, width] = readShape(fields);
   const [photo, baseline, ...more] = buffers.map(bytes);
   if (photo?.length !== height * width * 3 || baseline?.length !== photo.length || more.length > 0)
     throw new Malformed(`begin must carry photo and baseline of ${height} x ${width} RGB pixels`);
@@ -232,6 +244,32 @@ function readPlan(fields: Fields, reply: Reply): Plan {
     evaluations: fields.count("evaluations"),
     final: fields.flag("final"),
   };
+}
+
+function readDependence(fields: Fields, reply: Reply, buffers: readonly DataView[]): Dependence {
+  const [height, width] = readShape(fields);
+  const maps = buffers.map(levels);
+  const [mean, deviation] = fields.numbers("scales").map((scale, i): Sample => {
+    return { levels: maps[i] ?? new Int16Array(), scale };
+  });
+  const isWhole = maps.length === 2 && maps.every(({ length }) => length === height * width);
+  if (mean === undefined || deviation === undefined || !isWhole)
+    throw new Malformed(`dependence must carry two maps of ${height} x ${width} pixels`);
+  return {
+    ...reply,
+    type: "dependence",
+    number: fields.count("number"),
+    height,
+    width,
+    mean,
+    deviation,
+  };
+}
+
+function readShape(fields: Fields): [height: number, width: number] {
+  const [height, width, ...rest] = fields.counts("shape");
+  if (!height || !width || rest.length > 0) throw new Malformed("shape must be [height, width]");
+  return [height, width];
 }
 
 /** The pieces must follow each other from 0 to 1: drawing looks a piece up by its place alone. */

@@ -3,6 +3,7 @@ import { Field } from "./field.js";
 import { Listeners } from "./listeners.js";
 import {
   type Begin,
+  type Dependence,
   decode,
   type FromKernel,
   isFor,
@@ -55,6 +56,9 @@ export class Store {
   #answer: Answer | undefined;
   #picture: Picture | undefined;
   #received = 0;
+  #dependence: Dependence | undefined;
+  /** The number of the maps that were asked for last. */
+  #wanted = 0;
 
   constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
     this.#model = model;
@@ -95,6 +99,14 @@ export class Store {
     this.#model.send(message, undefined, buffers);
   }
 
+  /** The maps over several baselines that have this number; asked for where they are not there, once for all views. */
+  dependence(number: number): Dependence | undefined {
+    if (this.#dependence?.number === number) return this.#dependence;
+    if (this.#wanted !== number) this.ask({ type: "dependence", view: this.view });
+    this.#wanted = number;
+    return undefined;
+  }
+
   subscribe(listener: () => void, signal: AbortSignal): void {
     this.#listeners.add(listener, signal);
   }
@@ -113,6 +125,7 @@ export class Store {
 
   #take(message: FromKernel): void {
     if (message.type === "file") save(message.name, message.data);
+    else if (message.type === "dependence") this.#dependence = message;
     else if (message.type === "samples") this.#keep(message);
     else if (message.type === "begin") this.#begin(message);
     else if (message.request < this.#newest) return;

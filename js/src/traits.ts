@@ -66,6 +66,28 @@ export interface Curve {
   ])[];
 }
 
+/** How much the map depends on the baseline, as far as it is known; nothing where nobody has asked. */
+export type Dependence =
+  | { readonly kind?: undefined }
+  | { readonly kind: "computing"; readonly done: number; readonly total: number }
+  | { readonly kind: "failed"; readonly message: string }
+  | {
+      readonly kind: "ready";
+      /** By which its maps are known. */
+      readonly number: number;
+      readonly asked: Pick<Settings, "target" | "output" | "channel">;
+      readonly dependence: number;
+      readonly output: number;
+      readonly rules: readonly string[];
+      readonly rows: readonly {
+        readonly name: string;
+        readonly output: number;
+        readonly sum: number;
+        /** Of the variance. */
+        readonly share: number;
+      }[];
+    };
+
 /** What the kernel offers; the browser only reads these. */
 export interface Offer {
   /** In what each pane differs from the traits; the first in nothing. */
@@ -75,6 +97,7 @@ export interface Offer {
   readonly _audits: readonly Audit[];
   readonly _cards: readonly Card[];
   readonly _curves: readonly Curve[];
+  readonly _dependence: Dependence;
   /** A sentence for the status line; the number tells a new one from an old. */
   readonly _notice: { readonly text?: string; readonly number?: number };
   readonly _methods: readonly string[];
@@ -91,7 +114,12 @@ export interface Offer {
 }
 
 /** What a person chooses here. */
-export type Chosen = Settings & Look & Pick<Offer, "_panes" | "_regions">;
+export type Chosen = Settings &
+  Look &
+  Pick<Offer, "_panes" | "_regions"> & {
+    /** Whether it is to be worked out, and shown, how much depends on the baseline. */
+    readonly show_dependence: boolean;
+  };
 export type ImageTraits = Chosen & Offer;
 
 export const WISHES = [

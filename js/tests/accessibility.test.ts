@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Card, ImageTraits } from "../src/traits.js";
+import { maps, ready } from "./support/dependence.js";
 import { frame, type View } from "./support/mount.js";
 import { compared } from "./support/panes.js";
 import { Scene } from "./support/scene.js";
@@ -19,6 +20,7 @@ const card = (name: string, more: Partial<Card> = {}): Card => ({
 const region = { kind: "rectangle", box: [1, 1, 4, 3] } as const;
 const numbers = { sum: 1.5, share: 0.2, output: 9, without: 4, only: 2, baseline: -1 };
 const traits: Partial<ImageTraits> = {
+  _dependence: ready(1),
   _regions: [region],
   _audits: [{ region, ...numbers }],
   _curves: [
@@ -40,7 +42,7 @@ const traits: Partial<ImageTraits> = {
   ],
 };
 
-/** Everything folded out, two panes with their difference, a region, a notice, the hatch. */
+/** Everything folded out, two panes with their difference, a region, a notice, the hatch, several baselines. */
 async function full(): Promise<View> {
   const { model, view, host } = await compared(
     [
@@ -54,6 +56,9 @@ async function full(): Promise<View> {
   view.el.querySelector<HTMLInputElement>('input[type="checkbox"]')?.click();
   view.button("select region 1").click();
   await frame();
+  model.receive(maps(new Scene({ trace: 1 }), host.view, 1));
+  await frame();
+  expect(view.image("mean of the attribution").checkVisibility()).toBe(true);
   expect(host.view).not.toBe("");
   return view;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decode, isFor } from "../src/protocol.js";
+import { ready } from "./support/dependence.js";
 import { Host } from "./support/mount.js";
 import { Scene } from "./support/scene.js";
 
@@ -39,7 +40,7 @@ function binary({ buffers }: Fixture): DataView[] {
 test("there are fixtures of every kind", () => {
   const kinds = new Set(fixtures.filter(([, { valid }]) => valid).map(([, f]) => f.message.type));
   expect([...kinds].sort()).toEqual(
-    ["ack", "begin", "cancel", "done", "failed", "plan", "samples", "want"].sort(),
+    ["ack", "begin", "cancel", "dependence", "done", "failed", "plan", "samples", "want"].sort(),
   );
   expect(fromKernel.some(([, { valid }]) => !valid)).toBe(true);
 });
@@ -85,6 +86,16 @@ describe("what the kernel sends", () => {
     expect(decoded.message.samples.map(({ scale }) => scale)).toEqual([0.0001, 0.00025]);
   });
 
+  test("a mean and a standard deviation come together, under a number", () => {
+    const decoded = decode(fixture("dependence").message, binary(fixture("dependence")));
+    if (!decoded.ok || decoded.message.type !== "dependence") throw new Error("not a dependence");
+    const { message } = decoded;
+    expect([message.number, message.height, message.width]).toEqual([2, 2, 3]);
+    expect([...message.mean.levels]).toEqual([0, 100, -100, 32767, -32767, 5]);
+    expect([...message.deviation.levels]).toEqual([0, 1, 2, 32767, 5, 6]);
+    expect([message.mean.scale, message.deviation.scale]).toEqual([0.0001, 0.00025]);
+  });
+
   test.each([null, 7, "begin", [], {}, { type: "begin" }, { type: 3, view: "v" }])(
     "nonsense (%j) is refused, not thrown",
     (content) => {
@@ -106,6 +117,9 @@ test("what the browser sends has exactly the fields of the fixtures", async () =
   model.receive(scene.begin(view, 3), scene.samples(view, 3));
   await expect.poll(() => shown.cancel.disabled).toBe(false);
   shown.cancel.click();
+  model.set("_dependence", ready(2));
+  model.set("show_dependence", true);
+  await expect.poll(() => model.all("dependence")).toHaveLength(1);
   for (const [, { message }] of toKernel) {
     const sent = model.sent.find(({ type }) => type === message.type);
     expect(Object.keys(sent ?? {}).sort()).toEqual(Object.keys(message).sort());

@@ -107,6 +107,18 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     expect(difference).to_have_attribute("aria-label", re.compile("its norm 0\\.0%"), timeout=60 * SECONDS)
     until(lambda: audited() == pytest.approx(read(AUDIT), rel=0.01, abs=0.002))
 
+    # The same with several baselines: what is said is what the kernel says, of each target anew.
+    heading = root.get_by_text("How much does this depend on the baseline?")
+    heading.click()
+    said = root.get_by_text("of this map depends on the baseline")
+    expect(said).to_be_visible(timeout=60 * SECONDS)
+    expect(root.get_by_role("img", name="mean of the attribution over 7 baselines")).to_be_visible()
+    expect(root.get_by_role("img", name="standard deviation of the attribution over 7 baselines")).to_be_visible()
+    assert number(said.inner_text()) == pytest.approx(read("explorer.dependence().dependence"), abs=0.006)
+    heading.click()
+    until(lambda: read("explorer.show_dependence, explorer._dependence") == (False, {}))
+    expect(said).to_be_hidden()
+
     # A file that is no picture is answered in a sentence; one that is becomes the baseline.
     field = root.get_by_label("photo for a baseline")
     field.set_input_files({"name": "cat.txt", "mimeType": "text/plain", "buffer": b"no picture at all"})

@@ -21,6 +21,7 @@ _KEYS = {
     "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
     "failed": {"kind", "message", "hint"},
+    "dependence": {"number", "shape", "scales"},
 }
 
 
@@ -47,9 +48,14 @@ def check(content: Content, buffers: list[bytes]) -> None:
     require(kind in _KEYS, f"type {kind!r}")
     require(set(content) == _KEYS[kind] | {"type", "view", "request"}, f"keys of {kind}: {sorted(content)}")
     require(isinstance(content["view"], str) and is_count(content["request"]), "view or request")
-    {"begin": _check_begin, "samples": _check_samples, "plan": _check_plan, "failed": _check_failed}.get(
-        kind, _check_done
-    )(content, buffers)
+    checks = {
+        "begin": _check_begin,
+        "samples": _check_samples,
+        "plan": _check_plan,
+        "failed": _check_failed,
+        "dependence": _check_dependence,
+    }
+    checks.get(kind, _check_done)(content, buffers)
 
 
 def _check_begin(content: Content, buffers: list[bytes]) -> None:
@@ -103,6 +109,15 @@ def _check_failed(content: Content, buffers: list[bytes]) -> None:
     require(all(type(content[name]) is str for name in ("message", "hint")), "message and hint are texts")
 
 
+def _check_dependence(content: Content, buffers: list[bytes]) -> None:
+    height, width = content["shape"]
+    require(is_count(content["number"]) and is_count(height) and is_count(width), "number and shape are counts")
+    require(len(content["scales"]) == len(buffers) == 2, "a scale and a map each of mean and standard deviation")
+    require(all(is_number(s) and s > 0 for s in content["scales"]), "scales")
+    require(all(len(b) == 2 * height * width for b in buffers), "a map has the pixels of its photo")
+    require(min(np.frombuffer(buffers[1], "<i2"), default=0) >= 0, "a standard deviation is not negative")
+
+
 class View:
     """One front-end model. `say(content)` is how it speaks to the kernel; it acknowledges when it is told to."""
 
@@ -127,6 +142,7 @@ class View:
         self.scales: dict[int, float] = {}
         self.received = self.acknowledged = 0
         self._may_restart = False
+        self.dependence: tuple[int, list[np.ndarray[Any, Any]], list[float]] | None = None
 
     def want(self) -> None:
         self.say({"type": "want", "view": self.name, "pane": self.pane})
@@ -148,6 +164,11 @@ class View:
         if content.get("view") != self.name:
             return
         check(content, buffers)
+        if content["type"] == "dependence":
+            scales = content["scales"]
+            maps = [np.frombuffer(b, "<i2").reshape(content["shape"]) * s for b, s in zip(buffers, scales, strict=True)]
+            self.dependence = content["number"], maps, scales
+            return
         require(content["request"] >= self.request, "a message of an old request")
         if self.ended is not None and self.ended["type"] == "done":
             require(content["request"] > self.ended["request"], f"{content['type']} after done")

@@ -110,6 +110,16 @@ def test_messages_of_the_kernel_have_the_form_of_the_fixture(kind):
     check(content, buffers)
 
 
+def test_maps_of_the_dependence_have_the_form_of_the_fixture():
+    mean, deviation = np.linspace(-1, 1, 6).reshape(2, 3), np.linspace(0, 1, 6).reshape(2, 3)
+    content, buffers = protocol.dependence(2, mean, deviation)
+    content = {**content, "view": "a view", "request": 0}
+    fixture = FIXTURES["dependence"]
+    assert form(json.loads(json.dumps(content))) == form(fixture["message"])
+    assert [len(b) for b in buffers] == [len(base64.b64decode(b)) for b in fixture["buffers"]]
+    check(content, buffers)
+
+
 def test_plan_of_two_samples_is_that_of_the_fixture():
     """The fixture's path (F from -0.5 to 1.5, density 1.9 and 2.2) by the middle rule, number by number."""
     content, _ = made_messages()["plan"]

@@ -1,9 +1,10 @@
 import { html, write } from "../dom.js";
 import { shorten, significant } from "../format.js";
 
-/** The colour map with the numbers that its ends and its middle stand for. */
+/** The colour map with the numbers that its ends and its middle stand for; of what is never negative, its upper half. */
 export class ColorBar {
   readonly element: HTMLElement;
+  readonly #fromZero: boolean;
   readonly #canvas = html("canvas", {
     class: "igw-gradient",
     width: 256,
@@ -14,12 +15,13 @@ export class ColorBar {
   readonly #high = html("span");
   readonly #unit = html("span", { class: "igw-unit" });
 
-  constructor() {
+  constructor(fromZero = false) {
+    this.#fromZero = fromZero;
     const numbers = html(
       "div",
       { class: "igw-ends" },
       this.#low,
-      html("span", {}, "0"),
+      html("span", {}, fromZero ? "" : "0"),
       this.#high,
     );
     this.element = html("div", { class: "igw-colorbar" }, this.#canvas, numbers, this.#unit);
@@ -30,14 +32,15 @@ export class ColorBar {
     const row = context?.createImageData(256, 1);
     if (context == null || row === undefined) return;
     for (let i = 0; i < 256; i++) {
-      row.data.set(lut.subarray(3 * i, 3 * i + 3), 4 * i);
+      const from = this.#fromZero ? 128 + (i >> 1) : i;
+      row.data.set(lut.subarray(3 * from, 3 * from + 3), 4 * i);
       row.data[4 * i + 3] = 255;
     }
     context.putImageData(row, 0, 0);
   }
 
   show(scale: number, unit: string): void {
-    write(this.#low, significant(-scale, 2));
+    write(this.#low, this.#fromZero ? "0" : significant(-scale, 2));
     write(this.#high, scale > 0 ? `+${significant(scale, 2)}` : "0");
     write(this.#unit, unit && `${shorten(unit, 24)} per pixel`);
   }

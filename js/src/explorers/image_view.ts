@@ -12,6 +12,7 @@ import { Status } from "../controls/status.js";
 import { assign, write } from "../dom.js";
 import { percent, significant } from "../format.js";
 import { Compare } from "../panels/compare.js";
+import { Dependence } from "../panels/dependence.js";
 import { Exports } from "../panels/exports.js";
 import { Gallery } from "../panels/gallery.js";
 import type { Panes } from "../panes.js";
@@ -48,6 +49,7 @@ export class ImageView {
   readonly #histogram: Histogram;
   readonly #convergence: Convergence;
   readonly #notAsked: NotAsked;
+  readonly #dependence: Dependence;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
@@ -67,6 +69,7 @@ export class ImageView {
     this.#overlay = new Overlay(regions, zoom, redraw, signal);
     this.#beside = new Beside(panes, regions, zoom, redraw, signal);
     this.#notAsked = new NotAsked(redraw, signal);
+    this.#dependence = new Dependence(store, zoom, redraw, signal);
     const picker = new ColourPicker(store, this.#overlay, signal);
     this.#aids = new Aids(regions, traits, signal);
     this.#chart = new PathChart(
@@ -92,6 +95,7 @@ export class ImageView {
         panels: traits.isRecording
           ? []
           : [
+              this.#dependence.element,
               new Gallery(store, () => picker.begin(this.element), signal).element,
               new Compare(traits, signal).element,
               new Exports(store, signal).element,
@@ -121,6 +125,7 @@ export class ImageView {
     this.#beside.linkPointers(this.#overlay);
     const scale = this.#beside.draw(picture, look);
     this.#overlay.draw(look, scale);
+    this.#dependence.draw(picture, look, scale, this.#lut);
     this.#interpolation.move(look.alpha);
     this.#chart.move(look.alpha);
     this.#aids.draw(picture, look, this.#overlay.pixel);

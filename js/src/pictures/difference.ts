@@ -1,36 +1,24 @@
-import { assign, html, write } from "../dom.js";
+import { assign } from "../dom.js";
 import { fixed, percent } from "../format.js";
-import { Blender } from "../gl/canvas.js";
 import type { Picture } from "../store.js";
 import type { Look } from "../traits.js";
+import { areSame, Still } from "./still.js";
 import type { Zoom } from "./zoom.js";
 
 /** What one map has more than another, collected up to alpha, over the photo in the colours of both. */
 export class Difference {
-  readonly element: HTMLElement;
-  readonly #canvas = html("canvas");
-  readonly #picture: HTMLElement;
-  readonly #title = html("span", { class: "igw-title" });
-  readonly #norm = html("p", { class: "igw-collected" });
+  readonly #still: Still;
   #one = new Float32Array();
   #other = new Float32Array();
-  #image: ImageData | undefined;
   /** All that the picture depends on: where nothing of it has changed, nothing is drawn. */
   #drawn: readonly unknown[] = [];
-  readonly #blender = new Blender();
 
   constructor(zoom: Zoom, signal: AbortSignal) {
-    const layer = html("div", {}, this.#canvas);
-    this.#picture = html("div", { role: "img", class: "igw-picture" }, layer);
-    zoom.attach(this.#picture, layer, signal);
-    const caption = html("figcaption", { class: "igw-caption" }, this.#title);
-    this.element = html(
-      "figure",
-      { class: "igw-figure igw-pane" },
-      caption,
-      this.#picture,
-      this.#norm,
-    );
+    this.#still = new Still(zoom, signal);
+  }
+
+  get element(): HTMLElement {
+    return this.#still.element;
   }
 
   /** Hidden where there is nothing to compare: no second map, another size, or another reading of the model. */
@@ -46,41 +34,36 @@ export class Difference {
     if (!canCompare || lut === undefined) return;
     const { alpha, sign, opacity, ground } = look;
     const asked = [one, other, alpha, scale, sign, opacity, ground, lut];
-    if (asked.every((value, i) => value === this.#drawn[i])) return;
+    if (areSame(asked, this.#drawn)) return;
     this.#drawn = asked;
-    const { width, height, photo } = one.begin;
-    const image = this.#reserve(width, height);
+    const share = this.#subtract(one, other, alpha);
+    this.#still.draw(one.begin, this.#other, { lut, scale, sign, opacity, ground });
+    this.#still.write(
+      "Difference: first pane minus second",
+      `‖difference‖ is ${percent(share)} of ‖first‖`,
+      `difference of the first two panes, alpha ${fixed(alpha, 2)}, its norm ${percent(share)} of the first`,
+    );
+  }
+
+  /** The difference into `#other`; its norm as a share of the first's is returned. */
+  #subtract(one: Picture, other: Picture, alpha: number): number {
+    const pixels = one.begin.width * one.begin.height;
+    if (this.#one.length !== pixels) {
+      this.#one = new Float32Array(pixels);
+      this.#other = new Float32Array(pixels);
+    }
     one.field.valuesAt(alpha, this.#one);
     other.field.valuesAt(alpha, this.#other);
     let distance = 0;
     let size = 0;
-    for (let i = 0; i < this.#one.length; i++) {
+    for (let i = 0; i < pixels; i++) {
       const value = this.#one[i] as number;
       const difference = value - (this.#other[i] as number);
       size += value * value;
       distance += difference * difference;
       this.#other[i] = difference;
     }
-    const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
-    this.#blender.blend(image.data, photo, lut, undefined, this.#other, shade);
-    this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
-    const share = size > 0 ? Math.sqrt(distance / size) : Number.NaN;
-    write(this.#title, "Difference: first pane minus second");
-    write(this.#norm, `‖difference‖ is ${percent(share)} of ‖first‖`);
-    assign(this.#picture, {
-      "aria-label": `difference of the first two panes, alpha ${fixed(alpha, 2)}, its norm ${percent(share)} of the first`,
-    });
-  }
-
-  #reserve(width: number, height: number): ImageData {
-    if (this.#image?.width !== width || this.#image.height !== height) {
-      this.#canvas.width = width;
-      this.#canvas.height = height;
-      this.#image = new ImageData(width, height);
-      this.#one = new Float32Array(width * height);
-      this.#other = new Float32Array(width * height);
-    }
-    return this.#image;
+    return size > 0 ? Math.sqrt(distance / size) : Number.NaN;
   }
 }
 

@@ -27,6 +27,8 @@ export function defaults(): ImageTraits {
     _audits: [],
     _cards: [],
     _curves: [],
+    _dependence: {},
+    show_dependence: false,
     _notice: {},
     _outputs: ["logit", "probability", "log-probability", "margin"],
     colormap: "RdBu_r",

@@ -1,0 +1,112 @@
+"""How much a map depends on its baseline: what the maps of several have in common, and how far they are apart."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ig_widgets.engine.errors import ArgumentValueError
+from ig_widgets.tables import html_table, text_table
+
+Map = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineMap:
+    """What one baseline gives: its `name`, F(x) and F(x') as `output` and `baseline_output`, the rule by which it was
+    sampled, and `values` (..., height, width), what was attributed.
+    """
+
+    name: str
+    output: float
+    baseline_output: float
+    method: str
+    values: Map = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineDependence:
+    """One question asked with several baselines; prints as a table, in a notebook too. All in the units of F.
+
+    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, from 0 to 1:
+    sqrt(V / (V + M)), where V is the sum over the pixels of the variance, M of the squared mean; 0 where all maps are
+    the same, 1 where nothing is common to them. For each baseline, in the order of `names`: `baseline_outputs` F(x'),
+    `sums` of the map, `shares` of V that are its distance from the mean (they sum to 1, or are 0), and `methods`, the
+    rules, each with `n_steps`. `output`: F(x). `question`: the class and the reading of the model, in words.
+
+    That a baseline is an assumption to be varied: Sturmfels, Lundberg, Lee, Visualizing the Impact of Feature
+    Attribution Baselines (2020). The mean over baselines drawn from data is expected gradients: Erion et al. (2021).
+    """
+
+    question: str
+    names: tuple[str, ...]
+    dependence: float
+    output: float
+    baseline_outputs: tuple[float, ...]
+    sums: tuple[float, ...]
+    shares: tuple[float, ...]
+    methods: tuple[str, ...]
+    n_steps: int
+    mean: Map = field(repr=False)
+    standard_deviation: Map = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"{self._in_words()}\n{text_table(_HEAD, self._rows(), right=True)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
+
+    def _in_words(self) -> str:
+        return f"{self.dependence:.0%} of this map depends on the baseline ({self.question}, F(x) {self.output:.3g})"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        columns = zip(self.names, self.baseline_outputs, self.sums, self.shares, self.methods, strict=True)
+        return [
+            (" ".join(name.split()), f"{output:.3g}", f"{total:.3g}", f"{share:.0%}", f"{method}, {self.n_steps}")
+            for name, output, total, share, method in columns
+        ]
+
+
+_HEAD = ("baseline", "F(x')", "sum", "of the variance", "rule")
+
+
+def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str) -> BaselineDependence:
+    """What `maps` (height, width), each of another baseline, have in common, and how far they are apart.
+
+    Raises ArgumentValueError where there are fewer than two.
+    """
+    check_count(maps)
+    values = np.stack([one.values for one in maps]).astype(np.float64)
+    mean = values.mean(0)
+    squares = (values - mean) ** 2
+    deviation = np.sqrt(squares.sum(0) / (len(maps) - 1))
+    spread, common = np.linalg.norm(deviation), np.linalg.norm(mean)
+    apart = squares.sum((1, 2))
+    whole = float(apart.sum())
+    for array in (mean, deviation):
+        array.setflags(write=False)
+    return BaselineDependence(
+        question=question,
+        names=tuple(one.name for one in maps),
+        dependence=float(spread / np.hypot(spread, common)) if spread else 0.0,
+        output=maps[0].output,
+        baseline_outputs=tuple(one.baseline_output for one in maps),
+        sums=tuple(float(total) for total in values.sum((1, 2))),
+        shares=tuple(float(part) / whole if whole else 0.0 for part in apart),
+        methods=tuple(one.method for one in maps),
+        n_steps=n_steps,
+        mean=mean,
+        standard_deviation=deviation,
+    )
+
+
+def check_count(baselines: Sequence[object]) -> None:
+    """Raises ArgumentValueError where there are fewer than two."""
+    if len(baselines) < 2:
+        raise ArgumentValueError(
+            f"baselines must be at least two different ones, got {len(baselines)}; one has no spread."
+        )
