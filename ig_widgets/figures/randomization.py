@@ -32,9 +32,14 @@ def randomization(result: Randomization, *, title: str | None = None, caption: s
     lines = wrapped(_caption(result) if caption is None else caption, int(inches * _SIGNS_PER_INCH))
     below = _LINE * (lines.count("\n") + 1) if lines else 0.0
     named = count <= _NAMES
-    longest = max(len(one_line(layer, 24)) for layer in result.layers) if named else 0
+    labels = ["as trained", *(one_line(layer, 24) or "the model" for layer in result.layers)] if named else [""]
+    longest = max(map(len, labels))
+    # Upright where they would run into each other.
+    turned = longest * len(labels) > 10 * inches
     figure = Figure(
-        figsize=(inches, 2.9 + 0.05 * longest + below + (0 if title is None else 0.3)), dpi=90, layout="constrained"
+        figsize=(inches, 2.9 + 0.05 * longest * turned + below + (0 if title is None else 0.3)),
+        dpi=90,
+        layout="constrained",
     )
     axes = figure.subplots()
     places = np.arange(count + 1)
@@ -47,13 +52,14 @@ def randomization(result: Randomization, *, title: str | None = None, caption: s
         drawn = np.concatenate([np.ones((batch, 1)), values.numpy()], axis=1)
         if batch > 1:
             axes.plot(places, drawn.T, color=color, linewidth=0.5, alpha=0.4)
-        axes.plot(places, np.nanmean(drawn, axis=0), style, color=color, markersize=4, linewidth=1.8, label=label)
+        axes.plot(
+            places, np.append(1.0, values.nanmean(0)), style, color=color, markersize=4, linewidth=1.8, label=label
+        )
     axes.set_ylabel("rank correlation", fontsize=8)
     axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
     axes.tick_params(labelsize=8)
     if named:
-        labels = ["as trained", *(one_line(layer, 24) or "the model" for layer in result.layers)]
-        axes.set_xticks(places, labels, rotation=90, fontsize=8, **AS_TEXT)
+        axes.set_xticks(places, labels, rotation=90 if turned else 0, fontsize=8, **AS_TEXT)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     what = "layers drawn anew, down to" if result.order == "cascading" else "the layer drawn anew"
