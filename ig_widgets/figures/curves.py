@@ -13,7 +13,7 @@ from ig_widgets.figures.export import settled
 from ig_widgets.figures.inputs import AS_TEXT, one_line, wrapped
 
 # Told apart in grey, and by those who do not see red or green.
-_MAP, _RANDOM = "#b35806", "#8073ac"
+_MAP, _RANDOM = "#b35806", "#998ec3"
 _ACROSS, _DOWN, _LINE, _SIGNS_PER_INCH = 3.7, 2.9, 0.15, 16.5
 
 

@@ -12,7 +12,7 @@ from ig_widgets.figures.export import settled
 from ig_widgets.figures.inputs import AS_TEXT, one_line, wrapped
 
 # Told apart in grey, and by those who do not see red or green.
-_VALUES, _SIZES = "#b35806", "#8073ac"
+_VALUES, _SIZES = "#b35806", "#998ec3"
 _LINE, _SIGNS_PER_INCH = 0.15, 16.5
 # More names than these would run into each other; layers are then numbered.
 _NAMES = 24
