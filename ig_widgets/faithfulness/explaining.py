@@ -1,0 +1,88 @@
+"""Methods of explanation as the checks call them: a map of a model at inputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ig_widgets.engine.attribution import Attribution, attribute
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.model import ForwardFunc, Keeper
+from ig_widgets.engine.path import Baselines
+from ig_widgets.engine.target import TargetLike
+
+Explain: TypeAlias = Callable[..., Attribution | Tensor]
+
+
+class Explainer:
+    """Maps by `explain`, called with (model, inputs), or (model, inputs, baselines) where the check sets these.
+
+    None is `attribute` with its defaults and the arguments given here.
+    """
+
+    def __init__(
+        self,
+        explain: Explain | None,
+        *,
+        baselines: Baselines = None,
+        target: TargetLike = None,
+        additional_forward_args: object = None,
+        chunk_size: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        if explain is not None and not callable(explain):
+            raise ArgumentTypeError(
+                f"explain must be a callable (model, inputs) -> Attribution or tensor, got {type(explain).__name__}."
+            )
+        given = (baselines, target, additional_forward_args, chunk_size)
+        if explain is not None and any(argument is not None for argument in given):
+            raise ArgumentValueError(
+                "explain is given, so that baselines, target, additional_forward_args and chunk_size are its own "
+                "affair; leave them out here."
+            )
+        self._explain = explain
+        self._arguments = {
+            "target": target,
+            "additional_forward_args": additional_forward_args,
+            "chunk_size": chunk_size,
+            "cancel": cancel,
+        }
+        self._baselines = baselines
+
+    def __call__(self, model: ForwardFunc, inputs: Tensor, *baselines: Tensor) -> Tensor:
+        """The map of `model` at `inputs` (batch, ...), detached; the model is left as it was found.
+
+        Raises ArgumentTypeError, ArgumentValueError for what is no map of each example, and what `explain` raises.
+        """
+        with torch.inference_mode(False), torch.enable_grad(), Keeper(model, inputs.device).keep():
+            if self._explain is None:
+                start = baselines[0] if baselines else self._baselines
+                found = attribute(model, inputs, baselines=start, **self._arguments)  # type: ignore[arg-type]
+            else:
+                found = self._explain(model, inputs.clone(), *baselines)  # type: ignore[assignment]
+        return _as_map(found, inputs)
+
+
+def _as_map(found: object, inputs: Tensor) -> Tensor:
+    values = found.attributions if isinstance(found, Attribution) else found
+    if not isinstance(values, Tensor):
+        raise ArgumentTypeError(f"explain must return an Attribution or a tensor, it returned {type(found).__name__}.")
+    if values.dim() == 0 or len(values) != len(inputs):
+        raise ArgumentValueError(
+            f"explain returned shape {tuple(values.shape)} for {len(inputs)} examples; the first dimension must be the "
+            f"examples."
+        )
+    if values.is_complex() or not torch.isfinite(values).all():
+        raise ArgumentValueError("explain returned values that are NaN, infinite or complex, which cannot be compared.")
+    return values.detach()
+
+
+def relative_difference(one: Tensor, other: Tensor) -> Tensor:
+    """The L2 norm of one - other over that of other (batch,), float64 on the CPU; 0 where both are zeros."""
+    a, b = (values.detach().cpu().double().reshape(len(values), -1) for values in (one, other))
+    difference, scale = (a - b).norm(dim=1), b.norm(dim=1)
+    return torch.where(difference == 0, 0.0, difference / scale)

@@ -1,0 +1,120 @@
+"""Sensitivity: how far the map moves when the input moves a little."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ig_widgets.baselines.base import check_seed
+from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.path import Baselines
+from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.target import TargetLike
+from ig_widgets.faithfulness.explaining import Explain, Explainer
+from ig_widgets.faithfulness.maps import check_count, check_inputs, numbers
+from ig_widgets.faithfulness.perturbations import Draws, Perturb, describe, noise
+from ig_widgets.tables import html_table, text_table
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """The largest change of the map over the perturbations, relative to the map (L2), a pure number.
+
+    `values` (batch,): that of each example. `changes` (batch, n_perturb_samples): of each perturbation. Both float64,
+    on the CPU. `perturbation`, `n_perturb_samples`, `seed`: what was asked. Prints as a table.
+    """
+
+    values: Tensor
+    changes: Tensor
+    perturbation: str
+    n_perturb_samples: int
+    seed: int
+
+    def __repr__(self) -> str:
+        return text_table(self._head(), self._rows(), right=True)
+
+    def _repr_html_(self) -> str:
+        return html_table(self._head(), self._rows())
+
+    def _head(self) -> tuple[str, ...]:
+        return f"{self.n_perturb_samples} times {self.perturbation}", "largest change", "mean change"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        columns = zip(self.values.tolist(), self.changes.mean(1).tolist(), strict=True)
+        return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(columns)]
+
+
+def sensitivity_max(
+    forward_func: ForwardFunc,
+    inputs: Tensor,
+    *,
+    explain: Explain | None = None,
+    baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    perturb: Perturb | None = None,
+    n_perturb_samples: int = 10,
+    seed: int = 0,
+    chunk_size: int | None = None,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Sensitivity:
+    """The largest relative change of the map over small changes of the input.
+
+    Yeh, Hsieh, Suggala, Inouye, Ravikumar: On the (In)fidelity and Sensitivity of Explanations (2019), section 4, with
+    Captum's conventions: |map(x + d) - map(x)| / |map(x)|, or the change itself where the map of x is all zeros. It
+    says how steady a method is, not that it is right: a map that never looks at the input has 0.
+
+    Args:
+        forward_func: as in `attribute`.
+        inputs: one tensor (batch, ...).
+        explain: the method, (forward_func, inputs) -> Attribution or tensor, of all examples at once. None is
+            `attribute` with `baselines`, `target`, `additional_forward_args` and `chunk_size`, and its other defaults,
+            of which the tolerance is part of what is measured.
+        perturb: as in `infidelity`; None is noise within 0.02, in the units of the inputs. Inputs take the place of
+            the baseline that it is given.
+        n_perturb_samples: perturbations of each example, the same draws for each.
+        seed: of the draws.
+        on_progress: called with (done, total) maps. cancel: when set, the run stops with the map in hand.
+
+    Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
+    """
+    x = check_inputs(inputs)
+    n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
+    check_seed(seed)
+    perturb = noise(radius=0.02) if perturb is None else perturb
+    draws = Draws(perturb, x, x, n, seed)
+    explainer = Explainer(
+        explain,
+        baselines=baselines,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        cancel=cancel,
+    )
+    maps, changes = None, []
+    for number in range(n + 1):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(f"Cancelled after {number} of {n + 1} maps.", None)
+        points = x if maps is None else torch.cat([draws(example, number - 1) for example in range(len(x))])
+        found = explainer(forward_func, points).cpu().double().reshape(len(x), -1)
+        if maps is None:
+            maps = found
+        else:
+            changes.append((found - maps).norm(dim=1))
+        if on_progress is not None:
+            on_progress(number + 1, n + 1)
+    assert maps is not None
+    scale = maps.norm(dim=1)
+    relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]
+    return Sensitivity(
+        values=relative.amax(1),
+        changes=relative,
+        perturbation=describe(perturb),
+        n_perturb_samples=n,
+        seed=seed,
+    )

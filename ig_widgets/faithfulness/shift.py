@@ -1,0 +1,135 @@
+"""Input shift: the same function of shifted inputs, and whether its map is the same."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.path import Baselines, make_path
+from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.target import TargetLike
+from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
+from ig_widgets.faithfulness.maps import check_inputs, numbers
+from ig_widgets.tables import html_table, text_table
+
+
+@dataclass(frozen=True, eq=False)
+class InputShift:
+    """How far the map moves when inputs are shifted and the model takes the shift back: relative L2 (batch,).
+
+    `baseline_shifted`: with the baseline shifted along; `baseline_left`: with the baseline where it was. Both float64,
+    on the CPU; 0 is a map that is about the function, not about how its inputs are written. Prints as a table.
+    """
+
+    baseline_shifted: Tensor
+    baseline_left: Tensor
+
+    def __repr__(self) -> str:
+        return text_table(_HEAD, self._rows(), right=True)
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEAD, self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        pairs = zip(self.baseline_shifted.tolist(), self.baseline_left.tolist(), strict=True)
+        return [(f"example {i}", *map(numbers, pair)) for i, pair in enumerate(pairs)]
+
+
+_HEAD = ("change of the map, relative", "baseline shifted along", "baseline left where it was")
+
+
+class _Shifted(nn.Module):
+    """g(x) = f(x - shift), a module where f is one, since some methods ask for that."""
+
+    def __init__(self, model: nn.Module, shift: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.shift = shift  # no buffer: it is no state of the model's
+
+    def forward(self, x: Tensor, *rest: object) -> object:
+        """What f says of x, taken back."""
+        return self.model(x - self.shift, *rest)
+
+
+def _twin(forward_func: ForwardFunc, shift: Tensor) -> ForwardFunc:
+    if isinstance(forward_func, nn.Module):
+        return _Shifted(forward_func, shift)
+
+    def shifted(x: Tensor, *rest: object) -> object:
+        return forward_func(x - shift, *rest)
+
+    return shifted
+
+
+def input_shift(
+    forward_func: ForwardFunc,
+    inputs: Tensor,
+    shift: Tensor | float,
+    *,
+    explain: Explain | None = None,
+    baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    chunk_size: int | None = None,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> InputShift:
+    """The map of f at x, against that of its twin g(x) = f(x - shift) at x + shift, which says the same of the same.
+
+    Kindermans, Hooker, Adebayo, Alber, Schütt, Dähne, Erhan, Kim: The (Un)reliability of Saliency Methods (2017),
+    section 2. Integrated Gradients is invariant where the baseline is shifted along, as black is when pictures are
+    written from -1 to 1 in place of 0 to 1; with a baseline that stays, zeros say, it is not.
+
+    Args:
+        forward_func, baselines, target, additional_forward_args, chunk_size: as in `attribute`.
+        inputs: one tensor (batch, ...).
+        shift: a number, or a tensor that broadcasts to one example (1, ...).
+        explain: the method, (forward_func, inputs, baselines) -> Attribution or tensor; None is `attribute`.
+        on_progress: called with (done, total) maps. cancel: when set, the run stops with the map in hand.
+
+    Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
+    """
+    x = check_inputs(inputs)
+    by = _check_shift(shift, x)
+    x0 = make_path(inputs, baselines).baselines[0]
+    explainer = Explainer(
+        explain,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        cancel=cancel,
+    )
+    twin = _twin(forward_func, by)
+    asked: list[tuple[ForwardFunc, Tensor, Tensor]] = [
+        (forward_func, x, x0),
+        (twin, x + by, x0 + by),
+        (twin, x + by, x0),
+    ]
+    maps = []
+    for done, (function, points, start) in enumerate(asked, 1):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
+        maps.append(explainer(function, points, start))
+        if on_progress is not None:
+            on_progress(done, len(asked))
+    return InputShift(relative_difference(maps[1], maps[0]), relative_difference(maps[2], maps[0]))
+
+
+def _check_shift(shift: object, x: Tensor) -> Tensor:
+    if isinstance(shift, bool) or not isinstance(shift, int | float | Tensor):
+        raise ArgumentTypeError(f"shift must be a number or a tensor, got {type(shift).__name__}.")
+    by = torch.as_tensor(shift).detach().to(x.device, x.dtype)
+    try:
+        by = by.expand(1, *x.shape[1:])
+    except RuntimeError:
+        raise ArgumentValueError(
+            f"shift has shape {tuple(by.shape)}; it must broadcast to one example, {(1, *x.shape[1:])}."
+        ) from None
+    if not torch.isfinite(by).all():
+        raise ArgumentValueError("shift holds NaN or infinite values.")
+    return by
