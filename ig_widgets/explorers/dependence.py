@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,11 +33,12 @@ class BaselineMap:
 class BaselineDependence:
     """One question asked with several baselines; prints as a table, in a notebook too. All in the units of F.
 
-    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, from 0 to 1:
-    sqrt(V / (V + M)), where V is the sum over the pixels of the variance, M of the squared mean; 0 where all maps are
-    the same, 1 where nothing is common to them. For each baseline, in the order of `names`: `baseline_outputs` F(x'),
-    `sums` of the map, `shares` of V that are its distance from the mean (they sum to 1, or are 0), and `methods`, the
-    rules, each with `n_steps`. `output`: F(x). `question`: the class and the reading of the model, in words.
+    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, from 0 to 1,
+    as in `igw.relatives.over_baselines`: the root mean square distance (L2) of the maps from their mean, over the root
+    mean square size of the maps; 0 where all maps are the same, 1 where nothing is left in their mean. For each
+    baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the squared distances
+    that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`. `output`: F(x).
+    `question`: the class and the reading of the model, in words.
 
     That a baseline is an assumption to be varied: Sturmfels, Lundberg, Lee, Visualizing the Impact of Feature
     Attribution Baselines (2020). The mean over baselines drawn from data is expected gradients: Erion et al. (2021).
@@ -84,7 +86,6 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     mean = values.mean(0)
     squares = (values - mean) ** 2
     deviation = np.sqrt(squares.sum(0) / (len(maps) - 1))
-    spread, common = np.linalg.norm(deviation), np.linalg.norm(mean)
     apart = squares.sum((1, 2))
     whole = float(apart.sum())
     for array in (mean, deviation):
@@ -92,7 +93,7 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     return BaselineDependence(
         question=question,
         names=tuple(one.name for one in maps),
-        dependence=float(spread / np.hypot(spread, common)) if spread else 0.0,
+        dependence=min(1.0, math.sqrt(whole / np.square(values).sum())) if whole else 0.0,
         output=maps[0].output,
         baseline_outputs=tuple(one.baseline_output for one in maps),
         sums=tuple(float(total) for total in values.sum((1, 2))),

@@ -254,7 +254,7 @@ class Depending(Offering):
         self._make_way(cancel)
         result = make_attribution(samples, nodes, method=method, elapsed=0.0)
         values = torch.as_tensor(result.attributions)[0].double().cpu().numpy()
-        made = BaselineMap(name, float(result.output), float(result.baseline_output), method, values)
+        made = BaselineMap(name, float(samples.output), float(samples.baseline_output), method, values)
         with self._dependence_guard:
             # A run that was cancelled may have been overtaken by a change of the model.
             if not cancel.is_set():

@@ -102,7 +102,8 @@ def infidelity(
     n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
     check_seed(seed)
     if multiply_by_inputs is None:
-        multiply_by_inputs = attributions.path.multiply_by_inputs if isinstance(attributions, Attribution) else True
+        trace = attributions.path if isinstance(attributions, Attribution) else None
+        multiply_by_inputs = True if trace is None else trace.multiply_by_inputs
     perturb = subset() if perturb is None else perturb
     x0 = make_path(inputs, baselines).baselines[0]
     draws = Draws(perturb, x, x0, n, seed)

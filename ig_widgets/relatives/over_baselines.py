@@ -19,7 +19,6 @@ from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.trace import PathTrace
 from ig_widgets.tables import html_table, text_table
 
 
@@ -47,7 +46,7 @@ class OverBaselines:
     @property
     def convergence_delta(self) -> Tensor:
         """Sum of the mean attributions - (F(x) - mean of F(x')), (batch,)."""
-        return torch.stack([one.convergence_delta for one in self.each]).mean(0)
+        return torch.stack([_there(one.convergence_delta) for one in self.each]).mean(0)
 
     @property
     def standard_deviation(self) -> Tensors:
@@ -82,7 +81,7 @@ class OverBaselines:
         return "baseline", "mean F(x')", "mean to explain", "largest delta", "mean correlation with the mean"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        deltas = [one.convergence_delta for one in self.each]
+        deltas = [_there(one.convergence_delta) for one in self.each]
         outputs, correlations = list(self.baseline_outputs), list(self.correlations)
         rows = [*zip(self.names, outputs, deltas, correlations, strict=True)]
         rows.append(("mean", self.baseline_outputs.mean(0), self.convergence_delta, torch.ones_like(self.output)))
@@ -134,7 +133,7 @@ def over_baselines(
     Args:
         baselines: a list, or a mapping from names, of two or more; each is anything that `attribute` takes.
         keep_paths: keep the samples of each path, for `each[k].path.cumulative`, in K times the memory of one run.
-            Otherwise they go as soon as a run is done; outputs and density along the paths stay.
+            Otherwise `each[k].path` is None: what was sampled goes as soon as a run is done.
         on_progress: called with (done, total) gradient evaluations, over all baselines; the total is a guess unless
             n_steps is given.
         others: as in `attribute`.
@@ -176,7 +175,7 @@ def over_baselines(
         except Exception as error:
             error.add_note(f"This was baseline {name!r}, {len(each) + 1} of {len(named)}.")
             raise
-        each.append(run if keep_paths else replace(run, path=_without_samples(run.path)))
+        each.append(run if keep_paths else replace(run, path=None))
         del run  # or its samples would outlive the next run
     return _summed([name for name, _ in named], each)
 
@@ -207,8 +206,15 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         dependence=torch.where(size > 0, off / size, 0.0).clamp(max=1).sqrt().to(output.dtype),
         correlations=torch.stack([_correlation(one, means) for one in maps]).to(output.dtype),
         output=output,
-        baseline_outputs=torch.stack([one.baseline_output for one in each]),
+        baseline_outputs=torch.stack([_there(one.baseline_output) for one in each]),
     )
+
+
+def _there(value: Tensor | None) -> Tensor:
+    """What every IG has, unlike its relatives."""
+    if value is None:
+        raise NotImplementedError
+    return value
 
 
 def _percent(share: float) -> str:
@@ -221,20 +227,6 @@ def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     together: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
     return together
-
-
-class _WithoutSamples(PathTrace):
-    """A trace whose gradients were let go."""
-
-    def _sum(self, alpha: float = 1.0) -> tuple[Tensor, ...]:  # noqa: ARG002  (as there)
-        raise ArgumentValueError(
-            "The samples of this path were not kept, so that nothing can be added up along it; give keep_paths=True."
-        )
-
-
-def _without_samples(path: PathTrace) -> PathTrace:
-    kept = {name: getattr(path, name) for name in path.__dataclass_fields__}
-    return _WithoutSamples(**kept | {"_pieces": ()})
 
 
 def _check_baselines(given: object) -> list[tuple[str, Any]]:

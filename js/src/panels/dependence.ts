@@ -18,7 +18,7 @@ interface Shown {
 }
 
 const DEFINITION =
-  "√(V / (V + M)), where V is the sum over all pixels of the variance over the baselines, and M that of the squared mean";
+  "the root mean square distance of the maps from their mean, over the root mean square size of the maps";
 const EXTREMES = "0%: the same map whatever the baseline. 100%: nothing is common to the maps.";
 /** From next to nothing to dark in one hue, that of neither end of the usual colour maps. */
 const LIGHT = [244, 240, 250] as const;
