@@ -16,6 +16,7 @@ from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
 BASELINES = ("black", "white", "mean grey", "blur", "noise", "gaussian noise", "max distance", "colour")
+LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "<b>tench</b>"]
 SECONDS = 30.0  # nothing takes so long; what does, hangs
 
 
@@ -152,6 +153,12 @@ class FakeComm(BaseComm):
         view.want()
         self.settle()
         return view
+
+
+def ready(explorer: Any) -> Any:
+    """Its result, once it is there."""
+    explorer.wait(SECONDS)
+    return explorer.result
 
 
 def as_picture(values: Tensor) -> np.ndarray[Any, Any]:
