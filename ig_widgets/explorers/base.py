@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
+from ig_widgets.explorers.relative import RELATIVES
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
@@ -68,7 +70,7 @@ class Explorer(anywidget.AnyWidget):
     output = traitlets.Unicode("logit").tag(sync=True)
     channel = traitlets.Unicode(protocol.SUM).tag(sync=True)
     _model: ForwardFunc
-    _methods = traitlets.List(traitlets.Unicode(), [rules.AUTO, *rules.METHODS]).tag(sync=True)
+    _methods = traitlets.List(traitlets.Unicode(), [rules.AUTO, *rules.METHODS, *RELATIVES]).tag(sync=True)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True)
     _notice: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
@@ -90,7 +92,9 @@ class Explorer(anywidget.AnyWidget):
 
     # ------------------------------------------------------------ what a subclass says
 
-    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
+    def _samples(
+        self, settings: protocol.Settings, chunks: ChunkSize | None, cancel: threading.Event | None = None
+    ) -> Samples:
         raise NotImplementedError
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
@@ -300,6 +304,7 @@ class Explorer(anywidget.AnyWidget):
     @traitlets.validate("method")
     def _check_method(self, proposal: Any) -> str:
         try:
-            return proposal.value if proposal.value == rules.AUTO else rules.check_method(proposal.value)
+            known = proposal.value == rules.AUTO or proposal.value in RELATIVES
+            return proposal.value if known else rules.check_method(proposal.value)
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None

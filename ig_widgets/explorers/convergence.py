@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers.pane import Known
+from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.stream import Pieces, Record
 
 # Rules whose fewer points are found among more of theirs. To make Gauss-Legendre's takes long, and none are.
@@ -51,6 +52,8 @@ def curves(known: Sequence[Known]) -> dict[str, list[CurvePoint]]:
     wanted: dict[tuple[str, int], tuple[Record, Pieces, float | None]] = {}
     for one in known:
         method = one.settings.method
+        if method in RELATIVES:  # these answer other questions, to which IG's map is not the answer
+            continue
         if one.stage is not None:
             wanted[method, one.stage.evaluations] = one.record, one.pieces, one.error
             continue

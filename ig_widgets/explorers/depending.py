@@ -22,10 +22,11 @@ from ig_widgets.explorers import protocol
 from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, check_count, make_dependence
 from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import sentence
+from ig_widgets.explorers.relative import DISTRIBUTION
 from ig_widgets.explorers.worker import Worker
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.
-USUAL = ("black", "white", "mean grey", "blur", "noise", "noise(seed=1)", "noise(seed=2)")
+USUAL = DISTRIBUTION
 _STEPS = 8
 # Baselines whose attributions are kept, for a person who goes back and forth.
 _KEPT = 16

@@ -19,6 +19,7 @@ from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes
 from ig_widgets.explorers.pane import Known
 from ig_widgets.explorers.picture import PreparedImage
+from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import PathLike, npz_bytes, write_atomically
@@ -172,9 +173,11 @@ class Exporting(Explorer):
                 for one in known
                 if one.record is record
             ]
-            asked = {rule.settings for rule in served}
-            served += [rule for rule in export.rules_for(record, settings) if rule.settings not in asked]
-            found.append(export.Recorded(self._begin(record.number, settings, 0), record, served))
+            own = served[0].settings if served else settings
+            if own.method not in RELATIVES:
+                asked = {rule.settings for rule in served}
+                served += [rule for rule in export.rules_for(record, settings) if rule.settings not in asked]
+            found.append(export.Recorded(self._begin(record.number, own, 0), record, served))
         return found
 
     def _svg(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from ig_widgets.explorers.exporting import Exporting
 from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
+from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 
@@ -126,7 +128,11 @@ class ImageExplorer(Auditing, Exporting, Depending):
             self._functions[key] = Output(self._model, settings.output, is_probability, second)
         return self._functions[key]
 
-    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
+    def _samples(
+        self, settings: protocol.Settings, chunks: ChunkSize | None, cancel: threading.Event | None = None
+    ) -> Samples:
+        if settings.method in RELATIVES:
+            return samples_of(settings.method, self._question_of(settings, chunks, cancel))
         own = settings.output == self._classes.output_name and not self._model_changed
         return make_samples(
             self._function(settings),
@@ -141,10 +147,26 @@ class ImageExplorer(Auditing, Exporting, Depending):
             output=self._classes.scores[settings.target].reshape(1) if own else None,
         )
 
+    def _question_of(
+        self, settings: protocol.Settings, chunks: ChunkSize | None, cancel: threading.Event | None
+    ) -> Asked:
+        return Asked(
+            self._function(settings),
+            settings.target,
+            self._image.inputs,
+            self._gallery.inputs(settings.baseline),
+            lambda: torch.cat([self._gallery.inputs(name) for name in DISTRIBUTION]),
+            settings.n_steps,
+            lock_of(self._model),
+            chunks,
+            cancel,
+        )
+
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         baseline = self._baseline_picture(settings)
         name = self._classes.name(settings.target)
-        return protocol.begin(trace, settings, total, self._unit(settings), name, self._photo, baseline)
+        unit, kind = self._unit(settings), kind_of(settings.method)
+        return protocol.begin(trace, settings, total, unit, name, self._photo, baseline, kind)
 
     def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
         flat = torch.cat(list(samples.maps(0, keys, multiply_by_inputs=True)), dim=1)

@@ -16,10 +16,11 @@ import numpy as np
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.errors import Cancelled, IGError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
+from ig_widgets.explorers.relative import RELATIVES, is_complete, kind_of, nodes_of, result_of, rule_of
 from ig_widgets.explorers.stream import Pieces, Record, Send, Stream
 from ig_widgets.explorers.worker import Worker
 
@@ -39,8 +40,10 @@ _log = logging.getLogger(__name__)
 class Subject(Protocol):
     """What is explained, and how it is drawn: an explorer."""
 
-    def _samples(self, settings: protocol.Settings, chunks: ChunkSize | None) -> Samples:
-        """An empty collection of samples for a wish, both ends evaluated."""
+    def _samples(
+        self, settings: protocol.Settings, chunks: ChunkSize | None, cancel: threading.Event | None = None
+    ) -> Samples:
+        """An empty collection of samples for a wish, both ends evaluated. Raises Cancelled."""
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         """The `begin` of a request."""
@@ -156,7 +159,7 @@ class Pane:
                     pieces = _pieces(stage.samples, _only(stage.nodes))
                     found.append(Known(settings, record, pieces, stage))
                 continue
-            nodes = rules.nodes(method, n_steps)
+            nodes = nodes_of(method, n_steps)
             if not len(kept.samples.missing(nodes.alphas)):
                 found.append(Known(settings, record, _pieces(kept.samples, nodes)))
         return found
@@ -167,6 +170,8 @@ class Pane:
         begin = time.perf_counter()
         try:
             evaluations = self._compute(request, settings, cancel)
+        except Cancelled:
+            evaluations = None
         except Exception as error:  # noqa: BLE001  (an error is a reply)
             if request == self.request:
                 self.error = error
@@ -199,11 +204,17 @@ class Pane:
         if cancel.is_set():
             return None
         if known is None:
-            samples = self._subject._samples(settings, self._chunks)
+            samples = self._subject._samples(settings, self._chunks, cancel)
             self._chunks = samples.sampler.chunks
             known = self._remember(key, _Sampled(samples))
         if record is None:
-            record = self._recorded(Record(number, *_ends(known.samples)), settings, known)
+            empty = Record(
+                number,
+                *_ends(known.samples),
+                is_complete=is_complete(settings.method),
+                is_path=kind_of(settings.method) != "draws",
+            )
+            record = self._recorded(empty, settings, known)
             known.records[settings.channel] = record
         self.stream.publish(request, record, 0)
         if settings.method == rules.AUTO:
@@ -211,7 +222,7 @@ class Pane:
         return self._by_steps(request, settings, known, cancel)
 
     def _missing(self, settings: protocol.Settings, known: _Sampled | None) -> int:
-        nodes = rules.nodes(settings.method, settings.n_steps)
+        nodes = nodes_of(settings.method, settings.n_steps)
         return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
 
     def _by_steps(
@@ -219,8 +230,9 @@ class Pane:
     ) -> int | None:
         begin, done = time.perf_counter(), 0
         samples, record = known.samples, known.records[settings.channel]
-        nodes = rules.nodes(settings.method, settings.n_steps)
-        order = nodes.alphas[np.concatenate(rules.visits(settings.method, len(nodes.alphas), progressive=True))]
+        nodes = nodes_of(settings.method, settings.n_steps)
+        levels = rules.visits(rule_of(settings.method), len(nodes.alphas), progressive=True)
+        order = nodes.alphas[np.concatenate(levels)]
         for block in samples.extend(order, first=None if record.maps else self._first(), cancel=cancel):
             keys = samples.keys(block)
             record.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys, settings))
@@ -229,14 +241,15 @@ class Pane:
         complete = not len(samples.missing(nodes.alphas))
         if len(samples.alphas) and request == self.request:
             self.answered = settings
-            self.result = make_attribution(
+            result = make_attribution(
                 samples,
                 nodes if complete else samples.so_far(),
                 method=settings.method,
-                n_steps=settings.n_steps,
+                n_steps=len(nodes.alphas),
                 elapsed=time.perf_counter() - begin,
                 complete=complete,
             )
+            self.result = result_of(result, settings.method)
         if not complete:
             return None
         self.stream.publish(request, record, done, _pieces(samples, nodes), is_final=True)
@@ -332,6 +345,10 @@ def _failure(error: Exception) -> protocol.Message:
 def _key(settings: protocol.Settings) -> tuple[object, ...]:
     """Wishes whose samples can be shared. A cell of the secant rule is of no use to another number of cells."""
     method = settings.method
+    if method in RELATIVES:
+        baseline = settings.baseline if RELATIVES[method].uses_baseline else ""
+        count = RELATIVES[method].samples or settings.n_steps
+        return baseline, settings.target, settings.output, method, count
     apart = {rules.SECANT: (method, settings.n_steps), rules.AUTO: (method, settings.tol)}.get(method, ())
     return settings.baseline, settings.target, settings.output, *apart
 

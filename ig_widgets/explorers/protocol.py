@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -172,6 +172,10 @@ class Settings:
         return Settings(baseline, target, output, values["method"], n_steps, tol, values["channel"])
 
 
+# Between baseline and input lies the straight line, another path, or none: samples are draws, alpha their share.
+Kind: TypeAlias = Literal["straight", "curved", "draws"]
+
+
 def begin(
     trace: int,
     settings: Settings,
@@ -180,6 +184,7 @@ def begin(
     class_name: str,
     photo: npt.NDArray[np.uint8],
     baseline: npt.NDArray[np.uint8],
+    path: Kind = "straight",
 ) -> Message:
     """A request has begun; photo and baseline are (height, width, 3)."""
     content = {
@@ -190,6 +195,7 @@ def begin(
         "total": total,
         "output_name": output_name,
         "class_name": class_name,
+        "path": path,
     }
     return content, [photo.tobytes(), baseline.tobytes()]
 
@@ -228,12 +234,15 @@ def plan(
     outputs: list[tuple[float, float]],
     density: list[tuple[float, float]],
     total: float,
-    delta: float,
+    delta: float | None,
     evaluations: int,
     final: bool,
     error: float | None = None,
 ) -> Message:
-    """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like."""
+    """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like.
+
+    `delta` is None where completeness is not claimed.
+    """
     content = {
         "type": "plan",
         "trace": trace,

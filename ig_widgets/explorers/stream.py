@@ -38,7 +38,8 @@ class Pieces:
 class Record:
     """The samples of one path, in the order of evaluation; the position in the lists is the sample's id.
 
-    `alphas` are those of points, or the middles of cells; `output_alphas` where `outputs` were taken.
+    `alphas` are those of points, or the middles of cells; `output_alphas` where `outputs` were taken. `is_complete`:
+    the sum is claimed to be F(x) - F(x'). `is_path`: samples lie one after the other from baseline to input.
     """
 
     number: int
@@ -50,6 +51,8 @@ class Record:
     density: list[float] = field(default_factory=list)
     maps: list[protocol.EncodedMap] = field(default_factory=list)
     ids: dict[Key, int] = field(default_factory=dict)
+    is_complete: bool = True
+    is_path: bool = True
 
     def extend(
         self, keys: list[Key], outputs: list[float], density: list[float], maps: list[protocol.EncodedMap]
@@ -81,15 +84,16 @@ class Record:
         ids = [int(i) for i in order]
         weights = np.diff(edges)
         total = float(sum(w * self.density[i] for i, w in zip(ids, weights, strict=True)))
-        ends = {0.0: self.baseline_output, 1.0: self.output}
-        path = ends | {self.output_alphas[i]: self.outputs[i] for i in ids}
+        path = {1.0: self.output} | ({0.0: self.baseline_output} if self.is_complete else {})
+        if self.is_path:
+            path |= {self.output_alphas[i]: self.outputs[i] for i in ids}
         return protocol.plan(
             self.number,
             [(i, float(edges[k + 1] - edges[k]), float(edges[k]), float(edges[k + 1])) for k, i in enumerate(ids)],
             sorted(path.items()),
-            [(self.alphas[i], self.density[i]) for i in ids],
+            [(self.alphas[i], self.density[i]) for i in ids] if self.is_path else [],
             total,
-            total - (self.output - self.baseline_output),
+            total - (self.output - self.baseline_output) if self.is_complete else None,
             evaluations,
             final,
             error,

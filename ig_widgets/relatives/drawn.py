@@ -55,7 +55,7 @@ def attribute_draws(
         made, errors = _moments(samples, of)
         baseline_output = delta = None
         if is_complete:
-            mean = _mean_at_baselines(draws, samples)
+            mean = mean_at_baselines(draws, samples)
             parts = torch.stack([m.double().reshape(draws.batch, -1).sum(1) for m in made]).sum(0).cpu()
             baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
         return Attribution(
@@ -102,7 +102,7 @@ def split(flat: list[Tensor], path: Path) -> list[Tensor]:
     return [part.reshape(x.shape) for part, x in zip(parts, path.inputs, strict=True)]
 
 
-def _mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
+def mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
     """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU."""
     origins = draws.origins or ()
     examples = torch.arange(draws.batch).repeat_interleave(draws.count)

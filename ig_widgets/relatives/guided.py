@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path
@@ -49,44 +51,32 @@ def guided_integrated_gradients(
     Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients (2021), section 4, algorithm 1.
     Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `n_knots`, `fraction`, `max_dist`.
     """
-    share = _check_share("fraction", fraction)
-    far = _check_share("max_dist", max_dist)
+    straight = make_path(inputs, baselines)
     knots = check_count("n_knots", n_knots)
-    path = make_path(inputs, baselines)
-    searched = knots * path.batch
+    searched = knots * straight.batch
 
-    def searching(done: int) -> None:
+    def searching(done: int, total: int) -> None:
         if on_progress is not None:
-            on_progress(done, searched + (n_steps or 0) * path.batch)
+            on_progress(done, total + (n_steps or 0) * straight.batch)
 
     def sampling(done: int, total: int) -> None:
         if on_progress is not None:
             on_progress(searched + done, searched + total)
 
-    search = _Search(path.inputs, path.baselines, [path.baselines])
-    sampler = samples_along(
-        search,
+    path = guided_path(
+        straight,
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        n_knots=knots,
+        fraction=fraction,
+        max_dist=max_dist,
         chunk_size=chunk_size,
-    ).sampler
-    fronts = [_Front(path, example, share, far) for example in range(path.batch)]
-    everyone, steps = torch.arange(path.batch), [path.baselines]
-    for step in range(knots):
-        alphas = torch.full((path.batch,), step / knots, dtype=torch.float64)
-        blocks = list(sampler.sample(everyone, alphas, cancel=cancel))
-        if sum(len(block.alphas) for block in blocks) < path.batch:
-            raise Cancelled(f"Cancelled after {step} of {knots} steps of the search for the path.", None)
-        gradients = [torch.cat(parts) for parts in zip(*(block.gradients for block in blocks), strict=True)]
-        for example, front in enumerate(fronts):
-            front.move([g[example] for g in gradients], (step + 1) / knots)
-        last = step + 1 == knots
-        steps.append(path.inputs if last else _together([front.point() for front in fronts], path))
-        search.here[0] = steps[-1]
-        searching((step + 1) * path.batch)
+        on_progress=searching,
+        cancel=cancel,
+    )
     result = attribute_along(
-        GuidedPath(path.inputs, path.baselines, tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))),
+        path,
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
@@ -100,6 +90,55 @@ def guided_integrated_gradients(
         cancel=cancel,
     )
     return replace(result, method=f"guided path, {result.method}", evaluations=result.evaluations + knots)
+
+
+def guided_path(
+    path: Path,
+    forward_func: ForwardFunc,
+    *,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    n_knots: int,
+    fraction: float = 0.25,
+    max_dist: float = 0.02,
+    chunk_size: int | None = None,
+    random_state: bool = True,
+    guard: AbstractContextManager[object] | None = None,
+    chunks: ChunkSize | None = None,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> GuidedPath:
+    """The path of `guided_integrated_gradients` between the ends of a straight one. Raises as that, and Cancelled."""
+    share = _check_share("fraction", fraction)
+    far = _check_share("max_dist", max_dist)
+    search = _Search(path.inputs, path.baselines, [path.baselines])
+    sampler = samples_along(
+        search,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        random_state=random_state,
+        guard=guard,
+        chunks=chunks,
+    ).sampler
+    fronts = [_Front(path, example, share, far) for example in range(path.batch)]
+    everyone, steps = torch.arange(path.batch), [path.baselines]
+    for step in range(n_knots):
+        alphas = torch.full((path.batch,), step / n_knots, dtype=torch.float64)
+        blocks = list(sampler.sample(everyone, alphas, cancel=cancel))
+        if sum(len(block.alphas) for block in blocks) < path.batch:
+            raise Cancelled(f"Cancelled after {step} of {n_knots} steps of the search for the path.", None)
+        gradients = [torch.cat(parts) for parts in zip(*(block.gradients for block in blocks), strict=True)]
+        for example, front in enumerate(fronts):
+            front.move([g[example] for g in gradients], (step + 1) / n_knots)
+        last = step + 1 == n_knots
+        steps.append(path.inputs if last else _together([front.point() for front in fronts], path))
+        search.here[0] = steps[-1]
+        if on_progress is not None:
+            on_progress((step + 1) * path.batch, n_knots * path.batch)
+    knots = tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))
+    return GuidedPath(path.inputs, path.baselines, knots)
 
 
 @dataclass(frozen=True, eq=False)

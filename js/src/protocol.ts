@@ -41,6 +41,8 @@ interface Reply {
   readonly request: number;
 }
 
+const PATHS = ["straight", "curved", "draws"] as const;
+
 export interface Begin extends Reply {
   readonly type: "begin";
   readonly trace: number;
@@ -50,6 +52,8 @@ export interface Begin extends Reply {
   readonly total: number;
   readonly outputName: string;
   readonly className: string;
+  /** What lies between baseline and input; of draws alpha is the share that is taken. */
+  readonly path: (typeof PATHS)[number];
   readonly photo: Uint8Array;
   readonly baseline: Uint8Array;
 }
@@ -68,7 +72,8 @@ export interface Plan extends Reply {
   readonly outputs: readonly Point[];
   readonly density: readonly Point[];
   readonly sum: number;
-  readonly delta: number;
+  /** null where completeness is not claimed. */
+  readonly delta: number | null;
   readonly error: number | null;
   readonly evaluations: number;
   readonly final: boolean;
@@ -206,6 +211,7 @@ function readBegin(fields: Fields, reply: Reply, buffers: readonly DataView[]): 
     total: fields.count("total"),
     outputName: fields.text("output_name"),
     className: fields.text("class_name"),
+    path: fields.oneOf("path", PATHS),
     photo,
     baseline,
   };
@@ -239,7 +245,7 @@ function readPlan(fields: Fields, reply: Reply): Plan {
     outputs: points(fields, "outputs"),
     density: points(fields, "density"),
     sum: fields.number("sum"),
-    delta: fields.number("delta"),
+    delta: fields.isNull("delta") ? null : fields.number("delta"),
     error: fields.isNull("error") ? null : fields.number("error"),
     evaluations: fields.count("evaluations"),
     final: fields.flag("final"),

@@ -71,6 +71,42 @@ describe("controls, found by role and name", () => {
   });
 });
 
+describe("relatives of Integrated Gradients", () => {
+  async function answered(path: string, plan: object = {}) {
+    const host = new Host();
+    const view = host.render();
+    const begin = scene.begin(host.view, 1);
+    host.model.receive(
+      { ...begin, content: { ...begin.content, path } as never },
+      scene.samples(host.view, 1),
+      scene.plan(host.view, 1, plan),
+      scene.done(host.view, 1),
+    );
+    await frame();
+    return view;
+  }
+
+  test("draws have no path, no difference and no delta, and the same overlay", async () => {
+    const view = await answered("draws", { delta: null, density: [], outputs: [[1, 9.31]] });
+    const text = view.el.innerText.replaceAll(/\s+/g, " ");
+    expect(text).toContain("No path: α is the share of the draws taken");
+    expect(text).toContain("Input x, about which points are drawn");
+    expect(text).toMatch(/difference F\(x\) − F\(x′\) n\/a/);
+    expect(text).toContain("delta sum − difference not claimed");
+    expect(view.el.querySelector(".igw-output, .igw-density")).toBeNull();
+    expect(view.canvas.closest("[aria-label]")?.getAttribute("aria-label")).not.toContain("delta");
+    expectDrawn(view, 1);
+  });
+
+  test("on a curved path the photo is no mixture, and F has its line", async () => {
+    const view = await answered("curved");
+    const photo = view.el.querySelector<HTMLElement>('[aria-label="input"] canvas:last-child');
+    expect(photo?.style.opacity).toBe("1");
+    expect(view.el.innerText).toContain("on a path that is no mixture");
+    expect(view.el.querySelector("path.igw-output")).not.toBeNull();
+  });
+});
+
 describe("the target", () => {
   function options(view: View, group: string): string[] {
     const found = view.list("target").querySelectorAll(`optgroup[label="${group}"] option`);

@@ -16,7 +16,7 @@ Content = dict[str, Any]
 
 AHEAD = 2  # batches that may be on their way to a view
 _KEYS = {
-    "begin": {"trace", "settings", "shape", "total", "output_name", "class_name"},
+    "begin": {"trace", "settings", "shape", "total", "output_name", "class_name", "path"},
     "samples": {"trace", "ids", "scales"},
     "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
@@ -68,6 +68,7 @@ def _check_begin(content: Content, buffers: list[bytes]) -> None:
     require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
     require(all(type(content[name]) is str for name in ("output_name", "class_name")), "names")
     require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
+    require(content["path"] in ("straight", "curved", "draws"), "path")
     height, width = content["shape"]
     require(is_count(height) and is_count(width), "shape")
     require([len(b) for b in buffers] == [height * width * 3] * 2, "photo and baseline have three bytes a pixel")
@@ -85,7 +86,8 @@ def _check_plan(content: Content, buffers: list[bytes]) -> None:
     require(not buffers, "a plan has no buffers")
     require(is_count(content["trace"]) and is_count(content["evaluations"]), "trace and evaluations are counts")
     require(type(content["final"]) is bool, "final")
-    require(all(is_number(content[name]) for name in ("sum", "delta")), "sum and delta are finite")
+    require(is_number(content["sum"]), "the sum is finite")
+    require(content["delta"] is None or is_number(content["delta"]), "delta is a number or null")
     require(content["error"] is None or is_number(content["error"]), "error is a number or null")
     for name in ("outputs", "density"):
         points = content[name]

@@ -7,15 +7,16 @@ import type { Picture } from "../store.js";
 export interface Balance {
   readonly atBaseline: number;
   readonly atInput: number;
+  /** NaN where completeness is not claimed. */
   readonly difference: number;
   /** |delta| / |difference|; NaN where the difference is 0. */
   readonly relative: number;
 }
 
 export function balance({ outputs, sum, delta }: Plan): Balance {
-  const difference = sum - delta;
+  const difference = delta === null ? Number.NaN : sum - delta;
   const end = (alpha: number) => outputs.find(([at]) => at === alpha)?.[1] ?? Number.NaN;
-  const relative = difference === 0 ? Number.NaN : Math.abs(delta / difference);
+  const relative = delta === null || difference === 0 ? Number.NaN : Math.abs(delta / difference);
   return { atBaseline: end(0), atInput: end(1), difference, relative };
 }
 
@@ -68,9 +69,9 @@ export class CompletenessMeter {
     this.#set("F(x′)", significant(atBaseline, 4));
     this.#set("difference", signed(difference, 4));
     this.#set("sum", signed(plan.sum, 4));
-    this.#set("delta", signed(plan.delta, 2));
+    this.#set("delta", plan.delta === null ? "not claimed" : signed(plan.delta, 2));
     this.#set("relative", percent(relative, 2));
-    this.#draw(difference, plan.sum);
+    this.#draw(plan.delta === null ? 0 : difference, plan.sum);
   }
 
   #set(name: string, text: string): void {

@@ -54,8 +54,17 @@ export class PathChart {
     assign(this.#cursor, { x1: x, x2: x, y2: HEIGHT - MARGIN.bottom });
     const outputs = this.#picture?.plan.outputs ?? [];
     const value = along(outputs, alpha);
-    assign(this.#knob, { cx: x, cy: this.#left.at(value), hidden: outputs.length === 0 });
+    assign(this.#knob, {
+      cx: x,
+      cy: this.#left.at(value),
+      hidden: outputs.length === 0 || !this.#isPath,
+    });
     assign(this.#frame, { "aria-label": this.#inWords(value) });
+  }
+
+  /** Draws lie in no order, so that no line joins them. */
+  get #isPath(): boolean {
+    return this.#picture?.begin.path !== "draws";
   }
 
   get #left(): Axis {
@@ -88,7 +97,7 @@ export class PathChart {
     write(this.#output, unit ? `F(α), ${unit}` : "F(α)");
     this.#marks.replaceChildren(
       ...this.#grid(),
-      ...(this.#picture ? this.#lines(this.#picture.plan) : []),
+      ...(this.#picture && this.#isPath ? this.#lines(this.#picture.plan) : []),
     );
     this.move(this.#alpha);
   }
@@ -105,6 +114,11 @@ export class PathChart {
     yield svg("text", { x: middle, y: HEIGHT - 3, "text-anchor": "middle" }, "α");
     yield svg("line", { class: "igw-tick", x1: MARGIN.left, x2: end, y1: bottom, y2: bottom });
     if (this.#picture === undefined) return;
+    if (!this.#isPath) {
+      const at = { x: middle, y: HEIGHT / 2, "text-anchor": "middle" };
+      yield svg("text", at, "No path: α is the share of the draws taken");
+      return;
+    }
     const [left, right] = [this.#left, this.#right];
     for (const value of left.ticks) {
       const y = left.at(value);
@@ -158,6 +172,7 @@ export class PathChart {
     const { outputs = [] } = this.#picture?.plan ?? {};
     const [first, last] = [outputs[0], outputs[outputs.length - 1]];
     if (first === undefined || last === undefined) return "path chart: nothing sampled yet";
+    if (!this.#isPath) return "path chart: no path, alpha is the share of the draws taken";
     const range = `from ${significant(first[1])} to ${significant(last[1])}`;
     const here = `at alpha ${fixed(this.#alpha, 2)} it is ${significant(value)}`;
     return `path chart: F goes ${range} along the path; ${here}`;

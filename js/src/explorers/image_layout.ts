@@ -13,6 +13,8 @@ export interface Parts {
   readonly status: HTMLElement;
   readonly notice: HTMLElement;
   readonly interpolation: HTMLElement;
+  /** Of the interpolation: what it shows changes with the path. */
+  readonly title: HTMLElement;
   readonly overlay: HTMLElement;
   readonly readout: HTMLElement;
   readonly colors: HTMLElement;
@@ -57,8 +59,8 @@ export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layou
         "div",
         { class: "igw-pictures" },
         tools,
-        figure("Interpolated image x(α)", [], parts.interpolation),
-        figure("Attribution", [stale], parts.overlay),
+        figure(parts.title, [], parts.interpolation),
+        figure(html("span", { class: "igw-title" }, "Attribution"), [stale], parts.overlay),
         html(
           "div",
           { class: "igw-alpha" },
@@ -85,8 +87,11 @@ function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
     max: 256,
     step: 1,
     // One cell of the secant rule is DeepLIFT's rescale rule: the left end of a walk to Integrated Gradients.
-    format: (steps: number) =>
-      traits.get("method") === "secant" && steps === 1 ? "1: DeepLIFT" : String(steps),
+    format: (steps: number) => {
+      const method = traits.get("method");
+      if (method === "gradient" || method === "input_x_gradient") return "1, at the input";
+      return method === "secant" && steps === 1 ? "1: DeepLIFT" : String(steps);
+    },
     formattedBy: "method",
   } as const;
   return [
@@ -118,13 +123,12 @@ function look(traits: Traits, clipped: HTMLElement, signal: AbortSignal): HTMLEl
   ];
 }
 
-function figure(title: string, notes: readonly HTMLElement[], picture: HTMLElement): HTMLElement {
-  const caption = html(
-    "figcaption",
-    { class: "igw-caption" },
-    html("span", { class: "igw-title" }, title),
-    ...notes,
-  );
+function figure(
+  title: HTMLElement,
+  notes: readonly HTMLElement[],
+  picture: HTMLElement,
+): HTMLElement {
+  const caption = html("figcaption", { class: "igw-caption" }, title, ...notes);
   return html("figure", { class: "igw-figure" }, caption, picture);
 }
 

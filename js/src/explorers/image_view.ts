@@ -84,6 +84,7 @@ export class ImageView {
         status: this.#status.element,
         notice: new Notice(traits, signal).element,
         interpolation: this.#interpolation.element,
+        title: this.#interpolation.title,
         overlay: this.#overlay.element,
         readout: this.#overlay.readout,
         colors: this.#colors.element,

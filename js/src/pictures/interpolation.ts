@@ -1,14 +1,21 @@
-import { assign, html } from "../dom.js";
+import { assign, html, write } from "../dom.js";
 import { fixed } from "../format.js";
 import type { Begin } from "../protocol.js";
 import type { Zoom } from "./zoom.js";
 
+const TITLES = {
+  straight: "Interpolated image x(α)",
+  curved: "Input x, on a path that is no mixture",
+  draws: "Input x, about which points are drawn",
+} as const;
+
 /**
  * x(alpha) = x' + alpha (x - x'): the photo laid over the baseline with the opacity alpha. The browser's
- * compositor does the sum, exactly and at no cost.
+ * compositor does the sum, exactly and at no cost. Where the path is another one, or none, the photo itself.
  */
 export class Interpolation {
   readonly element: HTMLElement;
+  readonly title = html("span", { class: "igw-title" }, TITLES.straight);
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
   #shown: Begin | undefined;
@@ -27,11 +34,14 @@ export class Interpolation {
     const { photo, baseline, width, height } = begin;
     fill(this.#photo, photo, width, height);
     fill(this.#baseline, baseline, width, height);
+    write(this.title, TITLES[begin.path]);
   }
 
   move(alpha: number): void {
-    this.#photo.style.opacity = String(alpha);
-    assign(this.element, { "aria-label": `interpolated image, alpha ${fixed(alpha, 2)}` });
+    const isMixture = (this.#shown?.path ?? "straight") === "straight";
+    this.#photo.style.opacity = isMixture ? String(alpha) : "1";
+    const label = isMixture ? `interpolated image, alpha ${fixed(alpha, 2)}` : "input";
+    assign(this.element, { "aria-label": label });
   }
 }
 

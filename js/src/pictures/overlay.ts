@@ -127,7 +127,8 @@ export class Overlay {
     const { begin, plan } = this.#picture;
     const score = `${shorten(begin.outputName)} ${significant(balance(plan).atInput)}`;
     const name = shorten(begin.className);
-    return `attribution overlay: ${name}, ${score}, alpha ${fixed(alpha, 2)}, delta ${signed(plan.delta, 2)}`;
+    const delta = plan.delta === null ? "" : `, delta ${signed(plan.delta, 2)}`;
+    return `attribution overlay: ${name}, ${score}, alpha ${fixed(alpha, 2)}${delta}`;
   }
 
   #read(alpha: number): void {

@@ -63,6 +63,7 @@ export class Scene {
       total: this.levels.length,
       output_name: "logit",
       class_name: "Egyptian cat",
+      path: "straight",
     };
     return { content, buffers: [this.photo, this.baseline].map((rgb) => new DataView(rgb.buffer)) };
   }
