@@ -31,8 +31,9 @@ class OverBaselines:
     inputs. `variance`: of each feature over the baselines, unbiased (K - 1), like inputs, in at least float32.
     `dependence` (batch,): how much of the map depends on the baseline: 0, all maps are alike; 1, two of them have
     nothing in common (their product is 0 on average), however many there are; above, to the root of 2, they contradict
-    each other. It is the root of the sum of variances over the mean square size (L2) of the maps. `correlations` (K, batch): Pearson's, of each map with the mean, NaN for a map without variation.
-    `output` (batch,): F(x); `baseline_outputs` (K, batch): F(x').
+    each other. It is the root of the sum of variances over the mean square size (L2) of the maps. `correlations`
+    (K, batch): Pearson's, of each map with the mean, NaN for a map without variation. `output` (batch,): F(x);
+    `baseline_outputs` (K, batch): F(x').
     """
 
     names: tuple[str, ...]
