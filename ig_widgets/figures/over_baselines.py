@@ -14,9 +14,9 @@ from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Picture, as_map, a
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 from ig_widgets.relatives.over_baselines import OverBaselines
 
-_COLUMNS = 4
+_COLUMNS = 5
 # Inches: the longer side of a picture, and a line of the caption. So many signs of its size fit into an inch.
-_SIDE, _LINE, _SIGNS_PER_INCH = 2.2, 0.15, 16.5
+_SIDE, _LINE, _SIGNS_PER_INCH = 2.0, 0.15, 16.5
 # Of what has no sign: no colour of a diverging map.
 _SPREAD = "Purples"
 
@@ -28,44 +28,50 @@ def over_baselines(
     clip: float = 99,
     colormap: str = "RdBu_r",
     opacity: float = 0.9,
+    one_scale: bool = True,
     title: str | None = None,
     caption: str | None = None,
     unit: str = "logit",
 ) -> Figure:
-    """The picture, the map from each baseline, their mean, and their standard deviation, all in one scale.
+    """The picture, the map from each baseline, their mean, and their standard deviation.
 
     What is drawn is summed over channels, the standard deviation too is that of the sums. `clip`: the percentile of
-    |attribution|, over all of the maps, that gets the colours at the ends. `picture`, `colormap`, `opacity`, `title`,
-    `caption` and `unit` are those of `figures.image`. Raises ArgumentTypeError, ArgumentValueError.
+    |attribution|, over all of the maps, that gets the colours at the ends. `one_scale`: False gives each map a scale of
+    its own, told in its title, so that the patterns of faint ones can be seen; sizes cannot be compared then.
+    `picture`, `colormap`, `opacity`, `title`, `caption` and `unit` are those of `figures.image`. Raises
+    ArgumentTypeError, ArgumentValueError.
     """
     if not isinstance(result, OverBaselines):
         raise ArgumentTypeError(f"result must be what over_baselines returned, got {type(result).__name__}.")
     photo, table = as_photo(picture), color_table(colormap)
     maps = np.stack([as_map(one, photo) for one in result.each])
     mean, spread = maps.mean(0), maps.std(0, ddof=1)
-    scale = scale_of(maps, clip)
     half = color_table(_SPREAD)[::2]
     one_sided = np.concatenate([half[::-1], half])
+    shared = scale_of(maps, clip)
     panels: list[tuple[str, Bytes]] = [("input", photo)]
-    for name, values in zip((*result.names, "mean"), (*maps, mean), strict=True):
-        panels.append((name, compose(photo, values, scale, table, opacity)))
-    panels.append(("standard deviation", compose(photo, spread, scale, one_sided, opacity)))
-    caption = _caption(result, maps, scale) if caption is None else caption
+    for name, values in zip((*result.names, "mean", "standard deviation"), (*maps, mean, spread), strict=True):
+        scale = shared if one_scale else scale_of(values, clip)
+        colors = one_sided if values is spread else table
+        told = one_line(name, 30) if one_scale else f"{one_line(name, 30)}, {scale:.2g}"
+        panels.append((told, compose(photo, values, scale, colors, opacity)))
+    caption = _caption(result, maps, shared if one_scale else None) if caption is None else caption
     figure, axes = _grid(photo, len(panels), caption, title)
     for ax, (name, drawn) in zip(axes, panels, strict=True):
         ax.imshow(drawn)
         ax.set_title(one_line(name, 40), fontsize=9, **AS_TEXT)
-    _bar(figure, axes, ListedColormap(table / 255), -scale, scale, unit)
-    _bar(figure, axes, ListedColormap(half / 255), 0, scale, f"standard deviation, {unit}")
+    end, label = (shared, unit) if one_scale else (1.0, f"share of the number above, {unit}")
+    _bar(figure, axes, ListedColormap(half / 255), 0, end, f"standard deviation, {label}")
+    _bar(figure, axes, ListedColormap(table / 255), -end, end, label)
     return settled(figure)
 
 
 def _grid(photo: Bytes, count: int, caption: str, title: str | None) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` axes in rows of at most four, `caption` below, `title` above."""
+    """A figure with `count` axes in rows of at most five, `caption` below, `title` above."""
     height, width = photo.shape[:2]
     across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
-    columns = min(_COLUMNS, count)
-    rows = -(-count // columns)
+    rows = -(-count // _COLUMNS)
+    columns = -(-count // rows)
     inches = columns * across + 1.6
     lines = wrapped(caption, int(inches * _SIGNS_PER_INCH))
     below = _LINE * (lines.count("\n") + 1) if lines else 0.0
@@ -83,15 +89,17 @@ def _grid(photo: Bytes, count: int, caption: str, title: str | None) -> tuple[Fi
 
 def _bar(figure: Figure, axes: list[Axes], colors: ListedColormap, low: float, high: float, label: str) -> None:
     bar = ScalarMappable(Normalize(low, high), colors)
-    colorbar = figure.colorbar(bar, ax=axes, fraction=0.03, pad=0.01, shrink=0.9, format="%.2g")
+    colorbar = figure.colorbar(bar, ax=axes, fraction=0.03, pad=0.01, shrink=0.8, format="%.2g")
     colorbar.set_label(one_line(label), fontsize=8, **AS_TEXT)
     colorbar.ax.tick_params(labelsize=8)
 
 
-def _caption(result: OverBaselines, maps: Floats, scale: float) -> str:
+def _caption(result: OverBaselines, maps: Floats, scale: float | None) -> str:
     before = result.baseline_outputs[:, 0]
+    beyond = "each map in its own scale"
+    if scale is not None:
+        beyond = f"one scale, {np.mean(np.abs(maps) > scale):.1%} of pixels beyond the colours"
     return (
         f"F(x) {float(result.output[0]):.3g}, F(x') {float(before.min()):.3g} to {float(before.max()):.3g}; "
-        f"dependence on the baseline {float(result.dependence[0]):.2f}; "
-        f"{np.mean(np.abs(maps) > scale):.1%} of pixels beyond the colours"
+        f"dependence on the baseline {float(result.dependence[0]):.2f}; {beyond}"
     )

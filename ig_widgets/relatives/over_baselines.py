@@ -28,10 +28,11 @@ class OverBaselines:
 
     `names`: of the baselines. `each`: their Attributions, in that order. `attributions`: the mean of theirs, like
     inputs. `variance`: of each feature over the baselines, unbiased (K - 1), like inputs, in at least float32.
-    `dependence` (batch,): how much of the map depends on the baseline, from 0 (all maps are alike) to 1 (nothing is
-    left in their mean): the root mean square distance (L2) of the maps from their mean, over the root mean square size
-    of the maps. `correlations` (K, batch): Pearson's, of each map with the mean, NaN for a map without variation.
-    `output` (batch,): F(x); `baseline_outputs` (K, batch): F(x').
+    `dependence` (batch,): how much of the map depends on the baseline: 0, all maps are alike; 1, two of them have
+    nothing in common (their product is 0 on average), however many there are; above, to the root of 2, they contradict
+    each other. It is the root of the sum of variances over the mean square size (L2) of the maps. `correlations`
+    (K, batch): Pearson's, of each map with the mean, NaN for a map without variation. `output` (batch,): F(x);
+    `baseline_outputs` (K, batch): F(x').
     """
 
     names: tuple[str, ...]
@@ -91,7 +92,7 @@ class OverBaselines:
                 f"{float(before.mean()):.3g}",
                 f"{float((self.output - before).mean()):.3g}",
                 _percent(float((delta / (self.output - before)).abs().max())),
-                "" if math.isnan(shown := float(correlation.nanmean())) else f"{shown:.2f}",
+                "" if math.isnan(shown := float(correlation.nanmean())) else f"{round(shown, 2) + 0.0:.2f}",  # no -0
             )
             for name, before, delta, correlation in rows
         ]
@@ -99,7 +100,7 @@ class OverBaselines:
     def _summary(self) -> str:
         seen = self.dependence.tolist()
         shown = f"{seen[0]:.2f}" if len(seen) == 1 else f"{min(seen):.2f} to {max(seen):.2f}"
-        return f"dependence on the baseline {shown} (0: none, 1: nothing else)"
+        return f"dependence on the baseline {shown} (0: none, 1: nothing in common)"
 
 
 def over_baselines(
@@ -203,7 +204,7 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         each=tuple(each),
         attributions=mean_maps if is_tuple else mean_maps[0],
         variance=tuple(variances) if is_tuple else variances[0],
-        dependence=torch.where(size > 0, off / size, 0.0).clamp(max=1).sqrt().to(output.dtype),
+        dependence=torch.where(size > 0, count / (count - 1) * off / size, 0.0).sqrt().to(output.dtype),
         correlations=torch.stack([_correlation(one, means) for one in maps]).to(output.dtype),
         output=output,
         baseline_outputs=torch.stack([_there(one.baseline_output) for one in each]),

@@ -53,9 +53,12 @@ def test_of_a_linear_model_mean_and_variance_are_known(seed, count, batch, featu
     assert (result.standard_deviation - variance.sqrt()).abs().max() < 1e-6
     # By the definition, written out.
     maps = weight * (x - given_)
-    off = ((maps - maps.mean(0)) ** 2).sum((0, 2)) / count
+    off = ((maps - maps.mean(0)) ** 2).sum((0, 2)) / (count - 1)
     size = (maps**2).sum((0, 2)) / count
     assert torch.allclose(result.dependence, (off / size).sqrt(), atol=1e-7)
+    # And as what two maps have in common, on average.
+    products = torch.stack([(maps[j] * maps[k]).sum(1) for j in range(count) for k in range(j)]).mean(0)
+    assert torch.allclose(1 - result.dependence**2, products / size, atol=1e-7)
     assert (result.convergence_delta.abs() < 1e-12).all()
 
 
@@ -96,11 +99,16 @@ def test_the_same_baseline_again_and_again_leaves_no_variance(seed, count):
     assert (result.sign_agreement == 1).all()
 
 
-def test_dependence_ends_at_nothing_in_common():
+def test_dependence_from_all_alike_over_nothing_in_common_to_opposites():
     x = torch.ones(1, 3, dtype=torch.float64)
     weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     opposite = over_baselines(lambda z: z @ weight, x, baselines=[0.0, 2.0], **STEPS)
-    assert float(opposite.dependence) == pytest.approx(1)
+    assert float(opposite.dependence) == pytest.approx(2**0.5)
+    # Each baseline leaves one feature to explain, of the same size.
+    apart = over_baselines(
+        lambda z: z.sum(1), x, baselines=[1 - one for one in torch.eye(3).double()[:, None]], **STEPS
+    )
+    assert float(apart.dependence) == pytest.approx(1)
     assert (opposite.sign_agreement == 0).all()
     nothing = over_baselines(lambda z: z @ weight, x, baselines=[1.0, x], **STEPS)
     assert nothing.dependence == 0
@@ -308,6 +316,19 @@ def test_each_map_is_drawn_as_everywhere_in_one_scale():
     assert "dependence on the baseline" in figure._supxlabel.get_text()
     assert igw.figures.to_png(figure) == igw.figures.to_png(igw.figures.over_baselines(
         result, picture, clip=90, opacity=0.7, title="a $title$"))  # fmt: skip
+
+
+def test_each_map_in_a_scale_of_its_own_that_is_told():
+    result, picture = pictured()
+    figure = igw.figures.over_baselines(result, picture, one_scale=False)
+    photo, table = igw.figures.inputs.as_photo(picture), igw.figures.color_table("RdBu_r")
+    axes = [ax for ax in figure.get_axes() if ax.get_images()]
+    for ax, one in zip(axes[1:4], result.each, strict=True):
+        values = one.attributions[0].sum(0).numpy()
+        scale = igw.figures.scale_of(values, 99)
+        assert np.array_equal(ax.get_images()[0].get_array(), igw.figures.compose(photo, values, scale, table, 0.9))
+        assert ax.get_title().endswith(f", {scale:.2g}")
+    assert "own scale" in figure._supxlabel.get_text()
 
 
 def test_what_cannot_be_drawn_is_refused():
