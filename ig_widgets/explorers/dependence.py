@@ -33,9 +33,9 @@ class BaselineMap:
 class BaselineDependence:
     """One question asked with several baselines; prints as a table, in a notebook too. All in the units of F.
 
-    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, from 0 to 1,
-    as in `igw.relatives.over_baselines`: the root mean square distance (L2) of the maps from their mean, over the root
-    mean square size of the maps; 0 where all maps are the same, 1 where nothing is left in their mean. For each
+    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, as in
+    `igw.relatives.over_baselines`: the root of the sum of variances over the mean square size (L2) of the maps; 0 where
+    all maps are the same, 1 where two of them have nothing in common, and more where they contradict. For each
     baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the squared distances
     that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`. `output`: F(x).
     `question`: the class and the reading of the model, in words.
@@ -93,7 +93,7 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     return BaselineDependence(
         question=question,
         names=tuple(one.name for one in maps),
-        dependence=min(1.0, math.sqrt(whole / np.square(values).sum())) if whole else 0.0,
+        dependence=math.sqrt(len(maps) / (len(maps) - 1) * whole / np.square(values).sum()) if whole else 0.0,
         output=maps[0].output,
         baseline_outputs=tuple(one.baseline_output for one in maps),
         sums=tuple(float(total) for total in values.sum((1, 2))),

@@ -49,14 +49,17 @@ class ImageExplorer(Auditing, Exporting, Depending):
             of the model's input, or a function of that. What is given so is offered by name from then on.
         traits: any other trait: method, n_steps, tol, output, alpha, opacity, colormap, clip, sign, region.
 
-    Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule, or auto,
-    which samples until the estimated error of the map is at most `tol`), `n_steps` (1 to 256), `baseline`, `target`,
-    `output` (what of the model is explained: logit, probability, log-probability, margin, that is the lead over the
-    best other class), `channel` (what is drawn: the sum over channels, or red, green, blue), `colormap` (matplotlib's
-    names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest colour, 50 to 100), `sign`
-    (all, positive, negative), `ground` (grey or colour: the photo under the map), `region` (left, top, right, bottom)
-    in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or None, `show_dependence`
-    (whether it is worked out and shown how much the map depends on the baseline, as `dependence` does).
+    Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule; auto,
+    which samples until the estimated error of the map is at most `tol`; or one of `igw.relatives`: gradient,
+    input_x_gradient, smoothgrad, expected_gradients, over the usual baselines, blur_integrated_gradients and
+    guided_integrated_gradients, both by the secant rule), `n_steps` (1 to 256; draws, or steps of the path),
+    `baseline`, `target`, `output` (what of the model is explained: logit, probability, log-probability, margin, that is
+    the lead over the best other class), `channel` (what is drawn: the sum over channels, or red, green, blue),
+    `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest
+    colour, 50 to 100), `sign` (all, positive, negative), `ground` (grey or colour: the photo under the map), `region`
+    (left, top, right, bottom) in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or
+    None, `show_dependence` (whether it is worked out and shown how much the map depends on the baseline, as
+    `dependence` does).
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """

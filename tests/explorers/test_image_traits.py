@@ -9,6 +9,7 @@ import traitlets
 
 import ig_widgets as igw
 from ig_widgets import figures
+from ig_widgets.explorers.relative import RELATIVES
 from tests.explorers.subjects import BASELINES, METHODS, SECONDS
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]
@@ -19,7 +20,7 @@ GOOD = {
     "sign": ("all", "positive", "negative"),
     "colormap": ("RdBu_r", "viridis", "gray"),
     "n_steps": (2, 256, 64),
-    "method": METHODS,
+    "method": (*METHODS, *RELATIVES),
     "baseline": BASELINES,
     "target": (0, 4, 2),
 }
@@ -195,7 +196,7 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant")
+    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *RELATIVES)
     assert tuple(explorer._baselines) == BASELINES
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS

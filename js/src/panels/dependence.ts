@@ -18,8 +18,8 @@ interface Shown {
 }
 
 const DEFINITION =
-  "the root mean square distance of the maps from their mean, over the root mean square size of the maps";
-const EXTREMES = "0%: the same map whatever the baseline. 100%: nothing is common to the maps.";
+  "the root of the sum of variances over the baselines, over the root mean square size of the maps";
+const EXTREMES = "0%: the same map whatever the baseline. 100%: two maps have nothing in common. Above: they contradict.";
 /** From next to nothing to dark in one hue, that of neither end of the usual colour maps. */
 const LIGHT = [244, 240, 250] as const;
 const DARK = [63, 0, 125] as const;
