@@ -260,7 +260,9 @@ class _Rows:
         taken = taken.reshape(len(examples), *self._shape)
         start, end = (t.expand(len(examples), *t.shape[1:]) if len(t) == 1 else t[examples.to(device)]
                       for t in (self._start, self._end))  # fmt: skip
-        return torch.where(taken, end, start)
+        # Exact, as each factor is 0 or 1 and both are finite; `where` takes thrice as long on the CPU.
+        taken = taken.to(start.dtype)
+        return (start * (1 - taken)).addcmul_(end, taken)
 
     def where(self, row: int) -> str:
         """In words."""
