@@ -30,7 +30,9 @@ for explorer.method, explorer.n_steps in rules:
 explorer.method = "auto"
 explorer.wait()
 explorer.method = "riemann_middle"
-explorer.compare({"baseline": "noise"}, {"target": 281})
+panes = {"baseline": "noise"}, {"method": "smoothgrad", "n_steps": 48}, {"method": "blur_integrated_gradients"}
+explorer.compare(*panes)
+explorer.show_dependence = True
 explorer.region = (52, 38, 132, 104)
 explorer.wait()
 explorer
@@ -52,6 +54,7 @@ def main() -> None:
         explorer.locator(".igw-gallery > summary").click()
         explorer.locator(".igw-card").last.wait_for()
         explorer.locator(".igw-pane").last.get_by_text("%").wait_for()
+        explorer.locator(".igw-sentence", has_text="depends on the baseline").wait_for(timeout=120_000)
         explorer.locator(".igw-aid td", has_text="…").first.wait_for(state="detached")
         page.evaluate("document.activeElement.blur()")
         for name, theme in THEMES.items():
@@ -59,8 +62,9 @@ def main() -> None:
             page.wait_for_function("name => document.body.dataset.jpThemeLight === String(name === 'light')", arg=name)
             page.wait_for_load_state("networkidle")
             take(page, f"explorer-{name}", explorer, explorer.locator(".igw-body"))
-            take(page, f"compare-{name}", explorer.locator(".igw-panes"))
+            take(page, f"compare-{name}", explorer.locator(":scope > .igw-panes"))
             take(page, f"reading-{name}", explorer.locator(".igw-look"), explorer.locator(".igw-aids"))
+            take(page, f"dependence-{name}", explorer.locator(".igw-dependence"))
             take(page, f"gallery-{name}", explorer.locator(".igw-gallery"))
 
 

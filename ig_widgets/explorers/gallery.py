@@ -101,6 +101,7 @@ class Gallery:
             "noise": baselines.uniform(),
             "gaussian noise": baselines.gaussian(),
             "max distance": baselines.max_distance(),
+            "shuffled": baselines.permuted(),
             "colour": baselines.constant(0.5),
         }
         self._made: dict[str, Tensor] = {}

@@ -44,9 +44,10 @@ class ImageExplorer(Auditing, Exporting, Depending):
         preprocess: makes the model's input of `image`; None if the model takes (1, 3, height, width) in [0, 1].
         labels: the names of the classes, in their order.
         target: the class to explain, by position or name; None for the model's first choice.
-        baseline: black, white, mean grey, blur, noise, gaussian noise, max distance or colour, with parameters in
-            brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or array, a tensor
-            of the model's input, or a function of that. What is given so is offered by name from then on.
+        baseline: black, white, mean grey, blur, noise, gaussian noise, max distance, shuffled or colour, with
+            parameters in brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or
+            array, a tensor of the model's input, or a function of that. What is given so is offered by name from then
+            on.
         traits: any other trait: method, n_steps, tol, output, alpha, opacity, colormap, clip, sign, region.
 
     Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule; auto,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
-BASELINES = ("black", "white", "mean grey", "blur", "noise", "gaussian noise", "max distance", "colour")
+BASELINES = ("black", "white", "mean grey", "blur", "noise", "gaussian noise", "max distance", "shuffled", "colour")
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "<b>tench</b>"]
 SECONDS = 30.0  # nothing takes so long; what does, hangs
 

@@ -10,7 +10,7 @@ import traitlets
 from PIL import Image
 
 import ig_widgets as igw
-from tests.explorers.subjects import LABELS, SECONDS, Classifier, Watched, photo, ready
+from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, photo, ready
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_given_baselines_are_offered_by_name(explore):
         if made is not None:
             expected = igw.attribute(model, image, baselines=made, target=0, method="riemann_middle", n_steps=8)
             torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-5, atol=1e-7)
-    assert len(set(explorer._baselines)) == len(explorer._baselines) == 8 + 5
+    assert len(set(explorer._baselines)) == len(explorer._baselines) == len(BASELINES) + 5
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_baseline_that_cannot_be_is_refused_in_words_and_the_last_one_stays(ex
     assert all(word in str(caught.value) for word in words), caught.value
     assert len(str(caught.value)) < 500
     assert explorer.baseline == "blur"
-    assert len(explorer._baselines) == 8
+    assert len(explorer._baselines) == len(BASELINES)
 
 
 def test_gallery_says_what_the_model_makes_of_each_baseline(explore):

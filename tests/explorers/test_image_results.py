@@ -32,6 +32,7 @@ def baseline_of(name, inputs):
         "noise": igw.baselines.uniform(seed=0),
         "gaussian noise": igw.baselines.gaussian(),
         "max distance": igw.baselines.max_distance(),
+        "shuffled": igw.baselines.permuted(),
         "colour": igw.baselines.constant(0.5),
     }
     return makers[name](inputs.float()).to(inputs.dtype)

@@ -1,4 +1,4 @@
-"""Networks whose reason is known: weights set by hand, so that a patch, two tokens or a moment decide, and nearly alone.
+"""Networks whose reason is known: weights set by hand, so that a patch, two tokens or a moment nearly decide alone.
 
 In each, F = planted + SMALL * others, and the two read different features, so that what each is due is known from F
 itself: put the features of one alone in, and see by how much F moves. Both rise with every feature; from a darker
