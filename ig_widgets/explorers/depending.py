@@ -27,7 +27,7 @@ from ig_widgets.explorers.worker import Worker
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.
 USUAL = DISTRIBUTION
-_STEPS = 8
+_STEPS = 16
 # Baselines whose attributions are kept, for a person who goes back and forth.
 _KEPT = 16
 # How often it is looked whether the panes, for which a person waits, are done.
@@ -69,11 +69,11 @@ class Depending(Offering):
         self._dependence_of: _Question | None = None
         self._dependence_maps: protocol.Message | None = None
         self._dependence_number = 0
-        self._chosen: tuple[tuple[str, ...] | None, int] = None, _STEPS
+        self._chosen: tuple[tuple[str, ...] | None, int] = None, STEPS
         self._attributed: OrderedDict[tuple[object, ...], BaselineMap] = OrderedDict()
         super().__init__(**traits)
 
-    def dependence(self, baselines: Sequence[object] | None = None, *, n_steps: int = _STEPS) -> BaselineDependence:
+    def dependence(self, baselines: Sequence[object] | None = None, *, n_steps: int = STEPS) -> BaselineDependence:
         """How much the attribution of the current target, output and channel depends on the baseline.
 
         Waits; the model is asked, by the rule that suits it for so many `n_steps` a baseline. `baselines`: at least two

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.explorers.dependence import BaselineMap, make_dependence
-from ig_widgets.explorers.depending import USUAL
+from ig_widgets.explorers.depending import STEPS, USUAL
 from tests.explorers.subjects import SECONDS, Classifier, Watched, draw, photo
 from tests.explorers.test_export import recorded
 
@@ -205,7 +205,7 @@ def test_switched_on_it_is_worked_out_and_each_view_that_asks_is_given_the_maps(
     assert state["asked"] == {"target": 1, "output": "logit", "channel": "sum"}
     assert state["dependence"] == pytest.approx(found.dependence, rel=1e-12)
     assert state["output"] == found.output
-    assert state["rules"] == ["secant, 8"]
+    assert state["rules"] == [f"secant, {STEPS}"]
     assert [tuple(row.values()) for row in state["rows"]] == list(
         zip(found.names, found.baseline_outputs, found.sums, found.shares, strict=True)
     )
@@ -247,7 +247,7 @@ def test_switched_off_it_is_cancelled_and_nothing_is_shown(explore):
     model.release()
     assert finished(explorer) == {}
     # No baseline was asked to its end.
-    assert model.rows_with_gradient - rows <= 2 * 8
+    assert model.rows_with_gradient - rows < STEPS
     assert ask(explorer).dependence is None
 
 
@@ -260,7 +260,7 @@ def test_progress_is_told_up_to_the_number_of_evaluations(explore, chunks_of_two
     counts = [(state["done"], state["total"]) for state in seen if state["kind"] == "computing"]
     assert counts[0] == (0, 0)
     assert counts[1:] == sorted(set(counts[1:]))
-    assert counts[-1] == (8 * len(USUAL), 8 * len(USUAL))
+    assert counts[-1] == (STEPS * len(USUAL), STEPS * len(USUAL))
     assert len(counts) > len(USUAL)
     assert seen[-1]["kind"] == "ready"
 
@@ -352,8 +352,8 @@ def test_another_current_baseline_costs_one_more(explore):
     explorer.n_steps = 16  # the pane's share of it, once more: a rule that shares no point
     explorer.wait(SECONDS)
     finished(explorer)
-    # 8 points and 16 points of the panes; 8 cells of one baseline, and two rows in search of kinks.
-    assert model.rows_with_gradient - rows <= 8 + 16 + 2 * 8 + 2
+    # 8 points and 16 points of the panes; the cells of one baseline, and two rows in search of kinks.
+    assert model.rows_with_gradient - rows <= 8 + 16 + 2 * STEPS + 2
     assert own > rows
 
 
