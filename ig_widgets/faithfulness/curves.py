@@ -104,7 +104,7 @@ def deletion(
     """F as the features of the input are replaced, those of the largest attribution first, beside random orders.
 
     Petsiuk, Das, Saenko: RISE (2018), section 4.1; the random control: Samek et al.: Evaluating the Visualization of
-    What a Deep Neural Network Has Learned (2017), section III. A map that names what the model needs makes F fall
+    What a Deep Neural Network Has Learned (2017). A map that names what the model needs makes F fall
     early: the area is small. What is half replaced may be unlike anything that the model knows, and F may fall for that
     alone; so the area says little without that of a random order, and depends on the fill.
 
@@ -226,7 +226,7 @@ def _all_ranks(values: Tensor, n_random: int, seed: int) -> Tensor:
     """When each feature's turn is (batch + n_random, features): in the order of each map, and in random orders."""
     generator = torch.Generator().manual_seed(seed)
     features = values.shape[1]
-    ties, *orders = (torch.randperm(features, generator=generator) for _ in range(1 + n_random))
+    ties, *orders = (torch.randperm(features, generator=generator, device="cpu") for _ in range(1 + n_random))
     return ranks_of(torch.cat([order_of(values, ties), torch.stack(orders)])).to(torch.int32)
 
 
@@ -244,12 +244,14 @@ class _Rows:
         self._ranks = ranks.to(x.device)
         self._shape = (1, *x.shape[2:]) if by_pixel else x.shape[1:]
         # To the nearest: parts differ by one feature at most.
-        self._counts = (torch.arange(steps + 1) * features + steps // 2) // steps
+        self._counts = (torch.arange(steps + 1, device="cpu") * features + steps // 2) // steps
         self._features = features
-        one = torch.cat([torch.arange(steps + 1), torch.arange(1, steps).repeat(n_random)])
-        order = torch.cat([torch.zeros(steps + 1), torch.arange(1, n_random + 1).repeat_interleave(steps - 1)]).long()
+        first = torch.arange(steps + 1, device="cpu")
+        others = torch.arange(1, n_random + 1, device="cpu")
+        one = torch.cat([first, first[1:-1].repeat(n_random)])
+        order = torch.cat([torch.zeros_like(first), others.repeat_interleave(steps - 1)])
         self._steps, self._orders = one.repeat(batch), order.repeat(batch)
-        self.examples = torch.arange(batch).repeat_interleave(len(one))
+        self.examples = torch.arange(batch, device="cpu").repeat_interleave(len(one))
 
     def points(self, part: slice) -> Tensor:
         """The rows (rows, ...) of the slice."""

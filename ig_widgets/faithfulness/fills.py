@@ -60,7 +60,8 @@ def _named(fill: str, inputs: Tensor, seed: int) -> Tensor:
     if fill == "mean":
         return mean.expand_as(inputs)
     deviation = (inputs - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
-    drawn = torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(inputs.shape[1:], generator=generator, dtype=torch.float64, device="cpu")
     return mean + deviation * drawn.to(inputs.device, inputs.dtype)
 
 

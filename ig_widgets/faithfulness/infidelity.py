@@ -110,8 +110,8 @@ def infidelity(
     values = values.to(x.device).double()
     ask = Asker(forward_func, x, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size)
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
-    batch, promised = len(x), torch.zeros(len(x), n + 1, dtype=torch.float64)
-    examples = torch.arange(batch).repeat_interleave(n + 1)
+    batch, promised = len(x), torch.zeros(len(x), n + 1, dtype=torch.float64, device="cpu")
+    examples = torch.arange(batch, device="cpu").repeat_interleave(n + 1)
 
     def points(part: slice) -> Tensor:
         rows = []
@@ -122,7 +122,7 @@ def infidelity(
             change = x[one].double() - rows[-1].double()
             if multiply_by_inputs:
                 span = x[one].double() - x0[one].double()
-                change = torch.where(span == 0, change, change / torch.where(span == 0, 1.0, span))
+                change = torch.where(span == 0, change, change / span.where(span != 0, torch.ones_like(span)))
             promised[example, number] = (change * values[one]).sum()
         return torch.cat(rows)
 

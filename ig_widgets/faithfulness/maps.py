@@ -70,7 +70,9 @@ def order_of(values: Tensor, shuffled: Tensor) -> Tensor:
 
 def ranks_of(order: Tensor) -> Tensor:
     """Which place, from 0, each feature has in `order` (rows, features)."""
-    return torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
+    return torch.empty_like(order).scatter_(
+        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+    )
 
 
 def mean_ranks(values: Tensor) -> Tensor:

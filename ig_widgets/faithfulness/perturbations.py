@@ -50,9 +50,9 @@ class subset(Perturbation):  # noqa: N801
         """`inputs`, a part of them replaced."""
         shape = (1, 1, *inputs.shape[2:]) if inputs.dim() == 4 else inputs.shape
         features = torch.Size(shape).numel()
-        share = float(torch.rand((), generator=generator)) if self.share is None else self.share
-        taken = torch.zeros(features, dtype=torch.bool)
-        taken[torch.randperm(features, generator=generator)[: max(1, round(share * features))]] = True
+        share = float(torch.rand((), generator=generator, device="cpu")) if self.share is None else self.share
+        taken = torch.zeros(features, dtype=torch.bool, device="cpu")
+        taken[torch.randperm(features, generator=generator, device="cpu")[: max(1, round(share * features))]] = True
         return torch.where(taken.reshape(shape).to(inputs.device), baselines, inputs)
 
     def describe(self) -> str:
@@ -62,7 +62,7 @@ class subset(Perturbation):  # noqa: N801
 
 @dataclass(frozen=True)
 class square(Perturbation):  # noqa: N801
-    """A square of a picture, anywhere in it, is replaced by the baseline (Yeh et al. 2019, section 3.2).
+    """A square of a picture, anywhere in it, is replaced by the baseline (square removal, Yeh et al. 2019).
 
     `side` in pixels; None draws it each time, from 1 to the shorter side of the picture. Raises ArgumentTypeError,
     ArgumentValueError.
@@ -84,10 +84,12 @@ class square(Perturbation):  # noqa: N801
                 f"use subset or noise."
             )
         height, width = inputs.shape[-2:]
-        side = self.side or 1 + int(torch.randint(min(height, width), (), generator=generator))
+        side = self.side or 1 + int(torch.randint(min(height, width), (), generator=generator, device="cpu"))
         if side > min(height, width):
             raise ArgumentValueError(f"side is {side}, and the picture {height} x {width} pixels; give a smaller one.")
-        top, left = (int(torch.randint(size - side + 1, (), generator=generator)) for size in (height, width))
+        top, left = (
+            int(torch.randint(size - side + 1, (), generator=generator, device="cpu")) for size in (height, width)
+        )
         changed = inputs.clone()
         part = (..., slice(top, top + side), slice(left, left + side))
         changed[part] = baselines[part]
@@ -117,7 +119,7 @@ class noise(Perturbation):  # noqa: N801
     def __call__(self, inputs: Tensor, baselines: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """`inputs` under noise."""
         draw = torch.rand if self.sigma is None else torch.randn
-        drawn = draw(inputs.shape, generator=generator, dtype=torch.float64)
+        drawn = draw(inputs.shape, generator=generator, dtype=torch.float64, device="cpu")
         drawn = (self.radius or 0) * (2 * drawn - 1) if self.sigma is None else self.sigma * drawn
         return inputs + drawn.to(inputs.device, inputs.dtype)
 
@@ -137,7 +139,7 @@ class Draws:
             )
         self._perturb, self._inputs, self._baselines = perturb, inputs, baselines
         generator = torch.Generator().manual_seed(seed)
-        self._seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+        self._seeds = torch.randint(2**62, (count,), generator=generator, device="cpu").tolist()
 
     def __call__(self, example: int, number: int) -> Tensor:
         """Draw `number` of `example`: (1, ...). Raises ArgumentTypeError, ArgumentValueError for what is none."""

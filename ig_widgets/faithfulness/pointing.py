@@ -133,6 +133,6 @@ def _widened(inside: Tensor, tolerance: float) -> Tensor:
     if tolerance < 1:
         return inside
     radius = min(int(tolerance), max(inside.shape[1:]))
-    steps = torch.arange(-radius, radius + 1)
+    steps = torch.arange(-radius, radius + 1, device="cpu")
     disc = (steps[:, None] ** 2 + steps**2 <= tolerance**2).float()
     return F.conv2d(inside.float()[:, None], disc[None, None], padding=radius)[:, 0] > 0.5

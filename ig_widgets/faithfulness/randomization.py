@@ -208,7 +208,7 @@ def _draw(model: nn.Module, layer: str, seed: int) -> None:
     inside = {id(module) for module in model.get_submodule(layer).modules()}
     parametrised = [module for module in model.modules() if _own_parameters(module)]
     generator = torch.Generator().manual_seed(seed)
-    seeds = torch.randint(2**62, (len(parametrised),), generator=generator).tolist()
+    seeds = torch.randint(2**62, (len(parametrised),), generator=generator, device="cpu").tolist()
     for module, own_seed in zip(parametrised, seeds, strict=True):
         if id(module) in inside:
             _draw_one(module, own_seed)
@@ -232,5 +232,5 @@ def _draw_one(module: nn.Module, seed: int) -> None:
                 value.copy_(drawn)
     if all(torch.equal(p, before[name]) for name, p in own.items()):
         for p in own.values():
-            shuffled = torch.randperm(p.numel(), generator=generator).to(p.device)
+            shuffled = torch.randperm(p.numel(), generator=generator, device="cpu").to(p.device)
             p.copy_(p.reshape(-1)[shuffled].reshape(p.shape))

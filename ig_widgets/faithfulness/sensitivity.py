@@ -65,7 +65,7 @@ def sensitivity_max(
 ) -> Sensitivity:
     """The largest relative change of the map over small changes of the input.
 
-    Yeh, Hsieh, Suggala, Inouye, Ravikumar: On the (In)fidelity and Sensitivity of Explanations (2019), section 4, with
+    Yeh, Hsieh, Suggala, Inouye, Ravikumar: On the (In)fidelity and Sensitivity of Explanations (2019), section 3, with
     Captum's conventions: |map(x + d) - map(x)| / |map(x)|, or the change itself where the map of x is all zeros. It
     says how steady a method is, not that it is right: a map that never looks at the input has 0.
 

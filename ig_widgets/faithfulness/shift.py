@@ -123,7 +123,7 @@ def input_shift(
 def _check_shift(shift: object, x: Tensor) -> Tensor:
     if isinstance(shift, bool) or not isinstance(shift, int | float | Tensor):
         raise ArgumentTypeError(f"shift must be a number or a tensor, got {type(shift).__name__}.")
-    by = torch.as_tensor(shift).detach().to(x.device, x.dtype)
+    by = torch.as_tensor(shift, device=x.device).detach().to(x.device, x.dtype)
     try:
         by = by.expand(1, *x.shape[1:])
     except RuntimeError:
