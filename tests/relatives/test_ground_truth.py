@@ -323,13 +323,16 @@ def test_coming_into_focus_each_part_is_given_what_it_adds_to_the_blur(kind: str
     A steep rule would still be content with what is left of it.
     """
     planted = patch(seed, (5, 4), slope=2.5) if kind == "patch" else moment(seed, torch.tensor([5, 6]))
-    sigma = 4.0
+    sigma, n = 4.0, 256
     found = relatives.blur_integrated_gradients(
-        planted.forward, planted.inputs, sigma=sigma, method="riemann_middle", n_steps=256
+        planted.forward, planted.inputs, sigma=sigma, method="riemann_middle", n_steps=n
     )
     (blurred,) = blur_path(planted.inputs, sigma).baselines
+    # A middle sum of n points is off by at most the total variation over 2 n, of which the samples miss a little.
+    error = found.path.density.diff(dim=1).abs().sum(1) / n
+    assert float(error.max()) <= 0.1
     for ours, due in zip(planted.sums(found.attributions), planted.due(blurred), strict=True):
-        assert float((ours - due).abs().max()) <= 0.02  # of about 1: what kinks cost the rule
+        assert bool(((ours - due).abs() <= error).all())
     assert bool((planted.share(found.attributions) >= 0.95).all())
 
 
@@ -451,7 +454,7 @@ def test_what_goes_two_ways_and_cancels_is_given_nothing_by_any_rule(method: str
 @few
 @given(seeds)
 def test_a_reason_in_the_colour_of_the_baseline_is_found_from_another(seed: int) -> None:
-    """A rule that a black patch decides: from black there is nothing to attribute, from white, grey or afar there is."""
+    """A rule that a black patch decides: from black there is nothing to attribute, from another colour there is."""
     bright = patch(seed)
     dark = replace(
         bright,
