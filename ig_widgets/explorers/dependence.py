@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -35,10 +34,11 @@ class BaselineDependence:
 
     `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, as in
     `igw.relatives.over_baselines`: the root of the sum of variances over the mean square size (L2) of the maps; 0 where
-    all maps are the same, 1 where two of them have nothing in common, and more where they contradict. For each
-    baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the squared distances
-    that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`. `output`: F(x).
-    `question`: the class and the reading of the model, in words.
+    all maps are the same, 1 where two of them have nothing in common, and more where they contradict.
+    `coarse_dependence`: the same of sums over patches of `patch` by `patch` pixels, in which neighbours of opposite sign
+    cancel. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the
+    squared distances that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`.
+    `output`: F(x). `question`: the class and the reading of the model, in words.
 
     That a baseline is an assumption to be varied: Sturmfels, Lundberg, Lee, Visualizing the Impact of Feature
     Attribution Baselines (2020). The mean over baselines drawn from data is expected gradients: Erion et al. (2021).
@@ -47,6 +47,8 @@ class BaselineDependence:
     question: str
     names: tuple[str, ...]
     dependence: float
+    coarse_dependence: float
+    patch: int
     output: float
     baseline_outputs: tuple[float, ...]
     sums: tuple[float, ...]
@@ -63,7 +65,11 @@ class BaselineDependence:
         return f"<p>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
 
     def _in_words(self) -> str:
-        return f"{self.dependence:.0%} of this map depends on the baseline ({self.question}, F(x) {self.output:.3g})"
+        pixels, patches = (f"{min(share, 1):.0%}" for share in (self.dependence, self.coarse_dependence))
+        return (
+            f"{pixels} of this map depends on the baseline, and {patches} of its sums over patches of {self.patch} x "
+            f"{self.patch} pixels ({self.question}, F(x) {self.output:.3g})"
+        )
 
     def _rows(self) -> list[tuple[str, ...]]:
         columns = zip(self.names, self.baseline_outputs, self.sums, self.shares, self.methods, strict=True)
@@ -73,6 +79,8 @@ class BaselineDependence:
         ]
 
 
+# So many patches along the shorter side: of 16 pixels in a picture of 224.
+_PATCHES = 14
 _HEAD = ("baseline", "F(x')", "sum", "of the variance", "rule")
 
 
@@ -88,12 +96,15 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     deviation = np.sqrt(squares.sum(0) / (len(maps) - 1))
     apart = squares.sum((1, 2))
     whole = float(apart.sum())
+    patch = max(1, round(min(values.shape[1:]) / _PATCHES))
     for array in (mean, deviation):
         array.setflags(write=False)
     return BaselineDependence(
         question=question,
         names=tuple(one.name for one in maps),
-        dependence=math.sqrt(len(maps) / (len(maps) - 1) * whole / np.square(values).sum()) if whole else 0.0,
+        dependence=_apart(values),
+        coarse_dependence=_apart(_in_patches(values, patch)),
+        patch=patch,
         output=maps[0].output,
         baseline_outputs=tuple(one.baseline_output for one in maps),
         sums=tuple(float(total) for total in values.sum((1, 2))),
@@ -103,6 +114,19 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
         mean=mean,
         standard_deviation=deviation,
     )
+
+
+def _apart(values: Map) -> float:
+    """The root of the sum of variances over maps (maps, height, width), over their mean square size."""
+    variance, size = values.var(0, ddof=1).sum(), np.square(values).sum((1, 2)).mean()
+    return float(np.sqrt(variance / size)) if size else 0.0
+
+
+def _in_patches(values: Map, side: int) -> Map:
+    """Sums over patches of maps (maps, height, width); those at the right and lower edge may be smaller."""
+    rows, columns = (np.arange(0, size, side) for size in values.shape[1:])
+    summed: Map = np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
+    return summed
 
 
 def check_count(baselines: Sequence[object]) -> None:

@@ -278,6 +278,8 @@ def _as_data(number: int, question: _Question, found: BaselineDependence) -> dic
         "number": number,
         "asked": {"target": question.target, "output": question.output, "channel": question.channel},
         "dependence": found.dependence,
+        "coarse": found.coarse_dependence,
+        "patch": found.patch,
         "output": found.output,
         "rules": [f"{method}, {found.n_steps}" for method in dict.fromkeys(found.methods)],
         "rows": [{"name": name, "output": at, "sum": total, "share": share} for name, at, total, share in rows],

@@ -77,6 +77,9 @@ export type Dependence =
       readonly number: number;
       readonly asked: Pick<Settings, "target" | "output" | "channel">;
       readonly dependence: number;
+      /** Of sums over patches of so many pixels each way. */
+      readonly coarse: number;
+      readonly patch: number;
       readonly output: number;
       readonly rules: readonly string[];
       readonly rows: readonly {

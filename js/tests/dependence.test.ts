@@ -106,7 +106,7 @@ describe("the answer", () => {
     const late = host.render();
     await frame();
     for (const one of [view, late]) {
-      expect(one.text).toContain("62% of this map depends on the baseline");
+      expect(one.text).toContain("62% of this map depends on the baseline, and 31% of its sums");
       expect(one.image("mean of the attribution over 2 baselines").checkVisibility()).toBe(true);
     }
     expect(model.all("dependence")).toHaveLength(1);
@@ -187,12 +187,12 @@ describe("the answer", () => {
     await frame();
     expect(result?.hasAttribute("data-stale")).toBe(true);
     const asked = { target: 2, output: "logit", channel: "sum" };
-    model.set("_dependence", ready(2, { asked, dependence: 0.25 }));
+    model.set("_dependence", ready(2, { asked, dependence: 1.02, coarse: 0.25 }));
     await frame();
     model.receive(maps(scene, host.view, 2));
     await frame();
     expect(result?.hasAttribute("data-stale")).toBe(false);
-    expect(view.text).toContain("25% of this map depends on the baseline");
+    expect(view.text).toContain("100% of this map depends on the baseline, and 25% of");
   });
 });
 

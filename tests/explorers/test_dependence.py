@@ -84,7 +84,8 @@ def test_results_are_frozen_and_print_as_a_table():
     with pytest.raises(ValueError, match="read-only"):
         found.mean[0, 0] = 3
     head, columns, first, second = repr(found).split("\n")
-    assert head == "100% of this map depends on the baseline (rocket, logit, F(x) 2)"
+    where = "and 100% of its sums over patches of 1 x 1 pixels (rocket, logit, F(x) 2)"
+    assert head == f"100% of this map depends on the baseline, {where}"
     assert columns.split() == ["baseline", "F(x')", "sum", "of", "the", "variance", "rule"]
     assert first.split() == ["baseline", "0", "0", "4", "50%", "secant,", "8"]
     assert second.split() == ["baseline", "1", "0.5", "0", "50%", "secant,", "8"]
@@ -93,6 +94,16 @@ def test_results_are_frozen_and_print_as_a_table():
     )
     assert "<b>" not in hostile._repr_html_()
     assert "<i>" not in hostile._repr_html_()
+
+
+def test_neighbours_of_opposite_sign_are_apart_by_the_pixel_and_together_by_the_patch():
+    board = np.indices((28, 28)).sum(0) % 2 * 2.0 - 1
+    found = of([1 + 9 * board, 1 - 9 * board])
+    assert found.patch == 2
+    assert found.coarse_dependence == pytest.approx(0, abs=1e-12)
+    assert found.dependence == pytest.approx(math.sqrt(2 * 81 / 82))
+    odd = of([np.ones((15, 29)), np.arange(15 * 29.0).reshape(15, 29)])
+    assert (odd.patch, odd.coarse_dependence) == (1, odd.dependence)
 
 
 def test_one_map_has_no_spread():

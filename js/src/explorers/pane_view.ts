@@ -50,7 +50,8 @@ export class PaneView {
     if (picture === undefined) return;
     const { begin, plan, field } = picture;
     const collected = significant(field.collected(look.alpha));
-    const name = `${shorten(begin.className, 30)}, ${shorten(begin.outputName, 30)}`;
+    const unit = plan.delta === null ? " per unit of input" : "";
+    const name = `${shorten(begin.className, 30)}, ${shorten(begin.outputName, 30)}${unit}`;
     write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
   }
 }

@@ -19,7 +19,8 @@ interface Shown {
 
 const DEFINITION =
   "the root of the sum of variances over the baselines, over the root mean square size of the maps";
-const EXTREMES = "0%: the same map whatever the baseline. 100%: two maps have nothing in common. Above: they contradict.";
+const EXTREMES =
+  "0%: the same map whatever the baseline. 100%: two maps have nothing in common. Above: they contradict.";
 /** From next to nothing to dark in one hue, that of neither end of the usual colour maps. */
 const LIGHT = [244, 240, 250] as const;
 const DARK = [63, 0, 125] as const;
@@ -110,8 +111,7 @@ export class Dependence {
     else for (const name of ["max", "value"]) this.#progress.removeAttribute(name);
     write(this.#note, inWords(state));
     assign(this.#note, { "data-state": state.kind ?? "asked" });
-    if (state.kind === "ready")
-      write(this.#sentence, `${percent(state.dependence, 0)} of this map depends on the baseline`);
+    if (state.kind === "ready") write(this.#sentence, said(state));
   }
 
   /** Nothing is taken until the maps have come, so that what is seen belongs together. */
@@ -147,6 +147,12 @@ export class Dependence {
       `standard deviation of the attribution ${over}`,
     );
   }
+}
+
+/** Where maps contradict, no more than all of it depends on the baseline. */
+function said({ dependence, coarse, patch }: Ready): string {
+  const [pixels, patches] = [dependence, coarse].map((one) => percent(Math.min(one, 1), 0));
+  return `${pixels} of this map depends on the baseline, and ${patches} of its sums over patches of ${patch} × ${patch} pixels`;
 }
 
 function inWords(state: State): string {

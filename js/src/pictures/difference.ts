@@ -72,6 +72,8 @@ export function comparable(one: Picture, other: Picture): boolean {
   return (
     one.begin.width === other.begin.width &&
     one.begin.height === other.begin.height &&
-    one.begin.settings.output === other.begin.settings.output
+    one.begin.settings.output === other.begin.settings.output &&
+    // What is not complete is a gradient, in another unit than what adds up to F.
+    (one.plan.delta === null) === (other.plan.delta === null)
   );
 }

@@ -11,6 +11,8 @@ export function ready(number: number, more: Partial<Ready> = {}): Ready {
     number,
     asked: { target: 1, output: "logit", channel: "sum" },
     dependence: 0.617,
+    coarse: 0.31,
+    patch: 16,
     output: 9.31,
     rules: ["secant, 8"],
     rows: [
