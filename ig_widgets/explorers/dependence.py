@@ -35,9 +35,9 @@ class BaselineDependence:
     `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, as in
     `igw.relatives.over_baselines`: the root of the sum of variances over the mean square size (L2) of the maps; 0 where
     all maps are the same, 1 where two of them have nothing in common, and more where they contradict.
-    `coarse_dependence`: the same of sums over patches of `patch` by `patch` pixels, in which neighbours of opposite sign
-    cancel. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the
-    squared distances that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`.
+    `coarse_dependence`: the same of sums over patches of `patch` by `patch` pixels, in which opposite signs side by
+    side cancel. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of
+    the squared distances that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`.
     `output`: F(x). `question`: the class and the reading of the model, in words.
 
     That a baseline is an assumption to be varied: Sturmfels, Lundberg, Lee, Visualizing the Impact of Feature

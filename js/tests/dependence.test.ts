@@ -115,7 +115,7 @@ describe("the answer", () => {
   test("the definition of the number is at hand", async () => {
     const { view } = await answered();
     const said = panelOf(view).querySelector(".igw-sentence");
-    expect(said?.getAttribute("title")).toContain("√(V / (V + M))");
+    expect(said?.getAttribute("title")).toContain("sum of variances over the baselines");
   });
 
   test("the mean is drawn as the attribution is, in the same scale", async () => {
