@@ -49,8 +49,8 @@ def _mixing(size: int, sigma: float) -> Tensor:
     As a matrix, since a convolution with a kernel as long as the line takes ten times as long.
     """
     radius = min(math.ceil(4 * sigma), size)
-    offsets = torch.arange(-radius, radius + 1)
+    offsets = torch.arange(-radius, radius + 1, device="cpu")
     kernel = torch.exp(-(offsets.double() ** 2) / (2 * sigma**2))
-    source = (torch.arange(size)[:, None] + offsets).clamp(0, size - 1)
-    mixing = torch.zeros(size, size, dtype=torch.float64)
+    source = (torch.arange(size, device="cpu")[:, None] + offsets).clamp(0, size - 1)
+    mixing = torch.zeros(size, size, dtype=torch.float64, device="cpu")
     return mixing.scatter_add_(1, source, (kernel / kernel.sum()).expand(size, -1))

@@ -74,7 +74,7 @@ class samples(Baseline):  # noqa: N801
         count = len(self.pictures)
         if self.index is not None:
             return int(self.index) % count
-        return int(torch.randint(count, (), generator=torch.Generator().manual_seed(int(self.seed))))
+        return int(torch.randint(count, (), generator=torch.Generator().manual_seed(int(self.seed)), device="cpu"))
 
     def __repr__(self) -> str:
         return f"samples({_size(self.pictures)}, index {self.chosen})"

@@ -36,7 +36,7 @@ class uniform(Baseline):  # noqa: N801
         """Noise in the shape of `pictures`."""
         warn_unless_pictures(self, pictures)
         generator = torch.Generator().manual_seed(int(self.seed))
-        drawn = torch.rand(pictures.shape, generator=generator)
+        drawn = torch.rand(pictures.shape, generator=generator, device="cpu")
         return drawn.to(device=pictures.device, dtype=pictures.dtype)
 
     def describe(self) -> str:
@@ -68,7 +68,7 @@ class gaussian(Baseline):  # noqa: N801
         """`pictures` under noise; what lies outside of [0, 1] is taken for black or white."""
         warn_unless_pictures(self, pictures)
         generator = torch.Generator().manual_seed(int(self.seed))
-        drawn = torch.rand(pictures.shape, generator=generator, dtype=torch.float64)
+        drawn = torch.rand(pictures.shape, generator=generator, dtype=torch.float64, device="cpu")
         # By the inverse of the distribution function, between its values at black and at white.
         center = pictures.detach().cpu().double().clamp(0, 1)
         low, high = -center / self.sigma, (1 - center) / self.sigma

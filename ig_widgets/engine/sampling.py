@@ -213,10 +213,10 @@ class Sampler:
                 return
             # One row more than cells; a size that the caller has set is kept to.
             rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
-            starts = torch.ones(len(lows), dtype=torch.bool)
+            starts = torch.ones(len(lows), dtype=torch.bool, device="cpu")
             starts[1:] = (examples[1:] != examples[:-1]) | (lows[1:] != highs[:-1])
             # Each cell has its beginning for a row, the last of a run its end too.
-            needed = torch.arange(len(lows)) + starts.cumsum(0) + 1
+            needed = torch.arange(len(lows), device="cpu") + starts.cumsum(0) + 1
             cells = max(1, int((needed <= rows).sum()))
             part = slice(0, cells)
             try:
@@ -247,10 +247,10 @@ class Sampler:
     ) -> CellBlock:
         begin = time.perf_counter()
         run = starts.long().cumsum(0) - 1
-        row = torch.arange(len(lows)) + run
+        row = torch.arange(len(lows), device="cpu") + run
         count = int(row[-1]) + 2
-        row_examples = torch.zeros(count, dtype=torch.int64)
-        alphas = torch.zeros(count, dtype=torch.float64)
+        row_examples = torch.zeros(count, dtype=torch.int64, device="cpu")
+        alphas = torch.zeros(count, dtype=torch.float64, device="cpu")
         row_examples[row + 1], alphas[row + 1] = examples, highs
         row_examples[row], alphas[row] = examples, lows
         with self._pass(alphas), torch.enable_grad():

@@ -107,7 +107,7 @@ def blur_path(inputs: Tensors, sigma: float) -> BlurPath:
                 f"inputs has shape {tuple(x.shape)}; what can be blurred is (batch, channels, height, width) or "
                 f"(batch, channels, time)."
             )
-    everyone, zeros = torch.arange(len(xs[0])), torch.zeros(len(xs[0]), dtype=torch.float64)
+    everyone, zeros = torch.arange(len(xs[0]), device="cpu"), torch.zeros(len(xs[0]), dtype=torch.float64, device="cpu")
     return BlurPath(xs, BlurPath(xs, xs, float(sigma)).points(everyone, zeros), float(sigma))
 
 
@@ -124,16 +124,18 @@ def mixing(size: int, sigmas: Tensor, most: float) -> tuple[Tensor, Tensor]:
     that grew with sigma would jump.
     """
     radius = min(math.ceil(4 * most), 4 * size)
-    squares = (torch.arange(-radius, radius + 1).double() ** 2)[None]
+    squares = (torch.arange(-radius, radius + 1, device="cpu").double() ** 2)[None]
     sigma = sigmas.double()[:, None]
     # At 0 the kernel is 1 in the middle and has no slope.
     wide = sigma.clamp(min=1e-3)
     kernel = torch.softmax(-squares / (2 * wide**2), dim=1)
     slope = torch.where(sigma > 1e-3, kernel * (squares - (kernel * squares).sum(1, keepdim=True)) / wide**3, 0.0)
-    source = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).clamp(0, size - 1)
+    source = (torch.arange(size, device="cpu")[:, None] + torch.arange(-radius, radius + 1, device="cpu")).clamp(
+        0, size - 1
+    )
     places = source.expand(len(sigmas), -1, -1)
     made = []
     for values in (kernel, slope):
-        matrix = torch.zeros(len(sigmas), size, size, dtype=torch.float64)
+        matrix = torch.zeros(len(sigmas), size, size, dtype=torch.float64, device="cpu")
         made.append(matrix.scatter_add_(2, places, values[:, None, :].expand_as(places)))
     return made[0], made[1]

@@ -105,14 +105,14 @@ def split(flat: list[Tensor], path: Path) -> list[Tensor]:
 def mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
     """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU."""
     origins = draws.origins or ()
-    examples = torch.arange(draws.batch).repeat_interleave(draws.count)
+    examples = torch.arange(draws.batch, device="cpu").repeat_interleave(draws.count)
     pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
 
     def points(part: slice) -> tuple[Tensor, ...]:
         return tuple(o.index_select(0, pairs[1, part].to(o.device)) for o in origins)
 
-    values = samples.sampler.outputs(points, pairs[0], torch.zeros(len(counts), dtype=torch.float64))
-    sums = torch.zeros(draws.batch, dtype=torch.float64).index_add_(0, pairs[0], values * counts)
+    values = samples.sampler.outputs(points, pairs[0], torch.zeros(len(counts), dtype=torch.float64, device="cpu"))
+    sums = torch.zeros(draws.batch, dtype=torch.float64, device="cpu").index_add_(0, pairs[0], values * counts)
     return sums / draws.count
 
 

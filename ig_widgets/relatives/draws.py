@@ -52,7 +52,7 @@ class Draws(CurvedPath):
 
     def place(self, low: float, high: float) -> str:
         """Which draws these are."""
-        first, last = (int(self._number(torch.tensor(alpha))) for alpha in (low, high))
+        first, last = (int(self._number(torch.tensor(alpha, device="cpu"))) for alpha in (low, high))
         return f"at draw {first} of {self.count}" if first == last else f"at draws {first} to {last} of {self.count}"
 
     def _number(self, alphas: Tensor) -> Tensor:
@@ -66,9 +66,11 @@ class Draws(CurvedPath):
         made = []
         for x, deviation in zip(rows, self.deviations, strict=True):
             wide = _wide(x)
-            drawn = torch.stack([torch.randn(x.shape[1:], generator=g, dtype=wide.dtype) for g in generators])
+            drawn = torch.stack(
+                [torch.randn(x.shape[1:], generator=g, dtype=torch.float32, device="cpu") for g in generators]
+            )
             scale = deviation.index_select(0, examples.to(x.device))
-            made.append((wide + scale * drawn.to(x.device)).to(x.dtype))
+            made.append((wide + scale * drawn.to(x.device, wide.dtype)).to(x.dtype))
         return tuple(made)
 
     def _starts(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
@@ -86,7 +88,7 @@ def draw(
     positions: Tensor | None = None,
     chosen: Tensor | None = None,
 ) -> Draws:
-    """Draws about `inputs`, by `seed`, the same on every device.
+    """Draws about `inputs`, by `seed`, the same on every device and in every dtype.
 
     `sigma`: of the noise, as a share of the range (largest less smallest value) of each example's inputs. With
     `origins` and nothing else, alpha and baseline are drawn together: one alpha in each of `count` equal parts of
@@ -95,10 +97,10 @@ def draw(
     xs = make_path(inputs, None).inputs
     batch = len(xs[0])
     generator = torch.Generator().manual_seed(_check_seed(seed))
-    seeds = torch.randint(2**62, (batch, count), generator=generator)
+    seeds = torch.randint(2**62, (batch, count), generator=generator, device="cpu")
     if positions is None:
-        parts = torch.stack([torch.randperm(count, generator=generator) for _ in range(batch)])
-        jitter = torch.rand(batch, count, generator=generator, dtype=torch.float64)
+        parts = torch.stack([torch.randperm(count, generator=generator, device="cpu") for _ in range(batch)])
+        jitter = torch.rand(batch, count, generator=generator, dtype=torch.float64, device="cpu")
         positions = (parts + jitter) / count
     if chosen is None:
         chosen = torch.stack(
@@ -140,7 +142,7 @@ def _check_seed(seed: object) -> int:
 
 def _in_turn(number: int, count: int, generator: torch.Generator) -> Tensor:
     """`count` of 0 .. number - 1, each as often as every other, to one, in random order."""
-    rounds = [torch.randperm(number, generator=generator) for _ in range(-(-count // number))]
+    rounds = [torch.randperm(number, generator=generator, device="cpu") for _ in range(-(-count // number))]
     return torch.cat(rounds)[:count]
 
 

@@ -123,9 +123,9 @@ def guided_path(
         chunks=chunks,
     ).sampler
     fronts = [_Front(path, example, share, far) for example in range(path.batch)]
-    everyone, steps = torch.arange(path.batch), [path.baselines]
+    everyone, steps = torch.arange(path.batch, device="cpu"), [path.baselines]
     for step in range(n_knots):
-        alphas = torch.full((path.batch,), step / n_knots, dtype=torch.float64)
+        alphas = torch.full((path.batch,), step / n_knots, dtype=torch.float64, device="cpu")
         blocks = list(sampler.sample(everyone, alphas, cancel=cancel))
         if sum(len(block.alphas) for block in blocks) < path.batch:
             raise Cancelled(f"Cancelled after {step} of {n_knots} steps of the search for the path.", None)

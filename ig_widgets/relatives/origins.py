@@ -36,7 +36,7 @@ def _rows(baseline: object, x: Tensor) -> Tensor:
     if baseline is None:
         baseline = 0.0
     if isinstance(baseline, int | float) and not isinstance(baseline, bool):
-        baseline = torch.tensor(float(baseline))
+        baseline = torch.tensor(float(baseline), device="cpu")
     if not isinstance(baseline, Tensor):
         raise ArgumentTypeError(
             f"baselines must be None, a number, a tensor (K, ...) of K baselines or a callable that is given the "

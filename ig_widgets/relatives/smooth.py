@@ -48,7 +48,7 @@ def smooth_integrated_gradients(
     """
     begin = time.perf_counter()
     draws = noisy(inputs, sigma, n_samples, seed)
-    everyone, is_tuple = torch.arange(draws.batch), isinstance(inputs, tuple | list)
+    everyone, is_tuple = torch.arange(draws.batch, device="cpu"), isinstance(inputs, tuple | list)
     one_baseline = baselines(inputs) if callable(baselines) and not isinstance(baselines, Tensor) else baselines
     running, spent, results = _Running(), 0, list[Attribution]()
 
@@ -72,7 +72,9 @@ def smooth_integrated_gradients(
         )
 
     for k in range(draws.count):
-        points = draws.points(everyone, torch.full((draws.batch,), (k + 0.5) / draws.count, dtype=torch.float64))
+        points = draws.points(
+            everyone, torch.full((draws.batch,), (k + 0.5) / draws.count, dtype=torch.float64, device="cpu")
+        )
 
         def progress(done: int, total: int, k: int = k) -> None:
             if on_progress is not None:

@@ -32,7 +32,7 @@ _SMOOTHING, _LEAST_SEGMENT, _WIDENING = 0.8, 150, 5
 class RegionAttribution(Attribution):
     """An attribution to regions. `ranks` (batch, height, width): 0 for the region taken first, -1 for what is left."""
 
-    ranks: Tensor = field(default_factory=lambda: torch.zeros(0), repr=False)
+    ranks: Tensor = field(default_factory=lambda: torch.zeros(0, device="cpu"), repr=False)
 
 
 def xrai(
@@ -109,12 +109,14 @@ def _runs(
     """IG from the baselines, or from both ends of each picture's range."""
     ends = [getattr(x, which)(dim=(1, 2, 3), keepdim=True) for which in ("amin", "amax")]
     starts: list[Baselines] = [*ends] if baselines is None else [baselines]
-    runs = []
+    runs: list[Attribution] = []
     for k, start in enumerate(starts):
+        before = sum(run.evaluations for run in runs) * len(x)
 
-        def progress(done: int, total: int, k: int = k) -> None:
+        def progress(done: int, total: int, k: int = k, before: int = before) -> None:
+            # What the runs to come will need is taken to be what this one needs.
             if on_progress is not None:
-                on_progress(k * total + done, len(starts) * total)
+                on_progress(before + done, before + total * (len(starts) - k))
 
         runs.append(attribute(forward_func, x, baselines=start, on_progress=progress, **options))
     return runs

@@ -102,12 +102,13 @@ def test_inputs_of_two_dtypes() -> None:
         assert relative(ours, theirs) <= 1e-6
 
 
-def test_a_default_device_that_is_not_that_of_the_inputs() -> None:
+@pytest.mark.parametrize("method", ["gausslegendre", "secant"])
+def test_a_default_device_that_is_not_that_of_the_inputs(method: str) -> None:
     """`torch.set_default_device("cuda")` is common; here `meta` stands in for it."""
     model, x = Scores([(4,)], seed=1), draw(2, 2, 4)
-    expected = attribute(model, x, method="gausslegendre", n_steps=8)
+    expected = attribute(model, x, method=method, n_steps=8)
     with torch.device("meta"):
-        got = attribute(model, x, method="gausslegendre", n_steps=8)
+        got = attribute(model, x, method=method, n_steps=8)
     torch.testing.assert_close(got.attributions, expected.attributions)
 
 
