@@ -46,7 +46,7 @@ def main() -> None:
     with jupyterlab() as lab, chromium() as browser:
         lab.write_notebook("explorer.ipynb", [CELL])
         # So high that nothing has to be scrolled into sight.
-        page = browser.new_page(viewport={"width": 1400, "height": 3200})
+        page = browser.new_page(viewport={"width": 1400, "height": 4400})
         run_notebook(page, lab, "explorer.ipynb")
         explorer = page.locator(".igw")
         explorer.get_by_role("status").filter(has_text="idle").wait_for()
