@@ -93,8 +93,9 @@ class Search:
         """The shortest step (rows, ...) to where the linearised scores are even."""
         dims = tuple(range(1, points.dim()))
         with self.keeper.keep(), torch.enable_grad():
-            points = points.clone().requires_grad_()
-            scores = self._forward(points, examples)
+            points.requires_grad_()
+            # A copy, for a model that writes into what it is given.
+            scores = self._forward(points.clone(), examples)
             rivals = self._rivals(scores.detach(), own)
             wide = torch.promote_types(points.dtype, torch.float32)
             best = torch.full((len(points),), math.inf, device=points.device, dtype=wide)

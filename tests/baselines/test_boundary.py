@@ -192,6 +192,7 @@ def test_a_step_turns_along_the_limit_where_that_is_in_its_way():
     x = torch.tensor([[0.1, 0.1]], dtype=torch.float64)
     found = boundary(model, high=(0.1, 5.0), tol=TIGHT).find(x)
     assert (found.point - torch.tensor([[0.1, 1.7]], dtype=torch.float64)).abs().max() < 1e-9
+    assert found.iterations == 1
 
 
 def test_no_boundary_within_reach_is_an_error_that_says_so():
@@ -315,6 +316,12 @@ def test_the_model_is_left_as_it_was_found():
     with torch.inference_mode():
         found = boundary(model).find(x)
     assert torch.allclose(found.point, boundary(model).find(x).point, atol=1e-6)
+
+
+def test_a_model_that_writes_into_what_it_is_given():
+    last, x = linear(0, 4, 3), draw(1, 3, 4) + 1
+    found = boundary(nn.Sequential(nn.ReLU(inplace=True), last)).find(x)
+    assert torch.equal(found.point, boundary(nn.Sequential(nn.ReLU(), last)).find(x).point)
 
 
 def test_it_is_frozen_and_prints_without_addresses():
