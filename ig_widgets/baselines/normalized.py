@@ -70,7 +70,9 @@ class normalized(Baseline):  # noqa: N801
 
 def _levels(name: str, given: object) -> float | tuple[float, ...]:
     """A number, or a tuple of one for each channel: values, so that two baselines can be compared."""
-    listed = given.tolist() if isinstance(given, Tensor | np.ndarray) else given
+    # Preprocessing has them as (channels, 1, 1) as often as (channels,).
+    flat = given.reshape(-1) if isinstance(given, Tensor | np.ndarray) and given.ndim else given
+    listed = flat.tolist() if isinstance(flat, Tensor | np.ndarray) else flat
     members = tuple(listed) if isinstance(listed, Sequence) and not isinstance(listed, str) else (listed,)
     if not members or any(isinstance(level, bool) or not isinstance(level, Real) for level in members):
         raise ArgumentTypeError(f"{name} must be a number or one for each channel, got {given!r}.")

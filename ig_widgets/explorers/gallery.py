@@ -278,7 +278,7 @@ def _text(name: str, baseline: Any, offer: Any) -> str | None:
     """How a baseline of this kind is asked for; None where something else about it differs too."""
     named = [p.name for p in offer.parameters]
     other = [f.name for f in fields(baseline) if f.name not in named]
-    if any(getattr(baseline, f) is not getattr(offer, f) and getattr(baseline, f) != getattr(offer, f) for f in other):
+    if not all(_same(getattr(baseline, f), getattr(offer, f)) for f in other):
         return None
     values = {n: getattr(baseline, n) for n in named if getattr(baseline, n) != getattr(offer, n)}
     if not values:
@@ -287,6 +287,11 @@ def _text(name: str, baseline: Any, offer: Any) -> str | None:
     if colour is not None:
         return f"{name}({_hex(colour)})" if len(colour) == 3 else None
     return f"{name}({', '.join(f'{n}={v:.12g}' for n, v in values.items())})"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Pictures are the same where they are one object: to compare them would be to compare all of their pixels."""
+    return one is other or (not isinstance(one, Tensor | np.ndarray) and bool(one == other))
 
 
 def _hex(levels: tuple[float, ...]) -> str:

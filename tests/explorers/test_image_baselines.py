@@ -10,7 +10,7 @@ import traitlets
 from PIL import Image
 
 import ig_widgets as igw
-from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, photo, ready
+from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, draw, photo, ready
 
 
 @pytest.mark.parametrize(
@@ -190,3 +190,13 @@ def test_a_file_that_is_no_picture_is_answered_in_words_and_the_last_baseline_st
     assert len(explorer._notice["text"]) < 400
     assert explorer.baseline == "blur"
     assert explorer.result is result
+
+
+def test_a_second_baseline_of_pictures_is_another_one(explore):
+    explorer = explore(target=1)
+    first, second = (igw.baselines.mean(draw(seed, 4, 3, 16, 16).sigmoid()) for seed in (1, 2))
+    names = []
+    for given in (first, second, first):
+        explorer.baseline = given
+        names.append(explorer.baseline)
+    assert names == ["mean of 4 pictures", "mean of 4 pictures 2", "mean of 4 pictures"]
