@@ -26,9 +26,9 @@ What came. By hand: IG, DeepLIFT, guided IG from black 99%, IDGI 97%, always a h
 be flat, 5% and 40%: the baseline decides more than the method does. Trained (12 pictures): all were better than thought
 and nearer to each other, IG from black 94%, the gradient 83%, nearly always a hit, so that hits tell nothing apart;
 guided IG was not above IG; squares of gradients, which make peaks higher, were (94%, IDGI 97%). Accuracy: 0.68 of
-shap's error, 0.70 of Captum's, that is about half of the samples for the same error. Speed, on a busy machine and so
-with 64 samples by the processor's clock on one thread, chunk 8: 1.22 of Captum's, 0.87 of shap's, 1.28 of the passes
-alone; at 64 samples the forward passes at the baselines, of which there are as many at 200, are over half of that.
+shap's error, 0.70 of Captum's, that is about half of the samples for the same error. Speed, on two quiet cores with 64
+samples: 1.14 of Captum's, 0.86 of shap's, 1.11 of the passes alone, of which most are the forward passes at the
+baselines, as many as there are at 200.
 
     python benchmarks/relatives.py [--quick] [--part truth|speed|accuracy] [--networks NAME ...] [--rounds 5]
         [--search 2] [--samples 200] [--clock wall|processor] [--device cpu|cuda] [--reference]
