@@ -6,7 +6,7 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from tests.explorers.subjects import LABELS, SECONDS, Classifier, Watched, photo, ready
+from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, photo, ready
 
 
 @pytest.mark.parametrize("output", ["logit", "probability", "log-probability", "margin"])
@@ -82,7 +82,7 @@ def test_repr_says_what_is_asked(explore):
     explorer.compare({"baseline": "white"})
     explorer.wait(SECONDS)
     assert repr(explorer) == "ImageExplorer('Egyptian cat', baseline black, to an error of 0.02, 2 panes)"
-    assert len(repr(explorer.gallery()).splitlines()) == 8
+    assert len(repr(explorer.gallery()).splitlines()) == len(BASELINES)
 
 
 def test_what_a_browser_sets_and_cannot_be_is_answered_in_words(explore):
