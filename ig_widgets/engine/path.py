@@ -57,7 +57,7 @@ class Path:
 
     def differences(self, examples: Tensor) -> tuple[Tensor, ...]:
         """x - x' for each of `examples` (rows,), in at least float32."""
-        return tuple(_take(_wide(x) - _wide(b), examples) for x, b in zip(self.inputs, self.baselines, strict=True))
+        return tuple(_take(wide(x) - wide(b), examples) for x, b in zip(self.inputs, self.baselines, strict=True))
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (straight)
         """d point / d alpha at `alphas` (rows,) of the paths of `examples` (rows,), in at least float32."""
@@ -94,7 +94,7 @@ class CurvedPath(Path):
         """The mean of the tangent between `lows` and `highs` (rows,), in at least float32."""
         length = highs - lows
         starts, ends = self.points(examples, lows), self.points(examples, highs)
-        return tuple((_wide(end) - _wide(start)) / along(length, end) for start, end in zip(starts, ends, strict=True))
+        return tuple((wide(end) - wide(start)) / along(length, end) for start, end in zip(starts, ends, strict=True))
 
 
 def along(values: Tensor, like: Tensor) -> Tensor:
@@ -103,7 +103,8 @@ def along(values: Tensor, like: Tensor) -> Tensor:
     return values.to(device=like.device, dtype=dtype).view(-1, *[1] * (like.dim() - 1))
 
 
-def _wide(tensor: Tensor) -> Tensor:
+def wide(tensor: Tensor) -> Tensor:
+    """In at least float32."""
     return tensor.float() if tensor.element_size() < 4 else tensor
 
 
@@ -117,7 +118,7 @@ def _take(tensor: Tensor, examples: Tensor) -> Tensor:
 def _interpolate(start: Tensor, end: Tensor, alphas: Tensor) -> Tensor:
     # Written as Captum writes it: one rounding more or less flips ReLUs that sit at their kink, and with them
     # gradients by whole weights (1% of the largest value on EfficientNet-Lite0), so that maps could not be compared.
-    low, high = _wide(start), _wide(end)
+    low, high = wide(start), wide(end)
     return (low + along(alphas, low) * (high - low)).to(start.dtype)
 
 

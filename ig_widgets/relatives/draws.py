@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.path import CurvedPath, Tensors, along, make_path
+from ig_widgets.engine.path import CurvedPath, Tensors, along, make_path, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +38,18 @@ class Draws(CurvedPath):
         a = self.positions[examples, self._number(alphas)]
         starts = self._starts(examples, alphas)
         # lerp is exact at both ends.
-        mixed = (torch.lerp(_wide(b), _wide(x), along(a, x)) for b, x in zip(starts, ends, strict=True))
+        mixed = (torch.lerp(wide(b), wide(x), along(a, x)) for b, x in zip(starts, ends, strict=True))
         return tuple(m.to(x.dtype) for m, x in zip(mixed, ends, strict=True))
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
         """What the gradient there is multiplied by."""
         if self.origins is None:
             return tuple(
-                torch.ones((), dtype=_wide(x).dtype, device=x.device).expand(len(examples), *x.shape[1:])
+                torch.ones((), dtype=wide(x).dtype, device=x.device).expand(len(examples), *x.shape[1:])
                 for x in self.inputs
             )
         ends, starts = self._noisy(examples, alphas), self._starts(examples, alphas)
-        return tuple(_wide(x) - _wide(b) for x, b in zip(ends, starts, strict=True))
+        return tuple(wide(x) - wide(b) for x, b in zip(ends, starts, strict=True))
 
     def place(self, low: float, high: float) -> str:
         """Which draws these are."""
@@ -65,12 +66,12 @@ class Draws(CurvedPath):
         generators = [torch.Generator().manual_seed(int(seed)) for seed in self.seeds[examples, self._number(alphas)]]
         made = []
         for x, deviation in zip(rows, self.deviations, strict=True):
-            wide = _wide(x)
+            values = wide(x)
             drawn = torch.stack(
                 [torch.randn(x.shape[1:], generator=g, dtype=torch.float32, device="cpu") for g in generators]
             )
             scale = deviation.index_select(0, examples.to(x.device))
-            made.append((wide + scale * drawn.to(x.device, wide.dtype)).to(x.dtype))
+            made.append((values + scale * drawn.to(x.device, values.dtype)).to(x.dtype))
         return tuple(made)
 
     def _starts(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
@@ -96,7 +97,8 @@ def draw(
     """
     xs = make_path(inputs, None).inputs
     batch = len(xs[0])
-    generator = torch.Generator().manual_seed(_check_seed(seed))
+    check_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     seeds = torch.randint(2**62, (batch, count), generator=generator, device="cpu")
     if positions is None:
         parts = torch.stack([torch.randperm(count, generator=generator, device="cpu") for _ in range(batch)])
@@ -108,7 +110,7 @@ def draw(
         )
     deviations = None
     if sigma:
-        flat = [_wide(x).reshape(batch, -1) for x in xs]
+        flat = [wide(x).reshape(batch, -1) for x in xs]
         ranges = [along(f.amax(1) - f.amin(1), x) for f, x in zip(flat, xs, strict=True)]
         deviations = tuple(sigma * r for r in ranges)
     return Draws(xs, xs, count, deviations, seeds, origins, chosen, positions)
@@ -132,19 +134,7 @@ def check_sigma(sigma: object) -> float:
     return float(sigma)
 
 
-def _check_seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ArgumentTypeError(f"seed must be an integer, got {seed!r}.")
-    if not 0 <= seed < 2**63:
-        raise ArgumentValueError(f"seed must be at least 0 and below 2**63, got {seed}.")
-    return seed
-
-
 def _in_turn(number: int, count: int, generator: torch.Generator) -> Tensor:
     """`count` of 0 .. number - 1, each as often as every other, to one, in random order."""
     rounds = [torch.randperm(number, generator=generator, device="cpu") for _ in range(-(-count // number))]
     return torch.cat(rounds)[:count]
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.element_size() < 4 else tensor

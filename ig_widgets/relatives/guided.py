@@ -14,7 +14,7 @@ from ig_widgets.engine.attribution import Attribution, attribute_along, samples_
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.model import ForwardFunc
-from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path
+from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count
@@ -152,13 +152,13 @@ class GuidedPath(CurvedPath):
         _, within = self._segments(alphas)
         found = []
         for x, (start, end) in zip(self.inputs, self._ends(examples, alphas), strict=True):
-            found.append(torch.lerp(_wide(start), _wide(end), along(within, x)).to(x.dtype))
+            found.append(torch.lerp(wide(start), wide(end), along(within, x)).to(x.dtype))
         return tuple(found)
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
         """Those of the straight pieces; at a knot that of the piece after it."""
         count = self.knots[0].shape[1] - 1
-        return tuple((_wide(end) - _wide(start)) * count for start, end in self._ends(examples, alphas))
+        return tuple((wide(end) - wide(start)) * count for start, end in self._ends(examples, alphas))
 
     def _segments(self, alphas: Tensor) -> tuple[Tensor, Tensor]:
         count = self.knots[0].shape[1] - 1
@@ -181,15 +181,15 @@ class _Search(CurvedPath):
         return tuple(z.index_select(0, examples.to(z.device)) for z in self.here[0])
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
-        return tuple(torch.ones((), dtype=_wide(z).dtype, device=z.device) for z in self.here[0])
+        return tuple(torch.ones((), dtype=wide(z).dtype, device=z.device) for z in self.here[0])
 
 
 class _Front:
     """How far each feature of one example has come, from 0 at the baseline to 1 at the input."""
 
     def __init__(self, path: Path, example: int, fraction: float, max_dist: float) -> None:
-        self._start = torch.cat([_wide(b[example]).reshape(-1) for b in path.baselines])
-        self._way = torch.cat([_wide(x[example]).reshape(-1) for x in path.inputs]) - self._start
+        self._start = torch.cat([wide(b[example]).reshape(-1) for b in path.baselines])
+        self._way = torch.cat([wide(x[example]).reshape(-1) for x in path.inputs]) - self._start
         self._lengths = self._way.abs().double()
         self._total = float(self._lengths.sum())
         self._fraction, self._max_dist = fraction, max_dist
@@ -226,10 +226,6 @@ def _together(points: list[Tensor], path: Path) -> tuple[Tensor, ...]:
     sizes = [x[0].numel() for x in path.inputs]
     parts = torch.stack(points).split(sizes, dim=1)
     return tuple(part.reshape(x.shape).to(x.dtype) for part, x in zip(parts, path.inputs, strict=True))
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.element_size() < 4 else tensor
 
 
 def _check_share(name: str, value: object) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.model import ForwardFunc
-from ig_widgets.engine.path import Baselines, Tensors
+from ig_widgets.engine.path import Baselines, Tensors, wide
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import like_inputs
@@ -114,11 +114,11 @@ class _Running:
 
     def add(self, values: tuple[Tensor, ...]) -> None:
         """One more."""
-        wide = [v.float() if v.element_size() < 4 else v for v in values]
+        given = [wide(v) for v in values]
         if not self.count:
-            self.mean, self._squares = ([torch.zeros_like(v) for v in wide] for _ in range(2))
+            self.mean, self._squares = ([torch.zeros_like(v) for v in given] for _ in range(2))
         self.count += 1
-        for mean, squares, value in zip(self.mean, self._squares, wide, strict=True):
+        for mean, squares, value in zip(self.mean, self._squares, given, strict=True):
             before = value - mean
             mean.add_(before / self.count)
             squares.add_(before * (value - mean))
