@@ -406,3 +406,22 @@ def test_models_that_cannot_be_searched():
         boundary(lambda x: x.detach() * torch.arange(4)).find(x)
     with pytest.raises(errors.TrainingModeError):
         boundary(nn.Sequential(nn.Dropout(), nn.Linear(4, 3)).double()).find(x)
+
+
+def test_towards_a_class_and_inside_of_a_range_most_searches_find_something():
+    """So that what is said above of what is found is said of something."""
+    toward = inside = 0
+    for seed in range(20):
+        model, x = relu_net(seed), draw(seed + 7, 1, 6)
+        target = int(model(x)[0].topk(2).indices[1])
+        for name, search, at in (
+            ("toward", boundary(model, target_class=target), x),
+            ("inside", boundary(linear(seed, 6, 3), low=0.0, high=1.0), draw(seed + 2, 1, 6).sigmoid()),
+        ):
+            try:
+                search.find(at)
+            except errors.ArgumentValueError:
+                continue
+            toward, inside = toward + (name == "toward"), inside + (name == "inside")
+    assert toward >= 15
+    assert inside >= 10
