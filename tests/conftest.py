@@ -1,7 +1,13 @@
-"""Settings that all tests share."""
+"""Settings that all tests share, and the figures that tests of faults and floods give."""
 
+from __future__ import annotations
+
+import json
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Generated models run torch, whose first call is slow and says nothing: no deadline. In CI the same examples are drawn
@@ -9,3 +15,40 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+_FIGURES = pytest.StashKey[list[dict[str, object]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", type=Path, help="write what `figure` was told to this file, a line of JSON each")
+    parser.addoption("--soak-seconds", type=float, default=60.0, help="how long an explorer is used at random")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = []
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Tells a figure, for benchmarks/robustness.md.
+
+    `figure(what, value, unit="", at_most=None)`. A goal of time or memory is for the table, which says whether it was
+    reached; what must be true on any machine is asserted by the test itself.
+    """
+
+    def tell(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
+        known = {"what": what, "value": value, "unit": unit, "at_most": at_most, "test": request.node.nodeid}
+        request.config.stash[_FIGURES].append(known)
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    figures = config.stash[_FIGURES]
+    if figures:
+        terminalreporter.section("figures")
+    for one in figures:
+        goal = "" if one["at_most"] is None else f" (goal: at most {one['at_most']:g}{one['unit']})"
+        terminalreporter.write_line(f"{one['what']}: {one['value']:.4g}{one['unit']}{goal}")
+    if file := config.getoption("--figures"):
+        file.write_text("".join(json.dumps(one) + "\n" for one in figures))

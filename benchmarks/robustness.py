@@ -1,0 +1,57 @@
+"""Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as a table.
+
+python benchmarks/robustness.py [--write] [--soak SECONDS] [-k NAME]
+
+`--write` renews benchmarks/robustness.md. A row's own command is given with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from _report import machine
+
+ROOT = Path(__file__).parent.parent
+TABLE = ROOT / "benchmarks" / "robustness.md"
+HEAD = """# Faults, floods and hostile input
+
+What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800` renews this page; each row
+also has a command of its own. A row without a goal counts or says how large something is.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="renew benchmarks/robustness.md")
+    parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS", help="how long the soak lasts")
+    parser.add_argument("-k", default="", metavar="NAME", help="only these tests")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout", str(300 + 2 * arguments.soak)]
+        command += ["--figures", str(file), "--soak-seconds", str(arguments.soak), "-k", arguments.k]
+        failed = subprocess.run(command, cwd=ROOT, check=False).returncode
+        figures = [json.loads(line) for line in file.read_text().splitlines()]
+    text = "\n".join([HEAD, "| what | figure | goal | | command |", "|---|---|---|---|---|", *map(row, figures)])
+    text += f"\n\n{machine()}\n"
+    print(text)
+    if failed:
+        raise SystemExit("Some tests failed; nothing was written.")
+    if arguments.write:
+        TABLE.write_text(text)
+
+
+def row(figure: dict[str, object]) -> str:
+    value, unit, goal = float(str(figure["value"])), figure["unit"], figure["at_most"]
+    verdict = ("", "") if goal is None else (f"at most {goal:g}{unit}", "reached" if value <= goal else "**missed**")
+    shown = f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return f"| {figure['what']} | {shown}{unit} | {' | '.join(verdict)} | `pytest {figure['test']}` |"
+
+
+if __name__ == "__main__":
+    main()
