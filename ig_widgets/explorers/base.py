@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import logging
 import math
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
+from IPython import get_ipython
+from IPython.display import display
 
 from ig_widgets.compat.captum import CrossCheck
 from ig_widgets.engine import rules
@@ -27,6 +31,7 @@ from ig_widgets.explorers import protocol
 from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
 from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.stream import MOST_VIEWS
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
@@ -54,6 +59,13 @@ def front_end(name: str) -> str:
         ) from None
 
 
+def _shows_outputs_apart() -> bool:
+    """Whether a second output can be hidden, as in JupyterLab and Notebook; other hosts would show both."""
+    shell = get_ipython()
+    known = "google.colab" in sys.modules or "__vsc_ipynb_file__" in getattr(shell, "user_ns", {})
+    return not known
+
+
 class Explorer(anywidget.AnyWidget):
     """Base of the explorers. A change of what is asked is a wish; the newest one wins.
 
@@ -79,7 +91,11 @@ class Explorer(anywidget.AnyWidget):
         self._chores = Chores()
         self._asked: list[Pane] = []
         # A front end that adds a pane asks for it before it says so.
-        self._early: list[tuple[str, int]] = []
+        self._early: dict[str, int] = {}
+        # Comms may be heard in another thread than that of the session, beside it.
+        self._asking = threading.RLock()
+        # How many threads of Python wait for a result, whoever looks.
+        self._waiting = 0
         self._fingerprint: object = fingerprint(self._model)
         self._model_changed = False
         if unknown := traits.keys() - self.traits().keys():
@@ -151,13 +167,17 @@ class Explorer(anywidget.AnyWidget):
     def wait(self, timeout: float | None = None) -> None:
         """Block until what was asked last is computed and handed to the front end, or was cancelled.
 
-        Raises what the run failed with, and TimeoutError after `timeout` seconds.
+        An interrupt (Ctrl-C, the stop button of a notebook) cancels what is waited for. Raises what the run failed
+        with, and TimeoutError after `timeout` seconds.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        for pane in self._asked:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not pane.wait(left):
-                raise TimeoutError(f"Still computing after {timeout} seconds; wait longer, or ask for fewer n_steps.")
+        with self._waited_for():
+            for pane in self._asked:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if not pane.wait(left):
+                    raise TimeoutError(
+                        f"Still computing after {timeout} seconds; wait longer, or ask for fewer n_steps."
+                    )
         for pane in self._asked:
             if pane.error is not None:
                 raise pane.error
@@ -181,19 +201,20 @@ class Explorer(anywidget.AnyWidget):
 
     def _ask(self, _change: object = None) -> None:
         """Of each pane what it lacks; a pane whose wish is as before is left at it, unless it failed."""
-        while len(self._asked) < len(self._panes):
-            self._asked.append(self._new_pane())
-        for view, index in self._early:
-            if index < len(self._asked):
-                self._asked[index].stream.want(view)
-        self._early = [(view, index) for view, index in self._early if index >= len(self._asked)]
-        while len(self._asked) > len(self._panes):
-            self._asked.pop().close()
-        own = self._own_wishes()
-        for pane, difference in zip(self._asked, self._panes, strict=True):
-            wish = protocol.Settings.of({**own, **difference})
-            if wish != pane.wish or pane.error is not None:
-                pane.ask(wish)
+        with self._asking:
+            while len(self._asked) < len(self._panes):
+                self._asked.append(self._new_pane())
+            for view, index in list(self._early.items()):
+                if index < len(self._asked):
+                    self._asked[index].stream.want(view)
+                    del self._early[view]
+            while len(self._asked) > len(self._panes):
+                self._asked.pop().close()
+            own = self._own_wishes()
+            for pane, difference in zip(self._asked, self._panes, strict=True):
+                wish = protocol.Settings.of({**own, **difference})
+                if wish != pane.wish or pane.error is not None:
+                    pane.ask(wish)
 
     def _own_wishes(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _WISHES}
@@ -238,10 +259,10 @@ class Explorer(anywidget.AnyWidget):
             _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
             return
         match message:
-            case protocol.Want(view, index) if index < len(self._asked):
-                self._asked[index].stream.want(view)
-            case protocol.Want(view, index) if index < MOST_PANES:
-                self._early.append((view, index))
+            case protocol.Want(view, index):
+                self._wanted(view, index)
+            case protocol.Leave(view):
+                self._left(view)
             case protocol.Ack(view, count):
                 for pane in self._asked:
                     pane.stream.ack(view, count)
@@ -251,6 +272,51 @@ class Explorer(anywidget.AnyWidget):
                         pane.cancel()
             case protocol.Gallery() | protocol.Dependence() | protocol.Upload() | protocol.Export():
                 self._heard(message)
+
+    def _wanted(self, view: str, index: int) -> None:
+        with self._asking:
+            if index < len(self._asked):
+                self._asked[index].stream.want(view)
+                self._resume()
+            elif index < MOST_PANES:
+                self._early.pop(view, None)
+                self._early[view] = index
+                while len(self._early) > MOST_VIEWS:
+                    del self._early[next(iter(self._early))]
+
+    def _left(self, view: str) -> None:
+        """A view is shown nowhere any more. With the last of them goes the work, unless Python waits for it."""
+        with self._asking:
+            self._early.pop(view, None)
+            was_last = [pane.stream.leave(view) for pane in self._asked]
+            watched = any(pane.stream.is_watched for pane in self._asked)
+            if any(was_last) and not watched and self._waiting == 0:
+                self._abandon()
+
+    def _abandon(self) -> None:
+        """Nobody looks any more."""
+        for pane in self._asked:
+            pane.abandon()
+
+    def _resume(self) -> None:
+        """Somebody looks again."""
+        for pane in self._asked:
+            pane.resume()
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        """Python waits for what is computed: it goes on without a view, and ends with an interrupt."""
+        with self._asking:
+            self._waiting += 1
+            self._resume()
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        finally:
+            with self._asking:
+                self._waiting -= 1
 
     def _heard(self, message: protocol.Beside) -> None:
         """What a front end asks for beside samples."""
@@ -273,11 +339,31 @@ class Explorer(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        self._asked[0].wait(_DISPLAY_SECONDS)
+        with self._waited_for():
+            self._asked[0].wait(_DISPLAY_SECONDS)
         data = {**data, "text/plain": repr(self)}
         if self.result is not None:
-            data["image/png"] = base64.b64encode(self.snapshot()).decode("ascii")
+            try:
+                data["image/png"] = base64.b64encode(self.snapshot()).decode("ascii")
+            except Exception:  # noqa: BLE001  (the widget is there without its picture)
+                _log.warning("%s: its picture could not be drawn.", type(self).__name__, exc_info=True)
         return data, metadata
+
+    def _ipython_display_(self) -> None:
+        """The widget and, in an output of its own, its picture.
+
+        JupyterLab shows one form of an output, and of a widget without its kernel a line that it was not found. While
+        the widget is there, the picture after it is hidden (image.css); what sets it apart is the light background
+        that it asks for.
+        """
+        bundle = self._repr_mimebundle_()
+        if bundle is None:
+            return
+        data, metadata = bundle
+        picture = data.pop("image/png", None) if _shows_outputs_apart() else None
+        display(data, metadata=metadata, raw=True)
+        if picture is not None:
+            display({"image/png": picture}, metadata={"needs_background": "light"}, raw=True)
 
     # ------------------------------------------------------------ what may be asked for
 

@@ -103,6 +103,17 @@ class Depending(Offering):
             worker.close()
         super().close()
 
+    def _abandon(self) -> None:
+        super()._abandon()
+        with self._dependence_guard:
+            if self._dependence.get("kind") == "computing":
+                self._dependence_worker.cancel()
+                self._dependence_of = None
+
+    def _resume(self) -> None:
+        super()._resume()
+        self._depend_anew()
+
     # ------------------------------------------------------------ what the explorer has
 
     def _shown(self, maps: Tensor, settings: protocol.Settings) -> Tensor:

@@ -20,6 +20,7 @@ from ig_widgets.engine.errors import Cancelled, IGError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
+from ig_widgets.explorers.pulse import pulse
 from ig_widgets.explorers.relative import RELATIVES, is_complete, kind_of, nodes_of, result_of, rule_of
 from ig_widgets.explorers.stream import Pieces, Record, Send, Stream
 from ig_widgets.explorers.worker import Worker
@@ -101,6 +102,7 @@ class Pane:
         self.answered: protocol.Settings | None = None
         self.error: Exception | None = None
         self.wish: protocol.Settings | None = None
+        self._is_abandoned = False
         self._subject = subject
         self._numbers = numbers
         self._worker = Worker()
@@ -112,7 +114,7 @@ class Pane:
     def ask(self, settings: protocol.Settings) -> None:
         """Compute this as soon as the run in hand has stopped."""
         self.request = next(self._numbers.requests)
-        self.error, self.wish = None, settings
+        self.error, self.wish, self._is_abandoned = None, settings, False
         rule = settings.method, settings.n_steps, settings.tol
         self._asked.pop(rule, None)
         self._asked[rule] = None
@@ -128,6 +130,17 @@ class Pane:
     def cancel(self) -> None:
         """Stop computing; what is drawn stays."""
         self._worker.cancel()
+
+    def abandon(self) -> None:
+        """Stop computing, as nobody looks; `resume` goes on."""
+        if not self.wait(0):
+            self._is_abandoned = True
+            self.cancel()
+
+    def resume(self) -> None:
+        """Go on with what was abandoned."""
+        if self._is_abandoned and self.wish is not None:
+            self.ask(self.wish)
 
     def close(self) -> None:
         """Stop for good."""
@@ -169,7 +182,8 @@ class Pane:
     def _answer(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> None:
         begin = time.perf_counter()
         try:
-            evaluations = self._compute(request, settings, cancel)
+            with pulse(self.stream.beat):
+                evaluations = self._compute(request, settings, cancel)
         except Cancelled:
             evaluations = None
         except Exception as error:  # noqa: BLE001  (an error is a reply)

@@ -43,6 +43,13 @@ class Ack:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """A view is shown nowhere any more."""
+
+    view: str
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop computing `request`."""
 
@@ -89,7 +96,7 @@ class ProtocolError(ValueError):
 
 
 Beside: TypeAlias = Gallery | Dependence | Upload | Export
-Heard: TypeAlias = Want | Ack | Cancel | Beside
+Heard: TypeAlias = Want | Ack | Leave | Cancel | Beside
 
 
 def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
@@ -103,6 +110,8 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
         return Want(view, _natural(content, "pane"))
     if kind == "ack":
         return Ack(view, _natural(content, "count"))
+    if kind == "leave":
+        return Leave(view)
     if kind == "cancel":
         return Cancel(view, _natural(content, "request"))
     if kind == "gallery":
@@ -116,7 +125,7 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
         if not isinstance(wanted, str) or wanted not in EXPORTS:
             raise ProtocolError(f"kind must be one of {', '.join(EXPORTS)}.")
         return Export(view, wanted)
-    raise ProtocolError("type must be want, ack, cancel, gallery, dependence, upload or export.")
+    raise ProtocolError("type must be want, ack, leave, cancel, gallery, dependence, upload or export.")
 
 
 def _text(content: Mapping[object, object], name: str) -> str:
@@ -261,6 +270,11 @@ def plan(
 def done(evaluations: int, elapsed: float) -> Message:
     """The request is answered, after so many gradient evaluations of its own and so many seconds."""
     return {"type": "done", "evaluations": evaluations, "elapsed": elapsed}, []
+
+
+def beat() -> Message:
+    """The request is being computed still."""
+    return {"type": "beat"}, []
 
 
 def failed(kind: str, message: str, hint: str = "") -> Message:

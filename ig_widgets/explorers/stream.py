@@ -20,6 +20,8 @@ from ig_widgets.explorers import protocol
 
 _BATCHES_AHEAD = 2
 _BATCH_BYTES = 1_000_000
+# Front ends that went without a word (a page that was loaded anew) would add up.
+MOST_VIEWS = 16
 # WebGL2 promises so many layers of an array texture.
 _MOST_PIECES = 256
 
@@ -123,6 +125,10 @@ class _View:
     acknowledged: int = 0
     ended: bool = False
 
+    @property
+    def answers(self) -> bool:
+        return self.batches - self.acknowledged < _BATCHES_AHEAD
+
 
 class Stream:
     """The current request, and how much of it each view has been sent. Safe to call from any thread."""
@@ -174,8 +180,29 @@ class Stream:
     def want(self, name: str) -> None:
         """A view starts, or starts again, with nothing."""
         with self._lock:
+            self._views.pop(name, None)
             self._views[name] = _View()
+            while len(self._views) > MOST_VIEWS:
+                del self._views[next(iter(self._views))]
             self._pump(name)
+
+    def leave(self, name: str) -> bool:
+        """A view is sent nothing more. Whether that was the last of those that answer."""
+        with self._lock:
+            return self._views.pop(name, None) is not None and not self.is_watched
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a view that answers."""
+        with self._lock:
+            return any(view.answers for view in self._views.values())
+
+    def beat(self) -> None:
+        """A sign of life to those that wait."""
+        with self._lock:
+            for name, view in self._views.items():
+                if view.answers and not view.ended:
+                    self._say(name, protocol.beat())
 
     def ack(self, name: str, count: int) -> None:
         """A view has received `count` batches. One that was never heard of, or never sent so many, is not believed."""
@@ -192,7 +219,7 @@ class Stream:
     def _pump(self, name: str) -> None:
         view = self._views[name]
         # Not even a `begin` for a view that does not answer: it may be gone, and pictures weigh.
-        if self._begin is None or view.batches - view.acknowledged >= _BATCHES_AHEAD:
+        if self._begin is None or not view.answers:
             return
         if view.request != self._request:
             view.request, view.planned, view.ended = self._request, None, False
@@ -207,7 +234,7 @@ class Stream:
             self._say(name, self._end)
 
     def _send_samples(self, name: str, view: _View, record: Record) -> None:
-        while view.samples < len(record.maps) and view.batches - view.acknowledged < _BATCHES_AHEAD:
+        while view.samples < len(record.maps) and view.answers:
             size = max(1, _BATCH_BYTES // max(len(record.maps[view.samples].values), 1))
             batch = record.maps[view.samples : view.samples + size]
             self._say(name, protocol.samples(record.number, view.samples, batch))

@@ -9,6 +9,7 @@ export class Panes {
   readonly #model: AnyModel<ImageTraits>;
   readonly #signal: AbortSignal;
   readonly #listeners = new Listeners();
+  #shown = 0;
   #stores: { readonly store: Store; readonly life: AbortController }[] = [];
 
   constructor(model: AnyModel<ImageTraits>, traits: Traits, signal: AbortSignal) {
@@ -26,6 +27,21 @@ export class Panes {
   /** All of them, the main one first. */
   get stores(): readonly Store[] {
     return this.#stores.map(({ store }) => store);
+  }
+
+  /** How many views show them; the kernel is told of the first and of the last. */
+  show(signal: AbortSignal): void {
+    this.#shown += 1;
+    this.#tell();
+    const leave = () => {
+      this.#shown -= 1;
+      this.#tell();
+    };
+    signal.addEventListener("abort", leave, { once: true });
+  }
+
+  #tell(): void {
+    for (const { store } of this.#stores) store.isShown = this.#shown > 0;
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {

@@ -85,6 +85,11 @@ export interface Done extends Reply {
   readonly elapsed: number;
 }
 
+/** A sign of life while something is computed. */
+export interface Beat extends Reply {
+  readonly type: "beat";
+}
+
 export interface Failed extends Reply {
   readonly type: "failed";
   readonly kind: "cancelled" | "error";
@@ -109,11 +114,12 @@ export interface Dependence extends Reply {
   readonly deviation: Sample;
 }
 
-export type FromKernel = Begin | Samples | Plan | Done | Failed | SentFile | Dependence;
+export type FromKernel = Begin | Samples | Plan | Done | Beat | Failed | SentFile | Dependence;
 
 export type ToKernel =
   | { readonly type: "want"; readonly view: string; readonly pane: number }
   | { readonly type: "ack"; readonly view: string; readonly count: number }
+  | { readonly type: "leave"; readonly view: string }
   | { readonly type: "cancel"; readonly view: string; readonly request: number }
   | { readonly type: "gallery"; readonly view: string }
   | { readonly type: "dependence"; readonly view: string }
@@ -167,6 +173,8 @@ function read(fields: Fields, buffers: readonly DataView[]): FromKernel {
         evaluations: fields.count("evaluations"),
         elapsed: fields.number("elapsed"),
       };
+    case "beat":
+      return { ...reply, type };
     case "failed":
       return {
         ...reply,

@@ -10,9 +10,13 @@ export type Run =
       readonly total: number;
     }
   | { readonly kind: "cancelled" }
+  /** The kernel has something to say, and has said nothing for so many seconds. */
+  | { readonly kind: "silent"; readonly seconds: number }
+  /** It will never say anything again. */
+  | { readonly kind: "gone" }
   | { readonly kind: "failed"; readonly message: string; readonly hint: string };
 
-/** The sentence of the status line; it begins with idle, computing, cancelled or failed. */
+/** The sentence of the status line; it begins with idle, computing, cancelled, failed, waiting or disconnected. */
 export function inWords(run: Run): string {
   switch (run.kind) {
     case "idle":
@@ -26,6 +30,10 @@ export function inWords(run: Run): string {
       return `computing ${run.done} of ${run.total}`;
     case "cancelled":
       return "cancelled";
+    case "silent":
+      return `waiting · no answer for ${run.seconds} s: the kernel is busy, or gone. What is drawn stays.`;
+    case "gone":
+      return "disconnected: the kernel was restarted or has died. What is drawn can still be explored; run the cell again to compute.";
     case "failed":
       return `failed: ${run.message} ${run.hint}`.trim();
   }

@@ -1,5 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import { Field } from "./field.js";
+import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
 import {
   type Begin,
@@ -46,11 +47,13 @@ interface Answer {
  * fares, and the picture that answers it.
  */
 export class Store {
-  readonly view = randomId();
   readonly traits: Traits;
   readonly pane: number;
-  readonly #model: AnyModel<ImageTraits>;
   readonly #listeners = new Listeners();
+  readonly #link: Link;
+  /** By which the kernel knows it; another one where it starts anew, so that what was under way to it is dropped. */
+  #view = "";
+  #isShown = true;
   /** The last one of which samples came: what the kernel takes this view to hold. */
   #trace: Trace | undefined;
   #answer: Answer | undefined;
@@ -61,14 +64,18 @@ export class Store {
   #wanted = 0;
 
   constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
-    this.#model = model;
     this.traits = traits;
     this.pane = pane;
+    this.#link = new Link(model, (isSilent) => this.#linkChanged(isSilent), signal);
     traits.on([...WISHES, "_panes"], () => this.#wishesChanged(), signal);
     const receive = (content: unknown, buffers: DataView[]) => this.#receive(content, buffers);
     model.on("msg:custom", receive);
     signal.addEventListener("abort", () => model.off("msg:custom", receive), { once: true });
-    this.#send({ type: "want", view: this.view, pane });
+    this.#start();
+  }
+
+  get view(): string {
+    return this.#view;
   }
 
   /** The last picture; `isStale` says whether it still answers what is asked. */
@@ -81,6 +88,12 @@ export class Store {
   }
 
   get run(): Run {
+    const { isGone, silence } = this.#link;
+    if (isGone) return { kind: "gone" };
+    return silence > 0 ? { kind: "silent", seconds: silence } : this.#run;
+  }
+
+  get #run(): Run {
     const answer = this.#answer;
     if (answer === undefined) return { kind: "idle", evaluations: null, elapsed: 0 };
     if (answer.begin !== undefined && !this.#answers(answer.begin.settings))
@@ -89,14 +102,22 @@ export class Store {
   }
 
   cancel(): void {
-    const { run } = this;
+    const run = this.#run;
     if (run.kind === "computing")
       this.#send({ type: "cancel", view: this.view, request: run.request });
   }
 
   /** Something beside samples. */
   ask(message: ToKernel, buffers: ArrayBuffer[] = []): void {
-    this.#model.send(message, undefined, buffers);
+    this.#link.send(message, buffers);
+  }
+
+  /** Whether it is shown anywhere; the kernel need not work for what is not. */
+  set isShown(isShown: boolean) {
+    if (isShown === this.#isShown) return;
+    this.#isShown = isShown;
+    if (isShown) this.#start();
+    else this.#send({ type: "leave", view: this.view });
   }
 
   /** The maps over several baselines that have this number; asked for where they are not there, once for all views. */
@@ -113,6 +134,7 @@ export class Store {
 
   #receive(content: unknown, buffers: readonly DataView[]): void {
     if (!isFor(this.view, content)) return;
+    this.#link.heard();
     const decoded = decode(content, buffers);
     if (decoded.ok) this.#take(decoded.message);
     else {
@@ -120,10 +142,35 @@ export class Store {
       // The kernel waits for it all the same; unacknowledged, it would hold back all that follow.
       if (isSamples(content)) this.#acknowledge();
     }
+    this.#changed();
+  }
+
+  /** From the beginning: what was under way is for a view that is no more. What is drawn stays until it is replaced. */
+  #start(): void {
+    this.#view = randomId();
+    this.#received = 0;
+    this.#trace = undefined;
+    this.#send({ type: "want", view: this.view, pane: this.pane });
+    this.#changed();
+  }
+
+  /** Where beats stay away, messages may be lost: they are asked for once more, and come if the kernel is there. */
+  #linkChanged(isSilent: boolean): void {
+    if (isSilent && this.#run.kind === "computing") {
+      this.#send({ type: "leave", view: this.view });
+      this.#start();
+    }
+    this.#listeners.tell();
+  }
+
+  #changed(): void {
+    const { kind } = this.#run;
+    this.#link.expects = this.#answer === undefined || kind === "asked" || kind === "computing";
     this.#listeners.tell();
   }
 
   #take(message: FromKernel): void {
+    if (message.type === "beat") return;
     if (message.type === "file") save(message.name, message.data);
     else if (message.type === "dependence") this.#dependence = message;
     else if (message.type === "samples") this.#keep(message);
@@ -209,7 +256,7 @@ export class Store {
     if (answer !== undefined && answer.begin === undefined)
       this.#answer = { ...answer, run: { kind: "asked" } };
     this.#draw();
-    this.#listeners.tell();
+    this.#changed();
   }
 
   #misunderstand(reason: string): void {
@@ -232,7 +279,7 @@ export class Store {
   }
 
   #send(message: ToKernel): void {
-    this.#model.send(message);
+    this.#link.send(message);
   }
 }
 

@@ -40,7 +40,19 @@ function binary({ buffers }: Fixture): DataView[] {
 test("there are fixtures of every kind", () => {
   const kinds = new Set(fixtures.filter(([, { valid }]) => valid).map(([, f]) => f.message.type));
   expect([...kinds].sort()).toEqual(
-    ["ack", "begin", "cancel", "dependence", "done", "failed", "plan", "samples", "want"].sort(),
+    [
+      "ack",
+      "beat",
+      "begin",
+      "cancel",
+      "dependence",
+      "done",
+      "failed",
+      "leave",
+      "plan",
+      "samples",
+      "want",
+    ].sort(),
   );
   expect(fromKernel.some(([, { valid }]) => !valid)).toBe(true);
 });
@@ -120,6 +132,7 @@ test("what the browser sends has exactly the fields of the fixtures", async () =
   model.set("_dependence", ready(2));
   model.set("show_dependence", true);
   await expect.poll(() => model.all("dependence")).toHaveLength(1);
+  shown.close();
   for (const [, { message }] of toKernel) {
     const sent = model.sent.find(({ type }) => type === message.type);
     expect(Object.keys(sent ?? {}).sort()).toEqual(Object.keys(message).sort());

@@ -21,6 +21,7 @@ _KEYS = {
     "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
     "failed": {"kind", "message", "hint"},
+    "beat": set(),
     "dependence": {"number", "shape", "scales"},
 }
 
@@ -53,6 +54,7 @@ def check(content: Content, buffers: list[bytes]) -> None:
         "samples": _check_samples,
         "plan": _check_plan,
         "failed": _check_failed,
+        "beat": _check_beat,
         "dependence": _check_dependence,
     }
     checks.get(kind, _check_done)(content, buffers)
@@ -106,6 +108,10 @@ def _check_done(content: Content, buffers: list[bytes]) -> None:
     require(not buffers and is_count(content["evaluations"]) and is_number(content["elapsed"]), "done")
 
 
+def _check_beat(content: Content, buffers: list[bytes]) -> None:
+    require(not buffers, "a beat has no buffers")
+
+
 def _check_failed(content: Content, buffers: list[bytes]) -> None:
     require(not buffers and content["kind"] in ("cancelled", "error"), "failed is cancelled or error")
     require(all(type(content[name]) is str for name in ("message", "hint")), "message and hint are texts")
@@ -142,7 +148,7 @@ class View:
         self.trace: int | None = None
         self.maps: dict[int, np.ndarray[Any, Any]] = {}
         self.scales: dict[int, float] = {}
-        self.received = self.acknowledged = 0
+        self.received = self.acknowledged = self.beats = 0
         self._may_restart = False
         self.dependence: tuple[int, list[np.ndarray[Any, Any]], list[float]] | None = None
 
@@ -170,6 +176,9 @@ class View:
             scales = content["scales"]
             maps = [np.frombuffer(b, "<i2").reshape(content["shape"]) * s for b, s in zip(buffers, scales, strict=True)]
             self.dependence = content["number"], maps, scales
+            return
+        if content["type"] == "beat":
+            self.beats += 1
             return
         require(content["request"] >= self.request, "a message of an old request")
         if self.ended is not None and self.ended["type"] == "done":

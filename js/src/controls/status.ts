@@ -26,7 +26,7 @@ export class Status {
     const computing = run.kind === "computing";
     assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
     assign(this.#line, { title: reason });
-    assign(this.#cancel, { disabled: !computing });
+    assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
     assign(this.#bar, { hidden: !computing && run.kind !== "asked" });
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });

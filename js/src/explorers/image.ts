@@ -25,6 +25,7 @@ export default () => {
       const life = controller(signal);
       const view = new ImageView(panes, life.signal);
       el.append(view.element);
+      panes.show(life.signal);
       life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
       return () => life.abort();
     },

@@ -107,6 +107,11 @@ export class FakeModel implements AnyModel<ImageTraits> {
     if (name && listener) this.#listeners.get(name)?.delete(listener);
   }
 
+  /** What a host does when the kernel is restarted. */
+  disconnect(): void {
+    this.#emit("comm_live_update");
+  }
+
   get widget_manager(): never {
     throw new Error("the explorer needs no other widget");
   }

@@ -1,0 +1,236 @@
+"""Work goes on while somebody looks or waits: views that leave and come back, beats, interrupts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from ig_widgets.explorers import base, pulse
+from ig_widgets.explorers.stream import MOST_VIEWS
+from tests.explorers.subjects import SECONDS, Watched, ready
+
+pytestmark = pytest.mark.robustness
+
+
+def leave(explorer, view):
+    explorer.comm.views.remove(view)
+    explorer.comm.hear({"type": "leave", "view": view.name})
+
+
+def running(explore, **options):
+    """An explorer in the middle of a run of 16 steps, and the view that looks."""
+    model = Watched()
+    explorer = explore(model, n_steps=16, **options)
+    explorer.wait(SECONDS)
+    view = explorer.comm.open_view()
+    model.block(after=1)
+    explorer.baseline = "white"
+    model.await_entry()
+    explorer.comm.settle()
+    return model, explorer, view
+
+
+def test_with_the_last_view_goes_the_work(explore, chunks_of_two, figure):
+    model, explorer, view = running(explore)
+    before = model.rows_with_gradient
+    leave(explorer, view)
+    model.release()
+    explorer._asked[0].wait(SECONDS)
+    begun = model.rows_with_gradient - before
+    assert begun <= 2  # the pass that was begun
+    assert explorer.result.evaluations == 1
+    figure("rows that the model was given after the last view was deleted, beyond the pass in hand", max(0, begun - 2))
+
+
+def test_a_view_that_comes_back_finds_the_work_going_on(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+    leave(explorer, view)
+    model.release()
+    explorer._asked[0].wait(SECONDS)
+    rows = model.rows_with_gradient
+    other = explorer.comm.open_view("another view")
+    assert ready(explorer).complete
+    explorer.comm.settle()
+    assert model.rows_with_gradient - rows == 15  # and not from the beginning
+    assert other.ended["type"] == "done"
+
+
+def test_one_of_two_views_leaves_and_the_other_is_served(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+    other = explorer.comm.open_view("another view")
+    leave(explorer, view)
+    model.release()
+    assert ready(explorer).complete
+    explorer.comm.settle()
+    assert other.ended["type"] == "done"
+    assert view.ended is None or view.ended["request"] < other.ended["request"]
+
+
+def test_what_python_waits_for_is_computed_whoever_looks(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+    waiting = threading.Thread(target=lambda: explorer.wait(SECONDS))
+    waiting.start()
+    while explorer._waiting == 0:
+        pass
+    leave(explorer, view)
+    model.release()
+    waiting.join(SECONDS)
+    assert explorer.result.complete
+
+
+def test_python_that_waits_for_what_was_left_has_it_computed(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+    leave(explorer, view)
+    model.release()
+    explorer._asked[0].wait(SECONDS)
+    assert ready(explorer).complete
+
+
+def test_the_dependence_on_the_baseline_stops_and_goes_on(explore):
+    model = Watched()
+    explorer = explore(model)
+    explorer.wait(SECONDS)
+    view = explorer.comm.open_view()
+    model.block(after=2)
+    explorer.show_dependence = True
+    model.await_entry()
+    leave(explorer, view)
+    # Nobody looks at any pane either, which are idle.
+    model.release()
+    explorer._dependence_worker.wait(SECONDS)
+    assert explorer._dependence["kind"] == "computing"
+    explorer.comm.open_view("another view")
+    explorer._dependence_worker.wait(SECONDS)
+    assert explorer._dependence["kind"] == "ready"
+
+
+def test_a_view_that_nobody_knows_leaves_nothing_behind(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+    explorer.comm.hear({"type": "leave", "view": "another view"})
+    model.release()
+    assert ready(explorer).complete
+    explorer.comm.settle()
+    assert view.ended["type"] == "done"
+
+
+def test_views_that_went_without_a_word_do_not_add_up(explore):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    for i in range(100):
+        explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})
+        explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 3})
+    assert len(explorer._asked[0].stream._views) == MOST_VIEWS
+    assert len(explorer._early) == MOST_VIEWS
+    # The newest are served.
+    view = explorer.comm.open_view("the last page")
+    assert view.ended["type"] == "done"
+
+
+def test_a_pass_that_takes_long_beats(explore, monkeypatch):
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.01)
+    model, explorer, view = running(explore)
+    known = view.beats
+    heard = threading.Event()
+    receive = view.receive
+
+    def watch(content, buffers):
+        receive(content, buffers)
+        if view.beats >= known + 3:
+            heard.set()
+
+    view.receive = watch
+    assert heard.wait(SECONDS)
+    model.release()
+    assert ready(explorer).complete
+    explorer.comm.settle()
+    # It ends with the run.
+    assert not [thread for thread in threading.enumerate() if thread.name == "ig_widgets pulse"]
+
+
+def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
+    model, explorer, view = running(explore)
+
+    def interrupt():
+        while explorer._waiting == 0:
+            pass
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        explorer.wait(SECONDS)
+    model.release()
+    explorer._asked[0].wait(SECONDS)
+    explorer.comm.settle()
+    assert view.ended["kind"] == "cancelled"
+    assert explorer._waiting == 0
+    explorer.baseline = "blur"
+    assert ready(explorer).complete
+
+
+# ---------------------------------------------------------------- wishes from several threads
+
+
+def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
+    """As a cell sets what it likes while a comm is heard on a subshell."""
+    explorer = explore()
+    wishes = {"baseline": ("white", "black", "blur"), "n_steps": (3, 4, 5), "target": (0, 1, 2)}
+
+    def change(name, values):
+        for i in range(60):
+            setattr(explorer, name, values[i % 3])
+
+    threads = [threading.Thread(target=change, args=wish) for wish in wishes.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert ready(explorer).complete
+    answered = explorer._asked[0].answered
+    assert (answered.baseline, answered.n_steps, answered.target) == ("blur", 5, 2)
+
+
+# ---------------------------------------------------------------- what stays in the notebook
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    outputs = []
+    monkeypatch.setattr(base, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
+    return outputs
+
+
+def test_the_picture_has_an_output_of_its_own(explore, displayed):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    explorer._ipython_display_()
+    (widget, _), (picture, metadata) = displayed
+    assert widget.keys() == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert picture.keys() == {"image/png"}
+    assert metadata == {"needs_background": "light"}
+
+
+@pytest.mark.parametrize("host", ["colab", "code"])
+def test_hosts_that_would_show_both_are_given_one(explore, displayed, monkeypatch, host):
+    if host == "colab":
+        monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    else:
+        monkeypatch.setattr(base, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"}))
+    explorer = explore()
+    explorer.wait(SECONDS)
+    explorer._ipython_display_()
+    ((data, _),) = displayed
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= data.keys()
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_widget(explore, displayed, monkeypatch, caplog):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    monkeypatch.setattr(type(explorer), "snapshot", lambda self: 1 / 0)
+    explorer._ipython_display_()
+    ((data, _),) = displayed
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "its picture could not be drawn" in caplog.text
