@@ -76,6 +76,15 @@ $(STAMPS)/python: pyproject.toml constraints.txt hatch_build.py | $(STATIC)
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
 
+# An older kernel, beside the environment and not in it: hosts still run it.
+.PHONY: ipykernel6
+ipykernel6: $(STAMPS)/ipykernel6 ## an ipykernel of version 6, for the tests
+
+$(STAMPS)/ipykernel6: | $(STAMPS)/python
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --target $(VENV)/ipykernel6 \
+		ipykernel==6.31.0 nest-asyncio==1.6.0
+	@touch $@
+
 # ---------------------------------------------------------------- checks
 
 .PHONY: lint
@@ -98,7 +107,7 @@ test-js: front browser ## tests of the front end, in a browser
 	cd js && IGW_CHROMIUM="$$(cat ../$(STAMPS)/browser)" npm test
 
 .PHONY: test-py
-test-py: env browser ## tests of the Python package
+test-py: env browser ipykernel6 ## tests of the Python package
 	$(WITH_BROWSER) $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-notebooks

@@ -53,10 +53,10 @@ class Lab:
             return f"{self.url}notebooks/{quote(notebook)}?token={self.token}"
         return f"{self.url}lab/workspaces/{secrets.token_hex(8)}/tree/{quote(notebook)}?reset&token={self.token}"
 
-    def write_notebook(self, name: str, cells: Sequence[str]) -> None:
+    def write_notebook(self, name: str, cells: Sequence[str], kernel: str = "python3") -> None:
         """A notebook with these code cells."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, self.folder / name)
 
 
