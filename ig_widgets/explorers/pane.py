@@ -139,8 +139,9 @@ class Pane:
         self._asked[settings.method, settings.n_steps, settings.tol] = None
         begin = self._subject._begin(known.record.number, settings, self._total(settings))
         self.stream.begin(self.request, begin)
+        pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
         self.stream.publish(
-            self.request, known.record, known.evaluations, known.pieces, is_final=known.is_last, error=known.error
+            self.request, known.record, known.evaluations, pieces, is_final=known.is_last, error=known.error
         )
         done = protocol.done(known.evaluations, answer.result.elapsed)
         self.stream.end(self.request, done if known.is_last else _CANCELLED)
@@ -261,6 +262,8 @@ class Pane:
             )
             record = self._recorded(empty, settings, known)
             known.records[settings.channel] = record
+        elif len(known.records) > 1:
+            self._recorded(record, settings, known)
         self.stream.publish(request, record, 0)
         if settings.method == rules.AUTO:
             return self._to_tolerance(request, settings, known, cancel)
@@ -349,14 +352,14 @@ class Pane:
         )
 
     def _recorded(self, record: Record, settings: protocol.Settings, known: _Sampled) -> Record:
-        """With what was sampled already, when another channel was drawn."""
+        """With what was sampled while another channel was drawn."""
         for stage in known.stages:
             self._add(record, stage.samples, _only(stage.nodes), settings)
-        other = next(iter(known.records.values()), None)
-        if other is not None and not known.stages:
-            keys = list(other.ids)
+        for other in [] if known.stages else list(known.records.values()):
+            new = {key: at for key, at in other.ids.items() if key not in record.ids}
+            keys, at = list(new), list(new.values())
             maps = self._encoded(known.samples, keys, settings)
-            record.extend(keys, list(other.outputs), list(other.density), maps)
+            record.extend(keys, [other.outputs[i] for i in at], [other.density[i] for i in at], maps)
         return record
 
     def _add(self, record: Record, samples: Samples, nodes: rules.Nodes, settings: protocol.Settings) -> None:

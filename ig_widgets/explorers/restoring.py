@@ -239,7 +239,9 @@ def _saved(path: str, arrays: Mapping[str, Array], settings: Mapping[str, Any]) 
     photo = arrays["photo"]
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise ValueError("photo")
-    about = list(settings["answers"])
+    about, names, regions, panes = (settings[name] for name in ("answers", "given", "regions", "panes"))
+    if any(type(one) is not list for one in (about, names, regions, panes)):
+        raise ValueError("lists")
     answers: list[Answer | None] = []
     for i, known in enumerate(about):
         prefix = _prefix(i)
@@ -251,15 +253,13 @@ def _saved(path: str, arrays: Mapping[str, Array], settings: Mapping[str, Any]) 
     traits = dict(settings["traits"])
     if traits.keys() != {*_WISHES, *_LOOKS}:
         raise ValueError("names of settings")
-    names = list(settings["given"])
     texts = [*names, *(value for value in traits.values() if isinstance(value, str))]
     if len(names) > _MOST_GIVEN or not all(type(one) is str and len(one) <= saving.TEXT_LENGTH for one in texts):
         raise ValueError("texts")
     given = {name: arrays[f"given_{i + 1}"] for i, name in enumerate(names)}
     if not all(one.dtype.kind == "f" and one.ndim == 3 and np.isfinite(one).all() for one in given.values()):
         raise ValueError("baselines")
-    regions, panes = list(settings["regions"]), [dict(pane) for pane in settings["panes"]]
-    return Saved(path, traits, regions, panes, given, answers, about, photo)
+    return Saved(path, traits, regions, [dict(pane) for pane in panes], given, answers, about, photo)
 
 
 def _renamed(answer: Answer, names: Mapping[str, str]) -> Answer:

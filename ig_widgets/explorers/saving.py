@@ -19,7 +19,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.trace import Key, PathTrace
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.pane import MOST_EVALUATIONS, Answer, Known
+from ig_widgets.explorers.pane import Answer, Known
 from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of
 from ig_widgets.explorers.stream import Pieces, Record
 from ig_widgets.files import Array, FileError
@@ -104,7 +104,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
     maps, scales, alphas = arrays["maps"], _floats(arrays, "scales"), _floats(arrays, "alphas")
     count = len(alphas)
     _require(maps.dtype.kind == "f" and maps.ndim == 3 and maps.shape[0] == count, "maps")
-    _require(0 < count <= MOST_EVALUATIONS and scales.shape == (count,) and bool((scales > 0).all()), "scales")
+    _require(count and scales.shape == (count,) and bool((scales > 0).all()), "scales")
     edges, density = _floats(arrays, "edges", count + 1), _floats(arrays, "density", count)
     _require(edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) > 0).all()), "edges")
     keys = _keys(arrays, alphas)
@@ -215,7 +215,8 @@ def _trace_of(result: Attribution) -> PathTrace:
 
 
 def _encoded(values: Array, scale: float) -> protocol.EncodedMap:
-    levels = np.rint(values / values.dtype.type(scale))
+    with np.errstate(all="ignore"):
+        levels = np.rint(values / values.dtype.type(scale))
     # NaN fails this, too.
     _require(bool((np.abs(levels) <= _MOST_LEVEL).all()), "maps")
     return protocol.EncodedMap(scale, levels.astype("<i2").tobytes())
@@ -232,6 +233,8 @@ def _keys(arrays: Mapping[str, Array], alphas: Array) -> list[Key]:
 def _attributions(arrays: Mapping[str, Array], dtype: torch.dtype, size: tuple[int, ...]) -> Tensor:
     values = arrays["attributions"]
     _require(values.dtype.kind == "f" and values.ndim == 3 and values.shape[1:] == size, "attributions")
+    # Sums that are too large for half a precision are infinite.
+    _require(not np.isnan(values).any(), "attributions")
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)[None]
 
 
