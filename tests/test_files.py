@@ -119,7 +119,7 @@ def test_where_writing_fails_the_old_file_stays(tmp_path, monkeypatch, step):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, step, full)
+    monkeypatch.setattr(files.atomic.os, step, full)
     with pytest.raises(files.FileError, match=r"^path .*a\.npz' cannot be written \(No space left on device\); name"):
         files.write_npz(path, x=np.zeros(4))
     assert path.read_bytes() == before

@@ -54,8 +54,8 @@ def curves(known: Sequence[Known]) -> dict[str, list[CurvePoint]]:
         method = one.settings.method
         if method in RELATIVES:  # these answer other questions, to which IG's map is not the answer
             continue
-        if one.stage is not None:
-            wanted[method, one.stage.evaluations] = one.record, one.pieces, one.error
+        if method == rules.AUTO:
+            wanted[method, one.evaluations] = one.record, one.pieces, one.error
             continue
         for n, pieces in _within(one):
             wanted[method, n] = one.record, pieces, None

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
 import anywidget
 import numpy as np
+import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers import export, protocol
-from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes
-from ig_widgets.explorers.pane import Known
+from ig_widgets.explorers.pane import Answer, Known
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.restoring import Restoring
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
-from ig_widgets.files import PathLike, npz_bytes, write_atomically
+from ig_widgets.files import PathLike, write_atomically
 
 # Colours are there as tables; the cards of baselines and what else a kernel would have to answer are left out.
 _NOT_IN_A_FILE = {
@@ -49,7 +49,7 @@ class _Drawn:
     caption: str
 
 
-class Exporting(Explorer):
+class Exporting(Restoring):
     """What an explorer of pictures can write."""
 
     _image: PreparedImage
@@ -93,12 +93,13 @@ class Exporting(Explorer):
         return None
 
     def to_npz(self, path: PathLike) -> None:
-        """Write what was sampled to NumPy's compressed .npz, whole or not at all.
+        """Write what is shown, and all settings, to NumPy's compressed .npz, whole or not at all.
 
         `attributions` (channels, height, width); of each sample in use `maps` (n, height, width), summed over channels,
         in 16 bits' precision, `alphas`, `weights` and `density` (n,); F on the path as `output_alphas` and `outputs`;
-        `photo` and `baseline` (height, width, 3) in 8 bits; and `settings`, the text of a JSON object. `read_npz` of
-        `ig_widgets.files` reads it, as does NumPy without pickle. Raises FileError where it cannot be written.
+        `photo` and `baseline` (height, width, 3) in 8 bits; and `settings`, the text of a JSON object. Further panes
+        have the same with "pane_2_" before the name. `from_npz` shows it again; `read_npz` of `ig_widgets.files` reads
+        it, as does NumPy without pickle. Raises FileError where it cannot be written.
         """
         write_atomically(path, self._npz())
 
@@ -127,21 +128,20 @@ class Exporting(Explorer):
                 return self._html().encode()
         raise NotImplementedError(kind)
 
-    def _need_answer(self) -> tuple[Attribution, protocol.Settings]:
-        if self._answer() is None:
+    def _need_answer(self) -> Answer:
+        if self._asked[0].answer is None:
             self.wait()
-        answer = self._answer()
+        answer = self._asked[0].answer
         if answer is None:
             raise RuntimeError("There is nothing to draw yet: the first run was cancelled before its first sample.")
         return answer
 
     def _drawn(self) -> _Drawn:
-        result, settings = self._need_answer()
-        trace, look = _trace_of(result), cast(Any, self)
-        full, collected = (
-            np.asarray(self._shown(torch.as_tensor(trace.cumulative(alpha))[0], settings).float().cpu())
-            for alpha in (1.0, look.alpha)
-        )
+        answer = self._need_answer()
+        result, settings, look = answer.result, answer.known.settings, cast(Any, self)
+        full = np.asarray(self._shown(torch.as_tensor(result.attributions)[0], settings).float().cpu())
+        # Between both ends of what the front end has been sent, so that the same is drawn here and from a file.
+        collected = full if look.alpha == 1 else collect(answer.known, look.alpha).reshape(full.shape)
         table = figures.color_table(look.colormap)
         scale = figures.scale_of(full, look.clip)
         overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign, look.ground)
@@ -155,7 +155,7 @@ class Exporting(Explorer):
 
     def _html(self) -> str:
         picture = self.snapshot()
-        _, settings = self._need_answer()
+        settings = self._need_answer().known.settings
         names = {*type(self).class_trait_names(sync=True)} - {*anywidget.AnyWidget.class_trait_names(), *_NOT_IN_A_FILE}
         traits = {name: getattr(self, name) for name in names} | _as_traits(settings) | {"_panes": [{}]}
         return export.to_html(self._recorded(settings), traits=traits, picture=picture)
@@ -163,13 +163,13 @@ class Exporting(Explorer):
     def _recorded(self, settings: protocol.Settings) -> list[export.Recorded]:
         """What was sampled for the baseline, target and output of `settings`, what answers them first."""
         pane = self._asked[0]
-        known = [one for one in pane.known() if one.stage is None or one.stage.is_last]
+        known = [one for one in pane.known() if one.is_last]
         shown = pane.record(settings)
         records = ([] if shown is None else [shown]) + [one.record for one in known]
         found = []
         for record in {one.number: one for one in records}.values():
             served = [
-                export.Rule(one.settings, one.pieces, _evaluations(one), None if one.stage is None else one.error)
+                export.Rule(one.settings, one.pieces, one.evaluations, one.error)
                 for one in known
                 if one.record is record
             ]
@@ -185,55 +185,18 @@ class Exporting(Explorer):
         return overlay_svg(drawn.photo, drawn.overlay, drawn.table, drawn.scale, drawn.unit, drawn.caption)
 
     def _npz(self) -> bytes:
-        result, settings = self._need_answer()
-        trace = _trace_of(result)
-        known = [one for one in self._asked[0].known() if one.settings == settings]
-        maps = np.zeros((0, *self._photo.shape[:2]), np.float32)
-        if known:
-            record, keys = known[-1].record, known[-1].pieces.keys
-            encoded = [record.maps[record.ids[key]] for key in keys]
-            flat = [np.frombuffer(one.values, "<i2") * np.float32(one.scale) for one in encoded]
-            maps = np.stack(flat).reshape(-1, *self._photo.shape[:2]).astype(np.float32)
-        look: Any = self
-        return npz_bytes(
-            settings={
-                **asdict(settings),
-                "class_name": self._classes.name(settings.target),
-                "output_name": self._unit(settings),
-                "evaluations": result.evaluations,
-                "complete": result.complete,
-                "output": float(result.output),
-                "baseline_output": _number(result.baseline_output),
-                "convergence_delta": _number(result.convergence_delta),
-                "error_estimate": _number(result.error_estimate),
-                "alpha": look.alpha,
-                "clip": look.clip,
-                "colormap": look.colormap,
-                "opacity": look.opacity,
-                "ground": look.ground,
-                "sign": look.sign,
-            },
-            attributions=torch.as_tensor(result.attributions)[0],
-            maps=maps,
-            alphas=trace.alphas[0],
-            weights=trace.edges[0].diff(),
-            density=trace.density[0],
-            output_alphas=trace.output_alphas[0],
-            outputs=trace.outputs[0],
-            photo=self._photo,
-            baseline=self._baseline_picture(settings),
-        )
+        return self._npz_of(self._need_answer())
 
 
-def _trace_of(result: Attribution) -> PathTrace:
-    """Panes keep what they sampled, whatever the method."""
-    if result.path is None:
-        raise NotImplementedError(result.method)
-    return result.path
-
-
-def _number(value: torch.Tensor | None) -> float | None:
-    return None if value is None else float(value[0])
+def collect(known: Known, alpha: float) -> npt.NDArray[np.float32]:
+    """What is drawn of the samples up to `alpha`, (height * width,), as the front end adds it up."""
+    record, edges = known.record, known.pieces.edges.tolist()
+    total: npt.NDArray[np.float64] = np.zeros(len(record.maps[0].values) // 2)
+    for key, start, stop in zip(known.pieces.keys, edges[:-1], edges[1:], strict=True):
+        if alpha > start:
+            encoded = record.maps[record.ids[key]]
+            total += (min(alpha, stop) - start) * encoded.scale * np.frombuffer(encoded.values, "<i2")
+    return total.astype(np.float32)
 
 
 def _delta(result: Attribution) -> str:
@@ -243,7 +206,3 @@ def _delta(result: Attribution) -> str:
 def _as_traits(settings: protocol.Settings) -> dict[str, Any]:
     """Without what counts for nothing, which is 0."""
     return {name: value for name, value in vars(settings).items() if value != 0 or name == "target"}
-
-
-def _evaluations(known: Known) -> int:
-    return len(known.pieces.keys) if known.stage is None else known.stage.evaluations

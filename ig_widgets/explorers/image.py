@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
 from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
@@ -29,8 +30,10 @@ from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
+from ig_widgets.explorers.restoring import Saved
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
+from ig_widgets.files import FileError, PathLike
 
 _COLOURS = ("red", "green", "blue")
 
@@ -100,7 +103,12 @@ class ImageExplorer(Auditing, Exporting, Depending):
         self._classes = classify(model, self._image.inputs, labels)
         self._photo = self._image.space.to_bytes(self._image.inputs)
         self._gallery = Gallery(self._image, parameter, preprocess)
+        self._usual = frozenset(self._gallery.names)
         self._functions: dict[tuple[str, int], Output] = {}
+        saved: Saved | None = traits.pop("_saved", None)
+        if saved is not None:
+            self._saved, traits = saved.fit(self._gallery, self._image.inputs)
+            baseline, target = traits.pop("baseline"), traits.pop("target")
         super().__init__(
             baseline=baseline,
             _baselines=self._gallery.names,
@@ -114,6 +122,45 @@ class ImageExplorer(Auditing, Exporting, Depending):
             _lut=figures.color_table("RdBu_r").tobytes(),
             **traits,
         )
+
+    @classmethod
+    def from_npz(
+        cls,
+        path: PathLike,
+        model: nn.Module,
+        image: Picture,
+        *,
+        preprocess: Preprocess | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> ImageExplorer:
+        """The explorer that `to_npz` wrote to `path`: its settings, and its picture without a gradient evaluation.
+
+        `model`, `image`, `preprocess` and `labels` are those that it was made with, which no file holds. Whether they
+        are is told by F at both ends of the path and by the photo; if not, there is a warning, and the picture is
+        computed anew by the settings of the file. What a cancelled run had sampled is shown as far as it went, and the
+        dependence on the baseline is worked out anew. Between both ends `result.path` has no attributions: of each
+        sample the file holds what is drawn.
+
+        Raises FileError where there is no such file, or its settings cannot be for this model, and as the constructor.
+        """
+        saved = restoring.read(path)
+        try:
+            explorer = cls(model, image, preprocess=preprocess, labels=labels, _saved=saved)
+        except traitlets.TraitError as error:
+            raise FileError(
+                f"path {str(path)!r} holds settings that cannot be for this model: {str(error)[:300]}"
+            ) from error
+        if explorer._unlike:
+            warnings.warn(
+                f"path {str(path)!r} was saved of another model or picture: {explorer._unlike}. The settings are kept, "
+                f"and the picture is computed anew.",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif explorer.result is not None:
+            explorer._answered(explorer._asked[0])
+        explorer._saved = None
+        return explorer
 
     def __repr__(self) -> str:
         name = self._classes.name(self.target)

@@ -35,6 +35,8 @@ _RULES_KEPT = 16
 # Where sampling to a tolerance ends at the latest.
 MOST_EVALUATIONS = 1024
 
+_CANCELLED = protocol.failed("cancelled", "cancelled; what was sampled until then is drawn")
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,17 +81,25 @@ class _Sampled:
 
 @dataclass(frozen=True)
 class Known:
-    """What a rule gives of the samples at hand; `stage`, of a run to a tolerance."""
+    """What a rule gives of the samples at hand, after so many `evaluations`; `error`, as it was estimated.
+
+    `is_last`: False for a stage of a run to a tolerance that another follows, and for what a cancelled run has left.
+    """
 
     settings: protocol.Settings
     record: Record
     pieces: Pieces
-    stage: Stage | None = None
+    evaluations: int
+    error: float | None = None
+    is_last: bool = True
 
-    @property
-    def error(self) -> float | None:
-        """As it was estimated."""
-        return None if self.stage is None else _error(self.stage)
+
+@dataclass(frozen=True)
+class Answer:
+    """A result, and what it is made of, as it is drawn."""
+
+    result: Attribution
+    known: Known
 
 
 class Pane:
@@ -98,8 +108,7 @@ class Pane:
     def __init__(self, subject: Subject, send: Send, numbers: Numbers) -> None:
         self.stream = Stream(send)
         self.request = 0
-        self.result: Attribution | None = None
-        self.answered: protocol.Settings | None = None
+        self.answer: Answer | None = None
         self.error: Exception | None = None
         self.wish: protocol.Settings | None = None
         self._is_abandoned = False
@@ -110,6 +119,38 @@ class Pane:
         self._chunks: ChunkSize | None = None
         # Rules that were asked for, the newest last.
         self._asked: dict[tuple[str, int, float], None] = {}
+        # What came from a file, with no samples that more could be added to.
+        self._restored: Known | None = None
+
+    @property
+    def result(self) -> Attribution | None:
+        """The newest attribution; of a run in hand or a failed one, the last good."""
+        return None if self.answer is None else self.answer.result
+
+    @property
+    def answered(self) -> protocol.Settings | None:
+        """The wish that `result` answers."""
+        return None if self.answer is None else self.answer.known.settings
+
+    def restore(self, answer: Answer) -> None:
+        """Show what was computed elsewhere, as if it had been here; for a pane that was asked nothing yet."""
+        known = answer.known
+        settings = known.settings
+        self.request = next(self._numbers.requests)
+        self.wish, self.answer, self._restored = settings, answer, known
+        self._asked[settings.method, settings.n_steps, settings.tol] = None
+        begin = self._subject._begin(known.record.number, settings, self._total(settings))
+        self.stream.begin(self.request, begin)
+        pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
+        self.stream.publish(
+            self.request, known.record, known.evaluations, pieces, is_final=known.is_last, error=known.error
+        )
+        done = protocol.done(known.evaluations, answer.result.elapsed)
+        self.stream.end(self.request, done if known.is_last else _CANCELLED)
+
+    def next_trace(self) -> int:
+        """A number for a path."""
+        return next(self._numbers.traces)
 
     def ask(self, settings: protocol.Settings) -> None:
         """Compute this as soon as the run in hand has stopped."""
@@ -149,9 +190,12 @@ class Pane:
     def forget(self) -> None:
         """What was sampled is of no use any more."""
         self._sampled.clear()
+        self._restored = None
 
     def record(self, settings: protocol.Settings) -> Record | None:
         """What was sampled for a wish, if it is kept."""
+        if self._restored is not None and self._restored.settings == settings:
+            return self._restored.record
         kept = self._sampled.get(_key(settings))
         return None if kept is None else kept.records.get(settings.channel)
 
@@ -165,16 +209,18 @@ class Pane:
             settings = replace(answered, method=method, n_steps=n_steps, tol=tol)
             kept = self._sampled.get(_key(settings))
             record = None if kept is None else kept.records.get(settings.channel)
+            if self._restored is not None and self._restored.settings == settings and record is None:
+                found += [self._restored] * self._restored.is_last
             if kept is None or record is None:
                 continue
             if method == rules.AUTO:
                 for stage in kept.stages:
                     pieces = _pieces(stage.samples, _only(stage.nodes))
-                    found.append(Known(settings, record, pieces, stage))
+                    found.append(Known(settings, record, pieces, stage.evaluations, _error(stage), stage.is_last))
                 continue
             nodes = nodes_of(method, n_steps)
             if not len(kept.samples.missing(nodes.alphas)):
-                found.append(Known(settings, record, _pieces(kept.samples, nodes)))
+                found.append(Known(settings, record, _pieces(kept.samples, nodes), len(nodes.alphas)))
         return found
 
     # ------------------------------------------------------------ computing
@@ -197,7 +243,7 @@ class Pane:
         if evaluations is not None:
             self.stream.end(request, protocol.done(evaluations, time.perf_counter() - begin))
         elif request == self.request:
-            self.stream.end(request, protocol.failed("cancelled", "cancelled; what was sampled until then is drawn"))
+            self.stream.end(request, _CANCELLED)
 
     def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
         """The gradient evaluations that it took, or None if it was cancelled."""
@@ -209,7 +255,7 @@ class Pane:
         record = None if known is None else known.records.get(settings.channel)
         number = next(self._numbers.traces) if record is None else record.number
         try:
-            total = MOST_EVALUATIONS if settings.method == rules.AUTO else self._missing(settings, known)
+            total = self._total(settings, known)
         except IGError:
             # A failure is told of a request that has begun.
             self.stream.begin(request, self._subject._begin(number, settings, 0))
@@ -230,12 +276,16 @@ class Pane:
             )
             record = self._recorded(empty, settings, known)
             known.records[settings.channel] = record
+        elif len(known.records) > 1:
+            self._recorded(record, settings, known)
         self.stream.publish(request, record, 0)
         if settings.method == rules.AUTO:
             return self._to_tolerance(request, settings, known, cancel)
         return self._by_steps(request, settings, known, cancel)
 
-    def _missing(self, settings: protocol.Settings, known: _Sampled | None) -> int:
+    def _total(self, settings: protocol.Settings, known: _Sampled | None = None) -> int:
+        if settings.method == rules.AUTO:
+            return MOST_EVALUATIONS
         nodes = nodes_of(settings.method, settings.n_steps)
         return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
 
@@ -254,16 +304,17 @@ class Pane:
             self.stream.publish(request, record, done)
         complete = not len(samples.missing(nodes.alphas))
         if len(samples.alphas) and request == self.request:
-            self.answered = settings
+            used = nodes if complete else samples.so_far()
             result = make_attribution(
                 samples,
-                nodes if complete else samples.so_far(),
+                used,
                 method=settings.method,
                 n_steps=len(nodes.alphas),
                 elapsed=time.perf_counter() - begin,
                 complete=complete,
             )
-            self.result = result_of(result, settings.method)
+            known_now = Known(settings, record, _pieces(samples, used), len(used.alphas), is_last=complete)
+            self.answer = Answer(result_of(result, settings.method), known_now)
         if not complete:
             return None
         self.stream.publish(request, record, done, _pieces(samples, nodes), is_final=True)
@@ -280,8 +331,7 @@ class Pane:
             self.stream.publish(request, record, stage.evaluations, pieces, is_final=False, error=_error(stage))
         last = known.stages[-1] if known.stages else None
         if last is not None and request == self.request:
-            self.answered = settings
-            self.result = make_attribution(
+            result = make_attribution(
                 last.samples,
                 last.nodes,
                 method=last.method,
@@ -291,6 +341,10 @@ class Pane:
                 reason=last.reason,
                 elapsed=time.perf_counter() - begin,
                 complete=last.is_last,
+            )
+            pieces = _pieces(last.samples, _only(last.nodes))
+            self.answer = Answer(
+                result, Known(settings, record, pieces, last.evaluations, _error(last), is_last=last.is_last)
             )
         if last is None or not last.is_last:
             return None
@@ -312,14 +366,14 @@ class Pane:
         )
 
     def _recorded(self, record: Record, settings: protocol.Settings, known: _Sampled) -> Record:
-        """With what was sampled already, when another channel was drawn."""
+        """With what was sampled while another channel was drawn."""
         for stage in known.stages:
             self._add(record, stage.samples, _only(stage.nodes), settings)
-        other = next(iter(known.records.values()), None)
-        if other is not None and not known.stages:
-            keys = list(other.ids)
+        for other in [] if known.stages else list(known.records.values()):
+            new = {key: at for key, at in other.ids.items() if key not in record.ids}
+            keys, at = list(new), list(new.values())
             maps = self._encoded(known.samples, keys, settings)
-            record.extend(keys, list(other.outputs), list(other.density), maps)
+            record.extend(keys, [other.outputs[i] for i in at], [other.density[i] for i in at], maps)
         return record
 
     def _add(self, record: Record, samples: Samples, nodes: rules.Nodes, settings: protocol.Settings) -> None:

@@ -146,7 +146,7 @@ def test_snapshot_of_nothing_says_so(explore, chunks_of_two, monkeypatch):
     model = Watched()
     explorer = explore(model)
     explorer.wait(SECONDS)
-    explorer._asked[0].result = None  # as after a first run that was cancelled before its first sample
+    explorer._asked[0].answer = None  # as after a first run that was cancelled before its first sample
     with pytest.raises(RuntimeError, match="nothing to draw yet"):
         explorer.snapshot()
 

@@ -133,7 +133,8 @@ def test_crosscheck_notices_a_wrong_result(explore):
     explorer = explore()
     explorer.wait(SECONDS)
     wrong = dataclasses.replace(explorer.result, attributions=explorer.result.attributions * 1.01)
-    explorer._asked[0].result = wrong
+    pane = explorer._asked[0]
+    pane.answer = dataclasses.replace(pane.answer, result=wrong)
     assert explorer.crosscheck().relative_difference > 1e-3
 
 

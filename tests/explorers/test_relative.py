@@ -125,10 +125,16 @@ def test_they_are_no_rule_of_the_convergence_panel_nor_of_a_recording(explore, t
     ready(explorer)
     known = {one.settings.method for one in explorer._asked[0].known()}
     assert known == {"riemann_middle", "smoothgrad"}
-    recorded = {rule.settings.method for path in explorer._recorded(explorer._need_answer()[1]) for rule in path.rules}
+    recorded = {
+        rule.settings.method
+        for path in explorer._recorded(explorer._need_answer().known.settings)
+        for rule in path.rules
+    }
     # Of draws no other rule is made.
     assert recorded >= {"smoothgrad", "riemann_middle"}
-    smooth = next(p for p in explorer._recorded(explorer._need_answer()[1]) if p.begin[0]["path"] == "draws")
+    smooth = next(
+        p for p in explorer._recorded(explorer._need_answer().known.settings) if p.begin[0]["path"] == "draws"
+    )
     assert [rule.settings.method for rule in smooth.rules] == ["smoothgrad"]
     explorer.to_html(tmp_path / "draws.html")
     explorer.to_npz(tmp_path / "draws.npz")

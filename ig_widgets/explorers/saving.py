@@ -1,0 +1,277 @@
+"""The answer of a pane as arrays and plain data, and back: what a file of an explorer holds of it.
+
+Maps are kept as they are streamed, whole numbers of 16 bits times a scale, so that what is drawn of a file is bit for
+bit what was drawn before. `maps` are these products, from which the whole numbers can be told again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.trace import Key, PathTrace
+from ig_widgets.explorers import protocol
+from ig_widgets.explorers.pane import Answer, Known
+from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of
+from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.files import Array, FileError
+from ig_widgets.files.attributions import SavedPath
+
+# As a user may name things; longer ones no file of this package holds.
+TEXT_LENGTH = 10_000
+_DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_MOST_LEVEL = 32767
+# Below it float32 would round products of 16 bits, or lose them.
+_LEAST_SCALE = 1e-30
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SavedTrace(PathTrace):
+    """As `PathTrace`, of a file: what is collected up to alpha is known as it was drawn, not feature by feature."""
+
+    attributions: Tensor
+
+    def cumulative(self, alpha: float) -> Tensor:
+        """Nothing at 0, the attributions at 1. Raises FileError in between, which the file does not hold."""
+        if alpha not in (0, 1):
+            raise FileError(
+                f"the file holds what was drawn of each sample, not each feature's share: of alpha = {alpha} there are "
+                f"snapshot() and figure(); ask for other n_steps to sample anew."
+            )
+        return self.attributions.clone() if alpha == 1 else torch.zeros_like(self.attributions)
+
+
+def to_arrays(answer: Answer, height: int, width: int) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays of an answer by name, and what else is known of it, as JSON can hold it."""
+    result, known = answer.result, answer.known
+    record, keys, trace = known.record, known.pieces.keys, _trace_of(result)
+    ids = np.array([record.ids[key] for key in keys])
+    scales = np.array([record.maps[i].scale for i in ids])
+    dtype = np.float32 if scales.min() > _LEAST_SCALE else np.float64
+    levels = np.stack([np.frombuffer(record.maps[i].values, "<i2") for i in ids]).reshape(-1, height, width)
+    attributions = torch.as_tensor(result.attributions)[0]
+    arrays: dict[str, Array] = {
+        "attributions": (attributions.float() if attributions.dtype == torch.bfloat16 else attributions).cpu().numpy(),
+        "maps": levels * scales.astype(dtype)[:, None, None],
+        "scales": scales,
+        "order": ids.argsort().argsort(),
+        "alphas": trace.alphas[0].numpy(),
+        "edges": trace.edges[0].numpy(),
+        "weights": trace.edges[0].diff().numpy(),
+        "density": trace.density[0].numpy(),
+        "sample_outputs": np.array([record.outputs[i] for i in ids]),
+        "output_alphas": trace.output_alphas[0].numpy(),
+        "outputs": trace.outputs[0].numpy(),
+    }
+    if isinstance(keys[0], tuple):
+        arrays["cells"] = np.array(keys)
+    about = {
+        "settings": asdict(known.settings),
+        "dtype": str(attributions.dtype).removeprefix("torch."),
+        "device": attributions.device.type,
+        "ends": [number(record.baseline_output), number(record.output)],
+        "spent": known.evaluations,
+        "method": result.method,
+        "n_steps": result.n_steps,
+        "evaluations": result.evaluations,
+        "elapsed": result.elapsed,
+        "complete": result.complete,
+        "converged": result.converged,
+        "reason": result.reason,
+        "fallbacks": list(result.fallbacks),
+        "output": number(result.output),
+        "baseline_output": number(result.baseline_output),
+        "convergence_delta": number(result.convergence_delta),
+        "error_estimate": number(result.error_estimate),
+    }
+    return arrays, about
+
+
+def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: int) -> Answer:
+    """The way back; its path gets the number `trace`. Raises ValueError, KeyError, TypeError where not all fits."""
+    settings = settings_of(about["settings"])
+    dtype = _DTYPES[about["dtype"]]
+    complete = about["complete"]
+    _require(complete is True or complete is False, "complete")
+    maps, scales, alphas = arrays["maps"], _floats(arrays, "scales"), _floats(arrays, "alphas")
+    count = len(alphas)
+    _require(maps.dtype.kind == "f" and maps.ndim == 3 and maps.shape[0] == count, "maps")
+    _require(count and scales.shape == (count,) and bool((scales > 0).all()), "scales")
+    edges, density = _floats(arrays, "edges", count + 1), _floats(arrays, "density", count)
+    _require(edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) > 0).all()), "edges")
+    keys = _keys(arrays, alphas)
+    middles = np.array([sum(key) / 2 if isinstance(key, tuple) else key for key in keys])
+    _require(bool((np.diff(middles) > 0).all()) and _ascends(alphas), "alphas")
+    order = arrays["order"]
+    _require(order.dtype.kind == "i" and np.array_equal(np.sort(order), np.arange(count)), "order")
+    if complete and settings.method != rules.AUTO:
+        _require(len(nodes_of(settings.method, settings.n_steps).alphas) == count, "number of samples")
+    sample_outputs = _floats(arrays, "sample_outputs", count)
+    output_alphas = _floats(arrays, "output_alphas")
+    outputs = _floats(arrays, "outputs", len(output_alphas))
+    _require(_ascends(output_alphas), "output_alphas")
+    attributions = _attributions(arrays, dtype, maps.shape[1:])
+
+    baseline_end, end = (_finite(value) for value in about["ends"])
+    record = Record(
+        trace,
+        baseline_end,
+        end,
+        is_complete=is_complete(settings.method),
+        is_path=kind_of(settings.method) != "draws",
+    )
+    rows = np.argsort(order)
+    encoded = [_encoded(maps[row], float(scales[row])) for row in rows]
+    record.extend([keys[row] for row in rows], sample_outputs[rows].tolist(), density[rows].tolist(), encoded)
+
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    output, baseline_output, delta, error = (
+        _batch(about[name], wide) for name in ("output", "baseline_output", "convergence_delta", "error_estimate")
+    )
+    if output is None:
+        raise ValueError("output")
+    path = SavedTrace(
+        alphas=torch.from_numpy(alphas)[None],
+        edges=torch.from_numpy(edges)[None],
+        density=torch.from_numpy(density)[None],
+        output_alphas=torch.from_numpy(output_alphas)[None],
+        outputs=torch.from_numpy(outputs)[None],
+        multiply_by_inputs=True,
+        _path=SavedPath((attributions,), (attributions,)),
+        _pieces=(),
+        _is_tuple=False,
+        attributions=attributions,
+    )
+    result = Attribution(
+        attributions=attributions,
+        method=_text(about["method"]),
+        n_steps=_count(about["n_steps"]),
+        evaluations=_count(about["evaluations"]),
+        elapsed=_finite(about["elapsed"]),
+        complete=complete,
+        converged=about["converged"],
+        reason=_text(about["reason"]),
+        fallbacks=tuple(_text(name) for name in about["fallbacks"]),
+        output=output,
+        baseline_output=baseline_output,
+        convergence_delta=delta,
+        error_estimate=error,
+        path=path,
+    )
+    _require(result.converged in (None, True, False) and result.elapsed >= 0, "converged or elapsed")
+    estimate = None if error is None else float(error[0])
+    known = Known(settings, record, Pieces(keys, edges), _count(about["spent"]), estimate, is_last=complete)
+    return Answer(result, known)
+
+
+def moved(answer: Answer, device: torch.device, trace: int) -> Answer:
+    """The same with its tensors on `device`, and another number for its path."""
+    result, known, path = answer.result, answer.known, answer.result.path
+    attributions = torch.as_tensor(result.attributions).to(device)
+
+    def there(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.to(device)
+
+    on_device = replace(
+        result,
+        attributions=attributions,
+        output=result.output.to(device),
+        baseline_output=there(result.baseline_output),
+        convergence_delta=there(result.convergence_delta),
+        error_estimate=there(result.error_estimate),
+        path=replace(path, attributions=attributions) if isinstance(path, SavedTrace) else path,
+    )
+    return Answer(on_device, replace(known, record=replace(known.record, number=trace)))
+
+
+def number(value: Tensor | float | None) -> float | str | None:
+    """A number, or one of a batch of one; what is not finite, which JSON cannot hold, as a text."""
+    found = None if value is None else float(value)
+    return found if found is None or math.isfinite(found) else str(found)
+
+
+def settings_of(values: Any) -> protocol.Settings:
+    """Raises ValueError, TypeError for what is no wish; whether it can be granted is not asked."""
+    kinds = {"baseline": str, "target": int, "output": str, "method": str, "n_steps": int, "tol": float, "channel": str}
+    _require(values.keys() == kinds.keys(), "settings")
+    _require(all(type(values[name]) is kind for name, kind in kinds.items()), "settings")
+    _require(all(len(value) <= TEXT_LENGTH for value in values.values() if type(value) is str), "settings")
+    return protocol.Settings(**values)
+
+
+def _trace_of(result: Attribution) -> PathTrace:
+    """Panes keep what they sampled, whatever the method."""
+    if result.path is None:
+        raise NotImplementedError(result.method)
+    return result.path
+
+
+def _encoded(values: Array, scale: float) -> protocol.EncodedMap:
+    with np.errstate(all="ignore"):
+        levels = np.rint(values / values.dtype.type(scale))
+    # NaN fails this, too.
+    _require(bool((np.abs(levels) <= _MOST_LEVEL).all()), "maps")
+    return protocol.EncodedMap(scale, levels.astype("<i2").tobytes())
+
+
+def _keys(arrays: Mapping[str, Array], alphas: Array) -> list[Key]:
+    if "cells" not in arrays:
+        return list(alphas.tolist())
+    cells = _floats(arrays, "cells", len(alphas), 2)
+    _require(bool(((cells >= 0) & (cells <= 1)).all()) and bool((cells[:, 0] < cells[:, 1]).all()), "cells")
+    return [(low, high) for low, high in cells.tolist()]
+
+
+def _attributions(arrays: Mapping[str, Array], dtype: torch.dtype, size: tuple[int, ...]) -> Tensor:
+    values = arrays["attributions"]
+    _require(values.dtype.kind == "f" and values.ndim == 3 and values.shape[1:] == size, "attributions")
+    # Sums that are too large for half a precision are infinite.
+    _require(not np.isnan(values).any(), "attributions")
+    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)[None]
+
+
+def _floats(arrays: Mapping[str, Array], name: str, *shape: int) -> Array:
+    """Finite numbers in float64, of that shape, or a row of any length."""
+    values = arrays[name]
+    _require(values.dtype == np.float64 and (values.shape == shape if shape else values.ndim == 1), name)
+    _require(bool(np.isfinite(values).all()), name)
+    return values
+
+
+def _ascends(alphas: Array) -> bool:
+    return bool(alphas.size and alphas[0] >= 0 and alphas[-1] <= 1 and (np.diff(alphas) > 0).all())
+
+
+def _batch(value: object, dtype: torch.dtype) -> Tensor | None:
+    if value is None:
+        return None
+    _require(type(value) is float or value in ("inf", "-inf", "nan"), "a number")
+    return torch.tensor([float(str(value))], dtype=dtype)
+
+
+def _finite(value: object) -> float:
+    _require(isinstance(value, float) and math.isfinite(value), "a number")
+    return float(str(value))
+
+
+def _count(value: object) -> int:
+    _require(type(value) is int and 0 <= int(str(value)) < 2**53, "a count")
+    return int(str(value))
+
+
+def _text(value: object) -> str:
+    _require(isinstance(value, str) and len(value) <= TEXT_LENGTH, "a text")
+    return str(value)
+
+
+def _require(condition: object, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
