@@ -227,7 +227,7 @@ def _items(
     rule = _check_rule(method, n_steps, tol, max_evaluations, precision)
     is_tuple = isinstance(inputs, tuple | list)
     if layer is not None:
-        inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args)
+        inside = from_layer(forward_func, layer, inputs, baselines, additional_forward_args, cancel)
         forward_func, inputs, baselines, additional_forward_args = inside
         is_tuple = len(inputs) > 1
     samples = make_samples(
@@ -238,6 +238,7 @@ def _items(
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
         precision=precision,
+        cancel=cancel,
     )
     finish = _Finish(begin, multiply_by_inputs, is_tuple, check_feature_mask(feature_mask, samples.path.inputs))
     return _run(samples, rule, finish, progressive, on_progress, cancel)
@@ -262,7 +263,12 @@ def attribute_along(
     begin = time.perf_counter()
     rule = _check_rule(method, n_steps, tol, max_evaluations, "full")
     samples = samples_along(
-        path, forward_func, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size
+        path,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        cancel=cancel,
     )
     finish = _Finish(begin, multiply_by_inputs=True, is_tuple=is_tuple or len(path.inputs) > 1, masks=None)
     *_, last = _run(samples, rule, finish, False, on_progress, cancel)
@@ -394,12 +400,14 @@ def make_samples(
     chunks: ChunkSize | None = None,
     output: Tensor | None = None,
     cells: rules.Nodes | None = None,
+    cancel: threading.Event | None = None,
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
     For callers who want to change rule or steps and keep what was sampled. `random_state`, `guard` and `chunks` are
     those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already; `cells` are those
-    of the secant rule, which is then what samples them. Raises as `attribute` does.
+    of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
+    raised. Raises as `attribute` does.
     """
     return samples_along(
         make_path(inputs, baselines),
@@ -413,6 +421,7 @@ def make_samples(
         chunks=chunks,
         output=output,
         cells=cells,
+        cancel=cancel,
     )
 
 
@@ -429,6 +438,7 @@ def samples_along(
     chunks: ChunkSize | None = None,
     output: Tensor | None = None,
     cells: rules.Nodes | None = None,
+    cancel: threading.Event | None = None,
 ) -> Samples:
     """As `make_samples`, along any path."""
     function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
@@ -442,7 +452,9 @@ def samples_along(
         guard=guard,
         chunks=chunks,
     )
-    return Samples(sampler, path, output) if cells is None else CellSamples(sampler, path, cells, output)
+    if cells is None:
+        return Samples(sampler, path, output, cancel=cancel)
+    return CellSamples(sampler, path, cells, output, cancel=cancel)
 
 
 def make_attribution(

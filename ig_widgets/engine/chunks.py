@@ -97,10 +97,12 @@ class ChunkSize:
 
     def _next(self, rows: int) -> int:
         """The size to go on with, after `rows` has been tried. Once is chance: what ends the search is seen twice."""
-        cost = self._costs[rows]
-        smaller = min((c for size, c in self._costs.items() if size < rows), default=math.inf)
-        larger = min((c for size, c in self._costs.items() if size > rows), default=math.inf)
-        best = min(self._costs, key=self._costs.__getitem__)
+        # A copy: another thread, with the same model, may be adding to it.
+        costs = dict(self._costs)
+        cost = costs[rows]
+        smaller = min((c for size, c in costs.items() if size < rows), default=math.inf)
+        larger = min((c for size, c in costs.items() if size > rows), default=math.inf)
+        best = min(costs, key=costs.__getitem__)
         seconds = cost * rows
         if larger < math.inf:
             # On the way down from a first guess that took long.

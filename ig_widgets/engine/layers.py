@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, NotDifferentiableError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled, NotDifferentiableError
 from ig_widgets.engine.model import ForwardFunc, Keeper, modules_of, refuse_training_mode, uncompiled
 
 Layer: TypeAlias = nn.Module | list[nn.Module]
@@ -43,6 +43,7 @@ def activations_at(
     additional_forward_args: tuple[object, ...] = (),
     attribute_to_layer_input: bool = False,
     allow_unused: bool = False,
+    cancel: threading.Event | None = None,
 ) -> Activations:
     """Run the model at `inputs` and at `baselines`, and keep what `layer` gives (or is given) there.
 
@@ -59,20 +60,27 @@ def activations_at(
             holds no floating tensor, or feeds another one in the list.
         NotDifferentiableError: the output does not depend on a layer.
         TrainingModeError, and whatever the model raises.
+        Cancelled: `cancel` was set; looked at before each of three passes.
     """
     # Replicas run in threads of their own, where no hook of this thread could tell them apart.
     forward_func = forward_func.module if isinstance(forward_func, nn.DataParallel) else uncompiled(forward_func)
     layers = _Layers(forward_func, layer, attribute_to_layer_input)
+
+    def run(recorder: _Recorder, at: tuple[Tensor, ...]) -> object:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("Cancelled after 0 gradient evaluations.", None)
+        return recorder.run(at, additional_forward_args)
+
     refuse_training_mode(forward_func)
     with Keeper(forward_func, inputs[0].device).keep(), torch.inference_mode(False):
         end, start, graph = _Recorder(layers), _Recorder(layers), _Recorder(layers)
         with torch.no_grad():
-            end.run(inputs, additional_forward_args)
-            start.run(baselines, additional_forward_args)
+            run(end, inputs)
+            run(start, baselines)
         # A pass of its own: with gradients some modules (nn.TransformerEncoder) compute otherwise. The graph alone is
         # wanted, not what a backward pass along it would need.
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
-            reached = graph.reached_by(graph.run(inputs, additional_forward_args))
+            reached = graph.reached_by(run(graph, inputs))
     used = _used(layers, graph, reached, allow_unused)
     for index, name in enumerate(layers.names):
         shapes = [[tuple(t.shape) for t in recorder.held(index)] for recorder in (end, start)]
@@ -91,7 +99,12 @@ def activations_at(
 
 
 def from_layer(
-    forward_func: ForwardFunc, layer: Layer, inputs: object, baselines: object, additional_forward_args: object
+    forward_func: ForwardFunc,
+    layer: Layer,
+    inputs: object,
+    baselines: object,
+    additional_forward_args: object,
+    cancel: threading.Event | None = None,
 ) -> tuple[ForwardFunc, tuple[Tensor, ...], tuple[Tensor, ...], tuple[object, ...]]:
     """The same question asked of what `layer` holds: function, inputs, baselines and further arguments.
 
@@ -118,7 +131,12 @@ def from_layer(
     extra = additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
     extra = () if additional_forward_args is None else extra
     found = activations_at(
-        forward_func, layer, inputs=tuple(tensors), baselines=tuple(starts), additional_forward_args=extra
+        forward_func,
+        layer,
+        inputs=tuple(tensors),
+        baselines=tuple(starts),
+        additional_forward_args=extra,
+        cancel=cancel,
     )
     for held in found.inputs:
         if held.shape[0] != tensors[0].shape[0]:

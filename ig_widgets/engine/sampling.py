@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size
-from ig_widgets.engine.errors import IGError, NonFiniteError, NotDifferentiableError
+from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError, NotDifferentiableError
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.kinks import Kinks
@@ -93,30 +93,40 @@ class Sampler:
         self._freezes = not function.is_compiled
         self._folds = Folds(function.forward_func)
 
-    def ends(self, output: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
 
         `output` is F(x), if it is known already. A path that starts at the input itself has no baseline: F(x) twice.
+        Raises as `outputs`.
         """
         batch = self._path.batch
         alone = self._path.baselines is self._path.inputs
         total = 2 * batch if output is None and not alone else batch
         examples = torch.arange(batch, device="cpu").repeat(2)
         alphas = torch.arange(2, dtype=torch.float64, device="cpu").repeat_interleave(batch)
-        values = self.outputs(self._path.ends, examples[:total], alphas[:total])
+        values = self.outputs(self._path.ends, examples[:total], alphas[:total], cancel)
         if alone:
             return values, values
         return values[:batch], values[batch:] if output is None else output.detach().cpu().double()
 
-    def outputs(self, points: Callable[[slice], tuple[Tensor, ...]], examples: Tensor, alphas: Tensor) -> Tensor:
+    def outputs(
+        self,
+        points: Callable[[slice], tuple[Tensor, ...]],
+        examples: Tensor,
+        alphas: Tensor,
+        cancel: threading.Event | None = None,
+    ) -> Tensor:
         """F (rows,) float64 on the CPU, without gradients, at the rows that `points` gives of a slice of them.
 
-        `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message.
+        `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message. Raises
+        Cancelled, OutOfMemoryError, and what the model raises.
         """
         outputs, start, total = [], 0, len(examples)
         # As few rows as say what a row costs, before it is known how many fit.
         rows = min(self.chunks.rows, 2)
         while start < total:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled(f"Cancelled after {start} of {total} forward passes.", None)
             rows = min(rows, total - start)
             part = slice(start, start + rows)
             begin = time.perf_counter()
@@ -137,11 +147,13 @@ class Sampler:
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
         """What kinks lie between both ends of the paths: a forward pass of two rows for each example, until one shows.
 
-        Stops early if cancelled, and where two rows do not fit into memory.
+        Stops early where two rows do not fit into memory. Raises Cancelled.
         """
         found = Kinks()
         alphas = torch.tensor([0.0, 1.0], dtype=torch.float64, device="cpu")
         for example in range(self._path.batch):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Cancelled after 0 gradient evaluations.", None)
             examples = torch.full((2,), example, dtype=torch.int64, device="cpu")
             saved = _Saved(None, cancel)
             try:
@@ -150,7 +162,7 @@ class Sampler:
                     with saved.look_at(), SecantMode(Rows(2), leaves, set(), found):
                         self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
             except _Stopped:
-                break
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

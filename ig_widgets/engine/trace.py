@@ -89,16 +89,23 @@ class Samples:
     """Collects the samples of one path, known by alpha. What has been sampled is never sampled again.
 
     `output` (batch,) is F(x), if it is known; `like` are samples of the same path by another method, whose ends serve.
+    Raises Cancelled while both ends are evaluated, if `cancel` is set.
     """
 
     def __init__(
-        self, sampler: Sampler, path: Path, output: Tensor | None = None, *, like: Samples | None = None
+        self,
+        sampler: Sampler,
+        path: Path,
+        output: Tensor | None = None,
+        *,
+        like: Samples | None = None,
+        cancel: threading.Event | None = None,
     ) -> None:
         self.sampler = sampler
         self.path = path
         self.baseline_output: Tensor
         self.output: Tensor
-        ends = sampler.ends(output) if like is None else (like.baseline_output, like.output)
+        ends = sampler.ends(output, cancel) if like is None else (like.baseline_output, like.output)
         self.baseline_output, self.output = ends
         self._blocks: list[Block] = []
         self._row_of: dict[tuple[int, Key], tuple[int, int]] = {}
@@ -252,8 +259,9 @@ class CellSamples(Samples):
         output: Tensor | None = None,
         *,
         like: Samples | None = None,
+        cancel: threading.Event | None = None,
     ) -> None:
-        super().__init__(sampler, path, output, like=like)
+        super().__init__(sampler, path, output, like=like, cancel=cancel)
         cells = () if nodes is None else zip(nodes.alphas.tolist(), pairwise(nodes.edges.tolist()), strict=True)
         self._cells: dict[float, tuple[float, float]] = dict(cells)
         self._middles = {cell: alpha for alpha, cell in self._cells.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,11 +37,16 @@ def attribute_draws(
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """What `of` makes of the maps of the draws. `is_complete`: the mean adds up to F(x) less the mean F(x'), but for
-    chance; F is then evaluated at each baseline that was drawn.
+    chance; F is then evaluated at each baseline that was drawn, unless the run was cancelled before.
     """
     begin = time.perf_counter()
     samples = samples_along(
-        draws, forward_func, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size
+        draws,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=chunk_size,
+        cancel=cancel,
     )
     nodes = rules.nodes("riemann_middle", draws.count)
     total, done = draws.count * draws.batch, 0
@@ -51,11 +55,11 @@ def attribute_draws(
         if on_progress is not None:
             on_progress(done, total)
 
-    def result(**further: Any) -> Attribution:
+    def result(complete: bool) -> Attribution:
         made, errors = _moments(samples, of)
         baseline_output = delta = None
-        if is_complete:
-            mean = mean_at_baselines(draws, samples)
+        if is_complete and complete:
+            mean = mean_at_baselines(draws, samples, cancel)
             parts = torch.stack([m.double().reshape(draws.batch, -1).sum(1) for m in made]).sum(0).cpu()
             baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
         return Attribution(
@@ -68,13 +72,16 @@ def attribute_draws(
             evaluations=len(samples.alphas),
             elapsed=time.perf_counter() - begin,
             standard_error=None if errors is None else like_inputs(draws, errors, is_tuple),
-            **further,
+            complete=complete,
         )
 
-    if done < total:
-        partial = result(complete=False) if len(samples.alphas) else None
-        raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
-    return result()
+    try:
+        if done == total:
+            return result(complete=True)
+    except Cancelled:
+        pass
+    partial = result(complete=False) if len(samples.alphas) else None
+    raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
 
 
 def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | None]:
@@ -102,8 +109,8 @@ def split(flat: list[Tensor], path: Path) -> list[Tensor]:
     return [part.reshape(x.shape) for part, x in zip(parts, path.inputs, strict=True)]
 
 
-def mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
-    """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU."""
+def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | None = None) -> Tensor:
+    """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU. Raises Cancelled."""
     origins = draws.origins or ()
     examples = torch.arange(draws.batch, device="cpu").repeat_interleave(draws.count)
     pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
@@ -111,7 +118,8 @@ def mean_at_baselines(draws: Draws, samples: Samples) -> Tensor:
     def points(part: slice) -> tuple[Tensor, ...]:
         return tuple(o.index_select(0, pairs[1, part].to(o.device)) for o in origins)
 
-    values = samples.sampler.outputs(points, pairs[0], torch.zeros(len(counts), dtype=torch.float64, device="cpu"))
+    alphas = torch.zeros(len(counts), dtype=torch.float64, device="cpu")
+    values = samples.sampler.outputs(points, pairs[0], alphas, cancel)
     sums = torch.zeros(draws.batch, dtype=torch.float64, device="cpu").index_add_(0, pairs[0], values * counts)
     return sums / draws.count
 

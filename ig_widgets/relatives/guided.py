@@ -121,6 +121,7 @@ def guided_path(
         random_state=random_state,
         guard=guard,
         chunks=chunks,
+        cancel=cancel,
     ).sampler
     fronts = [_Front(path, example, share, far) for example in range(path.batch)]
     everyone, steps = torch.arange(path.batch, device="cpu"), [path.baselines]

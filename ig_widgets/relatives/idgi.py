@@ -51,6 +51,7 @@ def idgi(
         target=target,
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
+        cancel=cancel,
     )
     is_tuple = isinstance(inputs, tuple | list)
     total, done = n_steps * samples.path.batch, 0

@@ -81,7 +81,8 @@ def xrai(
     if attributions is None:
         runs = _runs(forward_func, x, baselines, on_progress, options | {"cancel": cancel})
     if isinstance(attributions, Tensor):
-        maps, output = _summed(attributions, x), samples_along(draw(x, count=1), forward_func, **options).output
+        given_map = samples_along(draw(x, count=1), forward_func, **options, cancel=cancel)
+        maps, output = _summed(attributions, x), given_map.output
     else:
         maps, output = torch.stack([_summed(run.attributions, x) for run in runs]).mean(0), runs[0].output
     found = [

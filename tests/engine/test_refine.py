@@ -152,10 +152,10 @@ def test_cancelled_before_the_first_sample() -> None:
     cancel = threading.Event()
     cancel.set()
     model = Counting(Scores([(4,)]))
-    with pytest.raises(Cancelled, match="after 0 of 16") as raised:
+    with pytest.raises(Cancelled, match="after 0 of 4 forward passes") as raised:
         attribute(model, draw(1, 2, 4), method="riemann_middle", n_steps=8, cancel=cancel)
     assert raised.value.partial is None
-    assert sum(model.with_gradient) == 0
+    assert model.rows == 0
     with pytest.raises(Cancelled):
         next(refine(model, draw(1, 2, 4), method="riemann_middle", n_steps=8, cancel=cancel))
 

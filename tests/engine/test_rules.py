@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +14,8 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from tests.engine.subjects import METHODS, few, methods, points, smallest
 
-sizes = st.one_of(st.integers(1, 40), st.sampled_from([64, 127, 300]))
+# From 513 on the points of Gauss-Legendre are found in another way.
+sizes = st.one_of(st.integers(1, 40), st.sampled_from([64, 127, 300, 513, 1000]))
 
 
 def moment(nodes: rules.Nodes, k: int) -> float:
@@ -58,6 +62,19 @@ def test_gausslegendre_is_exact_up_to_degree_2n_minus_1_and_no_further(n: int) -
         assert moment(nodes, k) == pytest.approx(1 / (k + 1), rel=0, abs=1e-13)
     if n <= 10:  # beyond, the miss is below rounding
         assert abs(moment(nodes, 2 * n) - 1 / (2 * n + 1)) > 1e-13
+
+
+@pytest.mark.robustness
+@pytest.mark.parametrize("method", ["gausslegendre", "fejer"])
+def test_ten_thousand_points_are_had_soon(method: str, figure: Callable[..., None]) -> None:
+    """While they are worked out nothing can be cancelled."""
+    begin = time.perf_counter()
+    nodes = rules.nodes(method, 10_000)
+    figure(f"the 10000 points of {method}", time.perf_counter() - begin, " s", at_most=5)
+    for k in (0, 1, 2, 7, 50, 1000):
+        assert moment(nodes, k) == pytest.approx(1 / (k + 1), rel=1e-12)
+    assert (np.diff(nodes.alphas) > 0).all()
+    assert ((nodes.edges[:-1] <= nodes.alphas + 1e-12) & (nodes.alphas <= nodes.edges[1:] + 1e-12)).all()
 
 
 @few

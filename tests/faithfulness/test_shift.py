@@ -61,7 +61,8 @@ def test_the_twin_says_the_same_and_is_a_module_where_the_model_is_one():
     assert torch.equal(moved, b + 3)
     assert torch.equal(left, b)
     assert float(found.baseline_shifted) < 1e-9 < float(found.baseline_left)
-    assert float(input_shift(model, x, 0.0, target=1).baseline_left) == 0
+    # Bit for bit, as long as the same rows go together.
+    assert float(input_shift(model, x, 0.0, target=1, chunk_size=4).baseline_left) == 0
 
 
 def test_a_baseline_made_of_the_input_is_made_once():

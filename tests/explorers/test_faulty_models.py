@@ -1,0 +1,124 @@
+"""Explorers of models that fail, are used by a cell meanwhile, or answer what cannot be drawn."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ig_widgets.engine.attribution import attribute
+from tests.explorers.subjects import SECONDS, Classifier, draw, photo
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small tensors: torch's own threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ---------------------------------------------------------------- a cell that uses the same model
+
+
+class Meeting(Classifier):
+    """The first pass of each of two threads waits until both are in the model; with what a pass could change."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(classes=9)
+        norm = nn.BatchNorm2d(6).double()
+        norm.running_mean = draw(40, 6)
+        norm.running_var = draw(41, 6).abs() + 0.5
+        self.between = nn.Sequential(norm, nn.Dropout(0.5)) if kind != "hooks" else nn.Identity()
+        if kind == "hooks":
+            self.second.register_forward_hook(lambda *_: None)
+            self.last.register_forward_pre_hook(lambda _, args: (args[0] * 2,))
+        self.eval()
+        self._met = threading.local()
+        self._barrier: threading.Barrier | None = None
+
+    @contextmanager
+    def meets(self) -> Iterator[None]:
+        self._met, self._barrier = threading.local(), threading.Barrier(2)
+        try:
+            yield
+        finally:
+            self._barrier.abort()
+            self._barrier = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._barrier is not None and not getattr(self._met, "it", False):
+            self._met.it = True
+            self._barrier.wait(SECONDS)
+        return self.last(torch.relu(self.second(torch.relu(self.between(self.first(x))))).mean((2, 3)))
+
+
+def look(model: nn.Module) -> dict[str, Any]:
+    """What of a model must stay."""
+    found: dict[str, Any] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        found[f"{name} grad"] = parameter.grad
+        found[f"{name} requires grad"] = parameter.requires_grad
+    for name, module in model.named_modules():
+        found[f"{name} training"] = module.training
+        found[f"{name} hooks"] = [dict(module._forward_hooks), dict(module._forward_pre_hooks)]
+    return found
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
+    return one is other or one == other
+
+
+def cell(model: nn.Module, x: Tensor) -> list[Tensor]:
+    """A person's own use of the model: scores, gradients of its parameters, another explanation."""
+    model.eval()
+    scores = model(x)
+    gradients = torch.autograd.grad(scores.square().sum(), [p for p in model.parameters() if p.requires_grad])
+    explained = attribute(model, x, target=1, method="riemann_middle", n_steps=4, chunk_size=2).attributions
+    return [scores.detach(), *gradients, explained]
+
+
+@pytest.mark.robustness
+def test_a_cell_and_an_explorer_of_the_same_model(
+    explore: Callable[..., Any], chunks_of_two: None, figure: Callable[..., None]
+) -> None:
+    """Bit for bit, as the rows of a chunk are the same; the first pass of each is in the model with the other's."""
+    x, runs, differing, changed = photo(3, height=8, width=8)[None], 0, 0, 0
+    ways = ("riemann_middle", "secant", "gausslegendre", "riemann_right")
+    for kind in ("batch norm and dropout", "hooks"):
+        model = Meeting(kind)
+        for way in ways:
+            explorer = explore(model, photo(height=8, width=8), method=way, n_steps=4)
+            explorer.wait(SECONDS)
+            alone, by_cell = {}, cell(model, x)
+            # More paths than are kept, so that each is sampled anew.
+            for target in range(9):
+                explorer.target = target
+                explorer.wait(SECONDS)
+                alone[target] = explorer.result.attributions
+            before = look(model)
+            for run in range(25):
+                target = 2 * run % 9
+                with model.meets():
+                    explorer.target = target
+                    theirs = cell(model, x)
+                    explorer.wait(SECONDS)
+                runs += 1
+                equal = torch.equal(explorer.result.attributions, alone[target])
+                differing += not (equal and all(map(torch.equal, theirs, by_cell)))
+                after = look(model)
+                changed += sorted(before) != sorted(after) or not all(same(before[k], after[k]) for k in before)
+            explorer.close()
+    what = f"attributions that differ, of {runs} runs of a cell beside an explorer of the same model"
+    figure(what, differing, at_most=0)
+    figure(f"runs after which the model was not as found, of {runs}", changed, at_most=0)
+    assert runs == 200
+    assert differing == changed == 0
