@@ -31,6 +31,7 @@ from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
+from ig_widgets.texts import plain, shorten
 
 _COLOURS = ("red", "green", "blue")
 
@@ -116,10 +117,10 @@ class ImageExplorer(Auditing, Exporting, Depending):
         )
 
     def __repr__(self) -> str:
-        name = self._classes.name(self.target)
+        name, baseline = shorten(self._classes.name(self.target), 60), plain(self.baseline)
         rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else f"{self.method}, {self.n_steps} steps"
         panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
-        return f"ImageExplorer({name!r}, baseline {self.baseline}, {rule}{panes})"
+        return f"ImageExplorer({name!r}, baseline {baseline}, {rule}{panes})"
 
     # ------------------------------------------------------------ what is sampled
 
