@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import ig_widgets as igw
@@ -37,6 +39,15 @@ no_glyphs = pytest.mark.filterwarnings("ignore:Glyph .* missing from font:UserWa
 
 def test_there_are_at_least_fifty() -> None:
     assert len(set(TEXTS)) == len(CORPUS) >= 50
+
+
+@given(st.text(st.characters(exclude_categories=())), st.integers(1, 40))
+def test_so_is_any_other(text: str, most: int) -> None:
+    made = plain(text, most)
+    assert not UNSAFE.search(made)
+    made.encode()
+    assert len(made.strip("\u200e")) <= most
+    assert not re.search(r"\s\s|[^\S ]|^ | $", made)
 
 
 @pytest.mark.parametrize("most", [5, 60, 2000])
@@ -170,9 +181,9 @@ def test_figures_write_them_as_text(explained: Any) -> None:
     for at in range(0, len(names), 4):
         title, unit, *captions = (names[(at + i) % len(names)] for i in range(4))
         drawn = figures.image(result, picture, title=title, unit=unit, caption="\n".join(captions))
-        assert max(drawn.get_size_inches()) < 15
+        assert max(drawn.get_size_inches()) < 25
         shown = {*texts_of(figures.to_svg(drawn))}
-        assert {plain(title), plain(unit, 40)} - {""} <= shown
+        assert {plain(title), plain(unit, 60)} - {""} <= shown
         said = " ".join(shown)
         assert all(word in said for caption in captions for word in plain(caption, 40).split()[:-1])
         assert not any(map(UNSAFE.search, shown))

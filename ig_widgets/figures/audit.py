@@ -62,7 +62,7 @@ def audit(
     left.set_axis_off()
     for number, region in enumerate(audits, 1):
         _outline(left, region.mask, number)
-    _bars(right, audits, plain(unit, 40))
+    _bars(right, audits, plain(unit, 60))
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:

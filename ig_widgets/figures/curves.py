@@ -50,7 +50,7 @@ def curves(
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, result in zip(panels, shown, strict=True):
         _panel(axes, result, example)
-    panels[0].set_ylabel(f"F, {plain(unit, 40)}" if unit else "F", fontsize=8, **AS_TEXT)
+    panels[0].set_ylabel(f"F, {plain(unit, 60)}" if unit else "F", fontsize=8, **AS_TEXT)
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:

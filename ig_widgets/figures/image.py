@@ -104,7 +104,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
     axes.set_axis_off()
     bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
     colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
-    colorbar.set_label(plain(unit, 40), fontsize=8, **AS_TEXT)
+    colorbar.set_label(plain(unit, 60), fontsize=8, **AS_TEXT)
     colorbar.ax.tick_params(labelsize=8)
 
 

@@ -24,7 +24,7 @@ Map: TypeAlias = Attribution | npt.NDArray[Any] | Tensor
 # A user's text is a text: its dollar signs are no mathematics, its backslashes no TeX.
 AS_TEXT: dict[str, Any] = {"parse_math": False, "usetex": False}
 # More would be no caption.
-_MOST_LINES = 40
+_MOST_LINES = 100
 
 
 def as_photo(picture: Picture) -> Bytes:
@@ -88,7 +88,7 @@ def as_map(attribution: Map, photo: Bytes) -> Floats:
 
 
 def wrapped(text: str, columns: int) -> str:
-    """`text` in lines of at most `columns`, and at most 40 of them."""
+    """`text` in lines of at most `columns`, and at most 100 of them."""
     lines = (line for part in text.splitlines() for line in textwrap.wrap(plain(part, 10_000), columns))
     shown = list(itertools.islice(lines, _MOST_LINES + 1))
     return "\n".join(shown if len(shown) <= _MOST_LINES else [*shown[: _MOST_LINES - 1], "…"])
