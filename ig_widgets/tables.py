@@ -5,15 +5,20 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from ig_widgets.texts import plain
+
 Row = Sequence[str]
+# Of a cell; names may be of any length.
+_WIDEST = 60
 
 
 def text_table(head: Row, rows: Sequence[Row], *, right: bool = False) -> str:
     """Columns of equal width, two spaces apart; `right` aligns all but the first to the right."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    table = [[plain(cell, _WIDEST) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines = [
         "  ".join(c.rjust(w) if right and i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in (head, *rows)
+        for row in table
     ]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -22,7 +27,7 @@ def html_table(head: Row, rows: Sequence[Row]) -> str:
     """The same as HTML; what is in the cells is text, whatever it looks like."""
 
     def line(tag: str, row: Row) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, _WIDEST))}</{tag}>" for cell in row) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f"<table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"

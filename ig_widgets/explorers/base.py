@@ -32,6 +32,7 @@ from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
 from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.stream import MOST_VIEWS
+from ig_widgets.texts import shorten, whole
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
@@ -323,7 +324,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _say(self, text: str) -> None:
         """A sentence for the status line of every view."""
-        self._notice = {"text": text, "number": self._notice.get("number", 0) + 1}
+        self._notice = {"text": shorten(whole(text), 2000), "number": self._notice.get("number", 0) + 1}
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """What a front end has set. What cannot be is answered in words, and by the value that stays."""

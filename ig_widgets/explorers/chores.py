@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from ig_widgets.explorers.worker import Worker
+from ig_widgets.texts import traceback_of
 
 _log = logging.getLogger(__name__)
 
@@ -44,5 +45,5 @@ class Chores:
                 do = self._pending.pop(name)
             try:
                 do()
-            except Exception:  # noqa: BLE001  (the next has its turn)
-                _log.exception("An explorer could not finish: %s.", name)
+            except Exception as error:  # noqa: BLE001  (the next has its turn)
+                _log.error("An explorer could not finish: %s.\n%s", name, traceback_of(error))

@@ -12,6 +12,7 @@ from torch import Tensor
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
 from ig_widgets.engine.model import Keeper, refuse_training_mode
 from ig_widgets.explorers.worker import lock_of
+from ig_widgets.texts import whole
 
 _TOP = 5
 
@@ -77,15 +78,16 @@ class Classes:
         return len(self.scores)
 
     def name(self, index: int) -> str:
-        """The label of a class, or its number."""
-        return self.labels[index] if self.labels else f"class {index}"
+        """The label of a class, or its number where it has none."""
+        label = self.labels[index] if self.labels else ""
+        return label if label.strip() else f"class {index}"
 
     def index(self, target: object) -> int:
         """The class that `target`, a position or a label, names. Raises traitlets' TraitError with a sentence."""
         if isinstance(target, str):
-            if target not in self.labels:
-                raise traitlets.TraitError(f"target {target!r} is none of the {len(self.labels)} labels.")
-            return self.labels.index(target)
+            if (label := whole(target)) not in self.labels:
+                raise traitlets.TraitError(f"target {target[:80]!r} is none of the {len(self.labels)} labels.")
+            return self.labels.index(label)
         if isinstance(target, bool) or not isinstance(target, int) or not -self.count <= target < self.count:
             raise traitlets.TraitError(f"target must be a class from 0 to {self.count - 1} or a label, got {target!r}.")
         return target % self.count
@@ -122,4 +124,4 @@ def _check_labels(labels: Sequence[str] | None, count: int) -> tuple[str, ...]:
         raise ArgumentTypeError("labels must be a list of texts, one for each class.")
     if len(labels) != count:
         raise ArgumentValueError(f"labels has {len(labels)} names, the model {count} classes; give one for each.")
-    return tuple(labels)
+    return tuple(map(whole, labels))  # what cannot be sent cannot be shown

@@ -24,6 +24,7 @@ from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import sentence
 from ig_widgets.explorers.relative import DISTRIBUTION
 from ig_widgets.explorers.worker import Worker
+from ig_widgets.texts import plain
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.
 USUAL = DISTRIBUTION
@@ -250,7 +251,7 @@ class Depending(Offering):
         drawn = [
             replace(one, values=self._shown(torch.from_numpy(one.values), settings).numpy()) for one in found.values()
         ]
-        asked = f"{self._classes.name(question.target)}, {self._unit(settings)}"
+        asked = f"{plain(self._classes.name(question.target), 60)}, {plain(self._unit(settings), 60)}"
         return make_dependence(drawn, n_steps=question.n_steps, question=asked)
 
     def _attribute(

@@ -25,6 +25,7 @@ from ig_widgets.engine.trace import Key
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.texts import plain
 
 # Usual diverging ones, but for those that set red against green. The current one is always added.
 _COLORMAPS = ("RdBu_r", "RdBu", "PuOr_r", "PuOr", "BrBG_r", "BrBG", "PRGn", "RdGy_r", "RdYlBu_r", "coolwarm", "bwr")
@@ -125,14 +126,14 @@ def _colormaps(current: str) -> list[str]:
 
 
 def _title(path: Recorded) -> str:
-    return f"{_shorten(path.begin[0]['class_name'])} · Integrated Gradients"
+    return f"{plain(path.begin[0]['class_name'], _LONGEST_NAME)} · Integrated Gradients"
 
 
 def _caption(path: Recorded) -> str:
     content, _ = path.begin
     settings = content["settings"]
     return (
-        f"{content['output_name']} {path.record.output:.3g}; baseline {settings['baseline']} "
+        f"{plain(content['output_name'])} {path.record.output:.3g}; baseline {plain(settings['baseline'])} "
         f"{path.record.baseline_output:.3g}; {_rule_in_words(settings)}. A recording: rules and "
         f"steps that were sampled can be chosen, others need the notebook. Maps are in 8 bits, off by at most 1/254 of "
         f"each map's largest value."
@@ -143,10 +144,6 @@ def _rule_in_words(settings: Mapping[str, Any]) -> str:
     if settings["method"] == rules.AUTO:
         return f"sampled to an error of {settings['tol']:.3g}"
     return f"{settings['method']}, {settings['n_steps']} steps"
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _page(recording: Mapping[str, Any], title: str, caption: str, picture: bytes) -> str:
@@ -161,24 +158,19 @@ def _page(recording: Mapping[str, Any], title: str, caption: str, picture: bytes
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width">
-<title>{_text(title)}</title>
+<title>{escape(title)}</title>
 <style>{style}</style>
 </head>
 <body>
-<h1><bdi>{_text(title)}</bdi></h1>
-<p><bdi>{_text(caption)}</bdi></p>
+<h1><bdi>{escape(title)}</bdi></h1>
+<p><bdi>{escape(caption)}</bdi></p>
 <main id="explorer"></main>
-<noscript><img alt="{_text(title)}" src="data:image/png;base64,{_base64(picture)}"></noscript>
+<noscript><img alt="{escape(title)}" src="data:image/png;base64,{_base64(picture)}"></noscript>
 <script type="application/json" id="recording">{_json(recording)}</script>
 <script>{script}</script>
 </body>
 </html>
 """
-
-
-def _text(text: str) -> str:
-    # Half of a surrogate pair cannot be written in UTF-8.
-    return escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _json(value: object) -> str:

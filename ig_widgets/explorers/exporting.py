@@ -23,6 +23,7 @@ from ig_widgets.explorers.restoring import Restoring
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import PathLike, write_atomically
+from ig_widgets.texts import plain
 
 # Colours are there as tables; the cards of baselines and what else a kernel would have to answer are left out.
 _NOT_IN_A_FILE = {
@@ -147,9 +148,9 @@ class Exporting(Restoring):
         overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign, look.ground)
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
         caption = (
-            f"{self._classes.name(settings.target)[:60]}, {self._unit(settings)[:60]} {float(result.output):.3g}; "
-            f"baseline {settings.baseline}; {result.method}, {result.evaluations} samples{error}; "
-            f"alpha {look.alpha:.2f}{_delta(result)}"
+            f"{plain(self._classes.name(settings.target), 60)}, {plain(self._unit(settings), 60)} "
+            f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
+            f"{result.evaluations} samples{error}; alpha {look.alpha:.2f}{_delta(result)}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
 

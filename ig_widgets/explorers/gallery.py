@@ -22,6 +22,7 @@ from ig_widgets import baselines
 from ig_widgets.baselines import Baseline
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.explorers.picture import PreparedImage, Preprocess, prepare_like
+from ig_widgets.texts import plain, printable, whole
 
 _FORM = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<inside>[^()]*)\))?", re.DOTALL)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -55,7 +56,7 @@ class Card:
         return not self.top or self.top[0][1] <= _NOT_NEUTRAL
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{label[:40]} {probability:.2f}" for label, probability in self.top)
+        said = ", ".join(f"{plain(label, 40)} {probability:.2f}" for label, probability in self.top)
         verdict = "" if self.is_neutral else "; not neutral"
         return f"Card({self.name!r}, F {self.output:.3g}, {said}, entropy {self.entropy:.2g} bits{verdict})"
 
@@ -153,7 +154,7 @@ class Gallery:
             return self.add("given picture", self._picture(value))
         if callable(value):
             name = str(getattr(value, "__name__", type(value).__name__))
-            return self.add("function" if name == "<lambda>" else name, _Tensor(value, f"function {name}"))
+            return self.add("function" if name == "<lambda>" else name, _Tensor(value, f"function {plain(name)}"))
         raise ArgumentTypeError(
             f"baseline must be a name ({', '.join(self._offers)}), one of igw.baselines, a picture, a tensor or a "
             f"function, got {type(value).__name__}."
@@ -161,11 +162,11 @@ class Gallery:
 
     def add(self, name: str, offer: Any) -> str:
         """Offer something new, and return the name that it is given. Raises as `inputs` does."""
-        plain = re.sub(r"[()\s]+", " ", name).strip()[:_NAME_LENGTH] or "given"
-        number, chosen = 1, plain
+        base = re.sub(r"[()\s]+", " ", printable(whole(name[: 8 * _NAME_LENGTH]))).strip()[:_NAME_LENGTH] or "given"
+        number, chosen = 1, base
         while chosen in self._offers:
             number += 1
-            chosen = f"{plain} {number}"
+            chosen = f"{base} {number}"
         self._offers[chosen] = offer
         try:
             return self._checked(chosen)
@@ -306,10 +307,12 @@ def _opened(name: str, data: bytes) -> Image.Image:
             return picture.convert("RGB")
     except Image.DecompressionBombError:
         raise ArgumentValueError(
-            f"{name[:_NAME_LENGTH]} has more pixels than a picture should; make it smaller first."
+            f"{plain(name, _NAME_LENGTH) or 'a file'} has more pixels than a picture should; make it smaller first."
         ) from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ArgumentValueError(f"{name[:_NAME_LENGTH]} is no picture that can be read: {str(error)[:200]}") from None
+        raise ArgumentValueError(
+            f"{plain(name, _NAME_LENGTH) or 'a file'} is no picture that can be read: {plain(str(error), 200)}"
+        ) from None
 
 
 def _thumbnail(picture: np.ndarray[Any, Any]) -> bytes:

@@ -34,6 +34,7 @@ from ig_widgets.explorers.restoring import Saved
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import FileError, PathLike
+from ig_widgets.texts import plain, shorten
 
 _COLOURS = ("red", "green", "blue")
 
@@ -163,10 +164,10 @@ class ImageExplorer(Auditing, Exporting, Depending):
         return explorer
 
     def __repr__(self) -> str:
-        name = self._classes.name(self.target)
+        name, baseline = shorten(self._classes.name(self.target), 60), plain(self.baseline)
         rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else f"{self.method}, {self.n_steps} steps"
         panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
-        return f"ImageExplorer({name!r}, baseline {self.baseline}, {rule}{panes})"
+        return f"ImageExplorer({name!r}, baseline {baseline}, {rule}{panes})"
 
     # ------------------------------------------------------------ what is sampled
 

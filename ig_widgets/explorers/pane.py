@@ -24,6 +24,7 @@ from ig_widgets.explorers.pulse import pulse
 from ig_widgets.explorers.relative import RELATIVES, is_complete, kind_of, nodes_of, result_of, rule_of
 from ig_widgets.explorers.stream import Pieces, Record, Send, Stream
 from ig_widgets.explorers.worker import Worker
+from ig_widgets.texts import plain, words_of
 
 # So many samples of a new path are drawn first, if they come at once; else the one in the middle.
 _FIRST_SAMPLES = 3
@@ -34,6 +35,8 @@ _PATHS_KEPT = 4
 _RULES_KEPT = 16
 # Where sampling to a tolerance ends at the latest.
 MOST_EVALUATIONS = 1024
+# What a model raises may be of any length; a status line is not.
+_LONGEST_SENTENCE = 1000
 
 _CANCELLED = protocol.failed("cancelled", "cancelled; what was sampled until then is drawn")
 
@@ -402,12 +405,14 @@ class Pane:
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in words."""
-    return str(error) if isinstance(error, IGError) else f"the model raised {type(error).__name__}: {error}"
+    """What went wrong, in words, on one line."""
+    words = plain(words_of(error), _LONGEST_SENTENCE)
+    return words if isinstance(error, IGError) else f"the model raised {plain(type(error).__name__)}: {words}"
 
 
 def _failure(error: Exception) -> protocol.Message:
-    return protocol.failed("error", sentence(error), " ".join(getattr(error, "__notes__", ())))
+    notes = getattr(error, "__notes__", ())
+    return protocol.failed("error", sentence(error), plain(" ".join(map(str, notes)), _LONGEST_SENTENCE))
 
 
 def _key(settings: protocol.Settings) -> tuple[object, ...]:

@@ -11,6 +11,8 @@ import threading
 import weakref
 from collections.abc import Callable
 
+from ig_widgets.texts import traceback_of
+
 _log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 60.0
@@ -74,9 +76,9 @@ class Worker:
                 (job, cancel), self._next = self._next, None
             try:
                 job(cancel)
-            except BaseException:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001
                 # A job answers for its own errors; what escapes (sys.exit() too) must not keep the next from its turn.
-                _log.exception("A job of an explorer failed.")
+                _log.error("A job of an explorer failed.\n%s", traceback_of(error))
             del job, cancel  # not kept alive until the next one
 
 

@@ -20,6 +20,7 @@ from ig_widgets.engine.path import Baselines, Path, make_path
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask
 from ig_widgets.tables import html_table, text_table
+from ig_widgets.texts import plain
 
 # Rows in the model at a time unless the caller says otherwise: forward passes keep little.
 _ROWS = 32
@@ -61,7 +62,7 @@ class RegionAudit:
 
     def __repr__(self) -> str:
         return (
-            f"RegionAudit({self.name}, {self.pixels} pixels, attribution {self.attribution_sum:.3g} "
+            f"RegionAudit({plain(self.name, 60)}, {self.pixels} pixels, attribution {self.attribution_sum:.3g} "
             f"({_percent(self.share)}), drop {self.drop:.3g}, rise {self.rise:.3g})"
         )
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness import RegionAudit, RegionAudits
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, Picture, as_photo, one_line, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, Picture, as_photo, wrapped
+from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.
 _ATTRIBUTION, _DROP = "#b35806", "#8073ac"
@@ -61,11 +62,11 @@ def audit(
     left.set_axis_off()
     for number, region in enumerate(audits, 1):
         _outline(left, region.mask, number)
-    _bars(right, audits, one_line(unit))
+    _bars(right, audits, plain(unit, 60))
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:
-        figure.suptitle(one_line(title), fontsize=10, **AS_TEXT)
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
@@ -78,7 +79,7 @@ def _bars(axes: Axes, audits: RegionAudits, unit: str) -> None:
         bars = axes.barh(places + shift * _THICKNESS, values, _THICKNESS, color=color, label=label)
         axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=8)
     labels = [
-        str(number) if region.name == str(number) else f"{number} {one_line(region.name, 24)}"
+        str(number) if region.name == str(number) else f"{number} {plain(region.name, 24)}"
         for number, region in enumerate(audits, 1)
     ]
     axes.set_yticks(places, labels, fontsize=8, **AS_TEXT)

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness import Curves
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, one_line, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, wrapped
+from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.
 _MAP, _RANDOM = "#b35806", "#998ec3"
@@ -49,11 +50,11 @@ def curves(
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, result in zip(panels, shown, strict=True):
         _panel(axes, result, example)
-    panels[0].set_ylabel(f"F, {one_line(unit)}" if unit else "F", fontsize=8, **AS_TEXT)
+    panels[0].set_ylabel(f"F, {plain(unit, 60)}" if unit else "F", fontsize=8, **AS_TEXT)
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:
-        figure.suptitle(one_line(title), fontsize=10, **AS_TEXT)
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
@@ -76,7 +77,7 @@ def _panel(axes: Axes, result: Curves, example: int) -> None:
 
 
 def _caption(shown: Sequence[Curves]) -> str:
-    fills = dict.fromkeys(one_line(result.fill) for result in shown)
+    fills = dict.fromkeys(plain(result.fill) for result in shown)
     orders = dict.fromkeys(result.random_outputs.shape[1] for result in shown)
     count = " and ".join(map(str, orders))
     band = "" if max(orders) == 1 else ", their mean and the range between them"

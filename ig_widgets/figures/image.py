@@ -14,8 +14,9 @@ from PIL import Image
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.figures.export import settled, to_svg
-from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, one_line, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
+from ig_widgets.texts import plain
 
 _SIGNS = ("all", "positive", "negative")
 # Inches: the longer side of a picture, and a line of the caption. So many signs of its size fit into an inch.
@@ -69,7 +70,7 @@ def image(
     if ax is None:
         return overlay_figure(photo, overlay, table, scale, unit, caption, title=title)
     draw_overlay(ax, overlay, table, scale, unit)
-    ax.set_title("" if title is None else one_line(title), fontsize=9, **AS_TEXT)
+    ax.set_title("" if title is None else plain(title), fontsize=9, **AS_TEXT)
     ax.text(0.5, -0.03, wrapped(caption, 60), transform=ax.transAxes, ha="center", va="top", fontsize=8, **AS_TEXT)
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
@@ -93,7 +94,7 @@ def overlay_figure(
     right.set_title("attribution", fontsize=9)
     figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:
-        figure.suptitle(one_line(title), fontsize=10, **AS_TEXT)
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
@@ -103,7 +104,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
     axes.set_axis_off()
     bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
     colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
-    colorbar.set_label(one_line(unit), fontsize=8, **AS_TEXT)
+    colorbar.set_label(plain(unit, 60), fontsize=8, **AS_TEXT)
     colorbar.ax.tick_params(labelsize=8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.texts import plain
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -21,6 +23,8 @@ Map: TypeAlias = Attribution | npt.NDArray[Any] | Tensor
 
 # A user's text is a text: its dollar signs are no mathematics, its backslashes no TeX.
 AS_TEXT: dict[str, Any] = {"parse_math": False, "usetex": False}
+# More would be no caption.
+_MOST_LINES = 100
 
 
 def as_photo(picture: Picture) -> Bytes:
@@ -83,12 +87,8 @@ def as_map(attribution: Map, photo: Bytes) -> Floats:
     return summed
 
 
-def one_line(text: str, most: int = 10_000) -> str:
-    """`text` without line breaks and signs that cannot be printed, and no longer than `most`."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
-
-
 def wrapped(text: str, columns: int) -> str:
-    """`text` in lines of at most `columns`."""
-    return "\n".join(line for part in text.splitlines() for line in textwrap.wrap(one_line(part), columns))
+    """`text` in lines of at most `columns`, and at most 100 of them."""
+    lines = (line for part in text.splitlines() for line in textwrap.wrap(plain(part, 10_000), columns))
+    shown = list(itertools.islice(lines, _MOST_LINES + 1))
+    return "\n".join(shown if len(shown) <= _MOST_LINES else [*shown[: _MOST_LINES - 1], "…"])

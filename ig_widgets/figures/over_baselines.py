@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from ig_widgets.engine.errors import ArgumentTypeError
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Picture, as_map, as_photo, one_line, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 from ig_widgets.relatives.over_baselines import OverBaselines
+from ig_widgets.texts import plain
 
 _COLUMNS = 5
 # Inches: the longer side of a picture, and a line of the caption. So many signs of its size fit into an inch.
@@ -53,13 +54,13 @@ def over_baselines(
     for name, values in zip((*result.names, "mean", "standard deviation"), (*maps, mean, spread), strict=True):
         scale = shared if one_scale else scale_of(values, clip)
         colors = one_sided if values is spread else table
-        told = one_line(name, 30) if one_scale else f"{one_line(name, 30)}, {scale:.2g}"
+        told = plain(name, 30) if one_scale else f"{plain(name, 30)}, {scale:.2g}"
         panels.append((told, compose(photo, values, scale, colors, opacity)))
     caption = _caption(result, maps, shared if one_scale else None) if caption is None else caption
     figure, axes = _grid(photo, len(panels), caption, title)
     for ax, (name, drawn) in zip(axes, panels, strict=True):
         ax.imshow(drawn)
-        ax.set_title(one_line(name, 40), fontsize=9, **AS_TEXT)
+        ax.set_title(plain(name, 40), fontsize=9, **AS_TEXT)
     end, label = (shared, unit) if one_scale else (1.0, f"share of the number above, {unit}")
     _bar(figure, axes, ListedColormap(half / 255), 0, end, f"standard deviation, {label}")
     _bar(figure, axes, ListedColormap(table / 255), -end, end, label)
@@ -83,14 +84,14 @@ def _grid(photo: Bytes, count: int, caption: str, title: str | None) -> tuple[Fi
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:
-        figure.suptitle(one_line(title), fontsize=10, **AS_TEXT)
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return figure, axes[:count]
 
 
 def _bar(figure: Figure, axes: list[Axes], colors: ListedColormap, low: float, high: float, label: str) -> None:
     bar = ScalarMappable(Normalize(low, high), colors)
     colorbar = figure.colorbar(bar, ax=axes, fraction=0.03, pad=0.01, shrink=0.8, format="%.2g")
-    colorbar.set_label(one_line(label), fontsize=8, **AS_TEXT)
+    colorbar.set_label(plain(label, 60), fontsize=8, **AS_TEXT)
     colorbar.ax.tick_params(labelsize=8)
 
 

@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from ig_widgets.engine.errors import ArgumentTypeError
 from ig_widgets.faithfulness import Randomization
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, one_line, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, wrapped
+from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.
 _VALUES, _SIZES = "#b35806", "#998ec3"
@@ -32,7 +33,7 @@ def randomization(result: Randomization, *, title: str | None = None, caption: s
     lines = wrapped(_caption(result) if caption is None else caption, int(inches * _SIGNS_PER_INCH))
     below = _LINE * (lines.count("\n") + 1) if lines else 0.0
     named = count <= _NAMES
-    labels = ["as trained", *(one_line(layer, 24) or "the model" for layer in result.layers)] if named else [""]
+    labels = ["as trained", *(plain(layer, 24) or "the model" for layer in result.layers)] if named else [""]
     longest = max(map(len, labels))
     # Upright where they would run into each other.
     turned = longest * len(labels) > 10 * inches
@@ -69,7 +70,7 @@ def randomization(result: Randomization, *, title: str | None = None, caption: s
     if lines:
         figure.supxlabel(lines, fontsize=8, **AS_TEXT)
     if title is not None:
-        figure.suptitle(one_line(title), fontsize=10, **AS_TEXT)
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 

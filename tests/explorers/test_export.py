@@ -6,7 +6,6 @@ import base64
 import hashlib
 import itertools
 import json
-import re
 import zlib
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -22,15 +21,6 @@ from ig_widgets.explorers.stream import Record
 from tests.explorers.subjects import Watched
 
 Explore = Callable[..., ImageExplorer]
-
-HOSTILE = [
-    "</script><script>window.hacked = 1</script>",
-    "<!-- <script>",
-    '"><img src=x onerror="window.hacked = 1">',
-    "\u2028\u2029\u202e\u2066 bidi \0",
-    "long " * 2000,
-]
-
 
 class Page(HTMLParser):
     """The tags of a page, and the text of each."""
@@ -212,6 +202,9 @@ def test_nothing_but_its_own_script_may_run_and_nothing_be_fetched(explore: Expl
     text = explorer.to_html()
     assert text is not None
     page = Page(text)
+    # Nothing that anybody gave stands before the policy, which holds from there on.
+    assert [tag for tag, _ in page.tags][:4] == ["html", "head", "meta", "meta"]
+    assert "Content-Security-Policy" in page.tags[3][1].values()
     policy = next(attrs["content"] for tag, attrs in page.tags if "http-equiv" in attrs)
     assert policy is not None
     rules_of = dict(part.strip().split(" ", 1) for part in policy.split(";"))
@@ -224,29 +217,6 @@ def test_nothing_but_its_own_script_may_run_and_nothing_be_fetched(explore: Expl
     assert len(addresses) == 1
     assert str(addresses[0]).startswith("data:image/png;base64,")
     assert "noscript" in [tag for tag, _ in page.tags]
-
-
-@pytest.mark.parametrize("label", HOSTILE)
-def test_a_hostile_label_is_data(explore: Explore, label: str) -> None:
-    plain = explore(labels=["cat", "dog", "cow", "owl", "ant"], target=0).to_html()
-    text = explore(labels=[label, "dog", "cow", "owl", "ant"], target=0).to_html()
-    assert plain is not None
-    assert text is not None
-    page = Page(text)
-    assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page(plain).tags]
-    assert "\u2028" not in page.texts["recording"]
-    recording = json.loads(page.texts["recording"])
-    assert recording["traits"]["_labels"][0] == label
-    assert recording["paths"][0]["begin"]["class_name"] == label
-    assert not re.search("[<>&]", page.texts["recording"])
-    assert len(page.texts["title"]) < 100
-    text.encode("utf-8")
-
-
-def test_half_a_surrogate_pair_can_be_written() -> None:
-    assert export._text("a\ud800b") == "a?b"
-    assert json.loads(export._json("a\ud800b")) == "a\ud800b"
-    export._json("a\ud800b").encode("utf-8")
 
 
 # ---------------------------------------------------------------- how it is written

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 import threading
 from xml.etree import ElementTree
 
@@ -17,7 +16,7 @@ from PIL import Image
 
 import ig_widgets as igw
 from ig_widgets import errors, figures
-from ig_widgets.figures.inputs import as_map, as_photo, one_line, wrapped
+from ig_widgets.figures.inputs import as_map, as_photo, wrapped
 from tests.engine.subjects import ConvScores, draw
 
 ODD = "a $5 label, $x^2$ & <b>{odd}</b> \\alpha _i^j %"
@@ -250,14 +249,6 @@ def test_a_map_that_is_none_is_refused(values, error, message):
 def test_settings_that_are_none_are_refused(arguments, error, message):
     with pytest.raises(error, match=f"^{message}[^\n]*$"):
         figures.image(draw_map(), draw_photo(), **arguments)
-
-
-@given(st.text())
-def test_texts_are_one_line_that_can_be_printed(text):
-    line = one_line(text)
-    assert line.isprintable()
-    assert line.split() == re.sub(r"\s", " ", line).split()
-    assert len(one_line(text, 5)) <= 5
 
 
 @settings(max_examples=8)

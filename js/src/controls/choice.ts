@@ -1,4 +1,5 @@
 import { html } from "../dom.js";
+import { shorten } from "../format.js";
 import type { Traits } from "../traits.js";
 
 type Named = "method" | "baseline" | "output" | "colormap" | "sign" | "ground" | "channel";
@@ -28,7 +29,7 @@ export class Choice {
       const names = typeof choices === "string" ? traits.get(choices) : choices;
       this.#select.replaceChildren(
         ...names.map((name) =>
-          html("option", { value: name, disabled: !traits.offers(trait, name) }, name),
+          html("option", { value: name, disabled: !traits.offers(trait, name) }, shorten(name)),
         ),
       );
       follow();
@@ -46,7 +47,7 @@ export class Choice {
 }
 
 /** Shows a value; one that Python set and that is on no list is added to it. */
-export function select(element: HTMLSelectElement, value: string, text = value): void {
+export function select(element: HTMLSelectElement, value: string, text = shorten(value)): void {
   element.value = value;
   if (element.value === value) return;
   element.append(html("option", { value }, text));

@@ -1,10 +1,13 @@
 import { assign, html, write } from "../dom.js";
+import { shorten } from "../format.js";
 import type { Choice } from "../gl/renderer.js";
 import { inWords, type Run } from "../run.js";
 import { Throttle } from "../timing.js";
 
 /** Screen readers read each change of the line aloud; more often than this is noise. */
 const SPEAK_EVERY = 250;
+/** What a model raises may be of any length; the line scrolls. */
+const LONGEST = 1500;
 
 /** The status line: how the newest wish fares, what draws it, and the way to stop it. */
 export class Status {
@@ -31,7 +34,7 @@ export class Status {
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });
 
-    const text = `${inWords(run)} · ${renderer.name}`;
+    const text = `${shorten(inWords(run), LONGEST)} · ${renderer.name}`;
     if (text === this.#text) return;
     this.#text = text;
     this.#speak.call();

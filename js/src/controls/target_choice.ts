@@ -1,5 +1,5 @@
-import { html } from "../dom.js";
-import { percent, shorten } from "../format.js";
+import { assign, html } from "../dom.js";
+import { className, percent, tooltip } from "../format.js";
 import type { Traits } from "../traits.js";
 import { select } from "./choice.js";
 
@@ -71,10 +71,8 @@ export class TargetChoice {
 
   #follow(): void {
     const target = this.#traits.get("target");
-    select(this.#select, String(target), className(this.#traits.get("_labels"), target));
+    const labels = this.#traits.get("_labels");
+    select(this.#select, String(target), className(labels, target));
+    assign(this.#select, { title: tooltip(labels[target] ?? "") });
   }
-}
-
-function className(labels: readonly string[], index: number): string {
-  return shorten(labels[index] ?? `class ${index}`);
 }

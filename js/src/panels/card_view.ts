@@ -1,5 +1,5 @@
 import { assign, html, write } from "../dom.js";
-import { percent, shorten, significant } from "../format.js";
+import { percent, shorten, significant, tooltip } from "../format.js";
 import type { Card, Parameter } from "../traits.js";
 import { parseBaseline, withValue } from "./baseline_text.js";
 
@@ -22,7 +22,12 @@ export class CardView {
     const image = html("img", { src: this.#url, alt: "", draggable: false });
     this.#button = html(
       "button",
-      { type: "button", "aria-label": `baseline ${shorten(card.name, 80)}`, "aria-pressed": false },
+      {
+        type: "button",
+        "aria-label": `baseline ${shorten(card.name, 80)}`,
+        "aria-pressed": false,
+        title: tooltip(card.description, 40),
+      },
       image,
       html("span", { class: "igw-card-name" }, name),
     );
@@ -30,7 +35,10 @@ export class CardView {
     this.#button.addEventListener("click", () => choose(this.#text, true), { signal });
     this.#sliders = card.parameters.map((parameter) => {
       const value = html("span", { class: "igw-value" });
-      const input = inputFor(parameter, `${parameter.name} of ${parseBaseline(card.name).name}`);
+      const input = inputFor(
+        parameter,
+        `${parameter.name} of ${shorten(parseBaseline(card.name).name)}`,
+      );
       const change = (settled: boolean) => {
         this.#text = withValue(this.#text, parameter.name, input.value);
         choose(this.#text, settled);

@@ -1,5 +1,5 @@
 import { html } from "../dom.js";
-import { shorten } from "../format.js";
+import { className, shorten } from "../format.js";
 import type { Settings } from "../protocol.js";
 import type { Traits } from "../traits.js";
 
@@ -97,13 +97,13 @@ export class Compare {
     const labels = this.#traits.get("_labels");
     const classes = this.#traits
       .get("_top")
-      .map(([index]) => [String(index), shorten(labels[index] ?? `class ${index}`, 40)] as const);
+      .map(([index]) => [String(index), className(labels, index, 40)] as const);
     const select = (name: Name, label: string, choices: readonly (readonly [string, string])[]) => {
       const value = String(settings[name] ?? SAME);
       const known = [[SAME, "as the first"] as const, ...choices];
       const all = known.some(([own]) => own === value)
         ? known
-        : [...known, [value, value] as const];
+        : [...known, [value, shorten(value, 40)] as const];
       const element = html(
         "select",
         { "aria-label": `${label} of pane ${pane + 1}`, "data-pane": pane, "data-name": name },

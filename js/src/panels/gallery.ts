@@ -178,7 +178,8 @@ export class Gallery {
         const message = {
           type: "upload",
           view: this.#store.view,
-          name: file.name.slice(0, 200),
+          // By code points, so that no character is cut in half.
+          name: [...file.name.slice(0, 400)].slice(0, 200).join(""),
         } as const;
         this.#store.ask(message, [data]);
         write(this.#note, "");

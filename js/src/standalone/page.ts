@@ -1,4 +1,5 @@
 import explorer from "../explorers/image.js";
+import { shorten } from "../format.js";
 import { read } from "./recording.js";
 import { Replay } from "./replay.js";
 
@@ -15,6 +16,6 @@ const el = document.getElementById("explorer");
 const text = document.getElementById("recording")?.textContent;
 if (el !== null && text) {
   show(el, text).catch((error: unknown) => {
-    el.append(`This browser cannot show the recording: ${error}`);
+    el.append(`This browser cannot show the recording: ${shorten(String(error), 400)}`);
   });
 }

@@ -1,0 +1,251 @@
+"""Texts of strangers on a page: none runs, none makes an element, none breaks the layout, none asks a network."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+import ig_widgets as igw
+from benchmarks._jupyter import Lab, run_notebook
+from ig_widgets.texts import plain, whole
+from tests.browser.screen import SECONDS, Screen
+from tests.explorers.subjects import Classifier, photo
+from tests.hostile import CORPUS, HARMLESS, TEXTS
+
+pytestmark = [pytest.mark.browser, pytest.mark.robustness]
+
+Figure = Callable[..., None]
+
+WIDEST = list(CORPUS).index("10 kB of emoji")
+# How many elements of each kind there are, and how large the explorer is.
+COUNT = """root => {
+    const tags = {};
+    const drawn = new Set();
+    for (const one of root.querySelectorAll("*"))
+        // Of marks in a chart there are as many as it takes.
+        if (one.parentElement.closest("svg")) drawn.add(one.tagName);
+        else tags[one.tagName] = (tags[one.tagName] ?? 0) + 1;
+    const { width, height, right } = root.getBoundingClientRect();
+    const beyond = Math.max(...[...root.querySelectorAll("*")].map((one) => one.getBoundingClientRect().right)) - right;
+    return { tags, drawn: [...drawn], width, height, beyond };
+}"""
+
+
+@dataclass
+class Watch:
+    """What a page does that it should not."""
+
+    asked: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+
+    def over(self, page: Page) -> None:
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("popup", lambda popup: self.pages.append(popup.url))
+        page.on("frameattached", lambda frame: self.pages.append(frame.name))
+
+    def beyond(self, *known: str) -> list[str]:
+        """Addresses that begin otherwise."""
+        return [url for url in self.asked if not url.startswith((*known, "data:", "blob:"))]
+
+
+# ---------------------------------------------------------------- JupyterLab
+
+SETUP = """
+import json
+import time
+from pathlib import Path
+import torch
+import ig_widgets as igw
+from ig_widgets.faithfulness import audit_regions
+
+TEXTS, HARMLESS, WIDEST = json.loads(Path("texts.json").read_text("ascii"))
+picture = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+class Model(torch.nn.Sequential):
+    raises = False
+
+    def forward(self, x):
+        if self.raises and x.requires_grad:
+            text = TEXTS[explorer.n_steps - 2]
+            error = RuntimeError(f"{explorer.n_steps}: {text}")
+            error.add_note(text)
+            raise error
+        return super().forward(x)
+
+def explore(labels):
+    model = Model(
+        torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(4, len(labels)),
+    ).eval()
+    for seed, parameter in enumerate(model.parameters()):
+        parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+    # So that a margin is over the widest of all names.
+    model[-1].bias.data[WIDEST] += 100
+    return igw.ImageExplorer(model, picture, labels=labels, target=0, n_steps=1, output="margin")
+
+def offer(explorer, names):
+    for i, name in enumerate(names):
+        make = lambda x, level=i / 200: torch.full_like(x, level)
+        make.__name__ = name
+        explorer.baseline = make
+    explorer.baseline = "black"
+
+def compare(explorer):
+    explorer.compare(*[{"baseline": explorer._baselines[9 + i], "target": i} for i in (3, len(TEXTS) // 2, 70)])
+
+usual, explorer = explore(HARMLESS), explore(TEXTS)
+"""
+TABLE = """
+from IPython.display import display
+display(audit_regions(explorer._model, picture[None], dict.fromkeys(TEXTS, (0, 0, 4, 4)), target=0))
+explorer.gallery()
+"""
+
+# Chooses each class in turn, and looks at the page when it is drawn.
+CLASSES = """async ([root, count, timeout]) => {
+    const look = COUNT;
+    const select = root.querySelector("[aria-label=target]");
+    const overlay = root.querySelector("[role=img].igw-overlay");
+    const found = [];
+    for (let index = 0; index < count; index++) {
+        select.value = String(index);
+        select.dispatchEvent(new Event("change"));
+        const name = [...select.options].find(({ value }) => value === String(index)).text;
+        const until = performance.now() + timeout;
+        const known = name.replace(/ [0-9.]+%$/, "");
+        for (;;) {
+            await new Promise(requestAnimationFrame);
+            const isDrawn = overlay.ariaLabel.startsWith(`attribution overlay: ${known},`);
+            if (isDrawn && root.querySelector("[role=status]").textContent.startsWith("idle")) break;
+            if (performance.now() > until) throw new Error(`never drawn: ${known} but ${overlay.ariaLabel}`);
+        }
+        found.push([look(root), name]);
+    }
+    return found;
+}""".replace("COUNT", COUNT)
+
+# Sets the steps, by which the model knows what to raise, and reads what the status line says.
+ERRORS = """async ([root, count, timeout]) => {
+    const look = COUNT;
+    const steps = root.querySelector("[aria-label=steps]");
+    const status = root.querySelector("[role=status]");
+    const found = [];
+    for (let number = 2; number < count + 2; number++) {
+        steps.value = String(number);
+        steps.dispatchEvent(new Event("input"));
+        steps.dispatchEvent(new Event("change"));
+        const until = performance.now() + timeout;
+        while (!status.textContent.startsWith(`failed: the model raised RuntimeError: ${number}:`)) {
+            await new Promise(requestAnimationFrame);
+            if (performance.now() > until) throw new Error(`never failed: ${number} ${status.textContent}`);
+        }
+        found.push([look(root), status.textContent]);
+    }
+    return found;
+}""".replace("COUNT", COUNT)
+
+UPLOADS = """async ([root, texts, timeout]) => {
+    const input = root.querySelector("[type=file]");
+    const notice = root.querySelector("[role=alert]");
+    const found = [];
+    for (const text of texts) {
+        const before = notice.textContent;
+        const files = new DataTransfer();
+        files.items.add(new File([`no picture ${found.length}`], text));
+        input.files = files.files;
+        input.dispatchEvent(new Event("change"));
+        const until = performance.now() + timeout;
+        while (notice.textContent === before) {
+            await new Promise(requestAnimationFrame);
+            if (performance.now() > until) throw new Error(`no notice: ${found.length} ${before}`);
+        }
+        found.push(notice.textContent);
+        root.querySelector("[aria-label='close the notice']").click();
+    }
+    return found;
+}"""
+
+
+def fits(hostile: dict[str, object], usual: dict[str, object], most: float = 1.1) -> None:
+    """One explorer has the elements of the other, its width, and hardly more height."""
+    assert hostile["tags"] == usual["tags"]
+    assert set(hostile["drawn"]) <= {"g", "line", "path", "text", "circle", "rect", "polygon", "title"}
+    assert hostile["width"] == usual["width"]
+    assert hostile["beyond"] <= max(usual["beyond"], 0) + 1
+    assert hostile["height"] <= most * usual["height"]
+
+
+def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figure: Figure) -> None:
+    watch = Watch()
+    watch.over(page)
+    (lab.folder / "texts.json").write_text(json.dumps([TEXTS, HARMLESS, WIDEST]), "ascii")
+    lab.write_notebook("hostile.ipynb", [SETUP, "usual", "explorer", TABLE])
+    run_notebook(page, lab, "hostile.ipynb")
+    usual, hostile = Screen(page, 0), Screen(page, 1)
+    usual.idle()
+    hostile.idle()
+    roots = [screen.root.element_handle() for screen in (usual, hostile)]
+    look = lambda: [root.evaluate(COUNT) for root in roots]  # noqa: E731
+
+    print(time.perf_counter())
+    # As labels: each class is chosen and drawn.
+    (here, _), *_ = page.evaluate(CLASSES, [roots[0], 1, 20 * SECONDS])
+    for (there, name), text in zip(page.evaluate(CLASSES, [roots[1], len(TEXTS), 20 * SECONDS]), TEXTS, strict=True):
+        fits(there, here)
+        assert name.startswith(plain(whole(text), 60) or "class ")
+
+    print(time.perf_counter())
+    # As names of baselines, on cards and in lists, and of panes.
+    for kind in ("usual, HARMLESS", "explorer, TEXTS"):
+        read(f"offer({kind})")
+    for screen in (usual, hostile):
+        screen.root.locator("summary", has_text="Baselines").click()
+        expect(screen.root.locator(".igw-card")).to_have_count(len(TEXTS) + 9, timeout=60 * SECONDS)
+    # A card has up to four lines of name and two of each class.
+    fits(*reversed(look()), most=1.5)
+    for screen in (usual, hostile):
+        screen.root.locator("summary", has_text="Compare").click()
+    for name in ("usual", "explorer"):
+        read(f"compare({name})")
+    for screen in (usual, hostile):
+        expect(screen.root.locator(".igw-pane .igw-collected", has_text=" of ")).to_have_count(3)
+        screen.idle()
+    fits(*reversed(look()), most=1.5)
+    page.screenshot(path="/tmp/h1_shot.png", full_page=True)
+    for i, screen in enumerate((usual, hostile)): screen.root.screenshot(path=f"/tmp/h1_shot{i}.png")
+    read("(usual.compare(), explorer.compare())")
+
+    print(time.perf_counter())
+    # As names of files.
+    said = page.evaluate(UPLOADS, [roots[1], TEXTS, 20 * SECONDS])
+    assert all("is no picture that can be read" in notice and len(notice) < 400 for notice in said)
+
+    print(time.perf_counter())
+    # As what the model raises.
+    (before,) = look()[1:]
+    read("setattr(explorer._model, 'raises', True)")
+    for there, message in page.evaluate(ERRORS, [roots[1], len(TEXTS), 20 * SECONDS]):
+        assert there["tags"] == before["tags"]
+        assert there["height"] <= before["height"] + 100
+        assert len(message) < 1600
+
+    print(time.perf_counter())
+    # In the outputs of cells.
+    tags = page.locator(".jp-OutputArea-output.jp-RenderedHTMLCommon").filter(has_text="attribution").evaluate(
+        "one => [...new Set([...one.querySelectorAll('*')].map(({ tagName }) => tagName))]"
+    )  # fmt: skip
+    assert set(tags) == {"TABLE", "THEAD", "TBODY", "TR", "TH", "TD"}
+
+    assert page.evaluate("window.hacked") is None
+    assert watch.dialogs == watch.pages == []
+    assert watch.beyond(lab.url) == []
+    figure(f"hostile texts that ran in JupyterLab, of {len(TEXTS)}", 0, at_most=0)
+    page.evaluate("jupyterapp.commands.execute('kernelmenu:shutdown')")
