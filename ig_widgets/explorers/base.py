@@ -27,6 +27,7 @@ from ig_widgets.explorers import hearing, protocol
 from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
 from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.size import check_size
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
@@ -104,6 +105,10 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
+        raise NotImplementedError
+
+    def _shape(self) -> tuple[int, ...]:
+        """Of the model's input, as which each sample is kept."""
         raise NotImplementedError
 
     def snapshot(self) -> bytes:
@@ -331,6 +336,10 @@ class Explorer(anywidget.AnyWidget):
     def _check_n_steps(self, proposal: Any) -> int:
         if not 1 <= proposal.value <= MOST_STEPS:
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
+        try:
+            check_size(proposal.value, self._shape())
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
         return int(proposal.value)
 
     @traitlets.validate("tol")

@@ -17,9 +17,9 @@ from ig_widgets.faithfulness.regions import Mask, Region, region_mask
 
 MOST_REGIONS = 32
 _MOST_POINTS = 10_000
-# Of all that is new at once, so that it is looked at in less than 50 ms: points and runs, how often outlines may pass
-# the middle of a row of pixels (drawn by hand, one does a few thousand times), and pixels of masks to fill.
-_MOST_ENTRIES = 20_000
+# Of all that is new at once, so that a message takes less than 50 ms, most of which ipywidgets needs: points (half a
+# minute's drawing) and runs, how often outlines may pass the middle of a row of pixels, and pixels of masks to fill.
+_MOST_NEW = {"points": 2_000, "runs": 20_000}
 _MOST_CROSSINGS = 100_000
 _MOST_PIXELS = 20_000_000
 _LARGEST = 1e9
@@ -75,11 +75,10 @@ def _mask(region: Region, height: int, width: int) -> Mask:
 
 def check_new(regions: Sequence[object], height: int, width: int) -> None:
     """Whether all of these can be. Raises as `mask_of`, and where to find that out would take long."""
-    size = sum(len(value) for one in regions if isinstance(one, dict) for value in one.values() if _is_list(value))
-    if size > _MOST_ENTRIES:
-        raise ArgumentValueError(
-            f"new regions have {size} points and runs, {_MOST_ENTRIES} are the most; simplify them."
-        )
+    for name, most in _MOST_NEW.items():
+        given = sum(len(one[name]) for one in regions if isinstance(one, dict) and isinstance(one.get(name), list))
+        if given > most:
+            raise ArgumentValueError(f"new regions have {given} {name} in all, {most} are the most; simplify them.")
     found = [from_data(region, height, width) for region in regions]
     crossings = sum(int(np.subtract(*_rows(one, height).T[::-1]).sum()) for one in found if _is_polygon(one))
     if crossings > _MOST_CROSSINGS:
@@ -93,10 +92,6 @@ def check_new(regions: Sequence[object], height: int, width: int) -> None:
         )
     for one in found:
         _mask(one, height, width)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _filled(points: npt.NDArray[np.float64], height: int, width: int) -> Mask:
