@@ -18,7 +18,7 @@ from ig_widgets.explorers.classifier import Output
 from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import PreparedImage
-from ig_widgets.explorers.regions import MOST_REGIONS, from_data, mask_of, to_data
+from ig_widgets.explorers.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
 from ig_widgets.faithfulness.regions import Region
@@ -33,6 +33,12 @@ class Auditing(Explorer):
 
     _image: PreparedImage
     _gallery: Gallery
+    # Known to hold pixels: a front end that adds a region sends all of them.
+    _checked_regions: tuple[RegionData, ...]
+
+    def __init__(self, **traits: Any) -> None:
+        self._checked_regions = ()
+        super().__init__(**traits)
 
     def audit(self, pane: int = 0) -> RegionAudit:
         """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
@@ -59,9 +65,11 @@ class Auditing(Explorer):
     @regions.setter
     def regions(self, regions: Sequence[Region]) -> None:
         try:
-            self._regions = [to_data(region, *self._size) for region in regions]
+            data = [to_data(region, *self._size) for region in regions]
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None
+        self._checked_regions = tuple(data)
+        self._regions = data
 
     def _function(self, settings: protocol.Settings) -> Output:
         raise NotImplementedError
@@ -101,6 +109,9 @@ class Auditing(Explorer):
             return
         self._audits = [_row(region, audit) for region, audit in zip(regions, audits, strict=True)]
 
+    def _last_region(self) -> Region | None:
+        return from_data(self._regions[-1], *self._size) if self._regions else None
+
     @property
     def _size(self) -> tuple[int, int]:
         inputs: Tensor = self._image.inputs
@@ -108,8 +119,8 @@ class Auditing(Explorer):
         return height, width
 
     @traitlets.observe("_regions")
-    def _regions_changed(self, change: Any) -> None:
-        region = from_data(change.new[-1], *self._size) if change.new else None
+    def _regions_changed(self, _change: Any) -> None:
+        region = self._last_region()
         if not _same(region, self.region):
             self.region = region
         self._chores.ask("audit", self._tell_audits)
@@ -121,14 +132,18 @@ class Auditing(Explorer):
 
     @traitlets.observe("region")
     def _region_changed(self, change: Any) -> None:
-        data = [] if change.new is None else [to_data(change.new, *self._size)]
-        if data[-1:] != list(self._regions[-1:]):
+        if not _same(change.new, self._last_region()):
+            data = [] if change.new is None else [to_data(change.new, *self._size)]
+            self._checked_regions = tuple(data)
             self._regions = data
 
     @traitlets.validate("region")
     def _check_region(self, proposal: Any) -> Region | None:
         if proposal.value is None:
             return None
+        # A polygon or mask that a front end has drawn was looked at already.
+        if isinstance(proposal.value, np.ndarray) and _same(proposal.value, last := self._last_region()):
+            return last
         try:
             return from_data(to_data(proposal.value, *self._size), *self._size)
         except IGError as error:
@@ -139,10 +154,10 @@ class Auditing(Explorer):
         if len(proposal.value) > MOST_REGIONS:
             raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(proposal.value)}.")
         try:
-            for region in proposal.value:
-                mask_of(region, *self._size)
+            check_new([region for region in proposal.value if region not in self._checked_regions], *self._size)
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None
+        self._checked_regions = tuple(proposal.value)
         return list(proposal.value)
 
 

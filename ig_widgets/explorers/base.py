@@ -27,22 +27,24 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGEr
 from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers import hearing, protocol
 from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.pane import Numbers, Pane
 from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.size import check_size
 from ig_widgets.explorers.stream import MOST_VIEWS
 from ig_widgets.texts import shorten, whole
 
 _STATIC = Path(__file__).parent.parent / "static"
 MOST_STEPS = 256
 # What a pane may differ in.
-_WISHES = ("baseline", "target", "output", "method", "n_steps", "tol", "channel")
+_WISHES = tuple(hearing.WISHES)
 
 # The picture that stays in a notebook should be the one that was asked for, but display must not hang on it.
 _DISPLAY_SECONDS = 3.0
-# More than four panes are not seen at a glance.
-MOST_PANES = 4
+MOST_PANES = protocol.MOST_PANES
+# A sentence that repeats what it was sent may be as long as that.
+_REFUSAL_LENGTH = 400
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +120,10 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
+        raise NotImplementedError
+
+    def _shape(self) -> tuple[int, ...]:
+        """Of the model's input, as which each sample is kept."""
         raise NotImplementedError
 
     def snapshot(self) -> bytes:
@@ -239,8 +245,9 @@ class Explorer(anywidget.AnyWidget):
     def _checked(self, name: str, value: Any) -> Any:
         """A setting as the trait of that name would hold it. Raises TraitError."""
         trait = self.traits()[name]
-        # While a browser's state is taken in, `_validate` looks at the type alone.
-        return trait._cross_validate(self, trait._validate(self, value))
+        value = trait._validate(self, value)
+        # While a browser's state is taken in, that has looked at the type alone.
+        return trait._cross_validate(self, value) if self._cross_validation_lock else value
 
     def _renewed(self) -> bool:
         now = fingerprint(self._model)
@@ -326,13 +333,48 @@ class Explorer(anywidget.AnyWidget):
         """A sentence for the status line of every view."""
         self._notice = {"text": shorten(whole(text), 2000), "number": self._notice.get("number", 0) + 1}
 
+    def _handle_msg(self, msg: object) -> None:
+        """A message of a front end. One of another form than ipywidgets' is left alone, with a line in the log."""
+        try:
+            message = hearing.clean(msg)
+        except protocol.ProtocolError as error:
+            _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
+            return
+        super()._handle_msg(message)
+
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """What a front end has set. What cannot be is answered in words, and by the value that stays."""
+        """What a front end has set: all of it, or nothing where one value cannot be.
+
+        What cannot be is answered in words, and by the values that stay; nothing of it is repeated to other views.
+        """
+        if foreign := [name for name in sync_data if name not in hearing.CHOSEN or name not in self.keys]:
+            names = ", ".join(repr(name[:40]) for name in foreign[:4])
+            _log.warning("%s: a front end cannot set %s.", type(self).__name__, names)
+            self._send_back(sync_data)
+            return
+        try:
+            for name, value in sync_data.items():
+                hearing.CHOSEN[name](name, value)
+                # By all that it has to pass: later on a first value would be set already where a second fails.
+                self._checked(name, value)
+        except Exception as error:  # noqa: BLE001  (a baseline may be a person's function, which raises what it likes)
+            self._refuse(sync_data, error)
+            return
         try:
             super().set_state(sync_data)
         except traitlets.TraitError as error:
-            self._say(str(error))
-            self.send_state([name for name in sync_data if name in self.keys])
+            self._refuse(sync_data, error)
+
+    def _refuse(self, state: Mapping[str, Any], error: Exception) -> None:
+        known = isinstance(error, traitlets.TraitError | protocol.ProtocolError | IGError)
+        text = str(error) if known else f"{', '.join(state)} cannot be set: {type(error).__name__}: {error}"
+        text = text if len(text) <= _REFUSAL_LENGTH else f"{text[:_REFUSAL_LENGTH]}..."
+        _log.warning("%s: %s", type(self).__name__, text)
+        self._say(text)
+        self._send_back(state)
+
+    def _send_back(self, state: Mapping[str, Any]) -> None:
+        self.send_state([name for name in state if name in self.keys])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The live widget, and beside it the current picture, for a reader without a kernel."""
@@ -379,6 +421,10 @@ class Explorer(anywidget.AnyWidget):
     def _check_n_steps(self, proposal: Any) -> int:
         if not 1 <= proposal.value <= MOST_STEPS:
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
+        try:
+            check_size(proposal.value, self._shape())
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
         return int(proposal.value)
 
     @traitlets.validate("tol")

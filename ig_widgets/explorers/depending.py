@@ -23,6 +23,7 @@ from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, che
 from ig_widgets.explorers.offering import Offering
 from ig_widgets.explorers.pane import sentence
 from ig_widgets.explorers.relative import DISTRIBUTION
+from ig_widgets.explorers.size import check_size
 from ig_widgets.explorers.worker import Worker
 from ig_widgets.texts import plain
 
@@ -86,6 +87,7 @@ class Depending(Offering):
         """
         names = None if baselines is None else self._named(baselines)
         chosen = names, rules.check_n_steps(n_steps)
+        check_size(n_steps, self._shape())
         self.wait()
         self._renewed()
         self._chosen = chosen

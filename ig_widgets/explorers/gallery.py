@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,17 +19,19 @@ from PIL import Image
 from torch import Tensor
 
 from ig_widgets import baselines
-from ig_widgets.baselines import Baseline
+from ig_widgets.baselines import Baseline, Parameter
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.explorers.picture import PreparedImage, Preprocess, prepare_like
+from ig_widgets.explorers.upload import opened
 from ig_widgets.texts import plain, printable, whole
 
-_FORM = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<inside>[^()]*)\))?", re.DOTALL)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NAME_LENGTH = 80
 _THUMBNAIL = 112
 # What was made last, for a person who goes back and forth.
 _MADE_KEPT = 16
+# Of files, so many are offered; one more takes the place of the oldest that is not in use.
+_UPLOADS_KEPT = 16
 # From here on a baseline is one thing to the model rather than none.
 _NOT_NEUTRAL = 0.5
 
@@ -106,6 +108,9 @@ class Gallery:
             "colour": baselines.constant(0.5),
         }
         self._made: dict[str, Tensor] = {}
+        # By name, the oldest first; and how many there have been.
+        self._uploads: list[str] = []
+        self._uploaded = 0
         # Panes and whatever else asks the model have a thread each.
         self._guard = threading.Lock()
 
@@ -124,9 +129,9 @@ class Gallery:
                 levels = value if isinstance(value, tuple) else (value,) * 3
                 found.append({"name": one.name, "colour": _hex(levels)})
                 continue
-            usual = min(self._image.inputs.shape[-2:]) / 20 if one.name == "sigma" and value is None else one.default
+            low, high, usual = self._limits(one)
             value = usual if value is None else value
-            limits = {"low": one.low, "high": one.high, "step": one.step, "unit": one.unit}
+            limits = {"low": low, "high": high, "step": one.step, "unit": one.unit}
             found.append({"name": one.name, "value": float(value), **limits})
         return found
 
@@ -142,7 +147,7 @@ class Gallery:
             return self._canonical(value)
         if isinstance(value, Baseline):
             for name, offer in self._offers.items():
-                if type(offer) is type(value):
+                if type(offer) is type(value) and self._is_settable(value):
                     text = _text(name, value, offer)
                     if text is not None and self._resolve(text) == value:
                         return self._checked(text)
@@ -156,13 +161,13 @@ class Gallery:
             name = str(getattr(value, "__name__", type(value).__name__))
             return self.add("function" if name == "<lambda>" else name, _Tensor(value, f"function {plain(name)}"))
         raise ArgumentTypeError(
-            f"baseline must be a name ({', '.join(self._offers)}), one of igw.baselines, a picture, a tensor or a "
+            f"baseline must be a name ({self._listed()}), one of igw.baselines, a picture, a tensor or a "
             f"function, got {type(value).__name__}."
         )
 
     def add(self, name: str, offer: Any) -> str:
         """Offer something new, and return the name that it is given. Raises as `inputs` does."""
-        base = re.sub(r"[()\s]+", " ", printable(whole(name[: 8 * _NAME_LENGTH]))).strip()[:_NAME_LENGTH] or "given"
+        base = _named(name)
         number, chosen = 1, base
         while chosen in self._offers:
             number += 1
@@ -174,9 +179,25 @@ class Gallery:
             del self._offers[chosen]
             raise
 
-    def upload(self, name: str, data: bytes) -> str:
-        """Offer the picture in a file. Raises ArgumentValueError where it is none, or too large."""
-        return self.add(name, self._picture(_opened(name, data)))
+    def upload(self, name: str, data: bytes, in_use: Collection[str] = ()) -> str:
+        """Offer the picture in a file: of a kind and size that `upload.opened` takes.
+
+        Of more than 16 the oldest goes that is not among the names `in_use`. Raises ArgumentValueError where it is no
+        picture, or too large, and what preprocessing raises.
+        """
+        picture = self._picture(opened(plain(name, _NAME_LENGTH) or "a file", data))
+        self._uploaded += 1
+        # A name that was given once means what was sampled under it: once some are gone, none may come back.
+        number = f" #{self._uploaded}" if self._uploaded > _UPLOADS_KEPT else ""
+        chosen = self.add(_named(name) + number, picture)
+        self._uploads.append(chosen)
+        gone = [one for one in self._uploads[:-1] if one not in in_use]
+        for one in gone[: max(len(self._uploads) - _UPLOADS_KEPT, 0)]:
+            self._uploads.remove(one)
+            del self._offers[one]
+            with self._guard:
+                self._made.pop(one, None)
+        return chosen
 
     def inputs(self, name: str) -> Tensor:
         """The baseline of that name, as the model's input. Raises ArgumentValueError, and what a function raises."""
@@ -246,11 +267,16 @@ class Gallery:
     def _split(self, text: str) -> tuple[str, str]:
         if text in self._offers:
             return text, ""
-        form = _FORM.fullmatch(text.strip())
-        name, inside = (form["name"], form["inside"] or "") if form else (text, "")
-        if name not in self._offers:
-            raise ArgumentValueError(f"baseline must be one of {', '.join(self._offers)}, got {text[:_NAME_LENGTH]!r}.")
-        return name, inside.strip()
+        name, bracket, rest = (part.strip() for part in text.partition("("))
+        is_whole = not bracket or (rest.endswith(")") and not {"(", ")"} & set(rest[:-1]))
+        if name not in self._offers or not is_whole:
+            raise ArgumentValueError(f"baseline must be one of {self._listed()}, got {text[:_NAME_LENGTH]!r}.")
+        return name, rest[:-1].strip()
+
+    def _listed(self) -> str:
+        """All names, as far as a sentence goes."""
+        listed = ", ".join(list(self._offers)[:_MADE_KEPT])
+        return f"{listed}, ..." if len(self._offers) > _MADE_KEPT else listed
 
     def _with(self, name: str, inside: str) -> Any:
         offer = self._offers[name]
@@ -268,7 +294,27 @@ class Gallery:
                 raise ArgumentValueError(
                     f"baseline {name!r} takes the parameters: {able}; got {part.strip()[:_NAME_LENGTH]!r}."
                 ) from None
+            low, high, _ = self._limits(kinds[key])
+            if not low <= values[key] <= high:
+                raise ArgumentValueError(
+                    f"{key} of baseline {name!r} must be from {low:g} to {high:g}, got {number[:_NAME_LENGTH]}; beyond "
+                    f"that, give one of igw.baselines."
+                )
         return replace(offer, **values)
+
+    def _limits(self, one: Parameter) -> tuple[float, float, float]:
+        """Between which values a text may set a parameter, and the usual one, of this picture."""
+        usual = min(self._image.inputs.shape[-2:]) / 20 if one.name == "sigma" and one.unit == "px" else one.default
+        return min(one.low, usual), max(one.high, usual), usual
+
+    def _is_settable(self, baseline: Baseline) -> bool:
+        """Whether a text can ask for it."""
+        for one in baseline.parameters:
+            low, high, usual = self._limits(one)
+            value = getattr(baseline, one.name)
+            if not isinstance(value, tuple) and not low <= (usual if value is None else value) <= high:
+                return False
+        return True
 
     def _picture(self, picture: Any) -> _Tensor:
         made = prepare_like(picture, self._image, self._like, self._preprocess)
@@ -299,20 +345,9 @@ def _hex(levels: tuple[float, ...]) -> str:
     return "#" + "".join(f"{round(255 * level):02x}" for level in levels)
 
 
-def _opened(name: str, data: bytes) -> Image.Image:
-    try:
-        # Its size is read before a single pixel is; Pillow refuses what would fill the memory.
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-            return picture.convert("RGB")
-    except Image.DecompressionBombError:
-        raise ArgumentValueError(
-            f"{plain(name, _NAME_LENGTH) or 'a file'} has more pixels than a picture should; make it smaller first."
-        ) from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ArgumentValueError(
-            f"{plain(name, _NAME_LENGTH) or 'a file'} is no picture that can be read: {plain(str(error), 200)}"
-        ) from None
+def _named(name: str) -> str:
+    """Of a name what can be shown, and be mistaken neither for parameters nor for the number of an upload."""
+    return re.sub(r"[()#\s]+", " ", printable(whole(name[: 8 * _NAME_LENGTH]))).strip()[:_NAME_LENGTH] or "given"
 
 
 def _thumbnail(picture: np.ndarray[Any, Any]) -> bytes:

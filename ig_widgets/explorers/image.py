@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import matplotlib
@@ -18,6 +19,7 @@ from ig_widgets.compat.captum import CrossCheck, compare
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
@@ -31,6 +33,7 @@ from ig_widgets.explorers.pane import Pane, sentence
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.restoring import Saved
+from ig_widgets.explorers.size import check_size
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import FileError, PathLike
@@ -66,6 +69,9 @@ class ImageExplorer(Auditing, Exporting, Depending):
     None, `show_dependence` (whether it is worked out and shown how much the map depends on the baseline, as
     `dependence` does).
 
+    A pane keeps a value of each channel of each pixel for each step, half a billion at most: `n_steps` that would be
+    more are refused, and so is `show_dependence`.
+
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
 
@@ -98,9 +104,14 @@ class ImageExplorer(Auditing, Exporting, Depending):
         baseline: object = "black",
         **traits: Any,
     ) -> None:
+        n_steps = traits.get("n_steps", type(self).n_steps.default_value)
+        # Before there is anything that large.
+        if preprocess is None:
+            _check_room(n_steps, _shape_of(image))
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
         self._model = model
         self._image = prepare(image, preprocess, parameter)
+        _check_room(n_steps, self._shape())
         self._classes = classify(model, self._image.inputs, labels)
         self._photo = self._image.space.to_bytes(self._image.inputs)
         self._gallery = Gallery(self._image, parameter, preprocess)
@@ -183,6 +194,8 @@ class ImageExplorer(Auditing, Exporting, Depending):
     def _samples(
         self, settings: protocol.Settings, chunks: ChunkSize | None, cancel: threading.Event | None = None
     ) -> Samples:
+        # A trait is refused before; what is asked beside the panes is not.
+        check_size(settings.n_steps, self._shape())
         if settings.method in RELATIVES:
             return samples_of(settings.method, self._question_of(settings, chunks, cancel))
         own = settings.output == self._classes.output_name and not self._model_changed
@@ -213,6 +226,9 @@ class ImageExplorer(Auditing, Exporting, Depending):
             chunks,
             cancel,
         )
+
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(self._image.inputs.shape[1:])
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         baseline = self._baseline_picture(settings)
@@ -294,6 +310,14 @@ class ImageExplorer(Auditing, Exporting, Depending):
 
     # ------------------------------------------------------------ what may be asked for
 
+    @traitlets.validate("show_dependence")
+    def _check_dependence(self, proposal: Any) -> bool:
+        try:
+            check_size(self._chosen[1] if proposal.value else 0, self._shape())
+        except IGError as error:
+            raise traitlets.TraitError(f"show_dependence cannot be had: {error}") from None
+        return bool(proposal.value)
+
     @traitlets.validate("channel")
     def _check_channel(self, proposal: Any) -> str:
         if proposal.value not in self._channels:
@@ -323,3 +347,15 @@ class ImageExplorer(Auditing, Exporting, Depending):
     @traitlets.observe("colormap")
     def _send_colors(self, change: Any) -> None:
         self._lut = figures.color_table(change.new).tobytes()
+
+
+def _check_room(n_steps: object, shape: tuple[int, ...]) -> None:
+    # What is no number of steps at all is for its trait to say.
+    if isinstance(n_steps, Integral):
+        check_size(int(n_steps), shape)
+
+
+def _shape_of(image: object) -> tuple[int, ...]:
+    """What a picture has without a single value read; () of what is none."""
+    width, height = getattr(image, "width", 0), getattr(image, "height", 0)
+    return (3, height, width) if width and height else tuple(getattr(image, "shape", ()))

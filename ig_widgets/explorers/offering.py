@@ -82,10 +82,12 @@ class Offering(Explorer):
 
     def _take(self, name: str, data: bytes) -> None:
         """A file that a person has dropped becomes the baseline."""
+        in_use = {self.baseline, *(wish.baseline for pane in self._asked if (wish := pane.wish) is not None)}
         try:
-            self.baseline = self._gallery.upload(name, data)
-        except IGError as error:
-            self._say(str(error))
+            self.baseline = self._gallery.upload(name, data, in_use)
+        except Exception as error:  # noqa: BLE001  (preprocessing is a person's own)
+            known = isinstance(error, IGError | traitlets.TraitError)
+            self._say(str(error) if known else f"{name[:80]} was not taken: {type(error).__name__}: {error}"[:400])
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:

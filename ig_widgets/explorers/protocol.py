@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,12 @@ from ig_widgets.engine.rules import AUTO
 Content: TypeAlias = dict[str, Any]
 Message: TypeAlias = tuple[Content, list[bytes]]
 
+# More than four panes are not seen at a glance.
+MOST_PANES = 4
 _VIEW_NAME_LENGTH = 64
-_TEXT_LENGTH = 1000
+TEXT_LENGTH = 1000
+# What a float64 tells from its neighbours, and JavaScript calls safe.
+_LARGEST = 2**53
 # Servers take about 10 MB in a message.
 _FILE_BYTES = 10_000_000
 
@@ -104,7 +109,7 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
     if not isinstance(content, Mapping):
         raise ProtocolError(f"a message must be a mapping, got {type(content).__name__}.")
     kind, view = content.get("type"), content.get("view")
-    if not isinstance(view, str) or not 0 < len(view) <= _VIEW_NAME_LENGTH:
+    if not is_text(view) or not 0 < len(view) <= _VIEW_NAME_LENGTH:
         raise ProtocolError(f"view must be a text of 1 to {_VIEW_NAME_LENGTH} characters.")
     if kind == "want":
         return Want(view, _natural(content, "pane"))
@@ -128,10 +133,29 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
     raise ProtocolError("type must be want, ack, leave, cancel, gallery, dependence, upload or export.")
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """A text of at most TEXT_LENGTH characters, all of which can be sent back (half a surrogate pair cannot)."""
+    if not isinstance(value, str) or len(value) > TEXT_LENGTH:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """A finite number that is no truth value, at most 2**53 either way."""
+    if isinstance(value, float):
+        return math.isfinite(value) and abs(value) <= _LARGEST
+    return is_whole(value)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """A whole number that is no truth value, at most 2**53 either way."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
 def _text(content: Mapping[object, object], name: str) -> str:
     value = content.get(name)
-    if not isinstance(value, str) or len(value) > _TEXT_LENGTH:
-        raise ProtocolError(f"{name} must be a text of at most {_TEXT_LENGTH} characters.")
+    if not is_text(value):
+        raise ProtocolError(f"{name} must be a text of at most {TEXT_LENGTH} characters.")
     return value
 
 
@@ -146,7 +170,7 @@ def _file(buffers: Sequence[bytes | memoryview]) -> bytes:
 
 def _natural(content: Mapping[object, object], name: str) -> int:
     value = content.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+    if not is_whole(value) or not 0 <= value < _LARGEST:
         raise ProtocolError(f"{name} must be a whole number from 0 on.")
     return value
 

@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask
 
 MOST_REGIONS = 32
 _MOST_POINTS = 10_000
+# Of all that is new at once, so that a message takes less than 50 ms, most of which ipywidgets needs: points (half a
+# minute's drawing) and runs, how often outlines may pass the middle of a row of pixels, and pixels of masks to fill.
+_MOST_NEW = {"points": 2_000, "runs": 20_000}
+_MOST_CROSSINGS = 100_000
+_MOST_PIXELS = 20_000_000
+_LARGEST = 1e9
 
 RegionData = dict[str, Any]
 
@@ -37,22 +45,91 @@ def from_data(data: object, height: int, width: int) -> Region:
     """The way back, of data that a browser sent. Raises ArgumentTypeError, ArgumentValueError."""
     if not isinstance(data, Mapping):
         raise ArgumentTypeError(f"a region must be a mapping, got {type(data).__name__}.")
-    match data.get("kind"), data:
-        case "rectangle", {"box": [_, _, _, _] as box} if _are_numbers(box):
-            return tuple(box)
-        case "polygon", {"points": list(points)} if len(points) <= _MOST_POINTS:
-            if all(isinstance(p, list | tuple) and len(p) == 2 and _are_numbers(p) for p in points):
-                return np.array(points, dtype=np.float64)
-        case "mask", {"runs": list(runs)} if _are_numbers(runs) and len(runs) <= height * width + 1:
-            if all(isinstance(run, int) and 0 <= run <= height * width for run in runs) and sum(runs) == height * width:
-                return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    if len(data) == 2:
+        match data.get("kind"), data:
+            case "rectangle", {"box": [_, _, _, _] as box} if _are(box, {int, float}) and _within(box):
+                return tuple(box)
+            case "polygon", {"points": list(points)} if len(points) <= _MOST_POINTS and _are(points, {list, tuple}):
+                flat = [*chain.from_iterable(points)]
+                if set(map(len, points)) <= {2} and _are(flat, {int, float}) and _within(flat):
+                    return np.array(points, dtype=np.float64).reshape(-1, 2)
+            case "mask", {"runs": list(runs)} if 0 < len(runs) <= height * width + 1 and _are(runs, {int}):
+                if min(runs) >= 0 and sum(runs) == height * width:
+                    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
     raise ArgumentValueError("a region must be a rectangle with a box, a polygon with points or a mask with runs.")
 
 
 def mask_of(data: object, height: int, width: int) -> Mask:
     """Its pixels (height, width). Raises as `from_data`, and for a region that holds none."""
-    return region_mask(from_data(data, height, width), height, width)
+    return _mask(from_data(data, height, width), height, width)
 
 
-def _are_numbers(values: list[Any] | tuple[Any, ...]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+def _mask(region: Region, height: int, width: int) -> Mask:
+    if _is_polygon(region) and len(region) > 2:
+        mask = _filled(region, height, width)
+        if mask.any():
+            return mask
+        raise ArgumentValueError("a region holds no pixel: the polygon lies outside of the picture or has no inside.")
+    return region_mask(region, height, width)
+
+
+def check_new(regions: Sequence[object], height: int, width: int) -> None:
+    """Whether all of these can be. Raises as `mask_of`, and where to find that out would take long."""
+    for name, most in _MOST_NEW.items():
+        given = sum(len(one[name]) for one in regions if isinstance(one, dict) and isinstance(one.get(name), list))
+        if given > most:
+            raise ArgumentValueError(f"new regions have {given} {name} in all, {most} are the most; simplify them.")
+    found = [from_data(region, height, width) for region in regions]
+    crossings = sum(int(np.subtract(*_rows(one, height).T[::-1]).sum()) for one in found if _is_polygon(one))
+    if crossings > _MOST_CROSSINGS:
+        raise ArgumentValueError(
+            f"the outlines of new regions cross {crossings} rows of pixels, {_MOST_CROSSINGS} are the most; simplify "
+            f"them."
+        )
+    if len(found) > 1 and len(found) * height * width > _MOST_PIXELS:
+        raise ArgumentValueError(
+            f"{len(found)} new regions on {height} x {width} pixels are too many at once; give them one by one."
+        )
+    for one in found:
+        _mask(one, height, width)
+
+
+def _filled(points: npt.NDArray[np.float64], height: int, width: int) -> Mask:
+    """The pixels of a polygon, the same as `region_mask` has, for thousands of points at once."""
+    ends, rows = _edges(points), _rows(points, height)
+    counts = rows[:, 1] - rows[:, 0]
+    total = int(counts.sum())
+    edge = np.repeat(np.arange(len(ends)), counts)
+    row = np.arange(total) - np.repeat(np.cumsum(counts) - counts - rows[:, 0], counts)
+    (x0, y0), (x1, y1) = ends[edge, 0].T, ends[edge, 1].T
+    crossing = x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0)
+    # By the even-odd rule: each pixel whose centre lies left of a crossing changes sides.
+    changes = np.zeros((height, width + 1), dtype=np.bool_)
+    np.logical_xor.at(changes, (row, np.ceil(crossing - 0.5).clip(0, width).astype(np.intp)), True)
+    return np.logical_xor.accumulate(changes[:, :0:-1], axis=1)[:, ::-1]
+
+
+def _edges(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(edges, 2, 2): upper and lower end of each. An edge that two polygons share is so rounded alike in both."""
+    ends = np.stack([points, np.roll(points, -1, axis=0)], axis=1)
+    turned = ends[:, 0, 1] > ends[:, 1, 1]
+    ends[turned] = ends[turned, ::-1]
+    return ends
+
+
+def _rows(points: npt.NDArray[np.float64], height: int) -> npt.NDArray[np.intp]:
+    """(edges, 2): the rows whose middle each edge crosses, from the first to before the second."""
+    return np.ceil(_edges(points)[:, :, 1] - 0.5).clip(0, height).astype(np.intp)
+
+
+def _is_polygon(region: Region) -> TypeGuard[npt.NDArray[np.float64]]:
+    return isinstance(region, np.ndarray) and region.dtype == np.float64
+
+
+def _are(values: list[Any], types: set[type]) -> bool:
+    return set(map(type, values)) <= types
+
+
+def _within(values: list[Any]) -> bool:
+    """NaN is not."""
+    return all(-_LARGEST <= value <= _LARGEST for value in values)

@@ -220,7 +220,8 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
         screen.idle()
     fits(*reversed(look()), most=1.5)
     page.screenshot(path="/tmp/h1_shot.png", full_page=True)
-    for i, screen in enumerate((usual, hostile)): screen.root.screenshot(path=f"/tmp/h1_shot{i}.png")
+    for i, screen in enumerate((usual, hostile)):
+        screen.root.screenshot(path=f"/tmp/h1_shot{i}.png")
     read("(usual.compare(), explorer.compare())")
 
     print(time.perf_counter())

@@ -163,10 +163,10 @@ def test_a_dropped_file_becomes_the_baseline(explore):
     torch.testing.assert_close(ready(explorer).attributions, expected.attributions, rtol=1e-5, atol=1e-7)
 
 
-def bomb():
+def bomb(size=20_000):
     """A file of a few bytes that says it is a picture of 20,000 x 20,000 pixels."""
     whole = bytearray(png((8, 8), (0, 0, 0)))
-    whole[16:24] = (20_000).to_bytes(4, "big") * 2
+    whole[16:24] = size.to_bytes(4, "big") * 2
     whole[29:33] = zlib.crc32(bytes(whole[12:29])).to_bytes(4, "big")
     return bytes(whole)
 
