@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,14 @@ HEAD = """# Faults, floods and hostile input
 What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800` renews this page; each row
 also has a command of its own. A row without a goal counts or says how large something is.
 """
+# Of the front end's own tests: what is told, the file, and the beginning of the test's name.
+FRONT_END = (
+    (
+        "replies in any order, 100 shuffles: pictures of an older wish",
+        "tests/store.test.ts",
+        "never answers an older wish",
+    ),
+)
 
 
 def main() -> None:
@@ -37,6 +47,7 @@ def main() -> None:
         command += ["--figures", str(file), "--soak-seconds", str(arguments.soak), "-k", arguments.k]
         failed = subprocess.run(command, cwd=ROOT, check=False).returncode
         figures = [json.loads(line) for line in file.read_text().splitlines()]
+    figures += [] if arguments.k else front_end()
     text = "\n".join([HEAD, "| what | figure | goal | | command |", "|---|---|---|---|---|", *map(row, figures)])
     text += f"\n\n{machine()}\n"
     print(text)
@@ -46,11 +57,33 @@ def main() -> None:
         TABLE.write_text(text)
 
 
+def front_end() -> list[dict[str, object]]:
+    """What fails of the front end's tests, in the browser that IGW_CHROMIUM names, or in one that is found."""
+    browser = (
+        os.environ.get("IGW_CHROMIUM")
+        or subprocess.run(
+            [sys.executable, ROOT / "scripts" / "find_browser.py"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+    )
+    found = []
+    for what, file, name in FRONT_END:
+        command = [shutil.which("npx") or "npx", "vitest", "run", file, "-t", name, "--reporter=json"]
+        environment = {**os.environ, "IGW_CHROMIUM": browser}
+        run = subprocess.run(command, cwd=ROOT / "js", env=environment, check=False, capture_output=True, text=True)
+        said = json.loads(run.stdout[run.stdout.index("{") :])
+        if not said["numPassedTests"] + said["numFailedTests"]:
+            raise SystemExit(f"There is no test {name!r} in {file}.")
+        shown = f"cd js && npx vitest run {file} -t '{name}'"
+        found.append({"what": what, "value": said["numFailedTests"], "unit": "", "at_most": 0, "command": shown})
+    return found
+
+
 def row(figure: dict[str, object]) -> str:
     value, unit, goal = float(str(figure["value"])), figure["unit"], figure["at_most"]
     verdict = ("", "") if goal is None else (f"at most {goal:g}{unit}", "reached" if value <= goal else "**missed**")
     shown = f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
-    return f"| {figure['what']} | {shown}{unit} | {' | '.join(verdict)} | `pytest {figure['test']}` |"
+    command = figure.get("command") or f"pytest {figure['test']}"
+    return f"| {figure['what']} | {shown}{unit} | {' | '.join(verdict)} | `{command}` |"
 
 
 if __name__ == "__main__":
