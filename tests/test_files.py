@@ -1,9 +1,12 @@
 """Files that are there whole or not at all, and what comes back from them."""
 
+import io
 import json
 import os
 import stat
 import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -172,3 +175,85 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path):
     np.savez(tmp_path / "objects.npz", x=np.array([None]))
     with pytest.raises(files.FileError, match=r"holds no .npz"):
         files.read_npz(tmp_path / "objects.npz")
+
+
+# ---------------------------------------------------------------- what claims to be large, or is no file
+
+
+def _npy(shape: tuple[int, ...], descr: str = "<f8", data: bytes = b"") -> bytes:
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"shape": shape, "fortran_order": False, "descr": descr})
+    return out.getvalue() + data
+
+
+def _archive(path, members, kind=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"x.npy": _npy((10**12,))},
+        {"x.npy": _npy((2**31, 2**31, 2**31))},
+        {"x.npy": _npy((-1, 5))},
+        {"x.npy": _npy((True,))},
+        {"x.npy": _npy((2,), "|O", b"\x80\x04N.")},
+        {"x.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b" " * 100},
+        {"x.npy": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535},
+        {"x.npy": _npy((2,), data=bytes(17))},
+        {"x.txt": _npy((2,), data=bytes(16))},
+        {"settings.npy": _npy((), "<U6", "[".encode("utf-32-le") * 6)},
+        {"settings.npy": _npy((), "<U6", '["a"] '.encode("utf-32-le"))},
+        {"settings.npy": _npy((), "<U10", '{"a":NaN} '.encode("utf-32-le"))},
+        {"settings.npy": _npy((), "<U12", '{"a":1e999} '.encode("utf-32-le"))},
+        {"settings.npy": _npy((), "<U40000", ("[" * 40000).encode("utf-32-le"))},
+        {"settings.npy": _npy((), "<U5000", ('{"a":' + "1" * 4994 + "}").encode("utf-32-le"))},
+        {f"{i}.npy": _npy((0,)) for i in range(1001)},
+    ],
+    ids=lambda members: next(iter(members.values()))[60:80].decode("latin-1"),
+)
+def test_what_no_file_of_this_package_says_is_refused_unread(tmp_path, members):
+    _archive(tmp_path / "a.npz", members)
+    with pytest.raises(files.FileError, match=r"^path .*a\.npz' holds no \.npz that write_npz wrote"):
+        files.read_npz(tmp_path / "a.npz")
+
+
+def test_zeros_that_unpack_to_more_than_is_read_are_refused_before_memory_is_taken(tmp_path):
+    """Some hundred kilobytes that are as many megabytes."""
+    path = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(_npy((1 << 24,)))
+        member.write(bytes(1 << 27))
+    assert path.stat().st_size < 2e6
+    tracemalloc.start()
+    try:
+        with pytest.raises(files.FileError, match=r"holds 1\.34e\+08 bytes of arrays, more than the 1e\+08"):
+            files.read_npz(path, most_bytes=10**8)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_other_ways_to_compress_and_two_of_one_name_are_refused(tmp_path):
+    _archive(tmp_path / "a.npz", {"x.npy": _npy((2,), data=bytes(16))}, zipfile.ZIP_BZIP2)
+    with pytest.raises(files.FileError, match="holds no"):
+        files.read_npz(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("x.npy", _npy((2,), data=bytes(16)))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("x.npy", _npy((2,), data=bytes(16)))
+    with pytest.raises(files.FileError, match="holds no"):
+        files.read_npz(tmp_path / "b.npz")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes there")
+def test_a_pipe_or_a_folder_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(files.FileError, match=r"^path .* cannot be read \(it is no file\)\.$"):
+            files.read_npz(place)

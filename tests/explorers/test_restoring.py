@@ -611,3 +611,21 @@ def test_what_a_file_costs(figure: Callable[..., None], tmp_path: Path) -> None:
     figure("file of an explorer, EfficientNet-Lite0, 64 steps", (tmp_path / "demo.npz").stat().st_size / 1e6, " MB")
     figure("writing it", writing, " s", at_most=3)
     figure("restoring an explorer from it, until its picture can be shown", restoring_seconds, " s", at_most=2)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_saved_on_one_device_and_restored_on_another(explore: Explore, restore: Explore) -> None:
+    places = ("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda")
+    for saved_on, restored_on in places:
+        one = explore(Classifier(dtype=torch.float32).to(saved_on), target=1, labels=LABELS, baseline=photo(5)[None])
+        result = ready(one)
+        other = restore(one, Watched(dtype=torch.float32).to(restored_on))
+        assert rows(other) == 0
+        assert other.result.attributions.device.type == other.result.output.device.type == restored_on
+        assert torch.equal(other.result.attributions.cpu(), result.attributions.cpu())
+        assert drawn_alike(one, other)
+        assert alike(told(one), told(other))
+        assert other.crosscheck().relative_difference < 1e-4
+        other.n_steps = 5
+        assert ready(other).complete
