@@ -19,6 +19,7 @@ from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
 from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.sampling import Progress, Sampler
@@ -37,13 +38,13 @@ class Attribution:
     What follows may be None where a relative of IG (igw.relatives) has no baseline, no path or is not complete.
     `group_attributions`: (batch, groups), their sums by `feature_mask`, or None. `convergence_delta`, `output` F(x),
     `baseline_output` F(x'): (batch,), on the device of the inputs, in at least float32; the delta is the sum of
-    attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions, or
-    None where n_steps was given. `converged`: whether all of these are within `tol`, or None. `method`, `n_steps`
-    (points or cells in use), `evaluations` (gradient evaluations spent per example), `elapsed` (seconds): what was
-    done, and `reason`, why so. `fallbacks`: operations for which a plain derivative was taken where the method has a
-    better one. `path`: the samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was
-    sampled by the piece of the path nearest to it. `standard_error`: like `attributions`, where these are a mean over
-    draws.
+    attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions (1
+    where these are zeros that are not settled), or None where n_steps was given. `converged`: whether all of these are
+    within `tol`, or None. `method`, `n_steps` (points or cells in use), `evaluations` (gradient evaluations spent per
+    example), `elapsed` (seconds): what was done, and `reason`, why so. `fallbacks`: operations for which a plain
+    derivative was taken where the method has a better one. `path`: the samples. `complete`: False for an early or a
+    cancelled one; with n_steps it weighs what was sampled by the piece of the path nearest to it. `standard_error`:
+    like `attributions`, where these are a mean over draws.
     """
 
     attributions: Tensors
@@ -130,7 +131,9 @@ def attribute(
 
     Raises:
         ArgumentValueError, ArgumentTypeError: an argument cannot work.
-        OutputError, NotDifferentiableError, TrainingModeError, NonFiniteError: the model cannot be explained so.
+        OutputError, NotDifferentiableError, TrainingModeError, NonFiniteError: the model cannot be explained so. Where
+            F does not depend on the inputs through any operation, that is NotDifferentiableError; where its gradient
+            is zero, attributions are zeros.
         OutOfMemoryError: not even one row fits.
         Cancelled: `cancel` was set; it carries the finest result so far.
         Whatever the model itself raises, with a note that names alpha.
@@ -481,6 +484,7 @@ def make_attribution(
     path = samples.path
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
+    refuse_overflow("An attribution", *attributions)
     # Completeness needs the factor, also where the caller does not want it.
     contributions = sums
     if not multiply_by_inputs:
@@ -491,9 +495,11 @@ def make_attribution(
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     sampled = trace.alphas.shape[1]
     difference = (samples.output - samples.baseline_output).to(total.dtype).to(path.device)
+    delta = (total - difference).to(dtype)
+    refuse_overflow("The sum of an attribution", delta)
     return Attribution(
         attributions=attributions if is_tuple else attributions[0],
-        convergence_delta=(total - difference).to(dtype),
+        convergence_delta=delta,
         output=output,
         baseline_output=baseline_output,
         method=method,

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.norms import norms, unit_of
 from ig_widgets.engine.rules import SECANT, Nodes
 from ig_widgets.engine.trace import CellSamples, Samples, Wanted
 
@@ -64,12 +65,19 @@ class _Example:
         self._multiply = multiply_by_inputs
         self.cells: list[_Cell] = []
         self._sum: list[Tensor] = []
+        # All shares are taken in it, as squares of errors would overflow.
+        self._unit = 1.0
         # Logarithms of measured over expected errors: their weighted sum, and the weight.
         self._seen = self._weight = 0.0
 
     def begin(self, ends: Sequence[tuple[float, float]]) -> None:
         """With the first cells, all of the same size; their errors are in some unit of their own."""
         maps = [self._share(cell) for cell in ends]
+        largest = torch.tensor(
+            [float(t.abs().max()) for parts in maps for t in parts], dtype=torch.float64, device="cpu"
+        )
+        self._unit = float(unit_of(largest.max()))
+        maps = [[t / self._unit for t in parts] for parts in maps]
         self._sum = [torch.stack(parts).sum(0) for parts in zip(*maps, strict=True)]
         last = len(maps) - 1
         errors = []
@@ -113,7 +121,7 @@ class _Example:
 
     @property
     def size(self) -> float:
-        """The L2 norm of the map."""
+        """The L2 norm of the map, in the unit."""
         return _norm(self._sum)
 
     @property
@@ -123,11 +131,11 @@ class _Example:
 
     @property
     def error(self) -> float:
-        """The estimated relative L2 error of the map."""
+        """The estimated relative L2 error of the map; 1 for a map of zeros that is not settled."""
         error = self.factor * math.sqrt(math.fsum(cell.error**2 for cell in self.cells))
         if error == 0:
             return 0.0
-        return error / self.size if self.size > 0 else math.inf
+        return error / self.size if self.size > 0 else 1.0
 
     def wanted(self, tol: float) -> dict[_Cell, int]:
         """Into how many parts cells are to be split so that the error should come down to `tol`."""
@@ -158,7 +166,7 @@ class _Example:
 
     def _share(self, ends: tuple[float, float]) -> list[Tensor]:
         maps = self._samples.map(self._example, ends, multiply_by_inputs=self._multiply)
-        return [m * (ends[1] - ends[0]) for m in maps]
+        return [m * (ends[1] - ends[0]) / self._unit for m in maps]
 
 
 class Cells:
@@ -260,4 +268,4 @@ def _ratio(pairs: list[tuple[float, float]]) -> float | None:
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
-    return math.sqrt(math.fsum(float(t.double().square().sum()) for t in tensors))
+    return float(norms([t[None] for t in tensors])[0])

@@ -1,4 +1,4 @@
-"""Every error that the engine raises.
+"""Every error that the engine raises, and what it warns of.
 
 Each is an `IGError` and the built-in that fits, so `except ValueError` works as anywhere else.
 """
@@ -44,6 +44,10 @@ class NonFiniteError(IGError, ArithmeticError, RuntimeError):
     def __init__(self, message: str, alpha: float) -> None:
         super().__init__(message)
         self.alpha = alpha
+
+
+class NondeterminismWarning(UserWarning):
+    """The model answered differently when it was asked the same again: attributions are of no one function."""
 
 
 class OutOfMemoryError(IGError, MemoryError, RuntimeError):

@@ -58,7 +58,9 @@ class ScalarFunction:
             single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
         function = self._eager if eager else self.forward_func
-        output = _check_output(function(*points, *(self._repeat(extra, examples) for extra in self._extra)))
+        # A model that turns gradients off on its way does so for itself.
+        with torch.set_grad_enabled(torch.is_grad_enabled()):
+            output = _check_output(function(*points, *(self._repeat(extra, examples) for extra in self._extra)))
         if output.dim() == 0:
             if self._batch > 1:
                 raise OutputError(

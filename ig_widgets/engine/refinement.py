@@ -14,6 +14,7 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.cells import Cells
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.spectrum import tail
 from ig_widgets.engine.trace import Samples, Wanted
@@ -133,8 +134,9 @@ class Points:
             return
         sums = list(self.samples.trace(self.nodes, multiply_by_inputs=self._multiply)._sum())
         if self._sums:
-            change, size = _norms([a - b for a, b in zip(sums, self._sums, strict=True)]), _norms(sums)
-            relative = torch.where(change == 0, 0.0, change / size)
+            change, size = norms([a - b for a, b in zip(sums, self._sums, strict=True)]), norms(sums)
+            # Of a map of zeros that was another before nothing is settled: 1 stands for all of it.
+            relative = torch.where(size > 0, change / size, (change > 0).double())
             self._errors = _GROWTH[self.method][3] * relative
         self._sums = sums
 
@@ -235,11 +237,6 @@ def suits(samples: Samples, n_steps: int, cancel: threading.Event | None) -> tup
 
 def _worst(one: _Refiner) -> float:
     return float("inf") if one.errors is None else float(one.errors.max())
-
-
-def _norms(tensors: Sequence[Tensor]) -> Tensor:
-    squares = [t.double().reshape(len(t), -1).square().sum(1).cpu() for t in tensors]
-    return torch.stack(squares).sum(0).sqrt()
 
 
 def check_tol(tol: object) -> float:

@@ -7,6 +7,7 @@ Clenshaw-Curtis?, 2008, section 5), so that the last ones that are seen bound it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.norms import norm
 from ig_widgets.engine.rules import Floats
 
 # On 195 paths through smooth networks, at 10% to 0.1%: never below half the true error, at the median five times.
@@ -23,21 +25,22 @@ _SCALE, _POWER, _LEAST = 0.55, 0.5, 0.05
 def tail(maps: Iterable[Tensor], n: int) -> tuple[float, float]:
     """Estimates of the relative L2 error of Fejér's rule of `n` points, and of that of twice as many.
 
-    `maps` are the samples in the order of the points, some features at a time: (n, features).
+    `maps` are the samples in the order of the points, some features at a time: (n, features). Of a map that sums to
+    zero, and is not settled, both are 1.
     """
     coefficients, weights = _matrices(n)
     quarter, half = max(2, n // 4), n // 2
     wanted = torch.from_numpy(np.concatenate([coefficients[-quarter:], coefficients[n // 4 : half], weights[None]]))
-    squares = torch.zeros(len(wanted), dtype=torch.float64)
+    sizes = torch.zeros(len(wanted), dtype=torch.float64, device="cpu")
     for part in maps:
-        squares += (wanted.to(part) @ part).double().square().sum(1).cpu()
-    last = float(squares[:quarter].mean().sqrt())
-    before = float(squares[quarter:-1].mean().sqrt())
-    size = float(squares[-1].sqrt())
+        sizes = torch.hypot(sizes, norm(wanted.to(part) @ part))
+    last = float(norm(sizes[:quarter])) / math.sqrt(quarter)
+    before = float(norm(sizes[quarter:-1])) / math.sqrt(len(sizes) - 1 - quarter)
+    size = float(sizes[-1])
     if last == 0:
         return 0.0, 0.0
     if size == 0:
-        return float("inf"), float("inf")
+        return 1.0, 1.0
     fall = min(1.0, last / before) if before else 1.0
     return _SCALE * last / size * max(fall**_POWER, _LEAST), _SCALE * last / size * fall**2
 

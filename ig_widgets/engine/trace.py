@@ -134,7 +134,7 @@ class Samples:
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
         rows = [row for row in rows if row not in self._row_of]
-        _refuse_non_finite(self.baseline_output, 0.0)
+        _refuse_non_finite(self.baseline_output, 1.0 if self.path.baselines is self.path.inputs else 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())
         for block in self._sample(rows, first, cancel):

@@ -12,6 +12,7 @@ from torch import Tensor
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc, Keeper
+from ig_widgets.engine.norms import norms
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.target import TargetLike
 
@@ -82,7 +83,7 @@ def _as_map(found: object, inputs: Tensor) -> Tensor:
 
 
 def relative_difference(one: Tensor, other: Tensor) -> Tensor:
-    """The L2 norm of one - other over that of other (batch,), float64 on the CPU; 0 where both are zeros."""
-    a, b = (values.detach().cpu().double().reshape(len(values), -1) for values in (one, other))
-    difference, scale = (a - b).norm(dim=1), b.norm(dim=1)
-    return torch.where(difference == 0, 0.0, difference / scale)
+    """The L2 norm of one - other over that of other (batch,), or as it is where other is all zeros; float64, CPU."""
+    a, b = (values.detach().cpu().double() for values in (one, other))
+    scale = norms([b])
+    return norms([a - b]) / torch.where(scale == 0, 1.0, scale)

@@ -12,6 +12,7 @@ from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.path import Baselines, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -49,7 +50,8 @@ class Infidelity:
         return what, "infidelity", "of a map of zeros", "ratio"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        pairs = zip(self.values.tolist(), self.of_zeros.tolist(), (self.values / self.of_zeros).tolist(), strict=True)
+        ratios = torch.where(self.of_zeros > 0, self.values / self.of_zeros, torch.nan)
+        pairs = zip(self.values.tolist(), self.of_zeros.tolist(), ratios.tolist(), strict=True)
         return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(pairs)]
 
 
@@ -135,9 +137,11 @@ def infidelity(
     if normalize:
         scale = (a * b).sum(1) / a.square().sum(1).clamp_min(torch.finfo(torch.float64).tiny)
         a = scale[:, None] * a
+    values, of_zeros = (a - b).square().mean(1), b.square().mean(1)
+    refuse_overflow("The infidelity, a mean of squares,", values, of_zeros)
     return Infidelity(
-        values=(a - b).square().mean(1),
-        of_zeros=b.square().mean(1),
+        values=values,
+        of_zeros=of_zeros,
         perturbation=describe(perturb),
         n_perturb_samples=n,
         normalize=normalize,

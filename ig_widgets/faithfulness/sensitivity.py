@@ -11,6 +11,7 @@ from torch import Tensor
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import norm, refuse_overflow
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -105,12 +106,13 @@ def sensitivity_max(
         if maps is None:
             maps = found
         else:
-            changes.append((found - maps).norm(dim=1))
+            changes.append(norm(found - maps))
         if on_progress is not None:
             on_progress(number + 1, n + 1)
     assert maps is not None
-    scale = maps.norm(dim=1)
+    scale = norm(maps)
     relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]
+    refuse_overflow("A relative change", relative)
     return Sensitivity(
         values=relative.amax(1),
         changes=relative,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.path import Baselines, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -23,7 +24,8 @@ class InputShift:
     """How far the map moves when inputs are shifted and the model takes the shift back: relative L2 (batch,).
 
     `baseline_shifted`: with the baseline shifted along; `baseline_left`: with the baseline where it was. Both float64,
-    on the CPU; 0 is a map that is about the function, not about how its inputs are written. Prints as a table.
+    on the CPU; 0 is a map that is about the function, not about how its inputs are written. Where the map of x is all
+    zeros it is the change itself. Prints as a table.
     """
 
     baseline_shifted: Tensor
@@ -117,7 +119,9 @@ def input_shift(
         maps.append(explainer(function, points, start))
         if on_progress is not None:
             on_progress(done, len(asked))
-    return InputShift(relative_difference(maps[1], maps[0]), relative_difference(maps[2], maps[0]))
+    changes = [relative_difference(other, maps[0]) for other in maps[1:]]
+    refuse_overflow("A relative change", *changes)
+    return InputShift(*changes)
 
 
 def _check_shift(shift: object, x: Tensor) -> Tensor:

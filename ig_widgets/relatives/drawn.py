@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, samples_along
-from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.errors import Cancelled, NonFiniteError
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -98,8 +100,14 @@ def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | No
         parts = [p.square() for p in parts] if of == SQUARE else parts
         values.append(torch.cat([p.mean(0) for p in parts]))
         if n > 1:
-            errors.append(torch.cat([p.std(0) for p in parts]) / n**0.5)
+            errors.append(torch.cat([_deviation(p) for p in parts]) / n**0.5)
     return split(values, path), split(errors, path) if errors else None
+
+
+def _deviation(maps: Tensor) -> Tensor:
+    """The standard deviation of each feature over maps (n, features), whose squares may overflow."""
+    units = unit_of(maps.abs().amax(0))
+    return (maps / units).std(0) * units
 
 
 def split(flat: list[Tensor], path: Path) -> list[Tensor]:
@@ -110,7 +118,10 @@ def split(flat: list[Tensor], path: Path) -> list[Tensor]:
 
 
 def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | None = None) -> Tensor:
-    """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU. Raises Cancelled."""
+    """The mean of F over the baselines that were drawn, (batch,) float64 on the CPU.
+
+    Raises Cancelled, and NonFiniteError that says which example's is none.
+    """
     origins = draws.origins or ()
     examples = torch.arange(draws.batch, device="cpu").repeat_interleave(draws.count)
     pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
@@ -120,6 +131,13 @@ def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | 
 
     alphas = torch.zeros(len(counts), dtype=torch.float64, device="cpu")
     values = samples.sampler.outputs(points, pairs[0], alphas, cancel)
+    for (example, chosen), value in zip(pairs.T.tolist(), values.tolist(), strict=True):
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"forward_func's output is {value} at baseline {chosen} (example {example}), from which there is "
+                f"nothing to explain; leave it out of baselines, or look at the model there.",
+                0.0,
+            )
     sums = torch.zeros(draws.batch, dtype=torch.float64, device="cpu").index_add_(0, pairs[0], values * counts)
     return sums / draws.count
 
@@ -130,6 +148,7 @@ def _as(draws: Draws, values: Tensor) -> Tensor:
 
 
 def like_inputs(path: Path, made: list[Tensor], is_tuple: bool) -> Tensors:
-    """Cast to the dtypes of the inputs; a tuple, or the only one."""
+    """Cast to the dtypes of the inputs; a tuple, or the only one. Raises NonFiniteError where they do not fit."""
     cast = tuple(m.to(x.dtype) for m, x in zip(made, path.inputs, strict=True))
+    refuse_overflow("An attribution, or its standard error,", *cast)
     return cast if is_tuple else cast[0]

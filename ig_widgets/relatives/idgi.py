@@ -13,6 +13,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_samples
 from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -86,8 +87,13 @@ def shared_out(samples: Samples, nodes: rules.Nodes) -> list[Tensor]:
     for example in range(samples.path.batch):
         gains = trace.outputs[example].diff()
 
-        def squares(example: int = example) -> Any:
-            return (g.square() for g in samples.maps(example, alphas, multiply_by_inputs=False))
+        def gradients(example: int = example) -> Any:
+            return samples.maps(example, alphas, multiply_by_inputs=False)
+
+        units = unit_of(torch.stack([g.abs().amax(1) for g in gradients()]).amax(0))[:, None]
+
+        def squares(units: Tensor = units) -> Any:
+            return ((g / units).square() for g in gradients())
 
         norms = torch.stack([part.double().sum(1) for part in squares()]).sum(0)
         weights = torch.where(norms > 0, gains.to(norms.device) / norms, 0.0)

@@ -16,6 +16,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.groups import FeatureMask
 from ig_widgets.engine.layers import Layer
 from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -187,16 +188,19 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
     wide = torch.float32 if device.type == "mps" else torch.float64
     means, variances = [], []
     off, size = torch.zeros(2, len(output), dtype=wide, device=device)
+    # Of squares: those of the maps themselves may overflow, or vanish.
+    unit = unit_of(torch.stack([t.abs().max().to(wide) for one in maps for t in one]).max())
     for member in zip(*maps, strict=True):
         # One map at a time: a stack of all would be as large again as all results.
         mean = sum((one.to(wide) for one in member), torch.zeros_like(member[0], dtype=wide)) / count
         squares = torch.zeros_like(mean)
         for one in member:
-            squares += (one.to(wide) - mean).square()
-            size += one.to(wide).square().flatten(1).sum(1)
+            squares += ((one.to(wide) - mean) / unit).square()
+            size += (one.to(wide) / unit).square().flatten(1).sum(1)
         off += squares.flatten(1).sum(1)
         means.append(mean)
-        variances.append((squares / (count - 1)).to(torch.promote_types(member[0].dtype, torch.float32)))
+        variances.append((squares / (count - 1) * unit * unit).to(torch.promote_types(member[0].dtype, torch.float32)))
+    refuse_overflow("The variance over the baselines", *variances)
     mean_maps = tuple(mean.to(x.dtype) for mean, x in zip(means, maps[0], strict=True))
     is_tuple = isinstance(each[0].attributions, tuple)
     return OverBaselines(
@@ -225,6 +229,7 @@ def _percent(share: float) -> str:
 def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
     """Pearson's over all features, (batch,); NaN where one has no variation."""
     a, b = (torch.cat([t.to(mean[0].dtype).flatten(1) for t in tensors], 1) for tensors in (one, mean))
+    a, b = (t / unit_of(t.abs().amax(1, keepdim=True)) for t in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     together: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
     return together

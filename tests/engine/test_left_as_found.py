@@ -57,6 +57,9 @@ class Restless(nn.Module):
         return self.frozen(torch.tanh(self.linear(self.drop(self.norm(x)))))
 
 
+# One of the habits is to answer differently each time, of which a run may warn.
+pytestmark = pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.NondeterminismWarning")
+
 HABITS = (
     "none",
     "in place",

@@ -319,8 +319,9 @@ def test_without_multiplying_by_inputs_it_is_the_mean_gradient(seed: int, method
     n = max(n, smallest(method))
     model = Scores([(4,)], seed=seed)
     x, b = draw(seed + 3, 2, 4), draw(seed + 4, 2, 4)
-    full = attribute(model, x, baselines=b, method=method, n_steps=n)
-    mean = attribute(model, x, baselines=b, method=method, n_steps=n, multiply_by_inputs=False)
+    options = {"baselines": b, "method": method, "n_steps": n, "chunk_size": 4}
+    full = attribute(model, x, **options)  # type: ignore[arg-type]
+    mean = attribute(model, x, **options, multiply_by_inputs=False)  # type: ignore[arg-type]
     torch.testing.assert_close(mean.attributions * (x - b), full.attributions, rtol=0, atol=1e-13)
     torch.testing.assert_close(mean.convergence_delta, full.convergence_delta, rtol=0, atol=1e-13)
     assert torch.equal(mean.path.density, full.path.density)

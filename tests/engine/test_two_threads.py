@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -112,9 +113,9 @@ def test_each_gets_what_it_gets_alone(kind: str, figure: Callable[..., None]) ->
     runs = differing = 0
     for one in WAYS:
         for other in [*WAYS, "cell"]:
+            ask = partial(cell, model, OTHER) if other == "cell" else partial(WAYS[other], model, OTHER)
             with as_found(model, X, OTHER), model.meets():
-                ask = (lambda: cell(model, OTHER)) if other == "cell" else (lambda: WAYS[other](model, OTHER))
-                mine, theirs = beside(lambda: WAYS[one](model, X), ask)
+                mine, theirs = beside(partial(WAYS[one], model, X), ask)
             runs += 1
             same = torch.equal(mine.attributions, alone[one])
             if other == "cell":

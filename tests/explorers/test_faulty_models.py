@@ -11,7 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
+from ig_widgets.engine.errors import IGError
+from ig_widgets.explorers.relative import RELATIVES
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
 
@@ -122,3 +125,84 @@ def test_a_cell_and_an_explorer_of_the_same_model(
     figure(f"runs after which the model was not as found, of {runs}", changed, at_most=0)
     assert runs == 200
     assert differing == changed == 0
+
+
+# ---------------------------------------------------------------- models that fail, by every method
+
+METHODS = (*rules.METHODS, "auto", *RELATIVES)
+
+
+class Moody(Classifier):
+    """As it is told: well, or ill in some way from a brightness on."""
+
+    mood = "well"
+
+    def turn(self, mood: str) -> None:
+        """Writing to a parameter tells explorers that what they have sampled is of another model."""
+        self.mood = mood
+        with torch.no_grad():
+            self.last.bias.add_(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = super().forward(x)
+        ill = (x.detach().mean((1, 2, 3)) > 0.37 * photo(height=8, width=8).mean())[:, None]
+        if self.mood == "well" or not bool(ill.any()):
+            return scores
+        if self.mood in TROUBLE:
+            raise TROUBLE[self.mood]
+        if self.mood == "constant":
+            return scores * 0 + 1
+        if self.mood == "no dependence":
+            return scores.detach()
+        if self.mood == "another shape":
+            return scores[:, None]
+        if self.mood == "slope":
+            return scores + torch.where(ill, (x.sum((1, 2, 3)) * 0).sqrt()[:, None], 0.0)
+        return torch.where(ill, float(self.mood), scores)
+
+
+TROUBLE = {
+    "ValueError": ValueError("mine"),
+    "StopIteration": StopIteration("mine"),
+    "MemoryError": MemoryError(),
+}
+MOODS = ("nan", "inf", "-inf", "slope", *TROUBLE, "no dependence", "another shape", "constant")
+
+
+@pytest.mark.robustness
+@pytest.mark.filterwarnings("ignore:Memory ran out", "ignore:forward_func was asked the same twice")
+@pytest.mark.parametrize("method", METHODS)
+def test_the_last_good_picture_stays_and_the_next_wish_is_answered(
+    explore: Callable[..., Any], method: str, figure: Callable[..., None]
+) -> None:
+    model = Moody()
+    explorer = explore(model, photo(height=8, width=8), method=method, n_steps=4)
+    view = explorer.comm.open_view()
+    explorer.wait(SECONDS)
+    explorer.comm.settle()
+    wrong = list[str]()
+    for mood in MOODS:
+        good = explorer.result
+        model.turn(mood)
+        try:
+            explorer.target = (explorer.target + 1) % 5
+            explorer.wait(SECONDS)
+            # Not every method meets every trouble; what it then answers is finite.
+            assert torch.isfinite(explorer.result.attributions).all()
+        except Exception as error:  # noqa: BLE001
+            explorer.comm.settle()
+            assert view.ended["kind"] == "error"
+            told = view.ended["message"]
+            named = isinstance(error, IGError) or "the model raised" in told
+            if not (named and explorer.result is good):
+                wrong.append(mood)
+        model.turn("well")
+        explorer.target = (explorer.target + 1) % 5
+        explorer.wait(SECONDS)
+        explorer.comm.settle()
+        assert view.ended["type"] == "done", mood
+        assert torch.isfinite(explorer.result.attributions).all()
+    what = f"troubles of {len(MOODS)} without a name, or without the last good result, {method}"
+    figure(what, len(wrong), at_most=0)
+    assert not wrong
+    assert explorer.snapshot()
