@@ -31,7 +31,7 @@ FORBIDDEN_MODULES = {
 }
 FORBIDDEN_ATTRIBUTES = {
     *("os.system", "os.popen", "os.fork", "os.startfile", "torch.hub", "torch.package", "numpy.ctypeslib"),
-    *("np.ctypeslib", "torch.utils.model_zoo", "torch.classes", "torch.ops"),
+    *("np.ctypeslib", "torch.utils.model_zoo", "torch.classes.load_library", "torch.ops.load_library"),
 }
 FORBIDDEN_PREFIXES = ("os.exec", "os.spawn", "os.posix_spawn")
 # Calls that unpickle unless they are told not to, and by which argument.

@@ -22,6 +22,7 @@ from tests.explorers.subjects import Watched
 
 Explore = Callable[..., ImageExplorer]
 
+
 class Page(HTMLParser):
     """The tags of a page, and the text of each."""
 
