@@ -32,4 +32,4 @@ def html_table(head: Row, rows: Sequence[Row]) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, _WIDEST))}</{tag}>" for cell in row) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
-    return f"<table {AS_TEXT}><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
+    return f"<div {AS_TEXT}><table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table></div>"
