@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ig_widgets import baselines
@@ -309,6 +309,8 @@ def _opened(name: str, data: bytes) -> Image.Image:
         raise ArgumentValueError(
             f"{plain(name, _NAME_LENGTH) or 'a file'} has more pixels than a picture should; make it smaller first."
         ) from None
+    except UnidentifiedImageError:
+        raise ArgumentValueError(f"{plain(name, _NAME_LENGTH) or 'a file'} is no picture that can be read.") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ArgumentValueError(
             f"{plain(name, _NAME_LENGTH) or 'a file'} is no picture that can be read: {plain(str(error), 200)}"
