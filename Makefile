@@ -88,13 +88,14 @@ $(STAMPS)/ipykernel6: | $(STAMPS)/python
 # ---------------------------------------------------------------- checks
 
 .PHONY: lint
-lint: env ## ruff, mypy, import directions, biome, tsc
+lint: env ## ruff, mypy, import directions, biome, tsc, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd js && npm run --silent lint
 	cd js && npm run --silent typecheck
+	scripts/audit.sh $(BIN)/python
 
 .PHONY: format
 format: env ## let ruff and biome put the code in order

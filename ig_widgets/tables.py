@@ -10,6 +10,8 @@ from ig_widgets.texts import plain
 Row = Sequence[str]
 # Of a cell; names may be of any length.
 _WIDEST = 60
+# To notebooks, dollar signs are mathematics, and mathematics can hold links. Names of two generations of MathJax.
+AS_TEXT = 'class="mathjax_ignore tex2jax_ignore"'
 
 
 def text_table(head: Row, rows: Sequence[Row], *, right: bool = False) -> str:
@@ -30,4 +32,4 @@ def html_table(head: Row, rows: Sequence[Row]) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, _WIDEST))}</{tag}>" for cell in row) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
-    return f"<table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
+    return f"<div {AS_TEXT}><table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table></div>"

@@ -98,6 +98,7 @@ _FORMATS = {
     "mathtext": "$x^2$",
     "broken mathtext": r"$\frac{",
     "dollar": r"\$ $ 5$",
+    "MathJax": rf"$\href{{javascript:{RUN}}}{{click}}$ \(\require{{html}}\style{{position:fixed}}{{x}}\)",
     "LaTeX": r"\input{/etc/passwd} \write18{id} % & _ ^ #",
     "braces": "{0} {} {self.__class__.__init__.__globals__}",
     "percent": "%s %d %(name)s %n %",

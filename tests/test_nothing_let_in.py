@@ -31,7 +31,7 @@ FORBIDDEN_MODULES = {
 }
 FORBIDDEN_ATTRIBUTES = {
     *("os.system", "os.popen", "os.fork", "os.startfile", "torch.hub", "torch.package", "numpy.ctypeslib"),
-    *("np.ctypeslib", "torch.utils.model_zoo", "torch.classes", "torch.ops"),
+    *("np.ctypeslib", "torch.utils.model_zoo", "torch.classes.load_library", "torch.ops.load_library"),
 }
 FORBIDDEN_PREFIXES = ("os.exec", "os.spawn", "os.posix_spawn")
 # Calls that unpickle unless they are told not to, and by which argument.
@@ -206,7 +206,8 @@ inputs = demo.preprocess(photo)
 assert demo.model(inputs).shape == (1, 1000)
 
 torch_photo = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(256, 5)).eval()
+layers = torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(256, 5)
+model = torch.nn.Sequential(*layers).eval()
 explorer = igw.ImageExplorer(model, torch_photo[0], n_steps=4)
 explorer.wait()
 explorer._repr_mimebundle_()

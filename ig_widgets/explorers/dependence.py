@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.tables import html_table, text_table
+from ig_widgets.tables import AS_TEXT, html_table, text_table
 
 Map = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ class BaselineDependence:
         return f"{self._in_words()}\n{text_table(_HEAD, self._rows(), right=True)}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
+        return f"<p {AS_TEXT}>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
 
     def _in_words(self) -> str:
         pixels, patches = (f"{min(share, 1):.0%}" for share in (self.dependence, self.coarse_dependence))
