@@ -40,6 +40,8 @@ from ig_widgets.files import FileError, PathLike
 from ig_widgets.texts import plain, shorten
 
 _COLOURS = ("red", "green", "blue")
+# More than a person has open; others may ask again.
+_MOST_WANTING = 16
 
 
 class ImageExplorer(Auditing, Exporting, Depending):
@@ -117,6 +119,8 @@ class ImageExplorer(Auditing, Exporting, Depending):
         self._gallery = Gallery(self._image, parameter, preprocess)
         self._usual = frozenset(self._gallery.names)
         self._functions: dict[tuple[str, int], Output] = {}
+        # Views that wait for the maps of how much depends on the baseline.
+        self._wanting: dict[str, None] = {}
         saved: Saved | None = traits.pop("_saved", None)
         if saved is not None:
             self._saved, traits = saved.fit(self._gallery, self._image.inputs)
@@ -286,7 +290,13 @@ class ImageExplorer(Auditing, Exporting, Depending):
                 self._chores.ask("audit", self._tell_audits)
 
     def _tell_curves(self) -> None:
-        self._curves = to_data(curves(self._asked[0].known()))
+        pane = self._asked[0]
+        try:
+            self._curves = to_data(curves(pane.known()))
+        except LookupError:
+            # What is sampled meanwhile for a newer wish is half there; its answer is told.
+            if pane.answered == pane.wish:
+                raise
 
     def _send_file(self, view: str, kind: str) -> None:
         try:
@@ -297,12 +307,23 @@ class ImageExplorer(Auditing, Exporting, Depending):
         content, buffers = protocol.file(f"attribution.{kind}", data)
         self.send({**content, "view": view, "request": 0}, buffers)
 
+    def _send_dependences(self) -> None:
+        """To each view once, however often it has asked."""
+        with self._dependence_guard:
+            views, self._wanting = self._wanting, {}
+        for view in views:
+            self._send_dependence(view)
+
     def _heard(self, message: protocol.Beside) -> None:
         match message:
             case protocol.Gallery():
                 self._chores.ask("cards", self._tell_cards)
             case protocol.Dependence(view):
-                self._send_dependence(view)
+                with self._dependence_guard:
+                    self._wanting = (
+                        {**self._wanting, view: None} if len(self._wanting) < _MOST_WANTING else {view: None}
+                    )
+                self._chores.ask("dependence", self._send_dependences)
             case protocol.Upload(_, name, data):
                 self._chores.ask("upload", lambda: self._take(name, data))
             case protocol.Export(view, kind):

@@ -1,4 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
+import { EMPTY, FORMS } from "./forms.js";
 import type { Region } from "./pictures/region.js";
 import type { Settings } from "./protocol.js";
 import { Throttle } from "./timing.js";
@@ -149,6 +150,8 @@ export class Traits {
   readonly #model: AnyModel<ImageTraits>;
   readonly #save: Throttle;
   #held: Partial<Chosen> = {};
+  /** Of each trait what was looked at last, and the last value that had its form. */
+  readonly #known = new Map<string, { readonly seen: unknown; readonly value: unknown }>();
   readonly #listeners = new Map<keyof ImageTraits, Set<() => void>>();
 
   constructor(model: AnyModel<ImageTraits>, signal: AbortSignal) {
@@ -158,7 +161,19 @@ export class Traits {
 
   get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
     const held: Partial<ImageTraits> = this.#held;
-    return held[name] ?? this.#model.get(name);
+    return held[name] ?? (this.#read(name) as ImageTraits[K]);
+  }
+
+  /** As the kernel says, or has last said in a form that can be read. */
+  #read(name: keyof ImageTraits): unknown {
+    const seen: unknown = this.#model.get(name);
+    let known = this.#known.get(name);
+    if (known === undefined || known.seen !== seen) {
+      const isGood = FORMS[name]?.(seen) ?? true;
+      known = { seen, value: isGood ? seen : known ? known.value : (EMPTY[name] ?? []) };
+      this.#known.set(name, known);
+    }
+    return known.value;
   }
 
   /** Whether a value can be had; a recording holds but some. */

@@ -201,6 +201,7 @@ def test_the_model_is_left_as_it_was_found(explore):
 def ask(explorer, name="a view"):
     view = explorer.comm.open_view(name)
     explorer.comm.hear({"type": "dependence", "view": name})
+    assert explorer._chores.wait(SECONDS)
     explorer.comm.settle()
     return view
 

@@ -89,6 +89,11 @@ export class FakeModel implements AnyModel<ImageTraits> {
     this.#emit(`change:${name}`);
   }
 
+  /** All of them, as they are now. */
+  get traits(): ImageTraits {
+    return { ...this.#traits };
+  }
+
   save_changes(): void {
     this.saved.push({ ...this.#traits });
   }
