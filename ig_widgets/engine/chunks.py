@@ -46,6 +46,7 @@ class ChunkSize:
         self._device = device
         self._limit = fixed or _rows_in_memory(device, input_bytes * _SAVED_OVER_INPUT)
         self._measured_memory = False
+        self._row_bytes = 0
         self._tries = not self._fixed and device.type == "cpu"
         self._rows = min(2, self._limit) if self._tries else self._limit
         # Seconds a row, the least for each size that was tried, and how often it was.
@@ -82,8 +83,8 @@ class ChunkSize:
     def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
         """Learn from a chunk of `rows` that took `seconds` and saved `saved_bytes` for its backward pass."""
         if saved_bytes is not None and self.wants_memory:
-            self._measured_memory = True
-            self._limit = _rows_in_memory(self._device, max(saved_bytes // rows, 1))
+            self._measured_memory, self._row_bytes = True, max(saved_bytes // rows, 1)
+            self._limit = _rows_in_memory(self._device, self._row_bytes)
             if not self._tries:
                 self._rows = self._limit
         cost = seconds / rows
@@ -130,8 +131,8 @@ class ChunkSize:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
         if rows <= 1:
             raise OutOfMemoryError(
-                "Memory ran out with a single row of the path in the model; use a smaller input, a smaller model, "
-                "a narrower dtype, or a machine with more memory."
+                f"Memory ran out with a single row of the path in the model{self._shortage()}; use a smaller input, a "
+                f"smaller model, a narrower dtype, or a machine with more memory."
             )
         self._rows = self._limit = rows // 2
         self._tries, self._measured_memory = False, True
@@ -140,6 +141,19 @@ class ChunkSize:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+    def _shortage(self) -> str:
+        """How much is free beside what a row keeps for its backward pass, as far as either is known."""
+        free = free_memory(self._device)
+        parts = [] if free is None else [f"{_in_mb(max(free, 0))} are free"]
+        if self._row_bytes:
+            parts.append(f"a row keeps {_in_mb(self._row_bytes)} for its backward pass alone")
+        return f": {', '.join(parts)}" if parts else ""
+
+
+def _in_mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e6:.1g} MB"
 
 
 _KNOWN: WeakKeyDictionary[object, dict[Hashable, ChunkSize]] = WeakKeyDictionary()
@@ -169,8 +183,8 @@ def free_memory(device: torch.device) -> int | None:
         # What torch holds and does not use is free to us as well.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0] + held)
-    amounts = [amount for amount in (_available_on_machine(), _available_in_group()) if amount is not None]
-    return min(amounts, default=None)
+    amounts = [_available_on_machine(), _available_in_group(), _available_to_process()]
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def _available_on_machine() -> int | None:
@@ -194,8 +208,27 @@ def _available_in_group() -> int | None:
         return None
 
 
+def _available_to_process() -> int | None:
+    """What `ulimit -v` leaves, where it is set."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        pages = int(FilePath("/proc/self/statm").read_text().split()[0])
+        return None if limit == resource.RLIM_INFINITY else limit - pages * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return None
+
+
+# How torch's allocator, C++ and oneDNN say it; the last where there is no room for its code, or for its scratch memory.
+_FULL = ("can't allocate memory", "std::bad_alloc", "could not create a primitive", "could not create a memory object")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # oneDNN says "could not create a primitive descriptor ..." of what it cannot do at all.
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) and f"{words} descriptor" not in str(error) for words in _FULL
+    )

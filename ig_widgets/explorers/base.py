@@ -104,6 +104,8 @@ class Explorer(anywidget.AnyWidget):
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
         super().__init__(**traits)
+        # ipywidgets makes one for each widget, and does not close it with the widget; one that was given is another's.
+        self._own_layout = None if "layout" in traits else self.layout
         self._asked.append(self._new_pane())
         self.on_msg(self._on_message)
         self.observe(self._ask, [*_WISHES, "_panes"])
@@ -199,6 +201,8 @@ class Explorer(anywidget.AnyWidget):
         # __del__ comes here where the constructor has refused its arguments.
         for one in (*vars(self).get("_asked", ()), *filter(None, [vars(self).get("_chores")])):
             one.close()
+        if (layout := vars(self).get("_own_layout")) is not None:
+            layout.close()
         super().close()
 
     # ------------------------------------------------------------ computing
