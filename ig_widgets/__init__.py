@@ -2,13 +2,14 @@
 
 from importlib.metadata import version
 
-from ig_widgets import baselines, demo, exact, faithfulness, figures, relatives
+from ig_widgets import baselines, demo, exact, faithfulness, figures, files, relatives
 from ig_widgets.compat import captum as _captum  # noqa: F401  (igw.compat.captum)
 from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
 from ig_widgets.engine.errors import Cancelled, IGError
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers import ImageExplorer
+from ig_widgets.files import load_attribution, save_attribution
 
 __version__ = version("ig_widgets")
 
@@ -26,6 +27,9 @@ __all__ = [
     "exact",
     "faithfulness",
     "figures",
+    "files",
+    "load_attribution",
     "refine",
     "relatives",
+    "save_attribution",
 ]
