@@ -142,7 +142,6 @@ class ChunkSize:
             stacklevel=2,
         )
 
-
     def _shortage(self) -> str:
         """How much is free beside what a row keeps for its backward pass, as far as either is known."""
         free = free_memory(self._device)

@@ -42,6 +42,7 @@ _SET = (
     "explorer.region = None",
     "explorer.compare()",
     "explorer.compare(dict(baseline={baseline!r}), dict(n_steps={steps}))",
+    "explorer.compare(dict(method={method!r}))",
     "explorer.cancel()",
     "explorer.show_dependence = {on}",
 )
@@ -240,11 +241,9 @@ class Monkey:
 
     def _click_one_of(self, selector: str) -> Callable[[], str]:
         def click() -> str:
-            found = self.screen.root.locator(selector)
-            visible = [i for i in range(found.count()) if found.nth(i).is_visible()]
-            if not visible:
+            one = self._one_of(selector)
+            if one is None:
                 return f"no {selector}"
-            one = found.nth(self._random.choice(visible))
             label = self._label(one)
             one.click()
             return f"click {label}"
@@ -252,11 +251,9 @@ class Monkey:
         return click
 
     def _change_a_pane(self) -> str:
-        lists = self.screen.root.locator(".igw-compare select")
-        visible = [i for i in range(lists.count()) if lists.nth(i).is_visible()]
-        if not visible:
+        one = self._one_of(".igw-compare select")
+        if one is None:
             return "no pane to change"
-        one = lists.nth(self._random.choice(visible))
         value = self._random.choice(one.locator("option").evaluate_all("all => all.map((o) => o.value)"))
         label = self._label(one)
         one.select_option(value)
@@ -299,9 +296,9 @@ class Monkey:
         return f"press {' '.join(keys)}"
 
     def _point(self) -> str:
-        charts = self.screen.root.locator("svg, .igw-picture")
-        visible = [i for i in range(charts.count()) if charts.nth(i).is_visible()]
-        one = charts.nth(self._random.choice(visible))
+        one = self._one_of("svg, .igw-picture")
+        if one is None:
+            return "nothing to point at"
         one.scroll_into_view_if_needed()
         box = one.bounding_box()
         if box is None:
@@ -354,6 +351,12 @@ class Monkey:
     def _second_view(self) -> str:
         self.page.evaluate(_RUN_SECOND)
         return "second view shown, or taken away"
+
+    def _one_of(self, selector: str) -> Locator | None:
+        """What can be seen."""
+        found = self.screen.root.locator(selector)
+        visible = found.evaluate_all("all => all.flatMap((one, i) => one.checkVisibility() ? [i] : [])")
+        return found.nth(self._random.choice(visible)) if visible else None
 
     def _share(self) -> float:
         return 0.02 + 0.96 * self._random.random()

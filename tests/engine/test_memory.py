@@ -25,6 +25,8 @@ FULL: dict[str, Callable[[], Exception]] = {
     "torch": lambda: torch.OutOfMemoryError("CUDA out of memory."),
     "cpu allocator": lambda: RuntimeError(CPU_MESSAGE),
     "python": lambda: MemoryError(),
+    "c++": lambda: RuntimeError("std::bad_alloc"),
+    "oneDNN": lambda: RuntimeError("could not create a primitive"),
 }
 
 
@@ -139,4 +141,5 @@ def test_what_the_failed_pass_had_filled_is_free_before_the_next() -> None:
 def test_what_is_no_shortage_of_memory() -> None:
     assert not is_out_of_memory(RuntimeError("shape '[3]' is invalid for input of size 4"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a matmul primitive"))
     assert all(is_out_of_memory(full()) for full in FULL.values())
