@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +62,6 @@ class Watch:
 
 SETUP = """
 import json
-import time
 from pathlib import Path
 import torch
 import ig_widgets as igw
@@ -199,14 +197,12 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
     roots = [screen.root.element_handle() for screen in (usual, hostile)]
     look = lambda: [root.evaluate(COUNT) for root in roots]  # noqa: E731
 
-    print(time.perf_counter())
     # As labels: each class is chosen and drawn.
     (here, _), *_ = page.evaluate(CLASSES, [roots[0], 1, 20 * SECONDS])
     for (there, name), text in zip(page.evaluate(CLASSES, [roots[1], len(TEXTS), 20 * SECONDS]), TEXTS, strict=True):
         fits(there, here)
         assert name.startswith(plain(whole(text), 60) or "class ")
 
-    print(time.perf_counter())
     # As names of baselines, on cards and in lists, and of panes.
     for kind in ("usual, HARMLESS", "explorer, TEXTS"):
         read(f"offer({kind})")
@@ -231,12 +227,10 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
         for fold in ("Baselines", "Compare"):
             screen.root.locator("summary", has_text=fold).click()
 
-    print(time.perf_counter())
     # As names of files.
     said = page.evaluate(UPLOADS, [roots[1], TEXTS, 20 * SECONDS])
     assert all("is no picture that can be read" in notice and len(notice) < 400 for notice in said)
 
-    print(time.perf_counter())
     # As what the model raises.
     (before,) = look()[1:]
     read("setattr(explorer._model, 'raises', True)")
@@ -245,7 +239,6 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
         assert there["height"] <= before["height"] + 100
         assert len(message) < 1600
 
-    print(time.perf_counter())
     # In the outputs of cells.
     tags = page.locator(".jp-OutputArea-output.jp-RenderedHTMLCommon").filter(has_text="attribution").evaluate(
         "one => [...new Set([...one.querySelectorAll('*')].map(({ tagName }) => tagName))]"
@@ -329,8 +322,11 @@ def test_in_an_exported_file(files: list[Path], offline: tuple[Page, Watch], fig
         return page.locator(".igw").evaluate(COUNT)
 
     usual = open_file(files[-1])
+    options = usual["tags"].pop("OPTION")
     for name in OPENED:
         there = open_file(files[list(CORPUS).index(name)])
+        # A class is listed among the likeliest, or by itself.
+        assert abs(there["tags"].pop("OPTION") - options) <= 1
         fits(there, usual)
         # Whatever the class is, what follows it stands behind or below.
         (bottom, right), (own_bottom, own_right) = page.locator("h1").evaluate(HEADING)
