@@ -221,7 +221,10 @@ class Pane:
                     pieces = _pieces(stage.samples, _only(stage.nodes))
                     found.append(Known(settings, record, pieces, stage.evaluations, _error(stage), stage.is_last))
                 continue
-            nodes = nodes_of(method, n_steps)
+            try:
+                nodes = nodes_of(method, n_steps)
+            except IGError:
+                continue  # it was asked for, and refused
             if not len(kept.samples.missing(nodes.alphas)):
                 found.append(Known(settings, record, _pieces(kept.samples, nodes), len(nodes.alphas)))
         return found

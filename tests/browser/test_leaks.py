@@ -47,6 +47,15 @@ def explore():
     explorer.wait()
     return explorer
 
+def forget():
+    # IPython keeps what cells have shown by several names.
+    hook = get_ipython().displayhook
+    hook.flush()
+    hook._ = hook.__ = hook.___ = None
+    for name in ("explorer", "_", "__", "___"):
+        get_ipython().user_ns.pop(name, None)
+    Widget.close_all()
+
 # display() leaves alone IPython's Out, which would keep what is shown. The picture beside the live widget takes half a
 # second to draw: the first brings it, the others do not.
 def show(widgets):
@@ -134,7 +143,7 @@ def test_nothing_is_left_of_what_was_shown(lab: Lab, page: Page, read: Read, fig
     cleared = census.alive()
     page.evaluate(
         """() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
-            { code: "Widget.close_all(); get_ipython().displayhook.flush(); _ = __ = ___ = explorer = None" }).done"""
+            { code: "forget()" }).done"""
     )
     closed = census.alive()
     page.evaluate("jupyterapp.commands.execute('kernelmenu:shutdown')")
