@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers import ImageExplorer, protocol
 from ig_widgets.explorers.classifier import classify
 from ig_widgets.explorers.pane import sentence
 from ig_widgets.files import read_npz
@@ -174,6 +174,9 @@ def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExpl
         name = text[:1000]
         explorer.comm.hear({"type": "upload", "view": "a view", "name": name}, [picture])
         assert explorer._chores.wait(30)
+        if not protocol.is_text(name):  # halves of surrogate pairs, which no name of a file can hold
+            assert explorer.baseline == "black"
+            continue
         assert explorer.baseline not in ("black", "white")
         assert not UNSAFE.search(explorer.baseline)
         explorer.baseline = "black"
