@@ -290,13 +290,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
                 self._chores.ask("audit", self._tell_audits)
 
     def _tell_curves(self) -> None:
-        pane = self._asked[0]
-        try:
-            self._curves = to_data(curves(pane.known()))
-        except LookupError:
-            # What is sampled meanwhile for a newer wish is half there; its answer is told.
-            if pane.answered == pane.wish:
-                raise
+        self._curves = to_data(curves(self._asked[0].known()))
 
     def _send_file(self, view: str, kind: str) -> None:
         try:

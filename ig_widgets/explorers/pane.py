@@ -22,6 +22,7 @@ from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.pulse import pulse
 from ig_widgets.explorers.relative import RELATIVES, is_complete, kind_of, nodes_of, result_of, rule_of
+from ig_widgets.explorers.size import most_steps
 from ig_widgets.explorers.stream import Pieces, Record, Send, Stream
 from ig_widgets.explorers.worker import Worker
 from ig_widgets.texts import plain, words_of
@@ -53,6 +54,9 @@ class Subject(Protocol):
 
     def _begin(self, trace: int, settings: protocol.Settings, total: int) -> protocol.Message:
         """The `begin` of a request."""
+
+    def _shape(self) -> tuple[int, ...]:
+        """Of the model's input: channels, height, width."""
 
     def _maps(self, samples: Samples, keys: list[Any], settings: protocol.Settings) -> np.ndarray[Any, Any]:
         """What is drawn of samples: (samples, height, width)."""
@@ -219,14 +223,17 @@ class Pane:
             if method == rules.AUTO:
                 for stage in kept.stages:
                     pieces = _pieces(stage.samples, _only(stage.nodes))
-                    found.append(Known(settings, record, pieces, stage.evaluations, _error(stage), stage.is_last))
+                    if record.holds(pieces):
+                        found.append(Known(settings, record, pieces, stage.evaluations, _error(stage), stage.is_last))
                 continue
             try:
                 nodes = nodes_of(method, n_steps)
             except IGError:
                 continue  # it was asked for, and refused
             if not len(kept.samples.missing(nodes.alphas)):
-                found.append(Known(settings, record, _pieces(kept.samples, nodes), len(nodes.alphas)))
+                pieces = _pieces(kept.samples, nodes)
+                if record.holds(pieces):
+                    found.append(Known(settings, record, pieces, len(nodes.alphas)))
         return found
 
     # ------------------------------------------------------------ computing
@@ -289,9 +296,13 @@ class Pane:
             return self._to_tolerance(request, settings, known, cancel)
         return self._by_steps(request, settings, known, cancel)
 
+    def _most_evaluations(self) -> int:
+        """Of a run to a tolerance, as far as what it keeps has room."""
+        return max(2, min(MOST_EVALUATIONS, most_steps(self._subject._shape())))
+
     def _total(self, settings: protocol.Settings, known: _Sampled | None = None) -> int:
         if settings.method == rules.AUTO:
-            return MOST_EVALUATIONS
+            return self._most_evaluations()
         nodes = nodes_of(settings.method, settings.n_steps)
         return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
 
@@ -366,7 +377,7 @@ class Pane:
             known.samples,
             method=rules.AUTO,
             tol=settings.tol,
-            most=MOST_EVALUATIONS,
+            most=self._most_evaluations(),
             multiply_by_inputs=True,
             cancel=cancel,
         )

@@ -67,6 +67,11 @@ class Record:
         self.density += density
         self.maps += maps
 
+    def holds(self, pieces: Pieces) -> bool:
+        """Whether all that these need is there; what is sampled meanwhile comes a little later."""
+        count = len(self.maps)
+        return all(self.ids.get(key, count) < count for key in pieces.keys)
+
     def plan(
         self,
         count: int,
