@@ -47,7 +47,10 @@ class NonFiniteError(IGError, ArithmeticError, RuntimeError):
 
 
 class NondeterminismWarning(UserWarning):
-    """The model answered differently when it was asked the same again: attributions are of no one function."""
+    """The model answered differently when it was asked the same again, perhaps in other company in a chunk.
+
+    By chance, by a state that it keeps, or since rows mix: attributions are of no one function.
+    """
 
 
 class OutOfMemoryError(IGError, MemoryError, RuntimeError):

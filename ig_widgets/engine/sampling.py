@@ -142,7 +142,8 @@ class Sampler:
                 warnings.warn(
                     f"forward_func was asked the same twice and answered {before:.4g}, then {now:.4g} "
                     f"({self._path.place(end, end)}, example {example}): what is attributed is of no one function. "
-                    f"Call model.eval(), leave out functional dropout and noise, or fix their seed in forward_func.",
+                    f"Call model.eval(), leave out functional dropout and noise (or fix their seed in forward_func), "
+                    f"and let no row depend on the others of its chunk.",
                     NondeterminismWarning,
                     stacklevel=2,
                 )
