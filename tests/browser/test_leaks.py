@@ -48,12 +48,7 @@ def explore():
     return explorer
 
 def forget():
-    # IPython keeps what cells have shown by several names.
-    hook = get_ipython().displayhook
-    hook.flush()
-    hook._ = hook.__ = hook.___ = None
-    for name in ("explorer", "_", "__", "___"):
-        get_ipython().user_ns.pop(name, None)
+    globals().pop("explorer")
     Widget.close_all()
 
 # display() leaves alone IPython's Out, which would keep what is shown. The picture beside the live widget takes half a
@@ -73,7 +68,7 @@ CELLS = [
     f"shown = [Plain() for _ in range({AT_ONCE})]\nshow(shown)",
     # As an explorer does.
     CLOSE.replace("one.close()", "one.layout.close(); one.close()"),
-    "explorer = explore()\nexplorer",
+    "explorer = explore()\ndisplay(explorer)",
 ]
 
 # Shows by one cell, waits for the pictures, closes by another, waits until they are gone; in the page: it is quicker.
