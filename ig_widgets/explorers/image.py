@@ -214,6 +214,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
             chunks=chunks,
             cells=rules.nodes(settings.method, settings.n_steps) if settings.method == rules.SECANT else None,
             output=self._classes.scores[settings.target].reshape(1) if own else None,
+            cancel=cancel,
         )
 
     def _question_of(

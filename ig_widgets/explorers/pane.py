@@ -16,7 +16,7 @@ import numpy as np
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import Cancelled, IGError
+from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
@@ -246,6 +246,9 @@ class Pane:
         except Cancelled:
             evaluations = None
         except Exception as error:  # noqa: BLE001  (an error is a reply)
+            if isinstance(error, NonFiniteError):
+                # What made it may pass; asked again, the model is asked anew.
+                self._sampled.pop(_key(settings), None)
             if request == self.request:
                 self.error = error
                 self.stream.end(request, _failure(error))

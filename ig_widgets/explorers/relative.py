@@ -134,9 +134,10 @@ def samples_of(method: str, asked: Asked) -> Samples:
         guard=asked.guard,
         chunks=asked.chunks,
         cells=nodes_of(method, asked.n_steps) if relative.rule == rules.SECANT else None,
+        cancel=asked.cancel,
     )
     if isinstance(path, Draws) and path.origins is not None:
-        samples.baseline_output = mean_at_baselines(path, samples)
+        samples.baseline_output = mean_at_baselines(path, samples, asked.cancel)
     return samples
 
 

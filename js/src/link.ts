@@ -1,4 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
+import { whenOver } from "./life.js";
 import type { ToKernel } from "./protocol.js";
 import type { ImageTraits } from "./traits.js";
 
@@ -36,7 +37,7 @@ export class Link {
       model.off("comm_live_update", end);
       this.expects = false;
     };
-    signal.addEventListener("abort", leave, { once: true });
+    whenOver(signal, leave);
   }
 
   get isGone(): boolean {

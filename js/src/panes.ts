@@ -1,4 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
+import { whenOver } from "./life.js";
 import { Listeners } from "./listeners.js";
 import { Store } from "./store.js";
 import type { ImageTraits, Traits } from "./traits.js";
@@ -37,7 +38,7 @@ export class Panes {
       this.#shown -= 1;
       this.#tell();
     };
-    signal.addEventListener("abort", leave, { once: true });
+    whenOver(signal, leave);
   }
 
   #tell(): void {

@@ -1,5 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import { Field } from "./field.js";
+import { whenOver } from "./life.js";
 import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
 import {
@@ -70,7 +71,7 @@ export class Store {
     traits.on([...WISHES, "_panes"], () => this.#wishesChanged(), signal);
     const receive = (content: unknown, buffers: DataView[]) => this.#receive(content, buffers);
     model.on("msg:custom", receive);
-    signal.addEventListener("abort", () => model.off("msg:custom", receive), { once: true });
+    whenOver(signal, () => model.off("msg:custom", receive));
     this.#start();
   }
 

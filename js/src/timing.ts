@@ -1,3 +1,5 @@
+import { whenOver } from "./life.js";
+
 /** Runs an action at once, then at most once in `period` milliseconds, and never loses the last call. */
 export class Throttle {
   readonly #period: number;
@@ -10,7 +12,7 @@ export class Throttle {
     this.#period = period;
     this.#action = action;
     this.#signal = signal;
-    signal.addEventListener("abort", () => this.flush(), { once: true });
+    whenOver(signal, () => this.flush());
   }
 
   call(): void {
@@ -46,7 +48,7 @@ export class FrameLoop {
   constructor(paint: () => void, signal: AbortSignal) {
     this.#paint = paint;
     this.#signal = signal;
-    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame ?? 0), { once: true });
+    whenOver(signal, () => cancelAnimationFrame(this.#frame ?? 0));
   }
 
   request(): void {

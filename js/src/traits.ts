@@ -1,5 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import { EMPTY, FORMS } from "./forms.js";
+import { whenOver } from "./life.js";
 import type { Region } from "./pictures/region.js";
 import type { Settings } from "./protocol.js";
 import { Throttle } from "./timing.js";
@@ -225,7 +226,7 @@ export class Traits {
         listeners.delete(listener);
         this.#model.off(`change:${name}`, listener);
       };
-      signal.addEventListener("abort", leave, { once: true });
+      whenOver(signal, leave);
     }
   }
 

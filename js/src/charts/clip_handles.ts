@@ -1,4 +1,5 @@
 import { assign, html } from "../dom.js";
+import { listen } from "../life.js";
 import type { Traits } from "../traits.js";
 
 const LOWEST = 50;
@@ -41,8 +42,8 @@ export class ClipHandles {
     );
     plot.append(...this.#handles);
     this.#handles.forEach((handle, side) => {
-      handle.addEventListener("keydown", (event) => this.#press(event, side), { signal });
-      handle.addEventListener("keyup", () => traits.flush(), { signal });
+      listen(handle, "keydown", (event) => this.#press(event, side), signal);
+      listen(handle, "keyup", () => traits.flush(), signal);
     });
     const point = (event: PointerEvent) => {
       if (event.pointerId !== this.#pointer) return;
@@ -65,10 +66,10 @@ export class ClipHandles {
       traits.flush();
       settle();
     };
-    plot.addEventListener("pointerdown", grasp, { signal });
-    plot.addEventListener("pointermove", point, { signal });
+    listen(plot, "pointerdown", grasp, signal);
+    listen(plot, "pointermove", point, signal);
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"] as const)
-      plot.addEventListener(end, release, { signal });
+      listen(plot, end, release, signal);
   }
 
   get isDragged(): boolean {

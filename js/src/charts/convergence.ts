@@ -1,5 +1,6 @@
 import { assign, html, write } from "../dom.js";
 import { percent, significant } from "../format.js";
+import { listen } from "../life.js";
 import type { Run } from "../run.js";
 import type { Curve, Traits } from "../traits.js";
 import { ErrorChart, type Line, shortPercent } from "./error_chart.js";
@@ -82,8 +83,8 @@ export class Convergence {
       traits.set("method", "auto");
       traits.flush();
     };
-    this.#refine.addEventListener("click", refine, { signal });
-    this.#stop.addEventListener("click", cancel, { signal });
+    listen(this.#refine, "click", refine, signal);
+    listen(this.#stop, "click", cancel, signal);
     const choose = () => {
       const typed = this.#tol.valueAsNumber;
       if (Number.isFinite(typed)) {
@@ -92,13 +93,13 @@ export class Convergence {
       }
       this.#writeTolerance();
     };
-    this.#tol.addEventListener("change", choose, { signal });
+    listen(this.#tol, "change", choose, signal);
     for (const radio of this.#radios) {
       const turn = () => {
         this.#quantity = radio.value === "delta" ? "delta" : "error";
         this.#draw();
       };
-      radio.addEventListener("change", turn, { signal });
+      listen(radio, "change", turn, signal);
     }
   }
 

@@ -1,5 +1,6 @@
 import { assign, html, svg, write } from "../dom.js";
 import { fixed, shorten, significant } from "../format.js";
+import { listen } from "../life.js";
 import type { Plan, Point } from "../protocol.js";
 import type { Picture } from "../store.js";
 import { along } from "./along.js";
@@ -149,7 +150,8 @@ export class PathChart {
       const alpha = (event.clientX - box.left - from) / span;
       choose(Math.round(Math.min(Math.max(alpha, 0), 1) * 1000) / 1000);
     };
-    frame.addEventListener(
+    listen(
+      frame,
       "pointerdown",
       (event) => {
         if (event.button !== 0) return;
@@ -157,15 +159,15 @@ export class PathChart {
         frame.setPointerCapture(event.pointerId);
         point(event);
       },
-      { signal },
+      signal,
     );
-    frame.addEventListener(
+    listen(
+      frame,
       "pointermove",
       (event) => frame.hasPointerCapture(event.pointerId) && point(event),
-      { signal },
+      signal,
     );
-    for (const end of ["pointerup", "pointercancel"] as const)
-      frame.addEventListener(end, settle, { signal });
+    for (const end of ["pointerup", "pointercancel"] as const) listen(frame, end, settle, signal);
   }
 
   #inWords(value: number): string {

@@ -1,4 +1,5 @@
 import { assign, html, write } from "../dom.js";
+import { listen } from "../life.js";
 import type { Regions } from "../pictures/regions.js";
 import { panel } from "./panel.js";
 
@@ -44,7 +45,7 @@ export class RegionTable {
       this.#body,
     );
     const scroller = html("div", { class: "igw-scroller" }, this.#table);
-    this.#body.addEventListener("click", ({ target }) => this.#click(target), { signal });
+    listen(this.#body, "click", ({ target }) => this.#click(target), signal);
     this.element = panel("Regions", "regions-panel", this.#empty, scroller);
     regions.subscribe(() => this.draw(), signal);
     this.draw();

@@ -1,3 +1,5 @@
+import { whenOver } from "../life.js";
+
 /** Calls with an element's width now and whenever it changes; not while it is folded away. */
 export function onWidth(
   element: Element,
@@ -11,5 +13,5 @@ export function onWidth(
     last = width || last;
   });
   observer.observe(element);
-  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  whenOver(signal, () => observer.disconnect());
 }

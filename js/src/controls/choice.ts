@@ -1,5 +1,6 @@
 import { html } from "../dom.js";
 import { shorten } from "../format.js";
+import { listen } from "../life.js";
 import type { Traits } from "../traits.js";
 
 type Named = "method" | "baseline" | "output" | "colormap" | "sign" | "ground" | "channel";
@@ -39,7 +40,7 @@ export class Choice {
       traits.set(trait, this.#select.value);
       traits.flush();
     };
-    this.#select.addEventListener("change", choose, { signal });
+    listen(this.#select, "change", choose, signal);
     traits.on([trait], follow, signal);
     if (typeof choices === "string") traits.on([choices], fill, signal);
     fill();

@@ -1,4 +1,5 @@
 import { assign, html, write } from "../dom.js";
+import { listen, whenOver } from "../life.js";
 
 /** Puts an element into full screen and back; not to be seen where the browser does not let it. */
 export class FullScreen {
@@ -8,9 +9,9 @@ export class FullScreen {
   constructor(target: HTMLElement, signal: AbortSignal) {
     this.#target = target;
     assign(this.element, { hidden: !document.fullscreenEnabled });
-    this.element.addEventListener("click", () => void this.#toggle(), { signal });
-    target.addEventListener("fullscreenchange", () => this.#follow(), { signal });
-    signal.addEventListener("abort", () => this.#leave(), { once: true });
+    listen(this.element, "click", () => void this.#toggle(), signal);
+    listen(target, "fullscreenchange", () => this.#follow(), signal);
+    whenOver(signal, () => this.#leave());
     this.#follow();
   }
 

@@ -1,4 +1,5 @@
 import { assign, html } from "../dom.js";
+import { listen } from "../life.js";
 
 /** Buttons of which one is pressed: a choice made often, that a list would hide. */
 export class Modes<T extends string> {
@@ -20,7 +21,7 @@ export class Modes<T extends string> {
         this.show(choice);
         choose(choice);
       };
-      button.addEventListener("click", press, { signal });
+      listen(button, "click", press, signal);
     }
     this.element = html(
       "div",

@@ -1,5 +1,6 @@
 import { assign, html, write } from "../dom.js";
 import { shorten } from "../format.js";
+import { listen } from "../life.js";
 import type { Traits } from "../traits.js";
 
 /** What the kernel could not do with something that was set or dropped, until it is read. */
@@ -19,8 +20,8 @@ export class Notice {
       // Else the focus is lost with the button, and the person with it.
       if (before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
-    close.addEventListener("focus", enter, { signal });
-    close.addEventListener("click", hide, { signal });
+    listen(close, "focus", enter, signal);
+    listen(close, "click", hide, signal);
     const show = () => {
       const { text: sentence } = traits.get("_notice");
       if (!sentence) return;

@@ -1,4 +1,5 @@
 import { assign, html, write } from "../dom.js";
+import { listen, whenOver } from "../life.js";
 import type { Traits } from "../traits.js";
 
 /** From alpha = 0 to 1. */
@@ -22,7 +23,7 @@ export class Player {
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
     this.element = html("div", { class: "igw-player" }, this.#button);
-    this.#button.addEventListener("click", () => this.#toggle(), { signal });
+    listen(this.#button, "click", () => this.#toggle(), signal);
     const interfere = () => {
       if (traits.get("alpha") !== this.#own) this.#stop();
     };
@@ -30,13 +31,13 @@ export class Player {
     const hide = () => {
       if (document.hidden) this.#stop();
     };
-    document.addEventListener("visibilitychange", hide, { signal });
+    listen(document, "visibilitychange", hide, signal);
     const yieldTo = (event: KeyboardEvent) => {
       if (event.key === "Escape") this.#stop();
     };
     // On the way down: views keep keys from the page.
-    document.addEventListener("keydown", yieldTo, { signal, capture: true });
-    signal.addEventListener("abort", () => this.#stop(), { once: true });
+    listen(document, "keydown", yieldTo, signal, { capture: true });
+    whenOver(signal, () => this.#stop());
     this.#describe();
   }
 

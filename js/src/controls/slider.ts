@@ -1,4 +1,5 @@
 import { html, write } from "../dom.js";
+import { listen } from "../life.js";
 import type { Chosen, Traits } from "../traits.js";
 
 export interface SliderOptions {
@@ -35,9 +36,9 @@ export class Slider {
     );
 
     const choose = () => traits.set(trait, this.#input.valueAsNumber);
-    this.#input.addEventListener("input", choose, { signal });
-    for (const end of ["change", "pointerup", "keyup"])
-      this.#input.addEventListener(end, () => traits.flush(), { signal });
+    listen(this.#input, "input", choose, signal);
+    for (const end of ["change", "pointerup", "keyup"] as const)
+      listen(this.#input, end, () => traits.flush(), signal);
     const follow = () => this.#show(traits.get(trait));
     traits.on(options.formattedBy ? [trait, options.formattedBy] : [trait], follow, signal);
     follow();

@@ -1,6 +1,7 @@
 import { assign, html, write } from "../dom.js";
 import { shorten } from "../format.js";
 import type { Choice } from "../gl/renderer.js";
+import { listen } from "../life.js";
 import { inWords, type Run } from "../run.js";
 import { Throttle } from "../timing.js";
 
@@ -21,7 +22,7 @@ export class Status {
 
   constructor(cancel: () => void, signal: AbortSignal) {
     this.#speak = new Throttle(SPEAK_EVERY, () => write(this.#line, this.#text), signal);
-    this.#cancel.addEventListener("click", cancel, { signal });
+    listen(this.#cancel, "click", cancel, signal);
     this.element = html("div", { class: "igw-strip" }, this.#line, this.#bar, this.#cancel);
   }
 

@@ -1,5 +1,6 @@
 import { assign, html } from "../dom.js";
 import { className, percent, tooltip } from "../format.js";
+import { listen } from "../life.js";
 import type { Traits } from "../traits.js";
 import { select } from "./choice.js";
 
@@ -26,7 +27,7 @@ export class TargetChoice {
       traits.set("target", Number(this.#select.value));
       traits.flush();
     };
-    this.#select.addEventListener("change", choose, { signal });
+    listen(this.#select, "change", choose, signal);
     traits.on(["target"], () => this.#follow(), signal);
     traits.on(["_top"], () => this.#arrange(), signal);
     traits.on(["_labels", "_n_classes"], () => this.#build(), signal);

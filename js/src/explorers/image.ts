@@ -1,4 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
+import { whenOver } from "../life.js";
 import { Panes } from "../panes.js";
 import { type ImageTraits, Traits } from "../traits.js";
 import { ImageView } from "./image_view.js";
@@ -26,7 +27,7 @@ export default () => {
       const view = new ImageView(panes, life.signal);
       el.append(view.element);
       panes.show(life.signal);
-      life.signal.addEventListener("abort", () => view.element.remove(), { once: true });
+      whenOver(life.signal, () => view.element.remove());
       return () => life.abort();
     },
   };

@@ -11,6 +11,7 @@ import { Player } from "../controls/player.js";
 import { Status } from "../controls/status.js";
 import { assign, write } from "../dom.js";
 import { percent, significant } from "../format.js";
+import { listen } from "../life.js";
 import { Compare } from "../panels/compare.js";
 import { Dependence } from "../panels/dependence.js";
 import { Exports } from "../panels/exports.js";
@@ -107,7 +108,7 @@ export class ImageView {
     );
     this.#layout.tools.append(new FullScreen(this.element, signal).element);
     // Keys pressed here are meant for the widget, not for the notebook's shortcuts.
-    this.element.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
+    listen(this.element, "keydown", (event) => event.stopPropagation(), signal);
     store.subscribe(redraw, signal);
     traits.on([...LOOKS, "_lut", "_audits"], redraw, signal);
     this.#paint();

@@ -1,3 +1,4 @@
+import { listen, whenOver } from "../life.js";
 import type { Picture } from "../store.js";
 import { Program } from "./program.js";
 import type { Renderer, Shade } from "./renderer.js";
@@ -66,9 +67,9 @@ export class WebGLOverlay implements Renderer {
       this.#resources = build(gl);
       fate.restored();
     };
-    canvas.addEventListener("webglcontextlost", lose, { signal });
-    canvas.addEventListener("webglcontextrestored", restore, { signal });
-    signal.addEventListener("abort", () => this.#dispose(), { once: true });
+    listen(canvas, "webglcontextlost", lose, signal);
+    listen(canvas, "webglcontextrestored", restore, signal);
+    whenOver(signal, () => this.#dispose());
   }
 
   show(picture: Picture): void {

@@ -1,3 +1,4 @@
+import { listen, whenOver } from "../life.js";
 import type { Picture } from "../store.js";
 import { CanvasOverlay } from "./canvas.js";
 import { WebGLOverlay } from "./overlay.js";
@@ -40,8 +41,8 @@ export class Screen implements Choice {
     this.#still = still;
     this.#renderer = new CanvasOverlay(still);
     // A canvas that was lost with the GPU's driver comes back empty.
-    still.canvas.addEventListener("contextrestored", () => this.#repeat(), { signal });
-    signal.addEventListener("abort", () => window.clearTimeout(this.#rest), { once: true });
+    listen(still.canvas, "contextrestored", () => this.#repeat(), signal);
+    whenOver(signal, () => window.clearTimeout(this.#rest));
     const lost = (reason: string) => {
       this.#fallBack(reason);
       redraw();

@@ -1,5 +1,6 @@
 import { assign, html, write } from "../dom.js";
 import { percent, shorten, significant, tooltip } from "../format.js";
+import { listen } from "../life.js";
 import type { Card, Parameter } from "../traits.js";
 import { parseBaseline, withValue } from "./baseline_text.js";
 
@@ -32,7 +33,7 @@ export class CardView {
       html("span", { class: "igw-card-name" }, name),
     );
     this.#text = card.name;
-    this.#button.addEventListener("click", () => choose(this.#text, true), { signal });
+    listen(this.#button, "click", () => choose(this.#text, true), signal);
     this.#sliders = card.parameters.map((parameter) => {
       const value = html("span", { class: "igw-value" });
       const input = inputFor(
@@ -43,8 +44,8 @@ export class CardView {
         this.#text = withValue(this.#text, parameter.name, input.value);
         choose(this.#text, settled);
       };
-      input.addEventListener("input", () => change(false), { signal });
-      input.addEventListener("change", () => change(true), { signal });
+      listen(input, "input", () => change(false), signal);
+      listen(input, "change", () => change(true), signal);
       return [parameter, input, value] as const;
     }) as [Parameter, HTMLInputElement, HTMLElement][];
     this.element = html(

@@ -1,5 +1,6 @@
 import { html } from "../dom.js";
 import { className, shorten } from "../format.js";
+import { listen } from "../life.js";
 import type { Settings } from "../protocol.js";
 import type { Traits } from "../traits.js";
 
@@ -25,9 +26,9 @@ export class Compare {
       this.#rows,
       this.#add,
     );
-    this.#add.addEventListener("click", () => this.#append(), { signal });
-    this.#rows.addEventListener("change", ({ target }) => this.#changed(target), { signal });
-    this.#rows.addEventListener("click", ({ target }) => this.#clicked(target), { signal });
+    listen(this.#add, "click", () => this.#append(), signal);
+    listen(this.#rows, "change", ({ target }) => this.#changed(target), signal);
+    listen(this.#rows, "click", ({ target }) => this.#clicked(target), signal);
     traits.on(
       ["_panes", "_baselines", "_outputs", "_methods", "_top"],
       () => this.#build(),

@@ -1,6 +1,7 @@
 import { ColorBar } from "../charts/color_bar.js";
 import { assign, html, write } from "../dom.js";
 import { percent, shorten, significant } from "../format.js";
+import { listen } from "../life.js";
 import { areSame, Still } from "../pictures/still.js";
 import type { Zoom } from "../pictures/zoom.js";
 import type { Dependence as Maps, Sample } from "../protocol.js";
@@ -72,7 +73,7 @@ export class Dependence {
       this.#traits.set("show_dependence", this.element.open);
       this.#traits.flush();
     };
-    this.element.addEventListener("toggle", choose, { signal });
+    listen(this.element, "toggle", choose, signal);
     this.#traits.on(["show_dependence"], follow, signal);
     this.#traits.on(["_dependence"], redraw, signal);
     follow();

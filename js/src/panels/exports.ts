@@ -1,4 +1,5 @@
 import { html } from "../dom.js";
+import { listen } from "../life.js";
 import { EXPORTS } from "../protocol.js";
 import type { Store } from "../store.js";
 
@@ -17,7 +18,7 @@ export class Exports {
     const buttons = EXPORTS.map((kind) => {
       const button = html("button", { type: "button", title: TITLES[kind] }, kind.toUpperCase());
       const ask = () => store.ask({ type: "export", view: store.view, kind });
-      button.addEventListener("click", ask, { signal });
+      listen(button, "click", ask, signal);
       return button;
     });
     this.element = html(

@@ -1,5 +1,6 @@
 import { html, write } from "../dom.js";
 import { shorten } from "../format.js";
+import { listen, whenOver } from "../life.js";
 import type { Store } from "../store.js";
 import { Throttle } from "../timing.js";
 import type { Traits } from "../traits.js";
@@ -41,7 +42,7 @@ export class Gallery {
     this.#wish = new Throttle(WISH_EVERY, () => this.#traits.flush(), signal);
     this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
     const dropper = html("button", { type: "button" }, "pick a colour from the image");
-    dropper.addEventListener("click", pick, { signal });
+    listen(dropper, "click", pick, signal);
     const file = html("input", {
       type: "file",
       accept: "image/*",
@@ -52,7 +53,7 @@ export class Gallery {
       // Else the same file, changed meanwhile, could not be chosen again.
       file.value = "";
     };
-    file.addEventListener("change", choose, { signal });
+    listen(file, "change", choose, signal);
     this.element = html(
       "details",
       { class: "igw-fold igw-gallery" },
@@ -77,15 +78,16 @@ export class Gallery {
   #listen(): void {
     const signal = this.#signal;
     const { element } = this;
-    element.addEventListener("toggle", () => element.open && this.#ask.call(), { signal });
-    element.addEventListener("dragover", (event) => event.preventDefault(), { signal });
-    element.addEventListener(
+    listen(element, "toggle", () => element.open && this.#ask.call(), signal);
+    listen(element, "dragover", (event) => event.preventDefault(), signal);
+    listen(
+      element,
       "drop",
       (event) => {
         event.preventDefault();
         this.#upload(event.dataTransfer?.files[0]);
       },
-      { signal },
+      signal,
     );
     const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
@@ -93,7 +95,7 @@ export class Gallery {
     this.#store.subscribe(() => this.#askInTurn(), signal);
     this.#traits.on(["baseline"], () => this.#mark(), signal);
     this.#fill();
-    signal.addEventListener("abort", () => this.#release(), { once: true });
+    whenOver(signal, () => this.#release());
   }
 
   #request(): void {

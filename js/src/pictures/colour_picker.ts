@@ -1,4 +1,5 @@
 import { assign } from "../dom.js";
+import { listen, whenOver } from "../life.js";
 import type { Store } from "../store.js";
 import type { Overlay } from "./overlay.js";
 
@@ -24,7 +25,7 @@ export class ColourPicker {
     const { element, tool } = this.#overlay;
     tool.cancel();
     assign(element, { "data-picking": true });
-    signal.addEventListener("abort", () => assign(element, { "data-picking": false }));
+    whenOver(signal, () => assign(element, { "data-picking": false }));
     this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
     const take = (event: Event) => {
       event.preventDefault();
@@ -41,9 +42,9 @@ export class ColourPicker {
     };
     // What draws regions leaves alone what is prevented.
     const press = (event: Event) => event.preventDefault();
-    element.addEventListener("click", take, { signal, capture: true });
-    element.addEventListener("pointerdown", press, { signal, capture: true });
-    around.addEventListener("keydown", key, { signal, capture: true });
+    listen(element, "click", take, signal, { capture: true });
+    listen(element, "pointerdown", press, signal, { capture: true });
+    listen(around, "keydown", key, signal, { capture: true });
     element.focus();
   }
 

@@ -1,5 +1,6 @@
 import { html, write } from "../dom.js";
 import { percent } from "../format.js";
+import { listen } from "../life.js";
 import type { Begin } from "../protocol.js";
 
 /** Width of a stripe, in pixels of the picture. */
@@ -19,7 +20,7 @@ export class NotAsked {
     const title = "Where input and baseline are equal nothing changes, and nothing was asked";
     const words = "hatch what is not asked";
     this.control = html("label", { class: "igw-check", title }, this.#box, words, this.#words);
-    this.#box.addEventListener("change", redraw, { signal });
+    listen(this.#box, "change", redraw, signal);
   }
 
   /** Over a picture, or taken away from it. */

@@ -1,4 +1,5 @@
 import { assign, html } from "../dom.js";
+import { listen } from "../life.js";
 import type { Surface } from "./surface.js";
 
 export interface Pixel {
@@ -30,15 +31,16 @@ export class PixelCursor {
     this.#moved = moved;
     this.element = html("div", { class: "igw-crosshair", hidden: true });
     const point = (event: PointerEvent) => this.#point(event);
-    picture.addEventListener("pointermove", point, { signal });
-    picture.addEventListener("pointerdown", point, { signal });
-    picture.addEventListener(
+    listen(picture, "pointermove", point, signal);
+    listen(picture, "pointerdown", point, signal);
+    listen(
+      picture,
       "pointerleave",
       // A finger leaves as it is lifted; what it pointed at is still to be read.
       (event) => event.pointerType === "mouse" && this.#set(undefined),
-      { signal },
+      signal,
     );
-    picture.addEventListener("keydown", (event) => this.#key(event), { signal });
+    listen(picture, "keydown", (event) => this.#key(event), signal);
   }
 
   get pixel(): Pixel | undefined {

@@ -1,3 +1,4 @@
+import { listen } from "../life.js";
 import type { Pixel, PixelCursor } from "./pixel_cursor.js";
 import type { Corner, Region } from "./region.js";
 import type { Regions } from "./regions.js";
@@ -51,12 +52,12 @@ export class RegionTool {
     this.#regions = regions;
     this.#changed = changed;
     const { element } = surface;
-    element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
-    element.addEventListener("pointermove", (event) => this.#move(event), { signal });
-    element.addEventListener("pointerup", (event) => this.#release(event), { signal });
-    element.addEventListener("pointercancel", () => this.cancel(), { signal });
+    listen(element, "pointerdown", (event) => this.#press(event), signal);
+    listen(element, "pointermove", (event) => this.#move(event), signal);
+    listen(element, "pointerup", (event) => this.#release(event), signal);
+    listen(element, "pointercancel", () => this.cancel(), signal);
     // Before the cross-hair hears of Escape, which takes it away.
-    element.addEventListener("keydown", (event) => this.#key(event), { signal, capture: true });
+    listen(element, "keydown", (event) => this.#key(event), signal, { capture: true });
   }
 
   get mode(): Mode {

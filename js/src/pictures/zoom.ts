@@ -1,4 +1,5 @@
 import { assign, html, write } from "../dom.js";
+import { listen, whenOver } from "../life.js";
 
 const MOST = 16;
 /** The buttons and keys double it in two steps. */
@@ -39,9 +40,9 @@ export class Zoom {
       this.#in,
       this.#reset,
     );
-    this.#out.addEventListener("click", () => this.zoomBy(1 / STEP), { signal });
-    this.#in.addEventListener("click", () => this.zoomBy(STEP), { signal });
-    this.#reset.addEventListener("click", () => this.reset(), { signal });
+    listen(this.#out, "click", () => this.zoomBy(1 / STEP), signal);
+    listen(this.#in, "click", () => this.zoomBy(STEP), signal);
+    listen(this.#reset, "click", () => this.reset(), signal);
     this.#apply();
   }
 
@@ -62,7 +63,7 @@ export class Zoom {
   ): void {
     layer.classList.add("igw-layer");
     this.#layers.add(layer);
-    signal.addEventListener("abort", () => this.#layers.delete(layer), { once: true });
+    whenOver(signal, () => this.#layers.delete(layer));
     this.#wheel(frame, layer, signal);
     this.#keys(frame, signal, cursor);
     new Hand(frame, layer, this, signal);
@@ -125,7 +126,7 @@ export class Zoom {
       const turned = Math.min(Math.max(pixels, -MOST_TURN), MOST_TURN);
       this.zoomBy(Math.exp(-turned / 100), placeIn(frame, layer, event));
     };
-    frame.addEventListener("wheel", turn, { signal, passive: false });
+    listen(frame, "wheel", turn, signal, { passive: false });
   }
 
   #keys(frame: HTMLElement, signal: AbortSignal, cursor: () => Place | undefined): void {
@@ -146,7 +147,7 @@ export class Zoom {
       else return;
       event.preventDefault();
     };
-    frame.addEventListener("keydown", press, { signal });
+    listen(frame, "keydown", press, signal);
   }
 }
 
@@ -164,23 +165,23 @@ class Hand {
     this.#layer = layer;
     this.#zoom = zoom;
     // Before those that draw and point: they leave alone what is prevented.
-    const first = { signal, capture: true };
-    frame.addEventListener("pointerdown", (event) => this.#press(event), first);
-    frame.addEventListener("pointermove", (event) => this.#move(event), first);
+    const first = { capture: true };
+    listen(frame, "pointerdown", (event) => this.#press(event), signal, first);
+    listen(frame, "pointermove", (event) => this.#move(event), signal, first);
     for (const end of ["pointerup", "pointercancel"] as const)
-      frame.addEventListener(end, (event) => this.#release(event), first);
-    frame.addEventListener("keydown", (event) => this.#space(event, true), { signal });
-    frame.addEventListener("keyup", (event) => this.#space(event, false), { signal });
-    frame.addEventListener("blur", () => this.#hold(false), { signal });
+      listen(frame, end, (event) => this.#release(event), signal, first);
+    listen(frame, "keydown", (event) => this.#space(event, true), signal);
+    listen(frame, "keyup", (event) => this.#space(event, false), signal);
+    listen(frame, "blur", () => this.#hold(false), signal);
     // Else the middle button scrolls the page.
-    frame.addEventListener("mousedown", (event) => this.#pans(event) && event.preventDefault(), {
-      signal,
-    });
+    listen(frame, "mousedown", (event) => this.#pans(event) && event.preventDefault(), signal);
     // Else two fingers scroll it.
-    frame.addEventListener(
+    listen(
+      frame,
       "touchstart",
       (event) => event.touches.length > 1 && event.cancelable && event.preventDefault(),
-      { signal, passive: false },
+      signal,
+      { passive: false },
     );
   }
 
