@@ -10,6 +10,9 @@ SHELL := /bin/bash
 PYTHON ?=
 JUPYTER_FLAGS ?=
 PYTEST_FLAGS ?=
+# Side by side, each with one thread of torch: small networks gain nothing from more, and threads that wait for each
+# other on a busy machine take ten times as long.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
 FIRST_NOTEBOOK := notebooks/01_explore_an_image.ipynb
 
@@ -31,7 +34,7 @@ WITH_BROWSER = IGW_CHROMIUM="$$(cat $(STAMPS)/browser)"
 .PHONY: help
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
-	@printf '%s\n' '' 'Variables: PYTHON (default: a Python >= 3.11 from the PATH), JUPYTER_FLAGS, PYTEST_FLAGS, NOTEBOOKS.'
+	@printf '%s\n' '' 'Variables: PYTHON (default: a Python >= 3.11 from the PATH), JUPYTER_FLAGS, PYTEST_FLAGS, WORKERS, NOTEBOOKS.'
 
 # ---------------------------------------------------------------- the two commands
 
@@ -70,7 +73,7 @@ $(MODULES): js/package.json js/package-lock.json | $(STAMPS)/node
 
 $(STATIC): $(FRONT_SOURCES) $(MODULES)
 	cd js && npm run build
-	@touch ig_widgets/static/{image,standalone}.{js,css}
+	@touch ig_widgets/static/{image,standalone}.{js,css} ig_widgets/static/loader.js
 
 $(STAMPS)/python: pyproject.toml constraints.txt hatch_build.py | $(STATIC)
 	$(PIP_INSTALL) --editable '.[dev]'
@@ -109,7 +112,7 @@ test-js: front browser ## tests of the front end, in a browser
 
 .PHONY: test-py
 test-py: env browser ipykernel6 ## tests of the Python package
-	$(WITH_BROWSER) $(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(WITH_BROWSER) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 .PHONY: test-notebooks
 test-notebooks: env ## run the notebooks and compare what they print with what is committed

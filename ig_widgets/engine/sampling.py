@@ -134,7 +134,7 @@ class Sampler:
         for end, known in enumerate(self._ends):
             for example, now in zip(examples[alphas == end].tolist(), outputs[alphas == end].tolist(), strict=True):
                 before = float(known[example])
-                scale = max(abs(float(one[example])) for one in self._ends)
+                scale = max((abs(v) for one in self._ends if math.isfinite(v := float(one[example]))), default=0.0)
                 rounding = 10 * torch.finfo(self._path.inputs[0].dtype).eps
                 if abs(now - before) <= max(_SAME * scale, rounding) or not math.isfinite(now - before):
                     continue

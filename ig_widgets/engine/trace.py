@@ -117,6 +117,11 @@ class Samples:
         complete: Floats = values[counts == self.path.batch]
         return complete
 
+    @property
+    def nbytes(self) -> int:
+        """What its gradients take, in bytes."""
+        return sum(g.nbytes for block in list(self._blocks) for g in block.gradients)
+
     def missing(self, alphas: Floats) -> Floats:
         """Those of `alphas`, in their order, that are not yet sampled for every example."""
         batch = range(self.path.batch)

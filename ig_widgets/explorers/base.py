@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import math
 import sys
@@ -69,12 +70,20 @@ def _shows_outputs_apart() -> bool:
     return not known
 
 
+def hash_of(text: str) -> str:
+    """By which a page knows a front end that it has already."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 class Explorer(anywidget.AnyWidget):
     """Base of the explorers. A change of what is asked is a wish; the newest one wins.
 
     The first pane answers the traits; further ones differ from it in some of them (`compare`). Subclasses say what to
     sample (`_samples`), what to draw of it (`_maps`), and how a request begins (`_begin`).
     """
+
+    # The front end itself is in the trait `_front`, of which a page imports one for all explorers (js/src/loader.ts).
+    _esm = front_end("loader.js")
 
     alpha = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True)
     n_steps = traitlets.Int(64).tag(sync=True)
@@ -203,6 +212,9 @@ class Explorer(anywidget.AnyWidget):
             one.close()
         if (layout := vars(self).get("_own_layout")) is not None:
             layout.close()
+        if vars(self).get("_asked") and self.comm is not None:
+            # Hosts keep the state of models that are closed.
+            self._front = self._css = ""
         super().close()
 
     # ------------------------------------------------------------ computing

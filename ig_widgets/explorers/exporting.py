@@ -33,6 +33,8 @@ _NOT_IN_A_FILE = {
     "_dependence",
     "show_dependence",
     "_esm",
+    "_front",
+    "_front_hash",
     "_css",
     "_anywidget_id",
 }

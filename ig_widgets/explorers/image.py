@@ -23,7 +23,7 @@ from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
-from ig_widgets.explorers.base import front_end
+from ig_widgets.explorers.base import front_end, hash_of
 from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.depending import Depending
@@ -77,7 +77,8 @@ class ImageExplorer(Auditing, Exporting, Depending):
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
 
-    _esm = front_end("image.js")
+    _front = traitlets.Unicode(front_end("image.js")).tag(sync=True)
+    _front_hash = traitlets.Unicode(hash_of(front_end("image.js"))).tag(sync=True)
     _css = front_end("image.css")
 
     colormap = traitlets.Unicode("RdBu_r").tag(sync=True)

@@ -32,6 +32,8 @@ _FIRST_SAMPLES = 3
 _AT_ONCE_SECONDS = 0.12
 # Paths whose samples are kept, for a person who goes back and forth between baselines.
 _PATHS_KEPT = 4
+# What the gradients of all of them take at most; those of the newest are kept whatever they take.
+_BYTES_KEPT = 256_000_000
 # Rules that convergence is shown of, and that an exported file can choose among.
 _RULES_KEPT = 16
 # Where sampling to a tolerance ends at the latest.
@@ -84,6 +86,12 @@ class _Sampled:
     records: dict[str, Record] = field(default_factory=dict)
     # Of a run to a tolerance: how it went, and where it is now.
     stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """What all gradients take, in bytes; stages share them."""
+        every = {id(samples): samples for samples in (self.samples, *(stage.samples for stage in self.stages))}
+        return sum(samples.nbytes for samples in every.values())
 
 
 @dataclass(frozen=True)
@@ -295,9 +303,12 @@ class Pane:
         elif len(known.records) > 1:
             self._recorded(record, settings, known)
         self.stream.publish(request, record, 0)
-        if settings.method == rules.AUTO:
-            return self._to_tolerance(request, settings, known, cancel)
-        return self._by_steps(request, settings, known, cancel)
+        try:
+            if settings.method == rules.AUTO:
+                return self._to_tolerance(request, settings, known, cancel)
+            return self._by_steps(request, settings, known, cancel)
+        finally:
+            self._make_room()
 
     def _most_evaluations(self) -> int:
         """Of a run to a tolerance, as far as what it keeps has room."""
@@ -416,9 +427,14 @@ class Pane:
 
     def _remember(self, key: tuple[object, ...], sampled: _Sampled) -> _Sampled:
         self._sampled[key] = sampled
-        while len(self._sampled) > _PATHS_KEPT:
-            self._sampled.popitem(last=False)
+        self._make_room()
         return sampled
+
+    def _make_room(self) -> None:
+        while len(self._sampled) > 1:
+            if len(self._sampled) <= _PATHS_KEPT and sum(one.nbytes for one in self._sampled.values()) <= _BYTES_KEPT:
+                return
+            self._sampled.popitem(last=False)
 
 
 def sentence(error: Exception) -> str:

@@ -119,6 +119,7 @@ export class Store {
     this.#isShown = isShown;
     if (isShown) this.#start();
     else this.#send({ type: "leave", view: this.view });
+    this.#changed();
   }
 
   /** The maps over several baselines that have this number; asked for where they are not there, once for all views. */
@@ -166,7 +167,8 @@ export class Store {
 
   #changed(): void {
     const { kind } = this.#run;
-    this.#link.expects = this.#answer === undefined || kind === "asked" || kind === "computing";
+    const isDue = this.#answer === undefined || kind === "asked" || kind === "computing";
+    this.#link.expects = this.#isShown && isDue;
     this.#listeners.tell();
   }
 

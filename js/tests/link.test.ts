@@ -142,6 +142,16 @@ describe("what is shown", () => {
     expect(second?.pane).toBe(0);
   });
 
+  test("what was left in mid-run is not asked for, however long it is silent", () => {
+    const host = new Host();
+    const view = host.render();
+    host.model.receive(black.begin(host.view, 1), black.samples(host.view, 1, [0]));
+    view.close();
+    vi.advanceTimersByTime(60_000);
+    expect(host.model.all("want")).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test("each pane leaves", () => {
     const host = new Host({ _panes: [{}, { baseline: "white" }] });
     const view = host.render();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -249,10 +250,20 @@ def test_each_kind_of_kernel(
     kernel, beside = comms
     screen = open_lab("comms.ipynb", kernel=kernel)
     assert read("__import__('ipykernel').version_info[0]") == (6 if kernel == "old" else 7)
-    if beside:  # which JupyterLab asks for after the widget has come
-        until(lambda: bool(read("any('subshell' in thread.name for thread in threading.enumerate())")))
     on_main = "threading.current_thread() is threading.main_thread()"
     read(f"[heard := [], explorer.observe(lambda c: heard.append({on_main}), 'alpha')]")
+    if beside:
+        # JupyterLab asks for a subshell after the widget has come, and speaks to the main thread until it has one.
+        values = itertools.cycle(("0.5", "0.6"))
+
+        def is_beside() -> bool:
+            screen.slider("alpha").fill(next(values))
+            return read("heard[-1:]") == [False]
+
+        until(is_beside)
+        screen.slider("alpha").fill("1")
+        until(lambda: read("explorer.alpha") == 1)
+        read("heard.clear()")
     # A cell that is busy until alpha has come, or for two seconds.
     files = (lab.log.parent / "JUPYTER_RUNTIME_DIR").glob("kernel-*.json")
     client = BlockingKernelClient(connection_file=str(max(files, key=lambda file: file.stat().st_mtime)))

@@ -382,8 +382,9 @@ RESTLESS: dict[str, Callable[[], Model]] = {
 )
 def test_a_model_that_answers_differently_is_warned_of_once(kind: str, method: str) -> None:
     """Where an end of the path comes by again, in another row or call: it costs no pass."""
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
         warnings.simplefilter("always")
+        torch.manual_seed(0)  # of other masks two may say nearly the same
         attribute(RESTLESS[kind](), X, method=method, n_steps=9, chunk_size=6)
     (warning,) = caught
     assert warning.category is NondeterminismWarning

@@ -79,7 +79,7 @@ def test_given_baselines_are_offered_by_name(explore):
         ("x" * 10_000, ["black"]),
         (3, ["int"]),
     ],
-    ids=lambda v: str(v)[:30],
+    ids=lambda v: "function" if callable(v) else str(v)[:30],
 )
 def test_a_baseline_that_cannot_be_is_refused_in_words_and_the_last_one_stays(explore, value, words):
     explorer = explore(baseline="blur")

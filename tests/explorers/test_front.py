@@ -1,0 +1,36 @@
+"""The front end: one text for all explorers of a page, and nothing of it left with those that are closed."""
+
+from __future__ import annotations
+
+import ig_widgets as igw
+from ig_widgets.explorers.base import front_end, hash_of
+
+
+def test_all_explorers_have_one_front_end_known_by_its_hash(explore):
+    one, other = explore(), explore()
+    assert one._front == other._front == front_end("image.js")
+    assert one._front_hash == other._front_hash == hash_of(one._front)
+    assert hash_of(one._front) != hash_of(one._front + " ")
+    assert len(one._esm) < 2000
+    assert igw.ImageExplorer._esm == front_end("loader.js")
+
+
+def test_a_closed_explorer_leaves_no_text_with_its_host(explore):
+    explorer = explore()
+    sent = []
+    publish = explorer.comm.publish_msg
+    explorer.comm.publish_msg = lambda kind, data=None, **rest: (sent.append((kind, data)), publish(kind, data, **rest))
+    explorer.close()
+    updates = [data["state"] for _, data in sent if data and data.get("method") == "update"]
+    assert {name: value for state in updates for name, value in state.items()}.items() >= {("_front", ""), ("_css", "")}
+    assert sent[-1][0] == "comm_close"
+
+
+def test_a_browser_cannot_replace_it(explore, caplog):
+    explorer = explore()
+    before = explorer._front
+    explorer.comm.set_traits(_front="export default 1")
+    explorer.comm.set_traits(_front_hash="0")
+    assert explorer._front == before
+    assert explorer._front_hash == hash_of(before)
+    assert caplog.text.count("a front end cannot set") == 2
