@@ -1,8 +1,9 @@
 """Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as a table.
 
-python benchmarks/robustness.py [--write] [--soak SECONDS] [-k NAME]
+python benchmarks/robustness.py [--write] [--soak SECONDS] [-k NAME] [--told FILE ...]
 
-`--write` renews benchmarks/robustness.md. A row's own command is given with it.
+`--write` renews benchmarks/robustness.md. A row's own command is given with it. `--told`: what `pytest --figures FILE`
+wrote, in place of a run.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ FRONT_END = (
         "tests/store.test.ts",
         "never answers an older wish",
     ),
+    (
+        "fuzzed messages to the front end, 10,000: pictures lost, errors thrown",
+        "tests/fuzz.test.ts",
+        "leave the picture that was drawn",
+    ),
+    (
+        "fuzzed traits of the front end, 2,000: pictures lost, errors thrown",
+        "tests/fuzz.test.ts",
+        "throw nothing, and leave the picture",
+    ),
 )
 
 
@@ -40,13 +51,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="renew benchmarks/robustness.md")
     parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS", help="how long the soak lasts")
     parser.add_argument("-k", default="", metavar="NAME", help="only these tests")
+    parser.add_argument("--told", nargs="+", type=Path, default=[], metavar="FILE", help="figures of runs before")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "figures"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout", str(300 + 2 * arguments.soak)]
-        command += ["--figures", str(file), "--soak-seconds", str(arguments.soak), "-k", arguments.k]
-        failed = subprocess.run(command, cwd=ROOT, check=False).returncode
-        figures = [json.loads(line) for line in file.read_text().splitlines()]
+    figures, failed = told(arguments.told) if arguments.told else measured(arguments.soak, arguments.k)
     figures += [] if arguments.k else front_end()
     text = "\n".join([HEAD, "| what | figure | goal | | command |", "|---|---|---|---|---|", *map(row, figures)])
     text += f"\n\n{machine()}\n"
@@ -55,6 +62,25 @@ def main() -> None:
         raise SystemExit("Some tests failed; nothing was written.")
     if arguments.write:
         TABLE.write_text(text)
+
+
+def told(files: list[Path]) -> tuple[list[dict[str, object]], int]:
+    """Figures of several runs; of one row the last."""
+    rows = {}
+    for line in (line for file in files for line in file.read_text().splitlines()):
+        figure = json.loads(line)
+        rows[figure["test"], figure["what"]] = figure
+    return list(rows.values()), 0
+
+
+def measured(soak: float, name: str) -> tuple[list[dict[str, object]], int]:
+    """Figures of a run, and its exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout", str(300 + 2 * soak)]
+        command += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
+        failed = subprocess.run(command, cwd=ROOT, check=False).returncode
+        return told([file])[0], failed
 
 
 def front_end() -> list[dict[str, object]]:

@@ -16,16 +16,10 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-_FIGURES = pytest.StashKey[list[dict[str, object]]]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--figures", type=Path, help="write what `figure` was told to this file, a line of JSON each")
     parser.addoption("--soak-seconds", type=float, default=60.0, help="how long an explorer is used at random")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = []
 
 
 @pytest.fixture
@@ -38,13 +32,16 @@ def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
 
     def tell(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
         known = {"what": what, "value": value, "unit": unit, "at_most": at_most, "test": request.node.nodeid}
-        request.config.stash[_FIGURES].append(known)
+        # With the report of the test, which comes from another process where tests run side by side.
+        request.node.user_properties.append(("figure", known))
 
     return tell
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    figures = config.stash[_FIGURES]
+    reports = [one for all_ in terminalreporter.stats.values() for one in all_ if getattr(one, "when", "") == "call"]
+    figures = [told for one in reports for name, told in one.user_properties if name == "figure"]
+    figures.sort(key=lambda one: one["test"])
     if figures:
         terminalreporter.section("figures")
     for one in figures:

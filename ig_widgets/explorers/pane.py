@@ -15,8 +15,8 @@ import numpy as np
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
-from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError, OutOfMemoryError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
@@ -254,6 +254,8 @@ class Pane:
         except Cancelled:
             evaluations = None
         except Exception as error:  # noqa: BLE001  (an error is a reply)
+            if is_out_of_memory(error) and not isinstance(error, IGError):
+                error = _beside_the_model(error)
             if isinstance(error, NonFiniteError):
                 # What made it may pass; asked again, the model is asked anew.
                 self._sampled.pop(_key(settings), None)
@@ -441,6 +443,16 @@ def sentence(error: Exception) -> str:
     """What went wrong, in words, on one line."""
     words = plain(words_of(error), _LONGEST_SENTENCE)
     return words if isinstance(error, IGError) else f"the model raised {plain(type(error).__name__)}: {words}"
+
+
+def _beside_the_model(error: Exception) -> OutOfMemoryError:
+    """Memory may run out where no smaller chunk would help."""
+    found = OutOfMemoryError(
+        f"Memory ran out beside the model, for what is kept of each sample: {plain(words_of(error), 120)}. Fewer "
+        f"n_steps or a smaller picture need less; other explorers give theirs back when they are closed."
+    )
+    found.__cause__ = error
+    return found
 
 
 def _failure(error: Exception) -> protocol.Message:

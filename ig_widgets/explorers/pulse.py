@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # A front end that has heard nothing for four of these says so.
 BEAT_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -19,10 +23,12 @@ def pulse(beat: Callable[[], None]) -> Iterator[None]:
         while not over.wait(BEAT_SECONDS):
             beat()
 
-    thread = threading.Thread(target=run, name="ig_widgets pulse", daemon=True)
-    thread.start()
+    try:
+        # Not `threading.Thread`: where memory has run out it waits for ever for a thread that never came to start.
+        _thread.start_new_thread(run, ())
+    except (RuntimeError, MemoryError):
+        _log.warning("No thread could be started; the front end may take a long pass for silence.")
     try:
         yield
     finally:
         over.set()
-        thread.join()

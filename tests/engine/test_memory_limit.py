@@ -85,19 +85,22 @@ for name, ask, small, large in (
 for name, ask in (("attribute", attribute), ("deletion", deletion), ("smoothgrad", smoothgrad), ("audit", audit)):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with limited(0):
-                ask()
-            answer = "it fits"
-        except OutOfMemoryError as error:
-            answer = str(error)
+        # Room for all but a row of the model; without gradients that is less.
+        for megabytes in (2, 1, 0):
+            try:
+                with limited(megabytes):
+                    ask()
+                answer = "it fits"
+            except OutOfMemoryError as error:
+                answer = str(error)
+                break
         told[f"{name}, not a row"] = {"sentence": answer, "again": bool(torch.isfinite(torch.as_tensor(ask())).all())}
 
 # An explorer: a result or a sentence, and the next wish is answered.
 explorer = igw.ImageExplorer(model, x[0], n_steps=4)
 explorer.wait()
 # What is sampled is kept, 24 MB of it, and takes room as well.
-for megabytes, n_steps in ((64, 256), (0, 128)):
+for megabytes, n_steps in ((160, 256), (0, 128)):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with limited(megabytes):
@@ -152,7 +155,7 @@ def test_not_a_row_is_a_sentence_that_says_what_would_fit(told: dict[str, dict[s
 
 
 def test_an_explorer_ends_with_a_result_or_a_sentence_and_goes_on(told: dict[str, dict[str, Any]]) -> None:
-    assert told["explorer, 64 MB"]["answer"] == "256 evaluations"
-    assert told["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out with a single")
-    for run in (told["explorer, 64 MB"], told["explorer, 0 MB"]):
+    assert told["explorer, 160 MB"]["answer"] == "256 evaluations"
+    assert told["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out ")
+    for run in (told["explorer, 160 MB"], told["explorer, 0 MB"]):
         assert run["next"] == run["wished"]

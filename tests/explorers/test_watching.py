@@ -147,8 +147,34 @@ def test_a_pass_that_takes_long_beats(explore, monkeypatch):
     model.release()
     assert ready(explorer).complete
     explorer.comm.settle()
-    # It ends with the run.
-    assert not [thread for thread in threading.enumerate() if thread.name == "ig_widgets pulse"]
+
+
+def test_beats_end_with_what_they_are_of(monkeypatch):
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.001)
+    beaten, over = threading.Event(), threading.Event()
+    late = []
+
+    def beat():
+        late.append(over.is_set())
+        beaten.set()
+
+    with pulse.pulse(beat):
+        assert beaten.wait(SECONDS)
+    over.set()
+    with pulse.pulse(lambda: None):
+        pass
+    # One may have been under way.
+    assert sum(late) <= 1
+
+
+def test_without_a_thread_for_beats_it_is_computed_all_the_same(monkeypatch, caplog):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pulse._thread, "start_new_thread", refuse)
+    with pulse.pulse(lambda: None):
+        pass
+    assert "may take a long pass for silence" in caplog.text
 
 
 def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
