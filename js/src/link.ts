@@ -6,6 +6,8 @@ import type { ImageTraits } from "./traits.js";
 /** A kernel that computes beats twice a second. */
 const PATIENCE = 1800;
 const LOOK_EVERY = 300;
+/** Seconds after which it is asked once more. */
+const AGAIN = 10;
 
 /**
  * The way to the kernel, and what is known of its state: there, silent although it has something to say, or gone.
@@ -83,7 +85,7 @@ export class Link {
     const time = now - this.#heard;
     const silence = time < PATIENCE ? 0 : Math.max(1, Math.floor(time / 1000));
     if (silence === this.#silence) return;
-    const isNews = this.#silence === 0;
+    const isNews = this.#silence === 0 || silence % AGAIN === 0;
     this.#silence = silence;
     this.#changed(isNews);
   }

@@ -158,7 +158,7 @@ export class Store {
 
   /** Where beats stay away, messages may be lost: they are asked for once more, and come if the kernel is there. */
   #linkChanged(isSilent: boolean): void {
-    if (isSilent && this.#run.kind === "computing") {
+    if (isSilent && (this.#answer === undefined || this.#run.kind === "computing")) {
       this.#send({ type: "leave", view: this.view });
       this.#start();
     }

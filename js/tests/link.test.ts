@@ -87,8 +87,8 @@ test("a kernel that never answers is said to be silent, whether nothing or anoth
   expect(store.run.kind).toBe("asked");
   vi.advanceTimersByTime(2100);
   expect(store.run.kind).toBe("silent");
-  // It may be busy with a cell: it was asked, and will answer.
-  expect(model.all("want")).toHaveLength(1);
+  // It may be busy with a cell: it was asked, and will answer. What never answered may not have heard.
+  expect(model.all("want")).toHaveLength(2);
 });
 
 test("a page that was asleep takes nothing for silence", () => {
