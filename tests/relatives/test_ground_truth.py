@@ -67,7 +67,8 @@ class PatchRule(nn.Module):
 class TokenRule(nn.Module):
     """Token ids (rows, tokens): is there a NOT and a GOOD, wherever they stand? Every other token adds a little.
 
-    The fillers come close to what either asks for, and stay below.
+    The fillers come close to what either asks for, and stay below. The two themselves are far from adding what the
+    others add: at the kink of its ReLU noise would find half of a slope.
     """
 
     PAD, NOT, GOOD = 0, 1, 2
@@ -75,7 +76,7 @@ class TokenRule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         fillers = torch.stack([torch.linspace(0.0, 0.45, 7), torch.linspace(0.4, 0.1, 7), torch.linspace(0.2, 1, 7)], 1)
-        planted = torch.tensor([[0.0, 0.0, 0.0], [1.5, 0.4, 0.0], [0.4, 1.5, 0.0]])
+        planted = torch.tensor([[0.0, 0.0, 0.0], [1.5, 0.4, -1.0], [0.4, 1.5, -1.0]])
         self.embedding = nn.Embedding.from_pretrained(torch.cat([planted, fillers]).double())
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -369,8 +370,7 @@ LOCAL: dict[str, dict[str, Any]] = {
 def test_what_has_saturated_is_missed_by_gradients_at_the_input_and_not_by_ig(kind: str, name: str, seed: int) -> None:
     planted = KINDS[kind](seed)
     local = getattr(relatives, name)(planted.forward, planted.inputs, **LOCAL[name])
-    # Less than half of it is where it belongs: mostly a tenth, of squares by chance a quarter.
-    assert bool((planted.share(local.attributions) < 0.5).all())
+    assert bool((planted.share(local.attributions) <= 0.25).all())
     found = attribute(planted.forward, planted.inputs, n_steps=16)
     assert bool((planted.share(found.attributions) >= 0.95).all())
 
