@@ -22,8 +22,8 @@ export function inWords(run: Run): string {
     case "idle":
       if (run.evaluations === null) return "idle";
       // A recording took no time.
-      if (run.elapsed === 0) return `idle · ${run.evaluations} evaluations`;
-      return `idle · ${run.evaluations} evaluations in ${run.elapsed.toFixed(1)} s`;
+      if (run.elapsed === 0) return `idle · ${counted(run.evaluations)}`;
+      return `idle · ${counted(run.evaluations)} in ${run.elapsed.toFixed(1)} s`;
     case "asked":
       return "computing · waiting for the kernel";
     case "computing":
@@ -37,4 +37,8 @@ export function inWords(run: Run): string {
     case "failed":
       return `failed: ${run.message} ${run.hint}`.trim();
   }
+}
+
+function counted(evaluations: number): string {
+  return `${evaluations} evaluation${evaluations === 1 ? "" : "s"}`;
 }

@@ -89,6 +89,12 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
       check(drawing, entries, { alpha: 0.8 });
   });
 
+  test.each(["grey", "colour"] as const)("and the ground %s of a map that is zero", (ground) => {
+    const nothing = scene.entries.map(([id, , from, to]): EntryRow => [id, 0, from, to]);
+    expect(pictureOf(scene, nothing).field.scale(99)).toBe(0);
+    check(make[name](), nothing, { ground });
+  });
+
   test("and the photo alone where nothing is to be laid over it", () => {
     const { renderer, canvas } = make[name]();
     const picture = pictureOf(scene);

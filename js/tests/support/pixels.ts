@@ -44,7 +44,8 @@ export function expectedPixels(
     }
     if (sign === "positive") value = Math.max(value, 0);
     if (sign === "negative") value = Math.min(value, 0);
-    const s = Math.max(-1, Math.min(1, value / scale));
+    // A map that is zero has no scale, and is nothing anywhere.
+    const s = scale > 0 ? Math.max(-1, Math.min(1, value / scale)) : 0;
     const colour = Math.floor((s * 0.5 + 0.5) * 255 + 0.5);
     const strength = opacity * Math.sqrt(Math.abs(s));
     const [red = 0, green = 0, blue = 0] = scene.photo.subarray(3 * pixel, 3 * pixel + 3);
