@@ -11,7 +11,6 @@ import torch
 import traitlets
 from torch import Tensor
 
-from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.model import Keeper
 from ig_widgets.explorers import protocol, saving
 from ig_widgets.explorers.base import Explorer
@@ -23,6 +22,7 @@ from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
+from ig_widgets.files.formats import check_format, fitting
 
 _KIND, _FORMAT = "ig_widgets.ImageExplorer", 1
 _WISHES = ("baseline", "target", "output", "method", "n_steps", "tol", "channel")
@@ -222,17 +222,9 @@ def read(path: PathLike) -> Saved:
         older = "weights" in arrays and "method" in settings
         reason = "was written by a version that could not restore; its arrays can be read" if older else "is no such"
         raise FileError(f"path {str(path)!r} holds no explorer that to_npz wrote: it {reason}.")
-    if settings.get("format") != _FORMAT:
-        raise FileError(
-            f"path {str(path)!r} is of format {settings.get('format')!r:.20}, of which this version reads {_FORMAT}; "
-            f"restore it with the version of ig_widgets that wrote it."
-        )
-    try:
+    check_format(path, settings, _FORMAT)
+    with fitting(path, "an explorer"):
         return _saved(str(path), arrays, settings)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, IGError) as error:
-        raise FileError(
-            f"path {str(path)!r} holds an explorer of which not all fits together ({str(error)[:200]})."
-        ) from error
 
 
 def _saved(path: str, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Saved:

@@ -16,6 +16,7 @@ from ig_widgets.engine.path import CurvedPath, Path, Tensors
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.files.atomic import FileError, PathLike, as_path
+from ig_widgets.files.formats import check_format, fitting
 from ig_widgets.files.npz import MOST_BYTES, Array, read_npz, write_npz
 
 KIND, _VERSION = "ig_widgets.Attribution", 1
@@ -85,15 +86,9 @@ def load_attribution(path: PathLike, *, most_bytes: int = MOST_BYTES) -> Attribu
     arrays, settings = read_npz(path, most_bytes=most_bytes)
     if settings.get("kind") != KIND:
         raise FileError(f"path {str(path)!r} holds no attribution that save_attribution wrote.")
-    if settings.get("format") != _VERSION:
-        raise FileError(
-            f"path {str(path)!r} is of format {settings.get('format')!r:.20}, of which this version reads {_VERSION}; "
-            f"read it with the version of ig_widgets that wrote it."
-        )
-    try:
+    check_format(path, settings, _VERSION)
+    with fitting(path, "an attribution"):
         return _made(_Tensors(arrays, settings["dtypes"]), settings)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise FileError(f"path {str(path)!r} holds an attribution of which not all fits together ({error}).") from error
 
 
 @dataclass

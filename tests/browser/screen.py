@@ -34,7 +34,7 @@ class Screen:
         expect(self.status).to_have_text(re.compile(pattern), timeout=seconds * SECONDS)
 
     def idle(self, evaluations: str = r"\d+") -> None:
-        self.says(rf"^idle · {evaluations} evaluations")
+        self.says(rf"^idle · {evaluations} evaluations?")
 
     def pixels(self) -> np.ndarray:
         """As painted on the screen."""

@@ -445,7 +445,7 @@ def test_numpy_reads_it(saved: Path) -> None:
 def test_another_format_is_a_sentence(saved: Path, version: Any) -> None:
     file = Opened(saved)
     file.settings["format"] = version
-    with pytest.raises(FileError, match=r"is of format .*, of which this version reads 1; restore it with"):
+    with pytest.raises(FileError, match=r"is of format .*, of which this version reads 1; read it with"):
         restoring.read(file.write())
 
 
