@@ -464,7 +464,8 @@ class _Saved:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self._parameters:
                 self._sizes[storage.data_ptr()] = storage.nbytes()
-        return self._use(tensor)
+        # An operation that keeps its own output would be kept by it in turn, for ever, unless a backward pass follows.
+        return self._use(tensor).detach()
 
     def _use(self, tensor: Tensor) -> Tensor:
         if self._cancel is not None and self._cancel.is_set():
