@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
 from ig_widgets.engine.errors import (
     Cancelled,
     IGError,
@@ -347,7 +347,7 @@ class Sampler:
 
     def _thaws(self, error: BaseException) -> bool:
         """Whether the pass should be run again with the parameters as they are: the model differentiates by them."""
-        again = self._freezes and "does not require grad" in str(error)
+        again = self._freezes and says(error, "does not require grad")
         self._freezes = self._freezes and not again
         return again
 
