@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import Baseline, check_positive
 from ig_widgets.baselines.deepfool import Search
-from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutOfMemoryError
+from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc, Keeper, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.sampling import Progress
 
@@ -136,25 +136,15 @@ class boundary(Baseline):  # noqa: N801
         _check_inputs(inputs)
         refuse_training_mode(self.forward_func)
         limits = tuple(_limits(name, getattr(self, name), inputs) for name in ("low", "high"))
-        rows, start, parts = check_chunk_size(self.chunk_size) or _ROWS, 0, []
+        count = len(inputs)
+        rows = ChunkSize(check_chunk_size(self.chunk_size) or _ROWS, inputs.device, inputs[0].nbytes)
+        parts = []
         with torch.inference_mode(False):
-            search = Search(self, Keeper(self.forward_func, inputs.device), len(inputs), cancel)
-            while start < len(inputs):
-                part = slice(start, start + rows)
-                try:
-                    parts.append(search(part, inputs, limits))
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    if rows == 1:
-                        raise OutOfMemoryError(
-                            "Memory ran out with a single input in the model; use a smaller one, or a smaller model."
-                        ) from error
-                    rows = max(1, len(inputs[part]) // 2)
-                    continue
-                start = min(start + rows, len(inputs))
+            search = Search(self, Keeper(self.forward_func, inputs.device), count, cancel)
+            for part, found, _ in rows.run(count, lambda part: search(part, inputs, limits)):
+                parts.append(found)
                 if on_progress is not None:
-                    on_progress(start, len(inputs))
+                    on_progress(part.stop, count)
         result = BoundaryPoint(*(torch.cat(column) for column in zip(*parts, strict=True)))
         self._check_distance(result)
         return result

@@ -8,7 +8,6 @@ same time those that Captum raises, AssertionError mostly.
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -36,7 +35,7 @@ from ig_widgets.compat.arguments import (
 )
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute as engine_attribute
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
 from ig_widgets.engine.layers import Layer, activations_at
 from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
@@ -400,24 +399,17 @@ def _walk(
     keeper = Keeper(forward_func, device)
     chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
-    done = 0
-    while done < len(rule.alphas):
-        steps = min(chunks.rows, len(rule.alphas) - done)
-        part = slice(done, done + steps)
-        begin = time.perf_counter()
-        try:
-            with keeper.keep(), torch.inference_mode(False), torch.enable_grad():
-                gradients = gradient(tuple(_points(path, rule.alphas[part]) for path in paths), steps)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            chunks.halve(steps)
-            continue
-        chunks.record(steps, time.perf_counter() - begin, None)
+
+    def ask(part: slice) -> Sequence[Tensor]:
+        with keeper.keep(), torch.inference_mode(False), torch.enable_grad():
+            return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
+
+    for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
+        steps = part.stop - part.start
+        chunks.record(steps, seconds, None)
         for i, slope in enumerate(gradients):
             weights = torch.tensor(rule.weights[part], device=slope.device, dtype=wide(slope).dtype)
             sums[i] += torch.tensordot(weights, wide(slope.detach()).unflatten(0, (steps, -1)), 1)
-        done += steps
     everyone = [torch.arange(path.batch, device="cpu") for path in paths]
     return tuple(
         total * path.differences(examples)[0] if multiply else total

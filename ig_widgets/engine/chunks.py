@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path as FilePath
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 
-from ig_widgets.engine.errors import OutOfMemoryError
+from ig_widgets.engine.errors import Cancelled, OutOfMemoryError
+
+Found = TypeVar("Found")
 
 # A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two).
 _FIRST_SECONDS = 0.2
@@ -73,6 +78,34 @@ class ChunkSize:
     def wants_memory(self) -> bool:
         """Whether `record` should be told how many bytes a row saves."""
         return not self._fixed and not self._measured_memory
+
+    def run(
+        self,
+        count: int,
+        ask: Callable[[slice], Found],
+        *,
+        first: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[tuple[slice, Found, float]]:
+        """What `ask` gives of each slice of `count` rows, and the seconds it took; of halves where memory runs out.
+
+        `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
+        """
+        start = 0
+        while start < count:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled(f"Cancelled after {start} of {count} forward passes.", None)
+            rows = min(self.rows, count - start, (first or count) if start == 0 else count)
+            part, begin = slice(start, start + rows), time.perf_counter()
+            try:
+                found = ask(part)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.halve(rows)
+                continue
+            yield part, found, time.perf_counter() - begin
+            start += rows
 
     def start(self, forward_seconds: float) -> None:
         """Choose the first size, from what a forward pass of one row took."""
@@ -131,7 +164,7 @@ class ChunkSize:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
         if rows <= 1:
             raise OutOfMemoryError(
-                f"Memory ran out with a single row of the path in the model{self._shortage()}; use a smaller input, a "
+                f"Memory ran out with a single row in the model{self._shortage()}; use a smaller input, a "
                 f"smaller model, a narrower dtype, or a machine with more memory."
             )
         self._rows = self._limit = rows // 2
@@ -229,5 +262,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     # oneDNN says "could not create a primitive descriptor ..." of what it cannot do at all.
     return isinstance(error, RuntimeError) and any(
-        words in str(error) and f"{words} descriptor" not in str(error) for words in _FULL
+        says(error, words) and not says(error, f"{words} descriptor") for words in _FULL
     )
+
+
+def says(error: BaseException, words: str) -> bool:
+    """Whether `words` are in the text of `error`; not where its text, made by a stranger's code, cannot be had."""
+    try:
+        return words in str(error)
+    except Exception:  # noqa: BLE001
+        return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size
+from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
 from ig_widgets.engine.errors import (
     Cancelled,
     IGError,
@@ -161,27 +161,17 @@ class Sampler:
         `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message. Raises
         Cancelled, OutOfMemoryError, and what the model raises.
         """
-        outputs, start, total = [], 0, len(examples)
+
+        def ask(part: slice) -> Tensor:
+            with self._pass(alphas[part]), torch.no_grad():
+                return self._function(points(part), examples[part]).detach().cpu().double()
+
+        outputs = []
         # As few rows as say what a row costs, before it is known how many fit.
-        rows = min(self.chunks.rows, 2)
-        while start < total:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled(f"Cancelled after {start} of {total} forward passes.", None)
-            rows = min(rows, total - start)
-            part = slice(start, start + rows)
-            begin = time.perf_counter()
-            try:
-                with self._pass(alphas[part]), torch.no_grad():
-                    values = self._function(points(part), examples[part]).detach().cpu().double()
-            except (RuntimeError, MemoryError) as error:
-                self._halve_or_raise(error, rows, self.chunks)
-                rows = self.chunks.rows
-                continue
+        for _, values, seconds in self.chunks.run(len(examples), ask, first=2, cancel=cancel):
             for chunks in (self.chunks, self._cell_chunks):
-                chunks.start((time.perf_counter() - begin) / len(values))
+                chunks.start(seconds / len(values))
             outputs.append(values)
-            start += rows
-            rows = self.chunks.rows
         return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
@@ -357,7 +347,7 @@ class Sampler:
 
     def _thaws(self, error: BaseException) -> bool:
         """Whether the pass should be run again with the parameters as they are: the model differentiates by them."""
-        again = self._freezes and "does not require grad" in str(error)
+        again = self._freezes and says(error, "does not require grad")
         self._freezes = self._freezes and not again
         return again
 
@@ -474,7 +464,8 @@ class _Saved:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self._parameters:
                 self._sizes[storage.data_ptr()] = storage.nbytes()
-        return self._use(tensor)
+        # An operation that keeps its own output would be kept by it in turn, for ever, unless a backward pass follows.
+        return self._use(tensor).detach()
 
     def _use(self, tensor: Tensor) -> Tensor:
         if self._cancel is not None and self._cancel.is_set():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size
-from ig_widgets.engine.errors import Cancelled, NonFiniteError
+from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
+from ig_widgets.engine.errors import NonFiniteError
 from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike, make_target
@@ -20,6 +20,7 @@ from ig_widgets.engine.target import TargetLike, make_target
 class Asker:
     """What the model says of any number of rows, each made from one of `inputs` (batch, ...).
 
+    `guard` is entered around each pass of the model (a lock, say), `random_state` is that of `Keeper`.
     Raises as `ig_widgets.attribute` for what cannot be explained so.
     """
 
@@ -31,12 +32,15 @@ class Asker:
         target: TargetLike = None,
         additional_forward_args: object = None,
         chunk_size: int | None = None,
+        random_state: bool = True,
+        guard: AbstractContextManager[object] | None = None,
     ) -> None:
         batch, device = len(inputs), inputs.device
         fixed = check_chunk_size(chunk_size)
         self._function = ScalarFunction(forward_func, make_target(target, batch), additional_forward_args, batch)
         refuse_training_mode(forward_func)
-        self._keeper = Keeper(forward_func, device)
+        self._keeper = Keeper(forward_func, device, random_state=random_state)
+        self._guard = guard if guard is not None else nullcontext()
 
         def make() -> ChunkSize:
             return ChunkSize(fixed, device, inputs[0].numel() * inputs.element_size())
@@ -50,41 +54,34 @@ class Asker:
         points: Callable[[slice], Tensor],
         where: Callable[[int], str],
         *,
+        alphas: Sequence[float] = (),
         on_progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> Tensor:
         """F (rows,), float64 on the CPU, of rows that belong to `examples` (rows,).
 
-        `points` makes those of a slice, in memory of their own; `where` says in words what a row is. Raises Cancelled,
-        NonFiniteError, OutOfMemoryError, and what the model raises.
+        `points` makes those of a slice, in memory of their own; `where` says in words what a row is. `alphas`: where on
+        a path the first rows lie, if they do. Raises Cancelled, NonFiniteError, OutOfMemoryError, and what the model
+        raises.
         """
-        count, start, chunks = len(examples), 0, self._chunks
+        count, chunks = len(examples), self._chunks
+
+        def ask(part: slice) -> Tensor:
+            with self._guard, torch.inference_mode(False), self._keeper.keep(), torch.no_grad():
+                return self._function((points(part),), examples[part]).detach().cpu().double()
+
         found = []
-        while start < count:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled(f"Cancelled after {start} of {count} forward passes.", None)
-            rows = min(chunks.rows, count - start)
-            part = slice(start, start + rows)
-            begin = time.perf_counter()
-            try:
-                with torch.inference_mode(False), self._keeper.keep(), torch.no_grad():
-                    values = self._function((points(part),), examples[part]).detach().cpu().double()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                chunks.halve(rows)
-                continue
-            seconds = time.perf_counter() - begin
-            if start:
-                chunks.record(rows, seconds, None)
+        for part, values, seconds in chunks.run(count, ask, cancel=cancel):
+            if part.start:
+                chunks.record(len(values), seconds, None)
             else:
                 # Meant for gradients, which cost thrice as much: a low guess, after which larger ones are tried.
-                chunks.start(seconds / rows)
-            for row, value in enumerate(values.tolist(), start):
+                chunks.start(seconds / len(values))
+            for row, value in enumerate(values.tolist(), part.start):
                 if not math.isfinite(value):
-                    raise NonFiniteError(f"forward_func's output is {value} {where(row)}.", math.nan)
+                    alpha = alphas[row] if row < len(alphas) else math.nan
+                    raise NonFiniteError(f"forward_func's output is {value} {where(row)}.", alpha)
             found.append(values)
-            start += rows
             if on_progress is not None:
-                on_progress(start, count)
+                on_progress(part.stop, count)
         return torch.cat(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
-from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, NonFiniteError, OutOfMemoryError
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Baselines, Path, make_path
-from ig_widgets.engine.target import TargetLike, make_target
+from ig_widgets.engine.target import TargetLike
+from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask
 from ig_widgets.tables import html_table, text_table
 from ig_widgets.texts import plain
 
-# Rows in the model at a time unless the caller says otherwise: forward passes keep little.
+# Rows in the model at a time unless the caller says otherwise: forward passes keep little. A size that was found by
+# trying would give numbers that agree to rounding only, from one audit to the next.
 _ROWS = 32
 # How far F at the ends may be from what an Attribution says, relative to the larger of both. Half precision and
 # other chunks stay below; another target, input or baseline does not.
@@ -218,10 +219,16 @@ def make_audits(
     `random_state` is that of `Keeper`. Raises as `audit_regions`.
     """
     values = _map_of(attributions, path)
-    function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
-    refuse_training_mode(forward_func)
-    keeper = Keeper(forward_func, path.device, random_state=random_state)
-    outputs = _outputs(function, path, masks, keeper, guard or nullcontext(), check_chunk_size(chunk_size) or _ROWS)
+    ask = Asker(
+        forward_func,
+        path.inputs[0],
+        target=target,
+        additional_forward_args=additional_forward_args,
+        chunk_size=_ROWS if chunk_size is None else chunk_size,
+        random_state=random_state,
+        guard=guard,
+    )
+    outputs = _outputs(ask, path, masks)
     output, baseline_output = outputs[:2]
     if isinstance(attributions, Attribution):
         _check_ends(attributions, output, baseline_output)
@@ -247,43 +254,23 @@ def make_audits(
     return RegionAudits(tuple(audits))
 
 
-def _outputs(
-    function: ScalarFunction,
-    path: Path,
-    masks: Sequence[Mask],
-    keeper: Keeper,
-    guard: AbstractContextManager[object],
-    rows: int,
-) -> list[float]:
+def _outputs(ask: Asker, path: Path, masks: Sequence[Mask]) -> list[float]:
     """F(x), F(x'), and for each mask F without and F with only the region."""
     (x,), (b,) = path.inputs, path.baselines
-    count, start, found = 2 + 2 * len(masks), 0, list[float]()
-    # Each row of the model is x where True, x' elsewhere.
-    whole = np.ones(x.shape[-2:], dtype=np.bool_)
-    from_x = [whole, ~whole, *(m for mask in masks for m in (~mask, mask))]
-    while start < count:
-        part = torch.from_numpy(np.stack(from_x[start : start + rows])).to(x.device).unsqueeze(1)
-        try:
-            with guard, torch.inference_mode(False), keeper.keep(), torch.no_grad():
-                points = torch.where(part, x, b)
-                values = function((points,), torch.zeros(len(part), dtype=torch.int64)).detach().cpu().double()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if rows == 1:
-                raise OutOfMemoryError(
-                    "Memory ran out with a single picture in the model; use a smaller one, or a smaller model."
-                ) from error
-            rows = max(1, len(part) // 2)
-            continue
-        found += values.tolist()
-        start += len(part)
-    for i, value in enumerate(found):
-        if not math.isfinite(value):
-            where = ("at the input", "at the baseline") if i < 2 else ("without the region", "with the region only")
-            number = "" if i < 2 else f" (region {i // 2})"
-            alpha = (1.0, 0.0, math.nan)[min(i, 2)]
-            raise NonFiniteError(f"forward_func's output is {value} {where[i % 2]}{number}.", alpha)
+    # F(x) is without a region of no pixel, F(x') with that only.
+    regions = [np.zeros(x.shape[-2:], dtype=np.bool_), *masks]
+
+    def points(part: slice) -> Tensor:
+        from_x = [regions[row // 2] ^ (row % 2 == 0) for row in range(part.start, part.stop)]
+        return torch.where(torch.from_numpy(np.stack(from_x)).to(x.device).unsqueeze(1), x, b)
+
+    def where(row: int) -> str:
+        if row < 2:
+            return ("at the input", "at the baseline")[row]
+        return f"{('without the region', 'with the region only')[row % 2]} (region {row // 2})"
+
+    rows = torch.zeros(2 * len(regions), dtype=torch.int64, device="cpu")
+    found: list[float] = ask(rows, points, where, alphas=(1.0, 0.0)).tolist()
     return found
 
 

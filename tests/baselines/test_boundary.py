@@ -259,14 +259,21 @@ def test_memory_that_runs_out_halves_the_rows():
             raise RuntimeError("can't allocate memory")
         return model(x)
 
-    found = boundary(narrow).find(x)
+    with pytest.warns(RuntimeWarning, match="Memory ran out with") as caught:
+        found = boundary(narrow).find(x)
+    assert [str(one.message).partition(" in ")[0] for one in caught] == [
+        f"Memory ran out with {n} rows" for n in rows if n > 2
+    ]
     assert torch.allclose(found.point, boundary(model).find(x).point, rtol=0, atol=1e-9)
     assert max(rows[-3:]) <= 2
 
     def never(x):
         raise RuntimeError("can't allocate memory")
 
-    with pytest.raises(errors.OutOfMemoryError, match="single input"):
+    with (
+        pytest.warns(RuntimeWarning, match="Memory ran out"),
+        pytest.raises(errors.OutOfMemoryError, match=r"single row in the model.*; use a smaller input"),
+    ):
         boundary(never).find(x)
 
 

@@ -298,6 +298,25 @@ def test_named_or_finite(name: str, figure: Callable[..., None]) -> None:
     assert not unnamed
 
 
+class Speechless(RuntimeError):  # noqa: N818
+    """Of the type by which torch says, among other things, that memory ran out; its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("way", "low", "high"),
+    [*((way, -1.0, math.inf) for way in WAYS), *((way, 0.3, 0.9) for way in WAYS if way.startswith(("attr", "to a")))],
+)
+def test_an_error_whose_text_raises_comes_through_as_itself(way: str, low: float, high: float) -> None:
+    """At the first pass, or at the first between both ends."""
+    error = Speechless()
+    with pytest.raises(Speechless) as raised:
+        WAYS[way](raising(error, low, high), X, ZEROS)
+    assert raised.value is error
+
+
 # ------------------------------------------------------------------ what zero is
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import attribute, refine
 from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.errors import IGError, OutOfMemoryError
+from ig_widgets.engine.errors import Cancelled, IGError, OutOfMemoryError
 from tests.engine.subjects import Scores, draw, few, relative
 
 CPU_MESSAGE = (
@@ -136,6 +138,41 @@ def test_what_the_failed_pass_had_filled_is_free_before_the_next() -> None:
     with pytest.warns(Warning, match="Memory ran out"):
         attribute(forward, draw(1, 1, 4), n_steps=32, chunk_size=32)
     assert len(held) == 3
+
+
+@pytest.mark.parametrize("method", ["riemann_middle", "secant", "auto"])
+@pytest.mark.parametrize("left_by", ["memory", "error", "cancel", "nothing"])
+def test_a_pass_that_may_be_cancelled_leaves_nothing_behind(method: str, left_by: str) -> None:
+    """However it ends: operations that keep their own output for the backward pass (exp does) hold it no longer."""
+    held: list[weakref.ref[Tensor]] = []
+    cancel = threading.Event()
+
+    def forward(at: Tensor) -> Tensor:
+        first = at.exp()
+        large = first.clamp(max=2).exp()
+        held.extend([weakref.ref(first), weakref.ref(large)])
+        if torch.is_grad_enabled() and len(at) > 4:
+            if left_by == "memory":
+                raise torch.OutOfMemoryError("full")
+            if left_by == "error":
+                raise KeyError("the model's own")
+            if left_by == "cancel":
+                cancel.set()
+        return large.sum(1).exp()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            attribute(forward, draw(1, 1, 4), method=method, n_steps=32, chunk_size=32, cancel=cancel)
+        except Cancelled:
+            assert left_by == "cancel"
+        except KeyError:
+            assert left_by == "error"
+        else:
+            assert left_by in ("memory", "nothing")
+    gc.collect()
+    assert held
+    assert not any(ref() is not None for ref in held)
 
 
 def test_what_is_no_shortage_of_memory() -> None:

@@ -161,15 +161,24 @@ def test_memory_that_runs_out_halves_the_rows():
 
     arguments = {"baselines": b, "target": 0, "attributions": torch.ones(6, 6)}
     masks = [draw_mask(i) for i in range(4)]
-    for one, other in zip(
-        audit_regions(cramped, x, masks, **arguments), audit_regions(inner, x, masks, **arguments), strict=True
-    ):
+    with pytest.warns(RuntimeWarning, match="Memory ran out with") as caught:
+        halved = audit_regions(cramped, x, masks, **arguments)
+    assert [str(one.message) for one in caught] == [
+        f"Memory ran out with {rows} rows in the model at once; going on with {rows // 2} (chunk_size)."
+        for rows in (10, 5)
+    ]
+    for one, other in zip(halved, audit_regions(inner, x, masks, **arguments), strict=True):
         assert one.drop == pytest.approx(other.drop, abs=1e-12)
 
     def none(points):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(errors.OutOfMemoryError, match=r"^Memory ran out with a single picture"):
+    with (
+        pytest.warns(RuntimeWarning, match="Memory ran out"),
+        pytest.raises(
+            errors.OutOfMemoryError, match=r"^Memory ran out with a single row in the model.*; use a smaller input"
+        ),
+    ):
         audit_regions(none, x, masks, **arguments)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ig_widgets import relatives
 from ig_widgets.engine.attribution import attribute
+from ig_widgets.relatives import expected
 from tests.engine.subjects import Scores, draw, relative, relu_network, seeds, waves
 
 few = settings(max_examples=6)
@@ -102,6 +103,32 @@ def test_seed_decides_and_chunks_do_not(seed: int, chunk: int) -> None:
         one = f(model, x, n_samples=9, seed=seed, chunk_size=chunk, **options).attributions
         assert relative(f(model, x, n_samples=9, seed=seed, **options).attributions, one) <= 1e-12
         assert relative(f(model, x, n_samples=9, seed=seed + 1, **options).attributions, one) > 1e-9
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_noise_is_drawn_once_a_draw(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is that of the points, whichever rows the factor x + noise - x' is asked for, and when."""
+    model, x, b = Scores([(4,)], seed=3), draw(1, 2, 4), draw(2, 3, 4)
+    drawn, randn = list[int](), torch.randn
+
+    def counted(*shape: object, **options: object) -> Tensor:
+        drawn.append(1)
+        return randn(*shape, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(torch, "randn", counted)
+    relatives.gradient_shap(model, x, baselines=b, sigma=0.1, n_samples=9, chunk_size=chunk)
+    assert len(drawn) == 2 * 9
+
+    examples, alphas = torch.tensor([0, 1, 1]), torch.tensor([0.5, 4.5, 7.5], dtype=torch.float64) / 9
+    one, other = (expected.about(x, b, 0.1, 9, 5) for _ in range(2))
+    (point,), (tangent,) = one.points(examples, alphas), one.tangents(examples, alphas)
+    assert torch.equal(other.tangents(examples, alphas)[0], tangent)
+    other.points(examples.flip(0), alphas)
+    assert torch.equal(other.tangents(examples, alphas)[0], tangent)
+    # A point is x' + a of the factor.
+    number = (alphas * 9).long()
+    start = b[one.chosen[examples, number]]
+    assert torch.allclose(point, start + one.positions[examples, number][:, None] * tangent, rtol=0, atol=1e-12)
 
 
 def test_several_inputs_keep_their_baselines_together() -> None:
