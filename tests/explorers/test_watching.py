@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ig_widgets.explorers import base, pulse
+from ig_widgets.explorers import displayed as display_module
+from ig_widgets.explorers import pulse
 from ig_widgets.explorers.stream import MOST_VIEWS
 from tests.explorers.subjects import SECONDS, Watched, ready
 
@@ -225,7 +226,7 @@ def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
 @pytest.fixture
 def displayed(monkeypatch):
     outputs = []
-    monkeypatch.setattr(base, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
+    monkeypatch.setattr(display_module, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
     return outputs
 
 
@@ -244,7 +245,9 @@ def test_hosts_that_would_show_both_are_given_one(explore, displayed, monkeypatc
     if host == "colab":
         monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
     else:
-        monkeypatch.setattr(base, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"}))
+        monkeypatch.setattr(
+            display_module, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"})
+        )
     explorer = explore()
     explorer.wait(SECONDS)
     explorer._ipython_display_()
