@@ -28,8 +28,9 @@ from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.depending import Depending
 from ig_widgets.explorers.exporting import Exporting
+from ig_widgets.explorers.failure import sentence
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Pane, sentence
+from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.restoring import Saved
