@@ -188,10 +188,7 @@ class Explorer(Displayed):
         with self._asking:
             while len(self._asked) < len(self._panes):
                 self._asked.append(self._new_pane())
-            for view, index in list(self._early.items()):
-                if index < len(self._asked):
-                    self._asked[index].stream.want(view)
-                    del self._early[view]
+            self._welcome()
             while len(self._asked) > len(self._panes):
                 self._asked.pop().close()
             own = self._own_wishes()

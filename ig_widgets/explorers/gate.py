@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import anywidget
@@ -11,6 +13,7 @@ import traitlets
 
 from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers import hearing, protocol
+from ig_widgets.explorers.throttle import Throttle
 from ig_widgets.texts import shorten, whole
 
 # A sentence that repeats what it was sent may be as long as that.
@@ -19,10 +22,64 @@ _REFUSAL_LENGTH = 400
 _log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Owed:
+    """What is to be answered: the values of traits by `names`, and for the log one of `count` lines."""
+
+    names: set[str] = field(default_factory=set)
+    line: str = ""
+    count: int = 0
+
+
 class Gate(anywidget.AnyWidget):
-    """A widget that looks at what it is sent. `_notice` is the newest sentence for the status line."""
+    """A widget that looks at what it is sent. `_notice` is the newest sentence for the status line.
+
+    Notices, values that stay and whole states are answers, each a message, and lines in the log cost as well: to a
+    flood there are few of them, the last of which holds what is so by then.
+    """
 
     _notice: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self._owed = _Owed()
+        self._owing = threading.Lock()
+        self._answers = Throttle(self._send_owed)
+        super().__init__(**traits)
+
+    def close(self) -> None:
+        """Close the widget and its views; what is owed is dropped."""
+        # __del__ comes here where the constructor has refused its arguments.
+        if (answers := vars(self).get("_answers")) is not None:
+            answers.close()
+        super().close()
+
+    def send_state(self, key: Any = None) -> None:
+        """As ipywidgets has it; a notice waits for its turn."""
+        if key == "_notice":
+            self._owe([key])
+        else:
+            super().send_state(key)
+
+    def _owe(self, names: Iterable[str] = (), line: str = "") -> None:
+        """Send the values of these traits, and write a line to the log, now or soon."""
+        self._add(names, line)
+        self._answers.ask()
+
+    def _add(self, names: Iterable[str], line: str) -> None:
+        """To what is sent and written next."""
+        with self._owing:
+            self._owed.names.update(names)
+            if line:
+                self._owed.line, self._owed.count = line, self._owed.count + 1
+
+    def _send_owed(self) -> None:
+        with self._owing:
+            owed, self._owed = self._owed, _Owed()
+        if owed.count:
+            more = f" ({owed.count - 1} more messages were refused since the last line)" if owed.count > 1 else ""
+            _log.warning("%s: %s%s", type(self).__name__, owed.line, more)
+        if owed.names:
+            super().send_state(sorted(owed.names))
 
     def _say(self, text: str) -> None:
         """A sentence for the status line of every view."""
@@ -33,7 +90,10 @@ class Gate(anywidget.AnyWidget):
         try:
             message = hearing.clean(msg)
         except protocol.ProtocolError as error:
-            _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
+            self._owe(line=f"a message was ignored: {error}")
+            return
+        if message["content"]["data"]["method"] == "request_state":
+            self._owe(self.keys)
             return
         super()._handle_msg(message)
 
@@ -44,8 +104,7 @@ class Gate(anywidget.AnyWidget):
         """
         if foreign := [name for name in sync_data if name not in hearing.CHOSEN or name not in self.keys]:
             names = ", ".join(repr(name[:40]) for name in foreign[:4])
-            _log.warning("%s: a front end cannot set %s.", type(self).__name__, names)
-            self._send_back(sync_data)
+            self._owe(self._own(sync_data), f"a front end cannot set {names}.")
             return
         try:
             for name, value in sync_data.items():
@@ -64,12 +123,13 @@ class Gate(anywidget.AnyWidget):
         known = isinstance(error, traitlets.TraitError | protocol.ProtocolError | IGError)
         text = str(error) if known else f"{', '.join(state)} cannot be set: {type(error).__name__}: {error}"
         text = text if len(text) <= _REFUSAL_LENGTH else f"{text[:_REFUSAL_LENGTH]}..."
-        _log.warning("%s: %s", type(self).__name__, text)
+        # One message, with the notice.
+        self._add(self._own(state), text)
         self._say(text)
-        self._send_back(state)
 
-    def _send_back(self, state: Mapping[str, Any]) -> None:
-        self.send_state([name for name in state if name in self.keys])
+    def _own(self, state: Mapping[str, Any]) -> list[str]:
+        """Of the names in it those of traits that a front end has."""
+        return [name for name in state if name in self.keys]
 
     def _checked(self, name: str, value: Any) -> Any:
         """A setting as the trait of that name would hold it. Raises TraitError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,7 @@ from ig_widgets.explorers import protocol
 from ig_widgets.explorers.gate import Gate
 from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.stream import MOST_VIEWS
-
-_log = logging.getLogger(__name__)
+from ig_widgets.explorers.throttle import Throttle
 
 
 class Viewed(Gate):
@@ -21,8 +19,9 @@ class Viewed(Gate):
 
     def __init__(self, **traits: Any) -> None:
         self._asked: list[Pane] = []
-        # A front end that adds a pane asks for it before it says so.
+        # Views that are to be served, by pane: a front end that adds a pane asks for it before it says so.
         self._early: dict[str, int] = {}
+        self._welcomes = Throttle(self._welcome)
         # Comms may be heard in another thread than that of the session, beside it.
         self._asking = threading.RLock()
         # How many threads of Python wait for a result, whoever looks.
@@ -34,11 +33,18 @@ class Viewed(Gate):
         for pane in self._asked:
             pane.cancel()
 
+    def close(self) -> None:
+        """Close the widget and its views; none is served any more."""
+        # __del__ comes here where the constructor has refused its arguments.
+        if (welcomes := vars(self).get("_welcomes")) is not None:
+            welcomes.close()
+        super().close()
+
     def _on_message(self, _widget: object, content: object, buffers: Sequence[bytes | memoryview]) -> None:
         try:
             message = protocol.parse(content, buffers)
         except protocol.ProtocolError as error:
-            _log.warning("%s: a message was ignored: %s", type(self).__name__, error)
+            self._owe(line=f"a message was ignored: {error}")
             return
         match message:
             case protocol.Want(view, index):
@@ -56,15 +62,24 @@ class Viewed(Gate):
                 self._heard(message)
 
     def _wanted(self, view: str, index: int) -> None:
+        if index >= protocol.MOST_PANES:
+            return
         with self._asking:
-            if index < len(self._asked):
+            self._early.pop(view, None)
+            self._early[view] = index
+            while len(self._early) > MOST_VIEWS:
+                del self._early[next(iter(self._early))]
+        self._welcomes.ask()
+
+    def _welcome(self) -> None:
+        """Views whose panes are there get what they lack; each costs some messages, and pictures."""
+        with self._asking:
+            there = [(view, index) for view, index in self._early.items() if index < len(self._asked)]
+            for view, index in there:
+                del self._early[view]
                 self._asked[index].stream.want(view)
+            if there:
                 self._resume()
-            elif index < protocol.MOST_PANES:
-                self._early.pop(view, None)
-                self._early[view] = index
-                while len(self._early) > MOST_VIEWS:
-                    del self._early[next(iter(self._early))]
 
     def _left(self, view: str) -> None:
         """A view is shown nowhere any more. With the last of them goes the work, unless Python waits for it."""

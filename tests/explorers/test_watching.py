@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ig_widgets.explorers import displayed as display_module
-from ig_widgets.explorers import pulse
+from ig_widgets.explorers import pulse, throttle
 from ig_widgets.explorers.stream import MOST_VIEWS
 from tests.explorers.subjects import SECONDS, Watched, ready
 
@@ -118,12 +118,13 @@ def test_a_view_that_nobody_knows_leaves_nothing_behind(explore, chunks_of_two):
     assert view.ended["type"] == "done"
 
 
-def test_views_that_went_without_a_word_do_not_add_up(explore):
+def test_views_that_went_without_a_word_do_not_add_up(explore, monkeypatch):
+    monkeypatch.setattr(throttle, "MOST", 1000)
     explorer = explore()
     explorer.wait(SECONDS)
     for i in range(100):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})
-        explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 3})
+        explorer.comm.hear({"type": "want", "view": f"page {i}, early", "pane": 3})
     assert len(explorer._asked[0].stream._views) == MOST_VIEWS
     assert len(explorer._early) == MOST_VIEWS
     # The newest are served.
