@@ -207,6 +207,10 @@ class Explorer(Displayed):
 
     def _answered(self, pane: Pane) -> None:
         """A pane has a new result, or was cancelled; called in its thread."""
+        if pane.doubt:
+            self._say(pane.doubt, lasts=True)
+        elif self._notice.get("lasts") and not any(one.doubt for one in list(self._asked)):
+            self._say("")
 
     @traitlets.validate("_panes")
     def _check_panes(self, proposal: Any) -> list[dict[str, Any]]:

@@ -81,9 +81,10 @@ class Gate(anywidget.AnyWidget):
         if owed.names:
             super().send_state(sorted(owed.names))
 
-    def _say(self, text: str) -> None:
-        """A sentence for the status line of every view."""
-        self._notice = {"text": shorten(whole(text), 2000), "number": self._notice.get("number", 0) + 1}
+    def _say(self, text: str, *, lasts: bool = False) -> None:
+        """A sentence for the status line of every view, or none any more; one that `lasts` also for those to come."""
+        number = self._notice.get("number", 0) + 1
+        self._notice = {"text": shorten(whole(text), 2000), "number": number, "lasts": lasts}
 
     def _handle_msg(self, msg: object) -> None:
         """A message of a front end. One of another form than ipywidgets' is left alone, with a line in the log."""

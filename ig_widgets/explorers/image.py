@@ -287,6 +287,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
     # ------------------------------------------------------------ beside the sampling
 
     def _answered(self, pane: Pane) -> None:
+        super()._answered(pane)
         if self._asked and pane is self._asked[0]:
             self._chores.ask("curves", self._tell_curves)
             if self._regions:

@@ -77,6 +77,8 @@ class Pane:
         self.answer: Answer | None = None
         self.error: Exception | None = None
         self.wish: protocol.Settings | None = None
+        # Of the newest run: that the model answers differently when it is asked the same, or nothing.
+        self.doubt = ""
         self._is_abandoned = False
         self._subject = subject
         self._numbers = numbers
@@ -221,6 +223,7 @@ class Pane:
                 return self._to_tolerance(request, settings, known, cancel)
             return self._by_steps(request, settings, known, cancel)
         finally:
+            self.doubt = known.samples.sampler.doubt
             self._memory.make_room()
 
     def _most_evaluations(self) -> int:
