@@ -11,9 +11,14 @@ _LONGEST_SENTENCE = 1000
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in words, on one line."""
-    words = plain(words_of(error), _LONGEST_SENTENCE)
-    return words if isinstance(error, IGError) else f"the model raised {plain(type(error).__name__)}: {words}"
+    """What went wrong where the model is asked, in words, on one line."""
+    return cause(error) if isinstance(error, IGError) else f"the model raised {cause(error)}"
+
+
+def cause(error: Exception) -> str:
+    """What went wrong anywhere, on one line: an error of this package says it in words, others by their name too."""
+    words = plain(words_of(error), _LONGEST_SENTENCE) or "it says no more"
+    return words if isinstance(error, IGError) else f"{plain(type(error).__name__)}: {words}"
 
 
 def failed(error: Exception) -> protocol.Message:

@@ -28,7 +28,7 @@ from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.depending import Depending
 from ig_widgets.explorers.exporting import Exporting
-from ig_widgets.explorers.failure import sentence
+from ig_widgets.explorers.failure import cause, sentence
 from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
@@ -300,7 +300,9 @@ class ImageExplorer(Auditing, Exporting, Depending):
         try:
             data = self._export(kind)
         except Exception as error:  # noqa: BLE001  (an error is an answer)
-            self._say(f"{kind.upper()} was not made: {sentence(error)}")
+            # It waits for a run, which may have failed; else the model is not to blame.
+            words = sentence(error) if error is self._asked[0].error else cause(error)
+            self._say(f"{kind.upper()} was not made: {words}")
             return
         content, buffers = protocol.file(f"attribution.{kind}", data)
         self.send({**content, "view": view, "request": 0}, buffers)

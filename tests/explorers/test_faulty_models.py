@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
-from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.explorers.relative import RELATIVES
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
@@ -276,3 +276,46 @@ def test_one_pane_of_two_that_doubts_is_enough(explore: Callable[..., Any]) -> N
     explorer.baseline = "mean grey"
     explorer.wait(SECONDS)
     assert explorer._notice["text"] == ""
+
+
+# ---------------------------------------------------------------- exports that fail
+
+
+class Refusing(Classifier):
+    """Says what a picture shows, and will not be asked why."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:
+            raise ValueError("mine")
+        return super().forward(x)
+
+
+@pytest.mark.robustness
+def test_an_export_that_fails_blames_the_model_for_what_it_raised_alone(
+    explore: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = explore(n_steps=4)
+    explorer.wait(SECONDS)
+
+    def said(kind: str) -> str:
+        explorer.comm.hear({"type": "export", "view": "v", "kind": kind})
+        assert explorer._chores.wait(SECONDS)
+        return str(explorer._notice["text"])
+
+    troubles = {
+        OSError(28, "No space left on device"): "OSError: [Errno 28] No space left on device",
+        MemoryError(): "MemoryError: it says no more",
+        ArgumentValueError("clip must be a number."): "clip must be a number.",
+    }
+    for error, words in troubles.items():
+        for kind, name in (("png", "snapshot"), ("svg", "_svg"), ("npz", "_npz"), ("html", "_html")):
+
+            def fail(error: Exception = error) -> bytes:
+                raise error
+
+            with monkeypatch.context() as patch:
+                patch.setattr(explorer, name, fail)
+                assert said(kind) == f"{kind.upper()} was not made: {words}"
+    # Before there is any result, an export waits for the first run.
+    explorer = explore(Refusing(), n_steps=4)
+    assert said("png") == "PNG was not made: the model raised ValueError: mine"
