@@ -106,6 +106,8 @@ class Sampler:
         self._folds = Folds(function.forward_func)
         # F(x') and F(x), to be compared with where F is there again; None once they were compared in vain.
         self._ends: tuple[Tensor, Tensor] | None = None
+        # What was warned of then, for those who have no console before them.
+        self.doubt = ""
 
     def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
@@ -139,14 +141,13 @@ class Sampler:
                 if abs(now - before) <= max(_SAME * scale, rounding) or not math.isfinite(now - before):
                     continue
                 self._ends = None
-                warnings.warn(
+                self.doubt = (
                     f"forward_func was asked the same twice and answered {before:.4g}, then {now:.4g} "
                     f"({self._path.place(end, end)}, example {example}): what is attributed is of no one function. "
                     f"Call model.eval(), leave out functional dropout and noise (or fix their seed in forward_func), "
-                    f"and let no row depend on the others of its chunk.",
-                    NondeterminismWarning,
-                    stacklevel=2,
+                    f"and let no row depend on the others of its chunk."
                 )
+                warnings.warn(self.doubt, NondeterminismWarning, stacklevel=2)
                 return
 
     def outputs(

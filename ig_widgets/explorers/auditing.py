@@ -15,8 +15,9 @@ from ig_widgets.engine.path import make_path
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Output
+from ig_widgets.explorers.failure import sentence
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Pane, sentence
+from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
 from ig_widgets.explorers.worker import lock_of

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import IGError
-from ig_widgets.explorers.pane import Known
+from ig_widgets.explorers.memory import Known
 from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.stream import Pieces, Record
 

@@ -20,8 +20,8 @@ from ig_widgets.engine.refinement import suits
 from ig_widgets.engine.trace import CellSamples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, check_count, make_dependence
+from ig_widgets.explorers.failure import sentence
 from ig_widgets.explorers.offering import Offering
-from ig_widgets.explorers.pane import sentence
 from ig_widgets.explorers.relative import DISTRIBUTION
 from ig_widgets.explorers.size import check_size
 from ig_widgets.explorers.worker import Worker

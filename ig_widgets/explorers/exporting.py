@@ -16,7 +16,7 @@ from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.classifier import Classes
-from ig_widgets.explorers.pane import Answer, Known
+from ig_widgets.explorers.memory import Answer, Known
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.restoring import Restoring

@@ -28,8 +28,9 @@ from ig_widgets.explorers.classifier import MARGIN, Output, classify
 from ig_widgets.explorers.convergence import curves, to_data
 from ig_widgets.explorers.depending import Depending
 from ig_widgets.explorers.exporting import Exporting
+from ig_widgets.explorers.failure import cause, sentence
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Pane, sentence
+from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.restoring import Saved
@@ -286,6 +287,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
     # ------------------------------------------------------------ beside the sampling
 
     def _answered(self, pane: Pane) -> None:
+        super()._answered(pane)
         if self._asked and pane is self._asked[0]:
             self._chores.ask("curves", self._tell_curves)
             if self._regions:
@@ -298,7 +300,9 @@ class ImageExplorer(Auditing, Exporting, Depending):
         try:
             data = self._export(kind)
         except Exception as error:  # noqa: BLE001  (an error is an answer)
-            self._say(f"{kind.upper()} was not made: {sentence(error)}")
+            # It waits for a run, which may have failed; else the model is not to blame.
+            words = sentence(error) if error is self._asked[0].error else cause(error)
+            self._say(f"{kind.upper()} was not made: {words}")
             return
         content, buffers = protocol.file(f"attribution.{kind}", data)
         self.send({**content, "view": view, "request": 0}, buffers)

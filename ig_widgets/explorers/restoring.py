@@ -16,7 +16,8 @@ from ig_widgets.explorers import protocol, saving
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes, Output
 from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Answer, Pane
+from ig_widgets.explorers.memory import Answer
+from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.relative import RELATIVES
 from ig_widgets.explorers.worker import lock_of

@@ -119,7 +119,7 @@ export const FORMS: Readonly<Record<string, Form>> = {
     }),
     record({}, { kind: oneOf(undefined) }),
   ),
-  _notice: record({}, { text, number }),
+  _notice: record({}, { text, number, lasts: flag }),
   _methods: texts,
   _outputs: texts,
   _channels: texts,

@@ -104,7 +104,7 @@ export interface Offer {
   readonly _curves: readonly Curve[];
   readonly _dependence: Dependence;
   /** A sentence for the status line; the number tells a new one from an old. */
-  readonly _notice: { readonly text?: string; readonly number?: number };
+  readonly _notice: { readonly text?: string; readonly number?: number; readonly lasts?: boolean };
   readonly _methods: readonly string[];
   readonly _outputs: readonly string[];
   readonly _channels: readonly string[];

@@ -103,10 +103,32 @@ describe("a notice", () => {
   });
 
   test("of before the view is not shown, nor an empty one", async () => {
-    const { model, view } = await explained({ _notice: { text: "Old.", number: 3 } });
+    const { model, view } = await explained({
+      _notice: { text: "Old.", number: 3, lasts: false },
+    });
     expect(alert(view.el)).toBeUndefined();
     model.set("_notice", {});
     expect(alert(view.el)).toBeUndefined();
+  });
+
+  test("of before the view is shown if it lasts, and goes with an empty one", async () => {
+    const { model, view } = await explained({ _notice: { text: "Odd.", number: 3, lasts: true } });
+    expect(alert(view.el)).toBe("Odd.");
+    model.set("_notice", { text: "", number: 4, lasts: false });
+    expect(alert(view.el)).toBeUndefined();
+  });
+
+  test("that goes by itself takes the focus from nobody who has it elsewhere", async () => {
+    const { model, view } = await explained({ _notice: { text: "Odd.", number: 3, lasts: true } });
+    view.slider("opacity").focus();
+    view.button("close the notice").focus();
+    view.slider("alpha").focus();
+    model.set("_notice", { text: "", number: 4 });
+    expect(document.activeElement).toBe(view.slider("alpha"));
+    model.set("_notice", { text: "Odd.", number: 5 });
+    view.button("close the notice").focus();
+    model.set("_notice", { text: "", number: 6 });
+    expect(document.activeElement).toBe(view.slider("alpha"));
   });
 
   test("is text, whatever is in it, and cut where it is long", async () => {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
-from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.explorers.relative import RELATIVES
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
@@ -206,3 +206,116 @@ def test_the_last_good_picture_stays_and_the_next_wish_is_answered(
     figure(what, len(wrong), at_most=0)
     assert not wrong
     assert explorer.snapshot()
+
+
+# ---------------------------------------------------------------- models that answer differently
+
+
+class Fickle(Classifier):
+    """Answers by how often it was asked, while it is fickle."""
+
+    fickle = True
+    calls = 0
+
+    def turn(self, *, fickle: bool) -> None:
+        """Writing to a parameter tells explorers that what they have sampled is of another model."""
+        self.fickle = fickle
+        with torch.no_grad():
+            self.last.bias.add_(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.fickle
+        return super().forward(x) * (1 + self.calls)
+
+
+@pytest.mark.robustness
+@pytest.mark.filterwarnings("ignore:forward_func was asked the same twice")
+@pytest.mark.parametrize("method", ["riemann_trapezoid", "secant", "auto"])
+def test_a_model_that_answers_differently_is_told_of_in_words_as_long_as_it_does(
+    explore: Callable[..., Any], method: str
+) -> None:
+    model = Fickle()
+    explorer = explore(model, photo(height=8, width=8), target=0, method=method, n_steps=4, tol=0.5)
+
+    def told() -> tuple[str, int, bool]:
+        explorer.wait(SECONDS)
+        notice = explorer._notice
+        return notice.get("text", ""), notice.get("number", 0), notice.get("lasts", False)
+
+    text, number, lasts = told()
+    assert "asked the same twice" in text
+    assert (number, lasts) == (1, True)  # also to a page that opens later
+    # Once for each run that has it, also where that has nothing left to sample.
+    for target in (1, 2, 1):
+        explorer.target = target
+        number += 1
+        assert "asked the same twice" in told()[0]
+        assert told()[1:] == (number, True)
+    model.turn(fickle=False)
+    explorer.target = 3
+    assert told() == ("", number + 1, False)
+    explorer.target = 4
+    assert told() == ("", number + 1, False)
+    # What else is said is not for a run to take back.
+    explorer.comm.set_traits(n_steps=0)
+    explorer.target = 0
+    assert "n_steps must be from 1" in told()[0]
+
+
+@pytest.mark.filterwarnings("ignore:forward_func was asked the same twice")
+def test_one_pane_of_two_that_doubts_is_enough(explore: Callable[..., Any]) -> None:
+    """The second takes no end of its path twice."""
+    explorer = explore(Fickle(), photo(height=8, width=8), method="riemann_trapezoid", n_steps=4)
+    explorer.compare({"method": "riemann_middle", "baseline": "white"})
+    explorer.wait(SECONDS)
+    assert [bool(pane.doubt) for pane in explorer._asked] == [True, False]
+    explorer.compare({"method": "riemann_middle", "baseline": "blur"})
+    explorer.wait(SECONDS)
+    assert "asked the same twice" in explorer._notice["text"]
+    explorer.method = "riemann_middle"
+    explorer.baseline = "mean grey"
+    explorer.wait(SECONDS)
+    assert explorer._notice["text"] == ""
+
+
+# ---------------------------------------------------------------- exports that fail
+
+
+class Refusing(Classifier):
+    """Says what a picture shows, and will not be asked why."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:
+            raise ValueError("mine")
+        return super().forward(x)
+
+
+@pytest.mark.robustness
+def test_an_export_that_fails_blames_the_model_for_what_it_raised_alone(
+    explore: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = explore(n_steps=4)
+    explorer.wait(SECONDS)
+
+    def said(kind: str) -> str:
+        explorer.comm.hear({"type": "export", "view": "v", "kind": kind})
+        assert explorer._chores.wait(SECONDS)
+        return str(explorer._notice["text"])
+
+    troubles = {
+        OSError(28, "No space left on device"): "OSError: [Errno 28] No space left on device",
+        MemoryError(): "MemoryError: it says no more",
+        ArgumentValueError("clip must be a number."): "clip must be a number.",
+    }
+    for error, words in troubles.items():
+        for kind, name in (("png", "snapshot"), ("svg", "_svg"), ("npz", "_npz"), ("html", "_html")):
+
+            def fail(error: Exception = error) -> bytes:
+                raise error
+
+            with monkeypatch.context() as patch:
+                patch.setattr(explorer, name, fail)
+                assert said(kind) == f"{kind.upper()} was not made: {words}"
+    # Before there is any result, an export waits for the first run.
+    explorer = explore(Refusing(), n_steps=4)
+    assert said("png") == "PNG was not made: the model raised ValueError: mine"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ig_widgets.explorers import ImageExplorer, protocol
 from ig_widgets.explorers.classifier import classify
-from ig_widgets.explorers.pane import sentence
+from ig_widgets.explorers.failure import sentence
 from ig_widgets.files import read_npz
 from ig_widgets.texts import plain, traceback_of, whole
 from tests.explorers.subjects import Classifier, FakeComm, photo

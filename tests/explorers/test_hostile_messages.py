@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.explorers import ImageExplorer, hearing
+from ig_widgets.explorers import ImageExplorer, hearing, throttle
 from ig_widgets.explorers.regions import check_new, mask_of
 from ig_widgets.explorers.size import MOST_VALUES, most_steps
 from ig_widgets.faithfulness.regions import region_mask
@@ -47,7 +47,8 @@ def state_of(explorer: ImageExplorer) -> dict[str, Any]:
 # ---------------------------------------------------------------- what may be set at all
 
 
-def test_a_browser_can_set_what_a_person_chooses_and_nothing_else(explore: Explore, caplog) -> None:
+def test_a_browser_can_set_what_a_person_chooses_and_nothing_else(explore: Explore, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(throttle, "MOST", 1000)
     explorer = explore(labels=LABELS)
     explorer.wait(SECONDS)
     values = {name: getattr(explorer, name) for name in explorer.keys}

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ig_widgets.explorers import base, pulse
+from ig_widgets.explorers import displayed as display_module
+from ig_widgets.explorers import pulse, throttle
 from ig_widgets.explorers.stream import MOST_VIEWS
 from tests.explorers.subjects import SECONDS, Watched, ready
 
@@ -117,12 +118,13 @@ def test_a_view_that_nobody_knows_leaves_nothing_behind(explore, chunks_of_two):
     assert view.ended["type"] == "done"
 
 
-def test_views_that_went_without_a_word_do_not_add_up(explore):
+def test_views_that_went_without_a_word_do_not_add_up(explore, monkeypatch):
+    monkeypatch.setattr(throttle, "MOST", 1000)
     explorer = explore()
     explorer.wait(SECONDS)
     for i in range(100):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})
-        explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 3})
+        explorer.comm.hear({"type": "want", "view": f"page {i}, early", "pane": 3})
     assert len(explorer._asked[0].stream._views) == MOST_VIEWS
     assert len(explorer._early) == MOST_VIEWS
     # The newest are served.
@@ -225,7 +227,7 @@ def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
 @pytest.fixture
 def displayed(monkeypatch):
     outputs = []
-    monkeypatch.setattr(base, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
+    monkeypatch.setattr(display_module, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
     return outputs
 
 
@@ -244,7 +246,9 @@ def test_hosts_that_would_show_both_are_given_one(explore, displayed, monkeypatc
     if host == "colab":
         monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
     else:
-        monkeypatch.setattr(base, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"}))
+        monkeypatch.setattr(
+            display_module, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"})
+        )
     explorer = explore()
     explorer.wait(SECONDS)
     explorer._ipython_display_()

@@ -3,7 +3,7 @@ import { shorten } from "../format.js";
 import { listen } from "../life.js";
 import type { Traits } from "../traits.js";
 
-/** What the kernel could not do with something that was set or dropped, until it is read. */
+/** What the kernel could not do with something that was set or dropped, or what it doubts, until it is read. */
 export class Notice {
   readonly element: HTMLElement;
 
@@ -16,18 +16,20 @@ export class Notice {
       before = relatedTarget;
     };
     const hide = () => {
+      const hasFocus = this.element.matches(":focus-within");
       assign(this.element, { hidden: true });
       // Else the focus is lost with the button, and the person with it.
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+      if (hasFocus && before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
     listen(close, "focus", enter, signal);
     listen(close, "click", hide, signal);
     const show = () => {
       const { text: sentence } = traits.get("_notice");
-      if (!sentence) return;
+      if (!sentence) return hide();
       assign(this.element, { hidden: false });
       write(text, shorten(sentence, 600));
     };
     traits.on(["_notice"], show, signal);
+    if (traits.get("_notice").lasts) show();
   }
 }
