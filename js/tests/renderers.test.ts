@@ -58,7 +58,9 @@ function check({ renderer, canvas }: Drawing, entries: readonly EntryRow[], look
   renderer.show(picture);
   renderer.paint(lut);
   renderer.draw({ ...shade, ...picture.field.place(alpha) });
-  expectSamePixels(pixelsOf(canvas), expectedPixels(scene, entries, alpha, shade, lut));
+  // Of a map of zeros the scale is 0, and every share of it is none.
+  const expected = { ...shade, scale: shade.scale || 1 };
+  expectSamePixels(pixelsOf(canvas), expectedPixels(scene, entries, alpha, expected, lut));
 }
 
 describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the samples", (name) => {
@@ -82,6 +84,17 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
   test.each([0, 0.3, 1])("with the opacity %d", (opacity) => {
     check(make[name](), subset, { opacity });
   });
+
+  test.each([0, 0.3, 1])(
+    "of a map of zeros, over a photo that fades with the opacity %d",
+    (opacity) => {
+      check(
+        make[name](),
+        subset.map(([id, , from, to]) => [id, 0, from, to]),
+        { opacity },
+      );
+    },
+  );
 
   test("of plan after plan: finer, coarser, finer", () => {
     const drawing = make[name]();

@@ -95,7 +95,7 @@ export class WebGLOverlay implements Renderer {
     program.integer("filtered", FILTERED[sign]);
     program.float("scale", scale > 0 ? scale : 1);
     program.float("opacity", scale > 0 ? opacity : 0);
-    program.float("fading", scale > 0 && ground === "grey" ? opacity : 0);
+    program.float("fading", ground === "grey" ? opacity : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     this.#requireContext();
   }
