@@ -12,6 +12,7 @@ import torch
 from comm.base_comm import BaseComm
 from torch import Tensor, nn
 
+import ig_widgets as igw
 from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
@@ -89,6 +90,30 @@ class Watched(Classifier):
         return super().forward(x)
 
 
+class AtOnce(nn.Module):
+    """Counts how many passes are in a model at once.
+
+    Without hooks: a pass that is cancelled is left by what is no Exception, and hooks that are always called are not
+    then.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            return self.inner(x)
+        finally:
+            with self._lock:
+                self.now -= 1
+
+
 class FakeComm(BaseComm):
     """The wire to a browser: what is sent arrives on a thread of its own, in order, at the views that listen."""
 
@@ -159,6 +184,23 @@ def ready(explorer: Any) -> Any:
     """Its result, once it is there."""
     explorer.wait(SECONDS)
     return explorer.result
+
+
+def reference(model: nn.Module, image: Tensor, explorer: Any) -> Tensor:
+    """What the engine alone makes of the explorer's wishes, from black or white."""
+    baseline = {"black": 0.0, "white": 1.0}[explorer.baseline]
+    return igw.attribute(
+        Classifier.forward.__get__(model) if isinstance(model, Watched) else model,
+        image[None],
+        baselines=baseline,
+        target=explorer.target,
+        method=explorer.method,
+        n_steps=explorer.n_steps,
+    ).attributions
+
+
+def assert_same(ours: Tensor, theirs: Tensor) -> None:
+    assert float((ours - theirs).abs().max()) <= 1e-6 * float(theirs.abs().max())
 
 
 def as_picture(values: Tensor) -> np.ndarray[Any, Any]:
