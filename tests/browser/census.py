@@ -63,16 +63,18 @@ def resident():
 
 def in_use():
     # What glibc has given out and not been given back, in all its arenas; what else is resident, it keeps for later.
-    libc = ctypes.CDLL("libc.so.6")
-    libc.fopen.restype = ctypes.c_void_p
-    with tempfile.NamedTemporaryFile() as file:
-        stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
-        libc.malloc_info(0, stream)
-        libc.fclose(stream)
-        known = {(one.tag, one.get("type")): int(one.get("size")) for one in ElementTree.parse(file.name).getroot()
-                 if one.tag != "heap"}
-    free = known["total", "fast"] + known["total", "rest"]
-    return known["system", "current"] - free + known["total", "mmap"]
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.fopen.restype = ctypes.c_void_p
+        with tempfile.NamedTemporaryFile() as file:
+            stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
+            libc.malloc_info(0, stream)
+            libc.fclose(stream)
+            root = ElementTree.parse(file.name).getroot()
+    except (AttributeError, OSError):
+        return None  # not glibc
+    size = {(one.tag, one.get("type")): int(one.get("size")) for one in root if one.tag != "heap"}
+    return size["system", "current"] + size["total", "mmap"] - size["total", "fast"] - size["total", "rest"]
 """
 
 
