@@ -7,6 +7,7 @@ same time those that Captum raises, AssertionError mostly.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,37 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum has no types
+class _Completeness(GradientAttribution):  # type: ignore[misc]  # Captum has no types
+    """Captum's delta, of whatever the model returns."""
+
+    @functools.wraps(GradientAttribution.compute_convergence_delta, assigned=())
+    def compute_convergence_delta(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The sum of attributions - (F(x) - F(x')) for each example (batch,), arguments as Captum's.
+
+        Raises CaptumOutputError where the model, which is asked anew, returns no tensor.
+        """
+        asked = copy.copy(self)
+        asked.forward_func = _checked(self.forward_func)
+        delta: Tensor = super(_Completeness, asked).compute_convergence_delta(*args, **kwargs)
+        return delta
+
+
+def _checked(forward_func: ForwardFunc) -> ForwardFunc:
+    # Captum looks at the signature.
+    @functools.wraps(forward_func, assigned=(), updated=())
+    def call(*args: Any) -> Any:
+        output = forward_func(*args)
+        if not isinstance(output, Tensor):
+            raise CaptumOutputError(
+                f"forward_func must return a tensor each time it is called, for the convergence delta it returned a "
+                f"{type(output).__name__}; choose one, e.g. lambda x: model(x)[0]."
+            )
+        return output
+
+    return call
+
+
+class IntegratedGradients(_Completeness):
     """Integrated Gradients with the signature of `captum.attr.IntegratedGradients`.
 
     `multiply_by_inputs=False` leaves out the factor (x - x'). A `gradient_func` that is set on the instance, as
@@ -179,7 +210,7 @@ class IntegratedGradients(GradientAttribution):  # type: ignore[misc]  # Captum 
         return self._multiply_by_inputs
 
 
-class LayerIntegratedGradients(CaptumsLayerIntegratedGradients):  # type: ignore[misc]  # Captum has no types
+class LayerIntegratedGradients(_Completeness, CaptumsLayerIntegratedGradients):  # type: ignore[misc]
     """Integrated Gradients of layers, with the signature of `captum.attr.LayerIntegratedGradients`.
 
     The path leads from what `layer` (a module, or a list of modules none of which feeds another) holds at the

@@ -70,7 +70,8 @@ class Attribution:
         partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
         error = "" if self.error_estimate is None else f", error {float(self.error_estimate.max()):.2g}"
         missed = ", not converged" if self.complete and self.converged is False else ""
-        return f"Attribution({self.method}, {self.evaluations} evaluations{partial}{error}{missed}{delta})"
+        evaluations = f"{self.evaluations} evaluation{'s' * (self.evaluations != 1)}"
+        return f"Attribution({self.method}, {evaluations}{partial}{error}{missed}{delta})"
 
 
 def attribute(

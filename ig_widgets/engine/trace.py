@@ -41,7 +41,7 @@ class PathTrace:
 
     def __repr__(self) -> str:
         batch, n = self.alphas.shape
-        return f"PathTrace({n} samples, batch of {batch})"
+        return f"PathTrace({n} sample{'s' * (n != 1)}, batch of {batch})"
 
     def cumulative(self, alpha: float) -> Tensor | tuple[Tensor, ...]:
         """The attribution collected from the baseline up to `alpha`, like the inputs; linear inside a piece.

@@ -143,7 +143,7 @@ def _caption(path: Recorded) -> str:
 def _rule_in_words(settings: Mapping[str, Any]) -> str:
     if settings["method"] == rules.AUTO:
         return f"sampled to an error of {settings['tol']:.3g}"
-    return f"{settings['method']}, {settings['n_steps']} steps"
+    return f"{settings['method']}, {settings['n_steps']} step{'s' * (settings['n_steps'] != 1)}"
 
 
 def _page(recording: Mapping[str, Any], title: str, caption: str, picture: bytes) -> str:

@@ -152,7 +152,8 @@ class Exporting(Restoring):
         caption = (
             f"{plain(self._classes.name(settings.target), 60)}, {plain(self._unit(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
-            f"{result.evaluations} samples{error}; alpha {look.alpha:.2f}{_delta(result)}"
+            f"{result.evaluations} sample{'s' * (result.evaluations != 1)}{error}; alpha {look.alpha:.2f}"
+            f"{_delta(result)}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
 

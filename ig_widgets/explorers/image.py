@@ -182,7 +182,8 @@ class ImageExplorer(Auditing, Exporting, Depending):
 
     def __repr__(self) -> str:
         name, baseline = shorten(self._classes.name(self.target), 60), plain(self.baseline)
-        rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else f"{self.method}, {self.n_steps} steps"
+        rule = f"{self.method}, {self.n_steps} step{'s' * (self.n_steps != 1)}"
+        rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else rule
         panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
         return f"ImageExplorer({name!r}, baseline {baseline}, {rule}{panes})"
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.faithfulness.regions import Mask, Region, region_mask
+from ig_widgets.faithfulness.regions import Mask, Region, region_mask, rows_crossed
 
 MOST_REGIONS = 32
 _MOST_POINTS = 10_000
@@ -61,16 +61,7 @@ def from_data(data: object, height: int, width: int) -> Region:
 
 def mask_of(data: object, height: int, width: int) -> Mask:
     """Its pixels (height, width). Raises as `from_data`, and for a region that holds none."""
-    return _mask(from_data(data, height, width), height, width)
-
-
-def _mask(region: Region, height: int, width: int) -> Mask:
-    if _is_polygon(region) and len(region) > 2:
-        mask = _filled(region, height, width)
-        if mask.any():
-            return mask
-        raise ArgumentValueError("a region holds no pixel: the polygon lies outside of the picture or has no inside.")
-    return region_mask(region, height, width)
+    return region_mask(from_data(data, height, width), height, width)
 
 
 def check_new(regions: Sequence[object], height: int, width: int) -> None:
@@ -80,7 +71,7 @@ def check_new(regions: Sequence[object], height: int, width: int) -> None:
         if given > most:
             raise ArgumentValueError(f"new regions have {given} {name} in all, {most} are the most; simplify them.")
     found = [from_data(region, height, width) for region in regions]
-    crossings = sum(int(np.subtract(*_rows(one, height).T[::-1]).sum()) for one in found if _is_polygon(one))
+    crossings = sum(int(np.subtract(*rows_crossed(one, height).T[::-1]).sum()) for one in found if _is_polygon(one))
     if crossings > _MOST_CROSSINGS:
         raise ArgumentValueError(
             f"the outlines of new regions cross {crossings} rows of pixels, {_MOST_CROSSINGS} are the most; simplify "
@@ -91,35 +82,7 @@ def check_new(regions: Sequence[object], height: int, width: int) -> None:
             f"{len(found)} new regions on {height} x {width} pixels are too many at once; give them one by one."
         )
     for one in found:
-        _mask(one, height, width)
-
-
-def _filled(points: npt.NDArray[np.float64], height: int, width: int) -> Mask:
-    """The pixels of a polygon, the same as `region_mask` has, for thousands of points at once."""
-    ends, rows = _edges(points), _rows(points, height)
-    counts = rows[:, 1] - rows[:, 0]
-    total = int(counts.sum())
-    edge = np.repeat(np.arange(len(ends)), counts)
-    row = np.arange(total) - np.repeat(np.cumsum(counts) - counts - rows[:, 0], counts)
-    (x0, y0), (x1, y1) = ends[edge, 0].T, ends[edge, 1].T
-    crossing = x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0)
-    # By the even-odd rule: each pixel whose centre lies left of a crossing changes sides.
-    changes = np.zeros((height, width + 1), dtype=np.bool_)
-    np.logical_xor.at(changes, (row, np.ceil(crossing - 0.5).clip(0, width).astype(np.intp)), True)
-    return np.logical_xor.accumulate(changes[:, :0:-1], axis=1)[:, ::-1]
-
-
-def _edges(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(edges, 2, 2): upper and lower end of each. An edge that two polygons share is so rounded alike in both."""
-    ends = np.stack([points, np.roll(points, -1, axis=0)], axis=1)
-    turned = ends[:, 0, 1] > ends[:, 1, 1]
-    ends[turned] = ends[turned, ::-1]
-    return ends
-
-
-def _rows(points: npt.NDArray[np.float64], height: int) -> npt.NDArray[np.intp]:
-    """(edges, 2): the rows whose middle each edge crosses, from the first to before the second."""
-    return np.ceil(_edges(points)[:, :, 1] - 0.5).clip(0, height).astype(np.intp)
+        region_mask(one, height, width)
 
 
 def _is_polygon(region: Region) -> TypeGuard[npt.NDArray[np.float64]]:

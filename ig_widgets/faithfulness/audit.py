@@ -63,8 +63,9 @@ class RegionAudit:
 
     def __repr__(self) -> str:
         return (
-            f"RegionAudit({plain(self.name, 60)}, {self.pixels} pixels, attribution {self.attribution_sum:.3g} "
-            f"({_percent(self.share)}), drop {self.drop:.3g}, rise {self.rise:.3g})"
+            f"RegionAudit({plain(self.name, 60)}, {self.pixels} pixel{'s' * (self.pixels != 1)}, "
+            f"attribution {self.attribution_sum:.3g} ({_percent(self.share)}), drop {self.drop:.3g}, "
+            f"rise {self.rise:.3g})"
         )
 
 

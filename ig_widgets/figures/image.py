@@ -135,7 +135,8 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
     complete = "" if delta is None else f"delta {float(delta[0]):+.2g}; "
     return (
         f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
-        f"{attribution.method}, {attribution.evaluations} evaluations{error}; {complete}{beyond}"
+        f"{attribution.method}, {attribution.evaluations} evaluation{'s' * (attribution.evaluations != 1)}{error}; "
+        f"{complete}{beyond}"
     )
 
 

@@ -23,7 +23,8 @@ from captum.testing.helpers.classification_models import SigmoidModel, SoftmaxMo
 from torch import Tensor, nn
 
 import ig_widgets.compat.captum
-from ig_widgets.compat.captum import IntegratedGradients
+from ig_widgets.compat.captum import IntegratedGradients, LayerIntegratedGradients
+from ig_widgets.compat.integrated_gradients import CaptumOutputError
 from ig_widgets.engine.errors import IGError, NotDifferentiableError, TrainingModeError
 from tests.engine.subjects import METHODS, Scores, draw
 
@@ -546,6 +547,45 @@ def test_the_models_own_errors_pass_through() -> None:
     for ig in (IntegratedGradients, captum.attr.IntegratedGradients):
         with pytest.raises(KeyError, match="halfway"):
             ig(broken).attribute(THREE)
+
+
+class Fickle(nn.Module):
+    """From call number `last` + 1 on it returns no tensor."""
+
+    def __init__(self, last: int, later: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.layer, self.last, self.later, self.calls = nn.Linear(3, 2), last, later, 0
+
+    def forward(self, x: Tensor) -> Any:
+        self.calls += 1
+        scores = self.layer(x)
+        return scores if self.calls <= self.last else self.later(scores)
+
+
+@pytest.mark.parametrize("of_layer", [False, True])
+@pytest.mark.parametrize(
+    "later",
+    [lambda y: None, lambda y: {"logits": y}, lambda y: (y,), lambda y: 1.0],
+    ids=["None", "dict", "tuple", "1"],
+)
+def test_a_model_that_returns_no_tensor_at_last_is_told_so(of_layer: bool, later: Callable[[Tensor], Any]) -> None:
+    """Also where Captum's own code asks it, for the delta."""
+
+    def run(model: Fickle, *, delta: bool = True) -> tuple[Any, Any]:
+        method = LayerIntegratedGradients(model, model.layer) if of_layer else IntegratedGradients(model)
+        return method, method.attribute(x, target=1, n_steps=4, return_convergence_delta=delta)
+
+    x = rows([1.0, 2.0, 3.0])
+    sound, attributing = Fickle(10**9, later), Fickle(10**9, later)
+    run(sound)
+    method, maps = run(attributing, delta=False)
+    assert attributing.calls < sound.calls
+    for last in range(attributing.calls, sound.calls):
+        with pytest.raises(CaptumOutputError, match="must return a tensor each time"):
+            run(Fickle(last, later))
+    attributing.last = 0
+    with pytest.raises(CaptumOutputError, match="must return a tensor each time"):
+        method.compute_convergence_delta(maps, torch.zeros_like(x), x, target=1)
 
 
 def test_training_mode_is_still_refused() -> None:

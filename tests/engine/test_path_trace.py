@@ -192,3 +192,6 @@ def test_results_are_frozen_and_their_reprs_have_no_addresses() -> None:
         assert "0x" not in repr(frozen)
     assert repr(result).startswith("Attribution(riemann_middle, 4 evaluations, delta ")
     assert repr(result.path) == "PathTrace(4 samples, batch of 2)"
+    _, one = of_waves(0, 2, "riemann_middle", 1)
+    assert repr(one).startswith("Attribution(riemann_middle, 1 evaluation, delta ")
+    assert repr(one.path) == "PathTrace(1 sample, batch of 2)"

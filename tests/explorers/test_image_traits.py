@@ -212,6 +212,7 @@ def test_repr_says_what_is_explained_and_no_address(explorer):
 
 def test_repr_without_labels(explore):
     assert repr(explore(target=3)) == "ImageExplorer('class 3', baseline black, riemann_middle, 8 steps)"
+    assert repr(explore(target=3, n_steps=1)) == "ImageExplorer('class 3', baseline black, riemann_middle, 1 step)"
 
 
 def test_colours_follow_the_colormap_of_the_constructor(explore):

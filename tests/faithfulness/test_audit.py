@@ -278,14 +278,25 @@ def test_an_attribution_of_something_else_is_recognised():
 def test_a_model_in_training_and_an_output_that_is_no_number():
     x = draw(0, 1, 3, SIDE, SIDE)
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(108, 2)).double()
-    with pytest.raises(errors.TrainingModeError):
-        audit_region(model, x, (0, 0, 2, 2), target=0, attributions=torch.ones(6, 6))
+    for attributions in (torch.ones(6, 6), None):
+        with pytest.raises(errors.TrainingModeError, match=r"Dropout '1' in training mode.*call model.eval\(\) first"):
+            audit_region(model, x, (0, 0, 2, 2), target=0, attributions=attributions)
 
     def breaks(points):  # where the corner is the baseline's and all else the picture's
         return torch.where((points[:, 0, 0, 0] == 0) & (points[:, 0, 5, 5] == 1), torch.nan, points.sum((1, 2, 3)))
 
     with pytest.raises(errors.NonFiniteError, match=r"is nan without the region .region 2"):
         audit_regions(breaks, torch.ones_like(x), [(3, 3, 5, 5), (0, 0, 2, 2)], attributions=torch.ones(6, 6))
+
+
+@pytest.mark.parametrize(("broken", "where", "alpha"), [(1, "at the input", 1.0), (0, "at the baseline", 0.0)])
+def test_an_end_that_is_no_number_is_told_with_its_alpha(broken, where, alpha):
+    def breaks(points):
+        return torch.where((points == broken).flatten(1).all(1), torch.inf, points.sum((1, 2, 3)))
+
+    with pytest.raises(errors.NonFiniteError, match=f"is inf {where}[.]$") as raised:
+        audit_regions(breaks, torch.ones(1, 3, SIDE, SIDE), [(3, 3, 5, 5)], attributions=torch.ones(6, 6))
+    assert raised.value.alpha == alpha
 
 
 # ---------------------------------------------------------------- how it reads

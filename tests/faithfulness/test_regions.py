@@ -75,6 +75,35 @@ def distance(points, x, y):
     return least
 
 
+def edge_by_edge(points, height, width):
+    """The rule of the pixels, in the plainest form of it: each edge changes the side of the centres left of it."""
+    mask = np.zeros((height, width), dtype=bool)
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
+    for one, other in zip(points, [*points[1:], points[0]], strict=True):
+        (x0, y0), (x1, y1) = (one, other) if one[1] <= other[1] else (other, one)
+        for row in np.flatnonzero((y0 <= rows) & (rows < y1)):
+            mask[row] ^= columns < x0 + (rows[row] - y0) / (y1 - y0) * (x1 - x0)
+    return mask
+
+
+# On centres and corners of pixels, and within rounding of them; anywhere; and far away.
+near = st.builds(lambda n, d: n / 2 + d, st.integers(-8, 32), st.sampled_from([0, 0, 0, 2.0**-52, -(2.0**-53), 1e-9]))
+anywhere = st.one_of(near, numbers, st.floats(-1e18, 1e18))
+
+
+@given(st.lists(st.tuples(anywhere, anywhere), min_size=3, max_size=9), sides, sides)
+def test_a_centre_on_an_edge_is_held_by_what_lies_right_of_it_or_below(points, height, width):
+    assert np.array_equal(mask_or_none(points, height, width), edge_by_edge(points, height, width))
+    left, top = (region_mask(box, 4, 4) for box in ((0.5, 0.5, 2.5, 2.5), [(0.5, 0.5), (2.5, 0.5), (0.5, 2.5)]))
+    assert np.argwhere(left).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert np.argwhere(top).tolist() == [[0, 0], [0, 1], [1, 0]]
+
+
+def test_edges_longer_than_numbers_go_are_no_trouble():
+    for points in ([(-1e308, -1e308), (1e308, 3), (3, 1e308)], [(0, -1.7e308), (5, 1.7e308), (9, 3)]):
+        assert region_mask(points, 6, 8).shape == (6, 8)
+
+
 @given(polygons, st.integers(0, 6), sides, sides)
 def test_a_polygon_has_no_first_point_and_no_direction(points, shift, height, width):
     mask = mask_or_none(points, height, width)
