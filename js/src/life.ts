@@ -16,3 +16,11 @@ export function listen<K extends keyof Events>(
 export function whenOver(signal: AbortSignal, act: () => void): void {
   signal.addEventListener("abort", act, { once: true });
 }
+
+/** What ends with `outer`, or before it. */
+export function lifeWithin(outer: AbortSignal | undefined): AbortController {
+  const life = new AbortController();
+  if (outer?.aborted) life.abort();
+  outer?.addEventListener("abort", () => life.abort(), { once: true, signal: life.signal });
+  return life;
+}

@@ -35,11 +35,10 @@ export class Link {
     this.#signal = signal;
     const end = () => this.#end();
     model.on("comm_live_update", end);
-    const leave = () => {
+    whenOver(signal, () => {
       model.off("comm_live_update", end);
       this.expects = false;
-    };
-    whenOver(signal, leave);
+    });
   }
 
   get isGone(): boolean {

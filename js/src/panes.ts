@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { whenOver } from "./life.js";
+import { lifeWithin, whenOver } from "./life.js";
 import { Listeners } from "./listeners.js";
 import { Store } from "./store.js";
 import type { ImageTraits, Traits } from "./traits.js";
@@ -34,11 +34,10 @@ export class Panes {
   show(signal: AbortSignal): void {
     this.#shown += 1;
     this.#tell();
-    const leave = () => {
+    whenOver(signal, () => {
       this.#shown -= 1;
       this.#tell();
-    };
-    whenOver(signal, leave);
+    });
   }
 
   #tell(): void {
@@ -54,9 +53,7 @@ export class Panes {
     if (count === this.#stores.length) return;
     for (const { life } of this.#stores.splice(count)) life.abort();
     while (this.#stores.length < count) {
-      const life = new AbortController();
-      const end = () => life.abort();
-      this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
+      const life = lifeWithin(this.#signal);
       const store = new Store(this.#model, this.traits, this.#stores.length, life.signal);
       this.#stores.push({ store, life });
     }

@@ -136,14 +136,16 @@ export type Decoded =
 
 /** Whether a message is for this view. Asked first: others' messages are not even decoded. */
 export function isFor(view: string, content: unknown): boolean {
-  return typeof content === "object" && content !== null && Reflect.get(content, "view") === view;
+  return has(content, "view", view);
 }
 
 /** Whether a message, malformed perhaps, is one that the kernel wants acknowledged. */
 export function isSamples(content: unknown): boolean {
-  return (
-    typeof content === "object" && content !== null && Reflect.get(content, "type") === "samples"
-  );
+  return has(content, "type", "samples");
+}
+
+function has(content: unknown, name: string, value: string): boolean {
+  return typeof content === "object" && content !== null && Reflect.get(content, name) === value;
 }
 
 /** The only way in. Never throws: a bad message becomes a reason, in words. */

@@ -105,10 +105,10 @@ export class Store {
   cancel(): void {
     const run = this.#run;
     if (run.kind === "computing")
-      this.#send({ type: "cancel", view: this.view, request: run.request });
+      this.ask({ type: "cancel", view: this.view, request: run.request });
   }
 
-  /** Something beside samples. */
+  /** Says something to the kernel, where there is one. */
   ask(message: ToKernel, buffers: ArrayBuffer[] = []): void {
     this.#link.send(message, buffers);
   }
@@ -118,7 +118,7 @@ export class Store {
     if (isShown === this.#isShown) return;
     this.#isShown = isShown;
     if (isShown) this.#start();
-    else this.#send({ type: "leave", view: this.view });
+    else this.ask({ type: "leave", view: this.view });
     this.#changed();
   }
 
@@ -152,14 +152,14 @@ export class Store {
     this.#view = randomId();
     this.#received = 0;
     this.#trace = undefined;
-    this.#send({ type: "want", view: this.view, pane: this.pane });
+    this.ask({ type: "want", view: this.view, pane: this.pane });
     this.#changed();
   }
 
   /** Where beats stay away, messages may be lost: they are asked for once more, and come if the kernel is there. */
   #linkChanged(isSilent: boolean): void {
     if (isSilent && (this.#answer === undefined || this.#run.kind === "computing")) {
-      this.#send({ type: "leave", view: this.view });
+      this.ask({ type: "leave", view: this.view });
       this.#start();
     }
     this.#listeners.tell();
@@ -220,7 +220,7 @@ export class Store {
 
   #acknowledge(): void {
     this.#received += 1;
-    this.#send({ type: "ack", view: this.view, count: this.#received });
+    this.ask({ type: "ack", view: this.view, count: this.#received });
   }
 
   #plan(plan: Plan): void {
@@ -279,10 +279,6 @@ export class Store {
   #answers(settings: Settings | undefined): boolean {
     const wishes = this.traits.wishes(this.pane);
     return settings !== undefined && WISHES.every((name) => settings[name] === wishes[name]);
-  }
-
-  #send(message: ToKernel): void {
-    this.#link.send(message);
   }
 }
 

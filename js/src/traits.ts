@@ -1,6 +1,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { EMPTY, FORMS } from "./forms.js";
 import { whenOver } from "./life.js";
+import { Listeners } from "./listeners.js";
 import type { Region } from "./pictures/region.js";
 import type { Settings } from "./protocol.js";
 import { Throttle } from "./timing.js";
@@ -153,7 +154,7 @@ export class Traits {
   #held: Partial<Chosen> = {};
   /** Of each trait what was looked at last, and the last value that had its form. */
   readonly #known = new Map<string, { readonly seen: unknown; readonly value: unknown }>();
-  readonly #listeners = new Map<keyof ImageTraits, Set<() => void>>();
+  readonly #listeners = new Map<keyof ImageTraits, Listeners>();
 
   constructor(model: AnyModel<ImageTraits>, signal: AbortSignal) {
     this.#model = model;
@@ -193,8 +194,7 @@ export class Traits {
     this.#held = { ...this.#held, [name]: value };
     this.#save.call();
     // Once saved, the model has told them.
-    if (name in this.#held)
-      for (const listener of [...(this.#listeners.get(name) ?? [])]) listener();
+    if (name in this.#held) this.#listeners.get(name)?.tell();
   }
 
   /** Tell the kernel now, as when a finger is lifted. */
@@ -219,14 +219,11 @@ export class Traits {
 
   on(names: readonly (keyof ImageTraits)[], listener: () => void, signal: AbortSignal): void {
     for (const name of names) {
-      const listeners = this.#listeners.get(name) ?? new Set();
-      this.#listeners.set(name, listeners.add(listener));
+      const listeners = this.#listeners.get(name) ?? new Listeners();
+      this.#listeners.set(name, listeners);
+      listeners.add(listener, signal);
       this.#model.on(`change:${name}`, listener);
-      const leave = () => {
-        listeners.delete(listener);
-        this.#model.off(`change:${name}`, listener);
-      };
-      whenOver(signal, leave);
+      whenOver(signal, () => this.#model.off(`change:${name}`, listener));
     }
   }
 

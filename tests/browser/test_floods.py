@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -24,29 +24,42 @@ Figure = Callable[..., None]
 COUNT = 1000
 CELL = """
 import threading
+import weakref
 import torch
 import ig_widgets as igw
-from ig_widgets.explorers.pane import Pane
+from ig_widgets.explorers import gate, pane
 
 class Watch:
-    lock, now, most, asked = threading.Lock(), 0, 0, 0
+    lock, now, most, asked, floods = threading.RLock(), 0, 0, 0, 0
 
-    def around(self, answer):
-        # A request from when it begins to be computed until it has stopped, with the newest that waits for its turn.
-        def watched(pane, *arguments):
-            with self.lock:
-                self.now += 1
-                self.asked += 1
-                self.most = max(self.most, self.now + (pane._worker._next is not None))
-            try:
-                return answer(pane, *arguments)
-            finally:
-                with self.lock:
-                    self.now -= 1
-        return watched
+    def gone(self):
+        with self.lock:
+            self.now -= 1
 
 watch = Watch()
-Pane._answer = watch.around(Pane._answer)
+
+class Watched(pane.Worker):
+    # A job is in flight from when it is handed in until nothing holds it any more: it has run, or was dropped.
+    def submit(self, job):
+        def watched(cancel):
+            job(cancel)
+        with watch.lock:
+            watch.now += 1
+            watch.asked += 1
+        weakref.finalize(watched, watch.gone)
+        super().submit(watched)
+        del watched
+        with watch.lock:
+            watch.most = max(watch.most, watch.now)
+
+pane.Worker = Watched
+handle = gate.Gate._handle_msg
+
+def heard(explorer, message):
+    handle(explorer, message)
+    watch.floods += "the end of a flood" in str(message["content"])
+
+gate.Gate._handle_msg = heard
 picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
 model = torch.nn.Sequential(
     torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(72, 5)
@@ -56,8 +69,12 @@ explorer
 """
 
 
+# Of ipykernel for each message that it hears, and of ipywidgets for each state that is taken. All else is ours.
+STATUS, ECHO, OURS = "busy and idle", "echoes of states", "the explorer's own"
+
+
 class Listener:
-    """Counts what a kernel publishes, second by second."""
+    """What a kernel publishes, and when, by whose it is; `shown` is what pages have been told of an explorer."""
 
     def __init__(self, lab: Lab) -> None:
         files = (lab.log.parent / "JUPYTER_RUNTIME_DIR").glob("kernel-*.json")
@@ -67,7 +84,8 @@ class Listener:
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.connect(f"{at['transport']}://{at['ip']}:{at['iopub_port']}")
-        self.at: list[float] = []
+        self.at: dict[str, list[float]] = {STATUS: [], ECHO: [], OURS: []}
+        self.shown: dict[str, object] = {}
         self.tracebacks: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -78,15 +96,26 @@ class Listener:
             if not self._socket.poll(200):
                 continue
             frames = self._socket.recv_multipart()
-            self.at.append(time.monotonic())
             _, header, _, _, content, *_ = frames[frames.index(b"<IDS|MSG>") + 1 :]
-            if json.loads(header)["msg_type"] == "error" or b"Traceback" in content:
+            kind = json.loads(header)["msg_type"]
+            data = json.loads(content).get("data", {}) if kind == "comm_msg" else {}
+            if data.get("method") == "update":
+                self.shown |= data["state"]
+            whose = STATUS if kind == "status" else ECHO if data.get("method") == "echo_update" else OURS
+            self.at[whose].append(time.monotonic())
+            if kind == "error" or b"Traceback" in content:
                 self.tracebacks.append(content.decode())
 
-    def peak(self, since: float) -> int:
+    def peak(self, since: float, whose: Iterable[str] = (STATUS, ECHO, OURS)) -> int:
         """The most messages within any second that begins with a message."""
-        times = np.array([at for at in self.at if at >= since])
+        times = np.sort([at for one in whose for at in self.at[one] if at >= since])
         return int((np.searchsorted(times, times + 1) - np.arange(len(times))).max(initial=0))
+
+    def tell(self, figure: Figure, what: str, since: float) -> None:
+        """Servers drop what is over 1,000 a second, busy and idle aside."""
+        figure(f"{what}: iopub messages in the busiest second", self.peak(since, (ECHO, OURS)), at_most=999)
+        figure(f"{what}: of these the explorer's own", self.peak(since, (OURS,)), at_most=999)
+        figure(f"{what}: beside these, busy and idle of ipykernel", self.peak(since, (STATUS,)))
 
     def close(self) -> None:
         self._stop.set()
@@ -132,15 +161,14 @@ SLIDE = """(slider, [count, seconds, last]) => new Promise((resolve) => {
     turn();
 })"""
 
-# Straight to the kernel, as a script in the page could; JupyterLab's own throttle is not in the way. Spread out:
-# each has an answer of three messages, ipywidgets' and the kernel's own, and servers drop what is over 1,000 a second.
+# Straight to the kernel, as a script in the page could; JupyterLab's own throttle is not in the way.
 FLOOD = """([id, messages, seconds]) => new Promise((resolve) => {
     const comm = jupyterapp.shell.currentWidget.sessionContext.session.kernel._comms.get(id);
     const begin = performance.now();
     let sent = 0;
     const turn = () => {
-        const due = Math.min(messages.length, (performance.now() - begin) / seconds / 1000 * messages.length);
-        while (sent < due) comm.send(messages[sent++]);
+        const share = seconds === 0 ? 1 : Math.min(1, (performance.now() - begin) / seconds / 1000);
+        while (sent < share * messages.length) comm.send(messages[sent++]);
         if (sent < messages.length) setTimeout(turn, 1);
         else resolve();
     };
@@ -148,8 +176,13 @@ FLOOD = """([id, messages, seconds]) => new Promise((resolve) => {
 })"""
 
 
-def flood(page: Page, read: Read, messages: list[dict[str, object]]) -> None:
-    page.evaluate(FLOOD, [read("explorer.comm.comm_id"), messages, 5])
+def flood(page: Page, read: Read, messages: list[dict[str, object]], seconds: float = 5) -> float:
+    """Spread over so many seconds, 0 is as fast as can be; returns how long it took the kernel to hear all of them."""
+    begin, before = time.monotonic(), int(str(read("watch.floods")))
+    end = {"method": "custom", "content": {"type": "leave", "view": "the end of a flood"}}
+    page.evaluate(FLOOD, [read("explorer.comm.comm_id"), [*messages, end], seconds])
+    wait_until(read, "watch.floods", before + 1)
+    return time.monotonic() - begin
 
 
 def test_a_thousand_slider_events_in_five_seconds(
@@ -164,7 +197,7 @@ def test_a_thousand_slider_events_in_five_seconds(
         page.wait_for_function("() => true")
         wait_until(read, f"explorer.{trait}", last)
         figure(f"1,000 events of {name}: seconds", taken / 1000, " s")
-        figure(f"1,000 events of {name}: iopub messages in the busiest second", listener.peak(begin), at_most=999)
+        listener.tell(figure, f"1,000 events of {name}", begin)
         assert listener.peak(begin) < 1000
     assert read("explorer.wait() or explorer.result.n_steps") == 16
     screen.idle(r"\d+")
@@ -184,11 +217,11 @@ def test_a_thousand_slider_events_in_five_seconds(
 
 
 def wait_until(read: Read, expression: str, value: object) -> None:
-    """The page saves at most every 400 ms."""
-    end = time.monotonic() + SECONDS / 100
-    while read(expression) != pytest.approx(value) and time.monotonic() < end:
+    """The page saves at most every 400 ms, and a kernel on a busy machine takes its time."""
+    end = time.monotonic() + 60
+    while read(expression) != value and time.monotonic() < end:
         threading.Event().wait(0.05)
-    assert read(expression) == pytest.approx(value)
+    assert read(expression) == value
 
 
 def test_floods_past_the_sliders(screen: Screen, page: Page, read: Read, listener: Listener, figure: Figure) -> None:
@@ -201,10 +234,12 @@ def test_floods_past_the_sliders(screen: Screen, page: Page, read: Read, listene
     wait_until(read, "explorer.n_steps, explorer.alpha", (1 + last % 64, 1.0))
     assert read("explorer.wait() or explorer.result.n_steps") == 1 + last % 64
     # The page draws each of the values that are repeated to it, and is behind for a minute: the kernel alone is asked.
-    figure("1,000 updates on the comm in 5 s: iopub messages in the busiest second", listener.peak(begin), at_most=999)
+    listener.tell(figure, "1,000 updates on the comm in 5 s", begin)
     most, asked = read("watch.most, watch.asked")
     figure("jobs in flight during 1,000 updates on the comm, the most", most, at_most=2)
-    figure("jobs begun for 1,000 updates on the comm", asked)
+    figure("jobs handed in for 1,000 updates on the comm", asked)
+    # A run that takes longer than until the next wish has that one behind it.
+    assert asked > 64
     assert most <= 2
 
     kinds: list[dict[str, object]] = [
@@ -218,11 +253,58 @@ def test_floods_past_the_sliders(screen: Screen, page: Page, read: Read, listene
     begin = time.monotonic()
     flood(page, read, [{"method": "custom", "content": kinds[i % len(kinds)]} for i in range(COUNT)])
     assert read("explorer._chores.wait(60)") is True
-    peak, kept = listener.peak(begin), read("len(explorer._chores._pending), len(explorer._wanting)")
-    figure("1,000 requests of exports, gallery, dependence, files: iopub messages in the busiest second", peak)
-    assert kept == (0, 0)
+    listener.tell(figure, "1,000 requests of exports, gallery, dependence, files in 5 s", begin)
+    assert read("len(explorer._chores._pending), len(explorer._wanting)") == (0, 0)
     assert int(str(read("len(explorer._early)"))) <= 16
     # It goes on as before.
     read("[setattr(explorer, 'baseline', 'blur'), setattr(explorer, 'n_steps', 5), explorer.wait()]")
     assert read("explorer.result.n_steps, explorer.baseline") == (5, "blur")
+    assert listener.tracebacks == []
+
+
+def test_a_flood_of_what_is_refused(screen: Screen, page: Page, read: Read, listener: Listener, figure: Figure) -> None:
+    """As fast as a page can send it."""
+    states: list[dict[str, object]] = [
+        {"n_steps": 0},
+        {"alpha": 2},
+        {"baseline": "<img src=x onerror=alert(1)>"},
+        {"_labels": ["other"], "opacity": 0.5},
+        {"colormap": "mud", "clip": 70},
+    ]
+    last: dict[str, object] = {"sign": "none", "clip": 1000}
+    others: list[dict[str, object]] = [
+        {"method": "request_state"},
+        {"method": "obey"},
+        {"method": "custom", "content": {"type": "want", "view": "somebody", "pane": 0}},
+        {"method": "custom", "content": {"type": "want"}},
+    ]
+    count = 600  # of which JupyterLab's own page needs 11 ms each, for the busy and idle of its kernel
+    refused = [{"method": "update", "state": states[i % len(states)], "buffer_paths": []} for i in range(count - 1)]
+    refused.append({"method": "update", "state": last, "buffer_paths": []})
+
+    def check(what: str, messages: list[dict[str, object]]) -> None:
+        begin = time.monotonic()
+        seconds = flood(page, read, messages, 0)
+        figure(f"600 {what} as fast as can be: heard by the kernel in", seconds, " s")
+        wait_until(read, "explorer._answers._late, explorer._welcomes._late", (None, None))
+        listener.tell(figure, f"600 {what} as fast as can be", begin)
+        # Ten answers a second, each a state or a picture with its samples; and lines in the log.
+        ours = sum(at >= begin for at in listener.at[OURS])
+        assert ours < 100 * (time.monotonic() - begin + 1)
+
+    check("refused states", refused)
+    # The values that stay are there in the end, and the sentence that says why.
+    assert read("explorer._notice['number']") == sum("_labels" not in str(message) for message in refused)
+    expect(screen.root.get_by_role("alert")).to_contain_text("sign", timeout=90 * SECONDS)
+    names = {name for state in (*states, last) for name in state}
+    held = read(f"{{name: getattr(explorer, name) for name in {names}}}")
+    assert {name: listener.shown[name] for name in names} == held
+    assert (listener.shown["n_steps"], listener.shown["sign"]) == (8, "all")
+    expect(screen.slider("steps")).to_have_value("8")
+    expect(screen.slider("alpha")).to_have_value("1")
+
+    check("requests for state, views, and what is none", others * (count // len(others)))
+    # It goes on as before.
+    read("[setattr(explorer, 'n_steps', 5), explorer.wait()]")
+    screen.idle("5")
     assert listener.tracebacks == []

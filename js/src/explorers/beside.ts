@@ -1,4 +1,5 @@
 import { assign, html } from "../dom.js";
+import { lifeWithin } from "../life.js";
 import type { Panes } from "../panes.js";
 import { comparable, Difference } from "../pictures/difference.js";
 import type { Overlay } from "../pictures/overlay.js";
@@ -66,9 +67,7 @@ export class Beside {
     const stores = this.#panes.stores.slice(1);
     for (const { life } of this.#others.splice(stores.length)) life.abort();
     for (const store of stores.slice(this.#others.length)) {
-      const life = new AbortController();
-      const end = () => life.abort();
-      this.#signal.addEventListener("abort", end, { once: true, signal: life.signal });
+      const life = lifeWithin(this.#signal);
       const view = new PaneView(store, this.#regions, this.#zoom, this.#redraw, life.signal);
       if (this.#lut !== undefined) view.overlay.paint(this.#lut);
       this.#others.push({ view, life });

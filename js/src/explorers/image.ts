@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { whenOver } from "../life.js";
+import { lifeWithin, whenOver } from "../life.js";
 import { Panes } from "../panes.js";
 import { type ImageTraits, Traits } from "../traits.js";
 import { ImageView } from "./image_view.js";
@@ -16,14 +16,14 @@ export default () => {
 
   return {
     initialize({ model, signal }: Life): () => void {
-      const life = controller(signal);
+      const life = lifeWithin(signal);
       panes = new Panes(model, new Traits(model, life.signal), life.signal);
       return () => life.abort();
     },
 
     render({ el, signal }: Life & { readonly el: HTMLElement }): () => void {
       if (panes === undefined) throw new Error("render was called before initialize");
-      const life = controller(signal);
+      const life = lifeWithin(signal);
       const view = new ImageView(panes, life.signal);
       el.append(view.element);
       panes.show(life.signal);
@@ -32,11 +32,3 @@ export default () => {
     },
   };
 };
-
-/** Ends with the host's signal, or before it. */
-function controller(signal: AbortSignal | undefined): AbortController {
-  const life = new AbortController();
-  if (signal?.aborted) life.abort();
-  signal?.addEventListener("abort", () => life.abort(), { once: true, signal: life.signal });
-  return life;
-}

@@ -1,5 +1,5 @@
 import { assign } from "../dom.js";
-import { listen, whenOver } from "../life.js";
+import { lifeWithin, listen, whenOver } from "../life.js";
 import type { Store } from "../store.js";
 import type { Overlay } from "./overlay.js";
 
@@ -19,14 +19,13 @@ export class ColourPicker {
   /** `around` hears of keys before what draws regions does. */
   begin(around: HTMLElement): void {
     this.#life?.abort();
-    const life = new AbortController();
+    const life = lifeWithin(this.#signal);
     this.#life = life;
     const { signal } = life;
     const { element, tool } = this.#overlay;
     tool.cancel();
     assign(element, { "data-picking": true });
     whenOver(signal, () => assign(element, { "data-picking": false }));
-    this.#signal.addEventListener("abort", () => life.abort(), { once: true, signal });
     const take = (event: Event) => {
       event.preventDefault();
       event.stopImmediatePropagation();
