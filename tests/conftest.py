@@ -1,13 +1,14 @@
-"""Settings that all tests share, and the figures that tests of faults and floods give."""
+"""Settings and fixtures that all tests share, and the figures that tests of faults and floods give."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # Generated models run torch, whose first call is slow and says nothing: no deadline. In CI the same examples are drawn
@@ -20,6 +21,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--figures", type=Path, help="write what `figure` was told to this file, a line of JSON each")
     parser.addoption("--soak-seconds", type=float, default=60.0, help="how long an explorer is used at random")
+
+
+@pytest.fixture(scope="module")
+def one_thread_of_torch() -> Iterator[None]:
+    """For small tensors: a second thread only waits, and on a busy machine it waits for long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

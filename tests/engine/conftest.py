@@ -1,16 +1,10 @@
-"""Small tensors: a second thread only waits, and on a busy machine it waits for long."""
+"""Tensors are small here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 
-@pytest.fixture(autouse=True, scope="package")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(one_thread_of_torch: None) -> None:
+    pass

@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ seeds = st.integers(0, 2**16)
 methods = st.sampled_from(METHODS)
 # A model call costs about a millisecond: so many examples keep the suite within a minute.
 few = settings(max_examples=25)
+SECONDS = 60.0  # nothing takes so long; what does, hangs
 
 
 def smallest(method: str) -> int:
@@ -147,6 +150,31 @@ class Counting(nn.Module):
     @property
     def rows(self) -> int:
         return sum(self.with_gradient) + sum(self.without_gradient)
+
+
+class Meeting(nn.Module):
+    """Holds the first pass of each of two threads until both are in the model."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self._met = threading.local()
+        self._barrier: threading.Barrier | None = None
+
+    @contextmanager
+    def meets(self) -> Iterator[None]:
+        self._met, self._barrier = threading.local(), threading.Barrier(2)
+        try:
+            yield
+        finally:
+            self._barrier.abort()
+            self._barrier = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._barrier is not None and not getattr(self._met, "it", False):
+            self._met.it = True
+            self._barrier.wait(SECONDS)
+        return self.inner(x)
 
 
 # ------------------------------------------------------------------ two families with exact answers

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,37 +15,10 @@ from torch import Tensor, nn
 from ig_widgets import relatives
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.chunks import ChunkSize
-from tests.engine.subjects import draw, relative
+from tests.engine.subjects import SECONDS, Meeting, draw, relative
 from tests.engine.test_left_as_found import as_found
 
 pytestmark = pytest.mark.robustness
-
-SECONDS = 60.0  # nothing takes so long; what does, hangs
-
-
-class Meeting(nn.Module):
-    """Holds the first pass of each of two threads until both are in the model."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-        self._met = threading.local()
-        self._barrier: threading.Barrier | None = None
-
-    @contextmanager
-    def meets(self) -> Iterator[None]:
-        self._met, self._barrier = threading.local(), threading.Barrier(2)
-        try:
-            yield
-        finally:
-            self._barrier.abort()
-            self._barrier = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self._barrier is not None and not getattr(self._met, "it", False):
-            self._met.it = True
-            self._barrier.wait(SECONDS)
-        return self.inner(x)
 
 
 def network(kind: str) -> nn.Module:

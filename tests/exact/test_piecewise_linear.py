@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -18,15 +18,9 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGEr
 from ig_widgets.exact import ExactAttribution, NotPiecewiseLinearError, piecewise_linear
 from tests.engine.subjects import Scores, draw, few, reference, relu_network, seeds
 
+pytestmark = pytest.mark.usefixtures("one_thread_of_torch")
+
 ROUNDING = 1e-12
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def mlp(seed: int, *sizes: int, activation: nn.Module | None = None, bias: bool = True) -> nn.Sequential:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,23 +13,17 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.explorers.relative import RELATIVES
+from tests.engine.subjects import Meeting
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small tensors: torch's own threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread_of_torch")
 
 
 # ---------------------------------------------------------------- a cell that uses the same model
 
 
-class Meeting(Classifier):
-    """The first pass of each of two threads waits until both are in the model; with what a pass could change."""
+class Changeable(Classifier):
+    """With what a pass could change: statistics and a dropout, or hooks."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(classes=9)
@@ -42,23 +34,8 @@ class Meeting(Classifier):
         if kind == "hooks":
             self.second.register_forward_hook(lambda *_: None)
             self.last.register_forward_pre_hook(lambda _, args: (args[0] * 2,))
-        self.eval()
-        self._met = threading.local()
-        self._barrier: threading.Barrier | None = None
-
-    @contextmanager
-    def meets(self) -> Iterator[None]:
-        self._met, self._barrier = threading.local(), threading.Barrier(2)
-        try:
-            yield
-        finally:
-            self._barrier.abort()
-            self._barrier = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._barrier is not None and not getattr(self._met, "it", False):
-            self._met.it = True
-            self._barrier.wait(SECONDS)
         return self.last(torch.relu(self.second(torch.relu(self.between(self.first(x))))).mean((2, 3)))
 
 
@@ -97,7 +74,7 @@ def test_a_cell_and_an_explorer_of_the_same_model(
     x, runs, differing, changed = photo(3, height=8, width=8)[None], 0, 0, 0
     ways = ("riemann_middle", "secant", "gausslegendre", "riemann_right")
     for kind in ("batch norm and dropout", "hooks"):
-        model = Meeting(kind)
+        model = Meeting(Changeable(kind)).eval()
         for way in ways:
             explorer = explore(model, photo(height=8, width=8), method=way, n_steps=4)
             explorer.wait(SECONDS)
