@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Self
 
 from playwright.sync_api import CDPSession, Page
 
@@ -61,8 +62,15 @@ def resident():
 """
 
 
+class _Counts:
+    def minus(self, other: Self) -> dict[str, int]:
+        """How much more there is of each."""
+        before = vars(other)
+        return {name: value - before[name] for name, value in vars(self).items()}
+
+
 @dataclass(frozen=True)
-class Alive:
+class Alive(_Counts):
     """How many there are of each kind. `kernel_…`: in Python. `views`: with their DOM, whether in the page or not."""
 
     explorers: int
@@ -75,25 +83,15 @@ class Alive:
     contexts: int
     window_listeners: int
 
-    def minus(self, other: Alive) -> dict[str, int]:
-        """What there is more of."""
-        before = asdict(other)
-        return {name: value - before[name] for name, value in asdict(self).items()}
-
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(_Counts):
     """In bytes; `nodes` and `listeners` are counts of the page's."""
 
     kernel: int
     browser: int
     nodes: int
     listeners: int
-
-    def minus(self, other: Memory) -> dict[str, int]:
-        """How much more it is."""
-        before = asdict(other)
-        return {name: value - before[name] for name, value in asdict(self).items()}
 
 
 class Census:

@@ -29,6 +29,16 @@ _CALM_SECONDS = 60.0
 _SLIDERS = ("alpha", "opacity", "clip", "steps")
 _LISTS = ("target", "baseline", "output", "rule", "sign", "channel", "over", "colormap")
 _KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Escape", "Tab")
+# And how often.
+_CLICKED = {
+    "[class*=regions-panel] button": 2,
+    "summary": 3,
+    ".igw-fold button:not([disabled])": 4,
+    ".igw-player button, .igw-modes button": 2,
+    ".igw-tools button, .igw-tools input": 2,
+    ".igw-notice button": 1,
+    ".igw-exports button": 1,
+}
 _SET = (
     "explorer.alpha = {share}",
     "explorer.opacity = {share}",
@@ -120,14 +130,7 @@ class Monkey:
             (self._press_on_a_slider, 4),
             (self._choose, 8),
             (self._draw_a_region, 4),
-            (self._click_one_of("[class*=regions-panel] button"), 2),
-            (self._click_one_of("summary"), 3),
-            (self._click_one_of(".igw-fold button:not([disabled])"), 4),
             (self._change_a_pane, 2),
-            (self._click_one_of(".igw-player button, .igw-modes button"), 2),
-            (self._click_one_of(".igw-tools button, .igw-tools input"), 2),
-            (self._click_one_of(".igw-notice button"), 1),
-            (self._click_one_of(".igw-exports button"), 1),
             (self._upload, 1),
             (self._cancel, 3),
             (self._zoom, 2),
@@ -140,6 +143,7 @@ class Monkey:
             (self._run_a_cell, 2),
             (self._lose_contexts, 1),
             (self._second_view, 1),
+            *((self._click_one_of(selector), weight) for selector, weight in _CLICKED.items()),
         ]
         action = self._random.choices([one for one, _ in choices], [weight for _, weight in choices])[0]
         self.page.set_default_timeout(_PATIENCE)
@@ -287,12 +291,14 @@ class Monkey:
         return "zoom by wheel"
 
     def _press_keys(self) -> str:
-        # Elsewhere they would work on the notebook.
-        if not self.page.evaluate("() => document.activeElement?.closest('.igw') != null"):
+        def is_inside() -> bool:  # elsewhere they would work on the notebook
+            return bool(self.page.evaluate("() => document.activeElement?.closest('.igw') != null"))
+
+        if not is_inside():
             self.screen.overlay.first.focus()
         keys = self._random.choices((*_KEYS, "Enter", "+", "-", "0"), k=self._random.randint(1, 6))
         for key in keys:
-            if self.page.evaluate("() => document.activeElement?.closest('.igw') != null"):
+            if is_inside():
                 self.page.keyboard.press(key)
         return f"press {' '.join(keys)}"
 

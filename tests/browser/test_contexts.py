@@ -14,21 +14,14 @@ from playwright.sync_api import Page, expect
 
 from benchmarks._jupyter import Lab, run_notebook
 from tests.browser import contexts
+from tests.browser.cells import SMALL
 from tests.browser.screen import Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.robustness]
 
 Read = Callable[[str], object]
 
-CELL = """
-import torch
-import ig_widgets as igw
-
-picture = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
-torch.manual_seed(0)
-model = torch.nn.Sequential(
-    torch.nn.Conv2d(3, 8, 5), torch.nn.Tanh(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(72, 5)
-).eval()
+CELL = f"""{SMALL}
 explorer = igw.ImageExplorer(model, picture, n_steps=8)
 explorer.wait()
 explorer

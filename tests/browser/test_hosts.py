@@ -16,21 +16,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks._jupyter import Lab, run_notebook
+from tests.browser.cells import SMALL
 from tests.browser.marimo_host import marimo
 from tests.browser.screen import Screen
 
 pytestmark = pytest.mark.browser
 
 # Python answers each alpha with an opacity: what is seen of that has gone to the kernel and back.
-SETUP = """
-import torch
-import ig_widgets as igw
-
-picture = torch.rand(3, 48, 40, generator=torch.Generator().manual_seed(0))
-torch.manual_seed(0)
-model = torch.nn.Sequential(
-    torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(36, 5)
-).eval()
+SETUP = f"""{SMALL}
 explorer = igw.ImageExplorer(model, picture, n_steps=8)
 explorer.observe(lambda change: explorer.set_trait("opacity", change.new), "alpha")
 """
@@ -108,7 +101,7 @@ def test_two_views_agree_with_each_other_and_with_python(host: Host) -> None:
 
     def expect_one_picture() -> np.ndarray:
         drawn = first.drawn()
-        assert drawn.shape == (48, 40, 3)
+        assert drawn.shape == (48, 64, 3)
         assert drawn.std() > 20
         assert np.abs(drawn.astype(int) - second.drawn()).max() <= 1
         return drawn

@@ -13,21 +13,14 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks._jupyter import Lab, run_notebook
+from tests.browser.cells import SMALL
 from tests.browser.screen import MINUS, SECONDS, Screen
 
 pytestmark = pytest.mark.browser
 
 Read = Callable[[str], object]
 
-CELL = """
-import torch
-import ig_widgets as igw
-
-torch.manual_seed(0)
-picture = torch.rand(3, 48, 64)
-model = torch.nn.Sequential(
-    torch.nn.Conv2d(3, 8, 5), torch.nn.Tanh(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(72, 5)
-).eval()
+CELL = f"""{SMALL}
 with torch.no_grad():
     model[-1].weight *= 20
 explorer = igw.ImageExplorer(model, picture, n_steps=8)

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks._jupyter import Lab, run_notebook
+from tests.browser.cells import SMALL
 from tests.browser.census import KERNEL, Census
 
 pytestmark = [pytest.mark.browser, pytest.mark.robustness, pytest.mark.timeout(600)]
@@ -23,17 +24,11 @@ TIMES, AT_ONCE = 100, 10
 RERUNS = 12
 SETUP = (
     KERNEL
+    + SMALL
     + """
 import anywidget
-import torch
-import ig_widgets as igw
 from IPython.display import display
 from ig_widgets.explorers.base import front_end
-
-picture = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
-model = torch.nn.Sequential(
-    torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(36, 5)
-).eval()
 
 class Plain(anywidget.AnyWidget):
     _esm = front_end("image.js").replace(" as default", " as explorer") + (

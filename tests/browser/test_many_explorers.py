@@ -9,19 +9,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks._jupyter import Lab, run_notebook
+from tests.browser.cells import SMALL
 from tests.browser.screen import Screen
 
 pytestmark = pytest.mark.browser
 
 COUNT = 20
-SETUP = f"""
-import torch
-import ig_widgets as igw
-
-picture = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0))
-model = torch.nn.Sequential(
-    torch.nn.Conv2d(3, 4, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(36, 5)
-).eval()
+SETUP = f"""{SMALL}
 explorers = [igw.ImageExplorer(model, picture, n_steps=8) for _ in range({COUNT})]
 [explorer.wait() for explorer in explorers] and None
 """

@@ -16,7 +16,7 @@ import torch
 import ig_widgets as igw
 from ig_widgets.explorers import memory as memory_module
 from tests.explorers.conftest import workers
-from tests.explorers.subjects import BASELINES, METHODS, SECONDS, Classifier, Watched, photo
+from tests.explorers.subjects import BASELINES, METHODS, SECONDS, AtOnce, Classifier, Watched, photo
 
 
 class Fragile(Watched):
@@ -658,26 +658,12 @@ def test_wishes_share_a_thread_and_chores_another_that_end_with_the_explorer(exp
 
 def test_explorers_of_one_model_take_turns(explore):
     """A model is not called by two threads at once."""
-    inside, most, lock = 0, 0, threading.Lock()
-
-    class Alone(Watched):
-        def forward(self, x):
-            nonlocal inside, most
-            with lock:
-                inside += 1
-                most = max(most, inside)
-            try:
-                return super().forward(x)
-            finally:
-                with lock:
-                    inside -= 1
-
-    model = Alone()
+    model = AtOnce(Classifier()).eval()
     explorers = [explore(model, photo(seed), n_steps=32) for seed in range(4)]
     for explorer in explorers:
         explorer.wait(SECONDS)
         assert explorer.result.evaluations == 32
-    assert most == 1
+    assert model.most == 1
 
 
 def test_arguments_that_are_refused_leave_nothing_behind(explore):
