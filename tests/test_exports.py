@@ -155,11 +155,11 @@ def test_whatever_fails_the_old_file_is_whole(
                 lost += path.read_bytes() != before
                 left += os.listdir(tmp_path) != [path.name]
         path.unlink()
-    assert injected == len(writers) * len(STEPS) * len(NUMBERS)
-    assert (lost, left) == (0, 0)
     figure("faults injected into writing files: disk full, quota, read-only, ...", injected)
     figure("files lost or cut short by these", lost, at_most=0)
     figure("temporary files left by these", left, at_most=0)
+    assert injected == len(writers) * len(STEPS) * len(NUMBERS)
+    assert (lost, left) == (0, 0)
 
 
 def test_what_would_help_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { decode } from "../src/protocol.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
-import { choose, frame } from "./support/mount.js";
+import { tell } from "./support/figure.js";
+import { choose, frame, type View } from "./support/mount.js";
 import { failed, random, Scene } from "./support/scene.js";
 
 const COUNT = 10_000;
@@ -39,6 +40,16 @@ function nested(depth: number): unknown {
   let found: unknown = [];
   for (let i = 0; i < depth; i++) found = [found];
   return found;
+}
+
+/** 1 if a view does not show what was drawn. */
+function lost(view: View): number {
+  try {
+    expectDrawn(view, 1);
+    return 0;
+  } catch {
+    return 1;
+  }
 }
 
 type Chance = () => number;
@@ -101,10 +112,10 @@ describe("10,000 mutilated messages of a kernel", () => {
     expect(refused).toBeLessThan(COUNT);
   });
 
-  test("leave the picture that was drawn, and the next good one is drawn", async () => {
+  test("leave the picture that was drawn, and the next good one is drawn", async ({ task }) => {
     const { host, model, view } = await explained();
     const chance = random(2);
-    let drawn = 0;
+    let [drawn, gone, thrown] = [0, 0, 0];
     for (let i = 0; i < COUNT; i++) {
       // Not for a file: each would be handed to the person.
       const wire = oneOf(chance, said(host.view, 1).slice(0, -1));
@@ -112,10 +123,14 @@ describe("10,000 mutilated messages of a kernel", () => {
       const named = { ...(content as object), view: host.view } as Wire["content"];
       // What is whole after all answers the request that is drawn: it may say again what it said.
       if (decode(named, wire.buffers).ok) continue;
-      model.receive({ content: named, buffers: wire.buffers });
+      try {
+        model.receive({ content: named, buffers: wire.buffers });
+      } catch {
+        thrown += 1;
+      }
       if (i % 1000 === 0) {
         await frame();
-        expectDrawn(view, 1);
+        gone += lost(view);
         model.receive(...scene.answer(host.view, 2 + i));
         await frame();
         expectDrawn(view, 1);
@@ -123,12 +138,15 @@ describe("10,000 mutilated messages of a kernel", () => {
         drawn += 1;
       }
     }
+    tell(task, "fuzzed messages to the front end, 10,000: pictures lost", gone, 0);
+    tell(task, "fuzzed messages to the front end, 10,000: errors thrown", thrown, 0);
+    expect([gone, thrown]).toEqual([0, 0]);
     expect(drawn).toBeGreaterThan(5);
   });
 });
 
 describe("values of traits that no kernel should send", () => {
-  test("throw nothing, and leave the picture: 2,000 of them", async () => {
+  test("throw nothing, and leave the picture: 2,000 of them", async ({ task }) => {
     const { host, model, view } = await explained({
       _cards: [],
       _regions: [{ kind: "rectangle", box: [0, 0, 2, 2] }],
@@ -138,6 +156,7 @@ describe("values of traits that no kernel should send", () => {
     const chance = random(3);
     const names = Object.keys(good.traits) as (keyof typeof good.traits)[];
     const broken: unknown[] = [];
+    let gone = 0;
     const listen = (event: ErrorEvent) => broken.push(event.error);
     window.addEventListener("error", listen);
     for (let i = 0; i < 2000; i++) {
@@ -148,11 +167,14 @@ describe("values of traits that no kernel should send", () => {
         await frame();
         for (const each of names) model.set(each, good.get(each) as never);
         await frame();
-        expectDrawn(view, 1);
+        gone += lost(view);
       }
     }
     window.removeEventListener("error", listen);
+    tell(task, "fuzzed traits of the front end, 2,000: pictures lost", gone, 0);
+    tell(task, "fuzzed traits of the front end, 2,000: errors thrown", broken.length, 0);
     expect(broken).toEqual([]);
+    expect(gone).toBe(0);
     // A person goes on.
     for (const each of names) model.set(each, good.get(each) as never);
     choose(view.slider("steps"), "8");

@@ -16,7 +16,7 @@ from benchmarks._jupyter import Lab, run_notebook
 from ig_widgets.texts import plain, whole
 from tests.browser.screen import SECONDS, Screen
 from tests.explorers.subjects import Classifier, photo
-from tests.hostile import CORPUS, HARMLESS, TEXTS
+from tests.hostile import CORPUS, HARMLESS, RUN, TEXTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.robustness]
 
@@ -37,6 +37,14 @@ COUNT = """root => {
 }"""
 
 
+# In every page and frame: how often a text has run. What a text does is to set this, here or in the page around it.
+TRAP = """{
+    let count = 0;
+    Object.defineProperty(window, "executions", { get: () => count });
+    Object.defineProperty(window, "hacked", { get: () => count > 0, set: () => { count += 1; } });
+}"""
+
+
 @dataclass
 class Watch:
     """What a page does that it should not."""
@@ -47,11 +55,19 @@ class Watch:
     pages: list[str] = field(default_factory=list)
 
     def over(self, page: Page) -> None:
+        page.add_init_script(TRAP)
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("requestfailed", lambda request: self.stopped.append(f"{request.failure}: {request.url}"))
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
         page.on("popup", lambda popup: self.pages.append(popup.url))
         page.on("frameattached", lambda frame: self.pages.append(frame.name))
+
+    def ran(self, page: Page) -> int:
+        """How often texts have run in it. Once a page: the trap is then sprung, to see that it works."""
+        count = int(page.evaluate("executions"))
+        page.evaluate(RUN)
+        assert page.evaluate("executions") == count + 1
+        return count
 
     def beyond(self, *known: str) -> list[str]:
         """Addresses that begin otherwise."""
@@ -245,10 +261,11 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
     )  # fmt: skip
     assert set(tags) == {"DIV", "TABLE", "THEAD", "TBODY", "TR", "TH", "TD"}
 
-    assert page.evaluate("window.hacked") is None
-    assert watch.dialogs == watch.pages == []
-    assert watch.beyond(lab.url) == []
-    figure(f"hostile texts that ran in JupyterLab, of {len(TEXTS)}", 0, at_most=0)
+    ran, beyond = watch.ran(page) + len(watch.dialogs + watch.pages), watch.beyond(lab.url)
+    figure(f"times that a hostile text ran in JupyterLab, of {len(TEXTS)}", ran, at_most=0)
+    figure(f"addresses beyond JupyterLab's that were asked for, for {len(TEXTS)} hostile texts", len(beyond), at_most=0)
+    assert ran == 0
+    assert beyond == []
     page.evaluate("jupyterapp.commands.execute('kernelmenu:shutdown')")
 
 
@@ -309,16 +326,17 @@ def offline(browser: Browser) -> Iterator[tuple[Page, Watch]]:
 
 def test_in_an_exported_file(files: list[Path], offline: tuple[Page, Watch], figure: Figure) -> None:
     page, watch = offline
-    errors: list[str] = []
+    ran, errors = 0, list[str]()
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     parsed = page.evaluate(PARSED, [file.read_text("utf-8") for file in files])
     assert [number for number, found in enumerate(parsed) if found != parsed[-1]] == []
 
     def open_file(file: Path) -> dict[str, object]:
+        nonlocal ran
         page.goto(file.as_uri())
         Screen(page).idle()
-        assert page.evaluate("window.hacked") is None
+        ran += watch.ran(page)
         return page.locator(".igw").evaluate(COUNT)
 
     usual = open_file(files[-1])
@@ -332,9 +350,11 @@ def test_in_an_exported_file(files: list[Path], offline: tuple[Page, Watch], fig
         (bottom, right), (own_bottom, own_right) = page.locator("h1").evaluate(HEADING)
         assert (own_bottom, own_right) > (bottom, right)
         assert page.locator("h1").bounding_box()["height"] < 120
-    assert errors == watch.dialogs == watch.pages == []
-    assert watch.beyond("file:") == []
-    figure(f"hostile texts that ran in an exported file, of {len(TEXTS)}", 0, at_most=0)
+    ran, beyond = ran + len(watch.dialogs + watch.pages), watch.beyond("file:")
+    figure(f"times that a hostile text ran in an exported file, of {len(TEXTS)}", ran, at_most=0)
+    figure(f"addresses that exported files asked for, for {len(TEXTS)} hostile texts", len(beyond), at_most=0)
+    assert ran == 0
+    assert errors == beyond == []
 
 
 INTRUDERS = """
@@ -364,7 +384,9 @@ def test_what_got_into_an_exported_file_would_not_run(
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.hacked = 1'}))")
     page.evaluate("fetch('http://192.0.2.1/').catch(() => 0)")
     page.wait_for_function("stopped.includes('connect-src')")
-    assert page.evaluate("window.hacked") is None
+    ran = watch.ran(page)
+    figure("times that a script put into an exported file ran, of 7", ran, at_most=0)
+    assert ran == 0
     stopped = page.evaluate("stopped")
     stoppers = {f"{kind}-src-{where}" for kind in ("script", "style") for where in ("elem", "attr")}
     assert {*stoppers, "img-src", "connect-src", "base-uri", "object-src"} <= {*stopped}
@@ -376,4 +398,3 @@ def test_what_got_into_an_exported_file_would_not_run(
         one for one in watch.stopped if "http" in one
     )
     assert len(watch.beyond("file:")) >= 3
-    figure("scripts put into an exported file that ran, of 7", 0, at_most=0)

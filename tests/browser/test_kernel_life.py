@@ -131,12 +131,12 @@ def test_a_notebook_opened_again_shows_the_picture(
     other.goto(lab.address("again.ipynb"))
     picture = other.locator(".jp-RenderedImage img")
     expect(picture).to_be_visible(timeout=60 * SECONDS)
-    box = picture.bounding_box()
-    assert box is not None
-    assert min(box["width"], box["height"]) > 100
+    boxes = [one.bounding_box() for one in picture.all() if one.is_visible()]
     other.screenshot(path=tmp_path / "again.png")
     other.close()
-    figure("pictures shown by a notebook with one explorer that is opened again", 1)
+    shown = sum(box is not None and min(box["width"], box["height"]) > 100 for box in boxes)
+    figure("pictures shown by a notebook with one explorer that is opened again", shown)
+    assert shown == len(boxes) == 1
 
 
 def test_an_interrupt_stops_what_a_cell_waits_for(
@@ -180,6 +180,7 @@ def test_a_page_loaded_anew_in_mid_run(open_lab: Callable[..., Screen], page: Pa
     assert read("explorer.result.complete") is True
     # Pages that are gone are remembered by a name each, of which there are never many.
     figure("front ends that the kernel knows after three reloads", int(read("len(explorer._asked[0].stream._views)")))
+    assert read("len(explorer._asked[0].stream._views) <= 16") is True
     assert read("threading.active_count() < 20") is True
 
 
@@ -197,10 +198,12 @@ def test_with_its_output_the_work_ends(open_lab: Callable[..., Screen], page: Pa
     screen.says(r"^computing [1-9]\d* of")
     page.evaluate(delete, 1)
     expect(page.locator(".igw")).to_have_count(0)
+    rows = int(read("model.rows"))
     assert read("explorer._asked[0].wait(60)") is True
-    assert int(read("model.rows")) < 256
+    more = int(read("model.rows")) - rows
+    figure("rows that the model was given after its only output was gone from the page", more)
+    assert rows + more < 256
     assert read("explorer.result.complete") is False
-    figure("jobs in hand after the only output was deleted in mid-run", int(read("explorer._asked[0]._worker._busy")))
     # Shown again, it goes on.
     read("setattr(model, 'seconds', 0)")
     page.evaluate(
@@ -279,19 +282,17 @@ def test_each_kind_of_kernel(
     assert read("in_time, explorer.alpha, heard") == (beside, 0.3, [not beside])
     client.stop_channels()
     # All that a person may ask is answered.
+    answered = int(read("explorer.alpha") == 0.3)
     for name, value in (("baseline", "white"), ("baseline", "blur"), ("output", "probability")):
         screen.choice(name).select_option(value)
         screen.idle("8")
+        answered += read(f"explorer.{name}, explorer.result.complete") == (value, True)
     screen.slider("steps").fill("16")
     screen.idle()
-    assert read("explorer.baseline, explorer.output, explorer.n_steps, explorer.result.complete") == (
-        "blur",
-        "probability",
-        16,
-        True,
-    )
+    answered += read("explorer.n_steps, explorer.result.n_steps, explorer.result.complete") == (16, 16, True)
     figure(
         f"wishes answered, of 5: {'ipykernel 6' if kernel == 'old' else 'ipykernel 7'}, "
         f"comms on {'a subshell' if beside else 'the main thread'}",
-        5,
+        answered,
     )
+    assert answered == 5

@@ -92,38 +92,39 @@ def test_random_use(
     run_notebook(page, lab, "soak.ipynb")
     census, monkey = Census(page, read), Monkey(page, read, seed)
     memory: list[tuple[float, Memory]] = []
-    worst, rests, begin = 0, 0, time.monotonic()
+    worst = rests = most = 0
+    said, begin = list[str](), time.monotonic()
     moments = [WARM_UP * seconds, (1 + WARM_UP) / 2 * seconds, seconds]
     try:
         while moments:
             for _ in range(BETWEEN_RESTS):
                 monkey.act()
             worst, rests = max(worst, monkey.calm()), rests + 1
+            said, most = read(f"[one for one in told if {REFUSED!r} not in one], model.most")  # type: ignore[misc]
             assert errors == []
-            assert read(f"[one for one in told if {REFUSED!r} not in one]") == []
+            assert said == []
+            # One pass at a time for explorers, beside it one of a cell's own.
+            assert most <= 2
             passed = time.monotonic() - begin
             if passed > moments[0]:
                 moments = [moment for moment in moments if moment >= passed]
                 census.collect()
                 memory.append((passed / 60, census.memory()))
-        most = read("model.most")
-        assert isinstance(most, int)
-        # One pass at a time for explorers, beside it one of a cell's own.
-        assert most <= 2
     except AssertionError as error:
         error.add_note(f"IGW_SOAK_SEED={seed}, after {monkey.actions} actions; the last of them:")
         error.add_note("\n".join(monkey.last))
         raise
+    finally:
+        length = f"random use for {seconds:.0f} s"
+        figure(f"{length}: actions", monkey.actions)
+        figure(f"{length}: actions that found nothing to act on", monkey.refused)
+        figure(f"{length}: rests in which the picture was compared with Python's", rests)
+        figure(f"{length}: largest difference of the picture", worst, " levels of 255", at_most=2)
+        figure(f"{length}: errors on the console", len(errors), at_most=0)
+        figure(f"{length}: warnings and errors in the kernel, but for refusals", len(said), at_most=0)
+        figure(f"{length}: passes of the model at once", most, at_most=2)
     page.evaluate("jupyterapp.commands.execute('kernelmenu:shutdown')")
 
-    length = f"random use for {seconds:.0f} s"
-    figure(f"{length}: actions", monkey.actions)
-    figure(f"{length}: actions that found nothing to act on", monkey.refused)
-    figure(f"{length}: rests in which the picture was compared with Python's", rests)
-    figure(f"{length}: largest difference of the picture", worst, " levels of 255", at_most=2)
-    figure(f"{length}: errors on the console", len(errors), at_most=0)
-    figure(f"{length}: warnings and errors in the kernel, but for refusals", 0, at_most=0)
-    figure(f"{length}: passes of the model at once", most, at_most=2)
     for half, ((one, before), (other, after)) in enumerate(itertools.pairwise(memory), start=1):
         grown, minutes = after.minus(before), max(other - one, 1e-9)
         figure(f"{length}: growth of the kernel, half {half}", grown["kernel"] / MB / minutes, " MB a minute")

@@ -81,9 +81,9 @@ def test_another_kernel_shows_what_the_one_that_was_killed_has_saved(
         seconds = time.perf_counter() - begin
         # And it goes on from there.
         assert run(client, "explorer.n_steps = 5; explorer.wait()", "explorer.result.n_steps") == ["5"]
+    figure("gradient evaluations after a kernel restart, until the same picture is shown", int(evaluated), at_most=0)
+    figure("explorer of two panes restored in a new kernel", seconds, " s", at_most=2)
     assert first != second
     assert after == before
     assert evaluated == "0"
     assert int(computed) < 24  # F(x) and F(x'), no more than that
-    figure("gradient evaluations after a kernel restart, until the same picture is shown", int(evaluated), at_most=0)
-    figure("explorer of two panes restored in a new kernel", seconds, " s", at_most=2)
