@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import comm
@@ -13,7 +14,9 @@ import pytest
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers import image as image_module
-from tests.explorers.subjects import SECONDS, Classifier, FakeComm, Watched, photo
+from tests.explorers.subjects import LABELS, SECONDS, Classifier, FakeComm, Watched, photo, ready
+
+Explore = Callable[..., ImageExplorer]
 
 
 def workers() -> list[threading.Thread]:
@@ -29,7 +32,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def explore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ImageExplorer]]:
+def explore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
     """Makes explorers of a small model and picture; 8 steps unless told."""
     made: list[ImageExplorer] = []
     comms: list[FakeComm] = []
@@ -67,3 +70,30 @@ def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
         return make_samples(*args, **options | {"chunks": None, "chunk_size": 2})
 
     monkeypatch.setattr(image_module, "make_samples", functools.wraps(make_samples)(fixed))
+
+
+@pytest.fixture
+def restore(explore: Explore, tmp_path: Path) -> Iterator[Explore]:
+    """What `from_npz` makes of an explorer's file, or of a path, with a model of its own that counts."""
+    made: list[ImageExplorer] = []
+
+    def again(source: ImageExplorer | Path, model: Any = None, image: Any = None, **options: Any) -> ImageExplorer:
+        path = source if isinstance(source, Path) else tmp_path / "saved.npz"
+        if isinstance(source, ImageExplorer):
+            source.to_npz(path)
+        model = Watched() if model is None else model
+        image = photo() if image is None else image
+        made.append(ImageExplorer.from_npz(path, model, image, **{"labels": LABELS} | options))
+        return made[-1]
+
+    yield again
+    for explorer in made:
+        explorer.close()
+
+
+@pytest.fixture
+def saved(explore: Explore, tmp_path: Path) -> Path:
+    explorer = explore(target=1, labels=LABELS, region=(2, 3, 9, 10))
+    ready(explorer)
+    explorer.to_npz(tmp_path / "saved.npz")
+    return tmp_path / "saved.npz"

@@ -12,6 +12,7 @@ import torch
 from comm.base_comm import BaseComm
 from torch import Tensor, nn
 
+import ig_widgets as igw
 from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
@@ -183,6 +184,23 @@ def ready(explorer: Any) -> Any:
     """Its result, once it is there."""
     explorer.wait(SECONDS)
     return explorer.result
+
+
+def reference(model: nn.Module, image: Tensor, explorer: Any) -> Tensor:
+    """What the engine alone makes of the explorer's wishes, from black or white."""
+    baseline = {"black": 0.0, "white": 1.0}[explorer.baseline]
+    return igw.attribute(
+        Classifier.forward.__get__(model) if isinstance(model, Watched) else model,
+        image[None],
+        baselines=baseline,
+        target=explorer.target,
+        method=explorer.method,
+        n_steps=explorer.n_steps,
+    ).attributions
+
+
+def assert_same(ours: Tensor, theirs: Tensor) -> None:
+    assert float((ours - theirs).abs().max()) <= 1e-6 * float(theirs.abs().max())
 
 
 def as_picture(values: Tensor) -> np.ndarray[Any, Any]:

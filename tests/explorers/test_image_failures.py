@@ -1,0 +1,177 @@
+"""An ImageExplorer whose model or rule fails: it is told in words, and the last good result stays."""
+
+import logging
+import threading
+
+import pytest
+import torch
+
+import ig_widgets as igw
+from tests.explorers.subjects import SECONDS, Classifier, Watched, assert_same, photo, reference
+
+
+class Fragile(Watched):
+    """Raises for pictures that are brighter than any photo, as the white baseline is."""
+
+    def forward(self, x):
+        if float(x.detach().mean(dim=(1, 2, 3)).max()) > 0.95:
+            raise RuntimeError("too bright for me")
+        return super().forward(x)
+
+
+class Poisoned(Watched):
+    """Its gradient is NaN wherever x = 0, as at the black end of the path."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.sqrt(x * x).mean((1, 2, 3))[:, None]
+
+
+def test_failure_is_told_and_the_last_good_result_stays(explore, caplog):
+    model, image = Fragile(), photo()
+    explorer = explore(model, image)
+    view = explorer.comm.open_view()
+    explorer.wait(SECONDS)
+    good = explorer.result
+    with caplog.at_level(logging.WARNING):
+        explorer.baseline = "white"
+        with pytest.raises(RuntimeError, match="too bright for me"):
+            explorer.wait(SECONDS)
+    assert "too bright for me" in caplog.text
+    explorer.comm.settle()
+    assert view.ended["kind"] == "error"
+    assert "RuntimeError" in view.ended["message"]
+    assert "too bright for me" in view.ended["message"]
+    assert view.begin["settings"]["baseline"] == "white"
+    assert explorer.result is good
+    with pytest.raises(RuntimeError, match="too bright for me"):  # until something else is asked
+        explorer.wait(SECONDS)
+    assert explorer.snapshot()
+    explorer.baseline = "black"
+    explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert view.ended["type"] == "done"
+    explorer.target = (explorer.target + 1) % 5
+    explorer.wait(SECONDS)
+    assert_same(explorer.result.attributions, reference(Classifier(), image, explorer))
+
+
+def test_failure_says_where_on_the_path_it_was(explore):
+    explorer = explore(Fragile())
+    view = explorer.comm.open_view()
+    explorer.baseline = "white"
+    with pytest.raises(RuntimeError) as caught:
+        explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert any("alpha" in note for note in caught.value.__notes__)
+    assert "alpha" in view.ended["hint"]
+
+
+def test_failure_of_the_first_wish(explore):
+    explorer = explore(Fragile(), baseline="white")
+    with pytest.raises(RuntimeError, match="too bright for me"):
+        explorer.wait(SECONDS)
+    assert explorer.result is None
+    with pytest.raises(RuntimeError, match="too bright for me"):
+        explorer.snapshot()
+    with pytest.raises(RuntimeError, match="too bright for me"):
+        explorer.crosscheck()
+    view = explorer.comm.open_view()  # a browser that comes late is told as well
+    assert view.kinds == ["begin", "failed"]
+    explorer.baseline = "black"
+    explorer.wait(SECONDS)
+    assert explorer.result.evaluations == 8
+
+
+def test_gradient_that_is_not_a_number(explore):
+    explorer = explore(Poisoned())
+    view = explorer.comm.open_view()
+    explorer.wait(SECONDS)  # the middles do not touch the black end
+    explorer.method = "riemann_left"
+    with pytest.raises(igw.errors.NonFiniteError, match="alpha = 0"):
+        explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert view.ended["kind"] == "error"
+    assert "NaN" in view.ended["message"]
+    assert explorer.result.method == "riemann_middle"
+    explorer.method = "gausslegendre"
+    explorer.wait(SECONDS)
+    assert explorer.result.method == "gausslegendre"
+
+
+def test_failure_of_a_wish_that_was_overtaken_is_not_told(explore):
+    model = Watched()
+    explorer = explore(model)
+    explorer.wait(SECONDS)
+    failing = threading.Event()
+
+    class BrokenError(Exception):
+        pass
+
+    original = model.forward
+    go_on = threading.Event()
+
+    def forward(x):
+        failing.set()
+        assert go_on.wait(SECONDS)
+        raise BrokenError("old news")
+
+    model.forward = forward
+    view = explorer.comm.open_view()
+    explorer.baseline = "white"
+    assert failing.wait(SECONDS)
+    model.forward = original
+    explorer.baseline = "noise"
+    go_on.set()
+    explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert explorer.result.evaluations == 8
+    assert "failed" not in view.kinds
+
+
+def test_rule_that_cannot_be_of_one_point_fails_in_the_browser_too(explore):
+    explorer = explore(method="riemann_trapezoid")
+    view = explorer.comm.open_view()
+    explorer.wait(SECONDS)
+    explorer.n_steps = 1
+    with pytest.raises(igw.IGError, match="riemann_trapezoid"):
+        explorer.wait(SECONDS)
+    explorer.comm.settle()
+    assert view.ended["type"] == "failed"
+
+
+def test_rule_that_cannot_be_of_one_point_fails_in_words(explore):
+    explorer = explore(method="riemann_trapezoid")
+    explorer.wait(SECONDS)
+    good = explorer.result
+    explorer.n_steps = 1
+    with pytest.raises(igw.IGError, match=r"riemann_trapezoid.*n_steps is 1.*at least 2"):
+        explorer.wait(SECONDS)
+    assert explorer.result is good
+    explorer.method = "riemann_left"
+    explorer.wait(SECONDS)
+    assert explorer.result.n_steps == 1
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_caption_names_the_baseline_of_the_picture(explore, monkeypatch, how):
+    """A picture of black's attribution must not go into a notebook with "baseline white" under it."""
+    captions = []
+    monkeypatch.setattr(igw.explorers.image.figures, "overlay_png", lambda *args: captions.append(args[-1]) or b"")
+    model = Fragile()
+    explorer = explore(model)
+    explorer.wait(SECONDS)
+    if how == "failed":
+        explorer.baseline = "white"
+        with pytest.raises(RuntimeError):
+            explorer.wait(SECONDS)
+    else:
+        model.block()
+        explorer.baseline = "blur"
+        model.await_entry()
+        explorer.baseline = "white"
+        explorer.cancel()
+        model.release()
+        explorer.wait(SECONDS)
+        assert explorer.result is not None
+    explorer.snapshot()
+    assert "white" not in captions[-1]
