@@ -50,7 +50,9 @@ def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [one for all_ in terminalreporter.stats.values() for one in all_ if getattr(one, "when", "") == "call"]
-    figures = [told for one in reports for name, told in one.user_properties if name == "figure"]
+    figures = [
+        told | {"failed": one.failed} for one in reports for name, told in one.user_properties if name == "figure"
+    ]
     figures.sort(key=lambda one: one["test"])
     if figures:
         terminalreporter.section("figures")
