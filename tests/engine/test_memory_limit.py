@@ -158,9 +158,13 @@ def test_not_a_row_is_a_sentence_that_says_what_would_fit(told: dict[str, dict[s
     assert run["again"]
 
 
-def test_an_explorer_ends_with_a_result_or_a_sentence_and_goes_on(told: dict[str, dict[str, Any]]) -> None:
+def test_an_explorer_ends_with_a_result_or_a_sentence_and_goes_on(
+    told: dict[str, dict[str, Any]], figure: Callable[..., None]
+) -> None:
+    # How large its chunks grow, and whether the limit is met, is a matter of the clock; the result is not.
+    halvings = sum("going on with" in text for text in told["explorer, 48 MB"]["warnings"])
+    figure("48 MB left to an explorer that may take 145: chunks halved on the way to its result", halvings)
     assert told["explorer, 48 MB"]["answer"] == "256 evaluations"
-    assert any("going on with" in text for text in told["explorer, 48 MB"]["warnings"])
     assert told["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out ")
     for run in (told["explorer, 48 MB"], told["explorer, 0 MB"]):
         assert run["next"] == run["wished"]
