@@ -108,6 +108,7 @@ class Sampler:
         self._ends: tuple[Tensor, Tensor] | None = None
         # What was warned of then, for those who have no console before them.
         self.doubt = ""
+        self._draws = False  # Whether random numbers were drawn in a pass without gradients.
 
     def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
@@ -123,8 +124,26 @@ class Sampler:
         values = self.outputs(self._path.ends, examples[:total], alphas[:total], cancel)
         if alone:
             return values, values
-        self._ends = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
-        return self._ends
+        known = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
+        self._ends = known
+        if self._draws and not self._preview and not self._asks_one_by_one:
+            self._ask_again(examples, alphas, cancel)
+        return known
+
+    def _ask_again(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> None:
+        """Compare what a model that draws random numbers says of the ends in other rows; of others none is asked."""
+        total = len(examples)
+
+        def points(part: slice) -> tuple[Tensor, ...]:
+            return tuple(p.flip(0) for p in self._path.ends(slice(total - part.stop, total - part.start)))
+
+        examples, alphas = examples.flip(0), alphas.flip(0)
+        self._compare(examples, alphas, self.outputs(points, examples, alphas, cancel))
+
+    @property
+    def _asks_one_by_one(self) -> bool:
+        """One row at a time draws the same for each, as the random state is put back: that is one function."""
+        return self.chunks.is_fixed and self.chunks.rows == 1
 
     def _compare(self, examples: Tensor, alphas: Tensor, outputs: Tensor) -> None:
         """Warn, once, where `outputs` (rows,) at an end of the path are others than before.
@@ -165,7 +184,11 @@ class Sampler:
 
         def ask(part: slice) -> Tensor:
             with self._pass(alphas[part]), torch.no_grad():
-                return self._function(points(part), examples[part]).detach().cpu().double()
+                before = _random_states(self._path.device)
+                values = self._function(points(part), examples[part]).detach().cpu().double()
+                # Numbers that another thread has drawn meanwhile cost no more than a look.
+                self._draws |= not all(map(torch.equal, before, _random_states(self._path.device)))
+                return values
 
         outputs = []
         # As few rows as say what a row costs, before it is known how many fit.
@@ -199,8 +222,8 @@ class Sampler:
                 if not is_out_of_memory(error):
                     raise
                 break
-            # One row at a time draws the same for each: that is one function, and this pass of two is not it.
-            if not (self.chunks.is_fixed and self.chunks.rows == 1):
+            # This pass is of two rows.
+            if not self._asks_one_by_one:
                 self._compare(examples, alphas, outputs.detach().cpu().double())
             if found.crossed.total():
                 break
@@ -431,6 +454,12 @@ def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | N
                 f"it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
             )
     return before
+
+
+def _random_states(device: torch.device) -> tuple[Tensor, ...]:
+    """Of the generators that a model on `device` may draw from."""
+    cpu = torch.get_rng_state()
+    return (cpu, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (cpu,)
 
 
 class _Stopped(BaseException):

@@ -396,12 +396,12 @@ RESTLESS: dict[str, Callable[[], Model]] = {
 @pytest.mark.parametrize(
     ("kind", "method"),
     [
-        *((kind, method) for kind in RESTLESS for method in ("auto", "secant")),
-        ("a counter", "riemann_trapezoid"),
+        *((kind, method) for kind in ("functional dropout", "noise") for method in (*rules.METHODS, "auto")),
+        *(("a counter", method) for method in ("auto", "secant", "riemann_trapezoid")),
     ],
 )
 def test_a_model_that_answers_differently_is_warned_of_once(kind: str, method: str) -> None:
-    """Where an end of the path comes by again, in another row or call: it costs no pass."""
+    """Where an end of the path comes by again, in another row or call; one that draws random numbers by any rule."""
     with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
         warnings.simplefilter("always")
         torch.manual_seed(0)  # of other masks two may say nearly the same
@@ -410,6 +410,28 @@ def test_a_model_that_answers_differently_is_warned_of_once(kind: str, method: s
     assert warning.category is NondeterminismWarning
     assert re.search(r"answered -?[\d.e-]+, then -?[\d.e-]+ \(at alpha = [01], example \d\)", str(warning.message))
     assert "eval()" in str(warning.message)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_only_a_model_that_draws_is_asked_for_the_ends_again(batch: int) -> None:
+    """And is not warned of for it: what it draws may change nothing, as where layers are dropped in training only."""
+    rows = {"steady": 0, "drawing": 0}
+
+    def model(x: Tensor, name: str) -> Tensor:
+        rows[name] += 0 if torch.is_grad_enabled() else len(x)
+        if name == "drawing":
+            torch.rand(())
+        return score(x)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        steady, drawing = (
+            attribute(lambda x, name=name: model(x, name), X[:batch], method="gausslegendre", n_steps=9, chunk_size=6)
+            for name in rows
+        )
+    assert rows == {"steady": 2 * batch, "drawing": 4 * batch}
+    assert torch.equal(steady.attributions, drawing.attributions)
+    assert steady.evaluations == drawing.evaluations
 
 
 @pytest.mark.parametrize("kind", ["functional dropout", "noise"])
