@@ -22,18 +22,32 @@ const KEY = Symbol.for("ig_widgets.front");
 
 /** The front end of an explorer, imported once a page; each model's own state is made by calling it. */
 export default () => {
-  let widget: ReturnType<typeof explorer> | undefined;
+  let widget: Promise<ReturnType<typeof explorer>> | undefined;
 
   return {
-    async initialize({ model, ...life }: Life) {
-      const { default: make } = await load(model.get("_front"), model.get("_front_hash"));
-      widget = make();
-      return widget.initialize({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+    /** Waits for nothing: anywidget gives a model up after two seconds, and a page that starts may take longer. */
+    initialize({ model, ...life }: Life): () => void {
+      let end: (() => void) | undefined;
+      const begin = async () => {
+        const { default: make } = await load(model.get("_front"), model.get("_front_hash"));
+        const made = make();
+        if (!life.signal?.aborted)
+          end = made.initialize({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+        return made;
+      };
+      const begun = begin();
+      widget = begun;
+      const stop = () => end?.();
+      // What has failed, `render` tells.
+      begun.catch(() => {});
+      return () => void begun.then(stop, stop);
     },
 
-    render({ model, ...life }: Life & { readonly el: HTMLElement }) {
+    async render({ model, ...life }: Life & { readonly el: HTMLElement }) {
       if (widget === undefined) throw new Error("render was called before initialize");
-      return widget.render({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+      const made = await widget;
+      if (life.signal?.aborted) return undefined;
+      return made.render({ model: model as unknown as AnyModel<ImageTraits>, ...life });
     },
   };
 };

@@ -7,7 +7,10 @@ const TEXT = `
   export default () => {
     const name = "made " + (globalThis.igwMade = (globalThis.igwMade ?? 0) + 1);
     return {
-      initialize: ({ model, signal }) => { globalThis.igwLife = [model, signal]; return () => {}; },
+      initialize: ({ model, signal }) => {
+        globalThis.igwLife = [model, signal];
+        return () => { globalThis.igwEnded = 1; };
+      },
       render: ({ el }) => { el.textContent = name; return () => {}; },
     };
   };`;
@@ -18,12 +21,12 @@ function model(text: string, hash: string) {
   return Object.assign(new FakeModel(), { get }) as never;
 }
 
-function counted(name: "igwImported" | "igwMade"): number {
+function counted(name: "igwImported" | "igwMade" | "igwEnded"): number {
   return Reflect.get(globalThis, name) ?? 0;
 }
 
 afterEach(() => {
-  for (const name of ["igwImported", "igwMade", "igwLife"])
+  for (const name of ["igwImported", "igwMade", "igwLife", "igwEnded"])
     Reflect.deleteProperty(globalThis, name);
 });
 
@@ -31,10 +34,10 @@ async function show(text: string, hash: string): Promise<string> {
   const { signal } = new AbortController();
   const widget = loader();
   const own = model(text, hash);
-  await widget.initialize({ model: own, signal });
-  expect(Reflect.get(globalThis, "igwLife")).toEqual([own, signal]);
+  widget.initialize({ model: own, signal });
   const el = document.createElement("div");
-  widget.render({ model: own, el, signal });
+  await widget.render({ model: own, el, signal });
+  expect(Reflect.get(globalThis, "igwLife")).toEqual([own, signal]);
   return el.innerText;
 }
 
@@ -53,10 +56,38 @@ test("a front end that cannot be imported is tried again, and no address is left
   expect(revoke).toHaveBeenCalledTimes(2);
 });
 
-test("render before initialize is told as such", () => {
+test("hosts give a model two seconds: nothing is waited for before it is there", async () => {
+  const { signal } = new AbortController();
+  const widget = loader();
+  const own = model(TEXT, "slow");
+  expect(widget.initialize({ model: own, signal })).toBeTypeOf("function");
+  const el = document.createElement("div");
+  await widget.render({ model: own, el, signal });
+  expect(el.innerText).toBe("made 1");
+});
+
+test("what is over before it was imported neither begins nor is shown", async () => {
+  for (const life of [new AbortController(), undefined]) {
+    const own = model(`${TEXT}// ${life}`, `over ${life}`);
+    const signal = life === undefined ? {} : { signal: life.signal };
+    const widget = loader();
+    const end = widget.initialize({ model: own, ...signal });
+    const el = document.createElement("div");
+    const shown = widget.render({ model: own, el, ...signal });
+    life?.abort();
+    end();
+    await shown;
+    expect(el.innerText).toBe(life === undefined ? "made 2" : "");
+    expect(Reflect.has(globalThis, "igwLife")).toBe(life === undefined);
+    // Hosts without a signal call what was returned.
+    expect(counted("igwEnded")).toBe(life === undefined ? 1 : 0);
+  }
+});
+
+test("render before initialize is told as such", async () => {
   const { signal } = new AbortController();
   const el = document.createElement("div");
-  expect(() => loader().render({ model: model(TEXT, "d"), el, signal })).toThrow(
+  await expect(loader().render({ model: model(TEXT, "d"), el, signal })).rejects.toThrow(
     "before initialize",
   );
 });
