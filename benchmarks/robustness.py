@@ -126,7 +126,7 @@ def front_end() -> list[Figure]:
         path = Path(file["name"]).relative_to(ROOT)
         for test in file["assertionResults"]:
             title = shlex.quote(re.escape(test["title"]).replace(r"\ ", " "))
-            shown = f"cd js && npx vitest run {path.relative_to('js')} -t {title}"
+            shown = f"(cd js && npx vitest run {path.relative_to('js')} -t {title})"
             known = {"test": f"{path}::{test['title']}", "command": shown, "failed": test["status"] == "failed"}
             found += [figure | known for figure in test["meta"].get("figures", [])]
     return found
