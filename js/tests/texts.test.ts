@@ -2,6 +2,9 @@ import { expect, test } from "vitest";
 import fixture from "../../tests/fixtures/plain.json" with { type: "json" };
 import { className, shorten, tooltip } from "../src/format.js";
 import { fileName } from "../src/save.js";
+import { explained } from "./support/explained.js";
+import { frame } from "./support/mount.js";
+import { failed } from "./support/scene.js";
 
 test("texts are made fit to be shown as Python does", () => {
   const texts = fixture as [text: string, most: number, plain: string][];
@@ -34,4 +37,14 @@ test.each([
   [`${"a".repeat(300)}.npz`, `${"a".repeat(60)}.npz`],
 ])("a file called %j is offered as %j", (name, offered) => {
   expect(fileName(name)).toBe(offered);
+});
+
+test("labels and failures are written as texts, never as markup", async () => {
+  const markup = "<b>bold</b><img src=data:,>";
+  const { host, model, view } = await explained({ _labels: Array(5).fill(markup) });
+  expect(view.el.textContent).toContain(markup);
+  model.receive(failed(host.view, 2, "error", markup, markup));
+  await frame();
+  expect(view.status.textContent).toContain(`${markup} ${markup}`);
+  expect(view.el.querySelectorAll("b, img")).toHaveLength(0);
 });
