@@ -45,6 +45,9 @@ class Gate(anywidget.AnyWidget):
         self._owing = threading.Lock()
         self._answers = Throttle(self._send_owed)
         super().__init__(**traits)
+        # ipykernel 7.4 hands what a front end says to the subshell that it heard last, also one that has ended.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _data, default: default
 
     def close(self) -> None:
         """Close the widget and its views; what is owed is dropped."""

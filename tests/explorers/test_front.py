@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import comm
+from ipykernel.comm.comm import BaseComm
+
 import ig_widgets as igw
 from ig_widgets.explorers.base import front_end, hash_of
 
@@ -34,3 +37,14 @@ def test_a_browser_cannot_replace_it(explore, caplog):
     assert explorer._front == before
     assert explorer._front_hash == hash_of(before)
     assert caplog.text.count("a front end cannot set") == 2
+
+
+def test_what_a_front_end_says_goes_where_it_says_itself(explore, monkeypatch):
+    """And not to the subshell of what the kernel was told last, which may have ended."""
+    monkeypatch.setattr(comm, "create_comm", BaseComm)
+    explorer = explore()
+    assert isinstance(explorer.comm, BaseComm)
+    explorer.comm._reply_subshell_id = "one that has ended"
+    for own in (None, "a subshell"):
+        route = getattr(explorer.comm, "_reply_subshell_for", lambda _data, default: default)
+        assert route({"method": "update", "state": {}}, own) == own
