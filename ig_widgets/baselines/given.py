@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ig_widgets.baselines.base import Baseline, Parameter, as_pictures, check_seed, like, warn_unless_pictures
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.wording import counted
 
 # Each holds a copy of what it was given, as floats (N, channels, height, width) on the CPU, and is equal to itself
 # only: to compare two would be to compare their pictures.
@@ -121,4 +122,4 @@ class inputs(Baseline):  # noqa: N801
 
 def _size(pictures: Tensor) -> str:
     count, _, height, width = pictures.shape
-    return f"{count} picture{'s' * (count != 1)} of {width} x {height}"
+    return f"{counted(count, 'picture')} of {width} x {height}"

@@ -25,6 +25,7 @@ from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import CellSamples, PathTrace, Samples
+from ig_widgets.engine.wording import counted
 
 # So many points of each path give the first item of `refine`.
 _FIRST_POINTS = 3
@@ -70,7 +71,7 @@ class Attribution:
         partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
         error = "" if self.error_estimate is None else f", error {float(self.error_estimate.max()):.2g}"
         missed = ", not converged" if self.complete and self.converged is False else ""
-        evaluations = f"{self.evaluations} evaluation{'s' * (self.evaluations != 1)}"
+        evaluations = counted(self.evaluations, "evaluation")
         return f"Attribution({self.method}, {evaluations}{partial}{error}{missed}{delta})"
 
 

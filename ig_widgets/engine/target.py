@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.wording import counted
 
 Index: TypeAlias = int | tuple[int, ...]
 TargetLike: TypeAlias = None | Index | Tensor | Sequence[Index] | np.integer | np.ndarray
@@ -46,7 +47,7 @@ class Target:
         if depth != len(row):
             given = self.indices[0] if depth > 1 else self.indices[0][0]
             raise OutputError(
-                f"target {given} names {depth} dimension{'s' * (depth > 1)} of an output row, and forward_func returns "
+                f"target {given} names {counted(depth, 'dimension')} of an output row, and forward_func returns "
                 f"rows of shape {row}; "
                 + (
                     ("give an int." if len(row) == 1 else f"give a tuple of {len(row)} ints.")

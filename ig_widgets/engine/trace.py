@@ -17,6 +17,7 @@ from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Nodes, nearest_edges
 from ig_widgets.engine.sampling import Block, Sampler
+from ig_widgets.engine.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class PathTrace:
 
     def __repr__(self) -> str:
         batch, n = self.alphas.shape
-        return f"PathTrace({n} sample{'s' * (n != 1)}, batch of {batch})"
+        return f"PathTrace({counted(n, 'sample')}, batch of {batch})"
 
     def cumulative(self, alpha: float) -> Tensor | tuple[Tensor, ...]:
         """The attribution collected from the baseline up to `alpha`, like the inputs; linear inside a piece.

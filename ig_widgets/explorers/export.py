@@ -22,6 +22,7 @@ import numpy as np
 from ig_widgets import figures
 from ig_widgets.engine import rules
 from ig_widgets.engine.trace import Key
+from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import front_end
 from ig_widgets.explorers.stream import Pieces, Record
@@ -143,7 +144,7 @@ def _caption(path: Recorded) -> str:
 def _rule_in_words(settings: Mapping[str, Any]) -> str:
     if settings["method"] == rules.AUTO:
         return f"sampled to an error of {settings['tol']:.3g}"
-    return f"{settings['method']}, {settings['n_steps']} step{'s' * (settings['n_steps'] != 1)}"
+    return f"{settings['method']}, {counted(settings['n_steps'], 'step')}"
 
 
 def _page(recording: Mapping[str, Any], title: str, caption: str, picture: bytes) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.classifier import Classes
 from ig_widgets.explorers.memory import Answer, Known
@@ -152,8 +153,7 @@ class Exporting(Restoring):
         caption = (
             f"{plain(self._classes.name(settings.target), 60)}, {plain(self._unit(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
-            f"{result.evaluations} sample{'s' * (result.evaluations != 1)}{error}; alpha {look.alpha:.2f}"
-            f"{_delta(result)}"
+            f"{counted(result.evaluations, 'sample')}{error}; alpha {look.alpha:.2f}{_delta(result)}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
 

@@ -21,6 +21,7 @@ from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
 from ig_widgets.explorers.base import front_end, hash_of
@@ -182,7 +183,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
 
     def __repr__(self) -> str:
         name, baseline = shorten(self._classes.name(self.target), 60), plain(self.baseline)
-        rule = f"{self.method}, {self.n_steps} step{'s' * (self.n_steps != 1)}"
+        rule = f"{self.method}, {counted(self.n_steps, 'step')}"
         rule = f"to an error of {self.tol:.3g}" if self.method == rules.AUTO else rule
         panes = f", {len(self._panes)} panes" if len(self._panes) > 1 else ""
         return f"ImageExplorer({name!r}, baseline {baseline}, {rule}{panes})"

@@ -17,6 +17,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Baselines, Path, make_path
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.wording import counted
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask
 from ig_widgets.tables import html_table, text_table
@@ -63,7 +64,7 @@ class RegionAudit:
 
     def __repr__(self) -> str:
         return (
-            f"RegionAudit({plain(self.name, 60)}, {self.pixels} pixel{'s' * (self.pixels != 1)}, "
+            f"RegionAudit({plain(self.name, 60)}, {counted(self.pixels, 'pixel')}, "
             f"attribution {self.attribution_sum:.3g} ({_percent(self.share)}), drop {self.drop:.3g}, "
             f"rise {self.rise:.3g})"
         )

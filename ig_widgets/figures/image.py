@@ -13,6 +13,7 @@ from PIL import Image
 
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.wording import counted
 from ig_widgets.figures.export import settled, to_svg
 from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
@@ -135,8 +136,7 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
     complete = "" if delta is None else f"delta {float(delta[0]):+.2g}; "
     return (
         f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
-        f"{attribution.method}, {attribution.evaluations} evaluation{'s' * (attribution.evaluations != 1)}{error}; "
-        f"{complete}{beyond}"
+        f"{attribution.method}, {counted(attribution.evaluations, 'evaluation')}{error}; {complete}{beyond}"
     )
 
 
