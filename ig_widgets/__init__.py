@@ -6,7 +6,7 @@ from ig_widgets import baselines, demo, exact, faithfulness, figures, files, rel
 from ig_widgets.compat import captum as _captum  # noqa: F401  (igw.compat.captum)
 from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
-from ig_widgets.engine.errors import Cancelled, IGError
+from ig_widgets.engine.errors import Cancelled, ConvergenceWarning, IGError
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.files import load_attribution, save_attribution
@@ -16,6 +16,7 @@ __version__ = version("ig_widgets")
 __all__ = [
     "Attribution",
     "Cancelled",
+    "ConvergenceWarning",
     "IGError",
     "ImageExplorer",
     "PathTrace",

@@ -25,11 +25,11 @@ def text_table(head: Row, rows: Sequence[Row], *, right: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def html_table(head: Row, rows: Sequence[Row]) -> str:
-    """The same as HTML; what is in the cells is text, whatever it looks like."""
+def html_table(head: Row, rows: Sequence[Row], *, widest: int = _WIDEST) -> str:
+    """The same as HTML, `widest` characters to a cell; what is in the cells is text, whatever it looks like."""
 
     def line(tag: str, row: Row) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, _WIDEST))}</{tag}>" for cell in row) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, widest))}</{tag}>" for cell in row) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f"<div {AS_TEXT}><table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table></div>"

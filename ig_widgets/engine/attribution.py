@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import ArgumentValueError, Cancelled
+from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning
 from ig_widgets.engine.groups import FeatureMask, check_feature_mask, group_sums
 from ig_widgets.engine.layers import Layer, from_layer
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
@@ -25,7 +26,9 @@ from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import CellSamples, PathTrace, Samples
+from ig_widgets.engine.verdict import Verdict, caveats, not_converged
 from ig_widgets.engine.wording import counted
+from ig_widgets.tables import html_table
 
 # So many points of each path give the first item of `refine`.
 _FIRST_POINTS = 3
@@ -41,11 +44,13 @@ class Attribution:
     `baseline_output` F(x'): (batch,), on the device of the inputs, in at least float32; the delta is the sum of
     attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions (1
     where these are zeros that are not settled), or None where n_steps was given. `converged`: whether all of these are
-    within `tol`, or None. `method`, `n_steps` (points or cells in use), `evaluations` (gradient evaluations spent per
-    example), `elapsed` (seconds): what was done, and `reason`, why so. `fallbacks`: operations for which a plain
-    derivative was taken where the method has a better one. `path`: the samples. `complete`: False for an early or a
-    cancelled one; with n_steps it weighs what was sampled by the piece of the path nearest to it. `standard_error`:
-    like `attributions`, where these are a mean over draws.
+    within `tol`, and nothing that was seen contradicts it, or None. `caveats`: sentences that a person should know
+    before using the map. `unattributed`: (batch,), what of F(x) - F(x') no gradient carries because F jumps, 0 where it
+    does not; None where jumps were not looked for. `method`, `n_steps` (points or cells in use), `evaluations`
+    (gradient evaluations, the most of any example), `elapsed` (seconds): what was done, and `reason`, why so.
+    `fallbacks`: operations for which a plain derivative was taken where the method has a better one. `path`: the
+    samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was sampled by the piece of
+    the path nearest to it. `standard_error`: like `attributions`, where these are a mean over draws.
     """
 
     attributions: Tensors
@@ -64,6 +69,8 @@ class Attribution:
     converged: bool | None = None
     reason: str = ""
     standard_error: Tensors | None = field(default=None, repr=False)
+    caveats: tuple[str, ...] = ()
+    unattributed: Tensor | None = None
 
     def __repr__(self) -> str:
         deltas = self.convergence_delta
@@ -72,7 +79,38 @@ class Attribution:
         error = "" if self.error_estimate is None else f", error {float(self.error_estimate.max()):.2g}"
         missed = ", not converged" if self.complete and self.converged is False else ""
         evaluations = counted(self.evaluations, "evaluation")
-        return f"Attribution({self.method}, {evaluations}{partial}{error}{missed}{delta})"
+        noted = f", {counted(len(self.caveats), 'caveat')}" if self.caveats else ""
+        return f"Attribution({self.method}, {evaluations}{partial}{error}{missed}{delta}{noted})"
+
+    def _repr_html_(self) -> str:
+        """A table of what was done and found, and the caveats, for a notebook."""
+        found = {
+            "method": self.method,
+            "evaluations": str(self.evaluations) + ("" if self.complete else ", not complete"),
+            "relative error": _largest(self.error_estimate),
+            "converged": "" if self.converged is None else "yes" if self.converged else "no",
+            "F(x)": _several(self.output),
+            "F(x')": _several(self.baseline_output),
+            "convergence delta": _largest(self.convergence_delta),
+            "unattributed": _largest(self.unattributed)
+            if self.unattributed is not None and self.unattributed.any()
+            else "",
+            **{f"caveat {i}": text for i, text in enumerate(self.caveats, 1)},
+        }
+        return html_table(("Attribution", ""), [(name, value) for name, value in found.items() if value], widest=1000)
+
+
+def _largest(values: Tensor | None) -> str:
+    """The value that is farthest from zero."""
+    return "" if values is None else f"{float(values[values.abs().argmax()]):.2g}"
+
+
+def _several(values: Tensor | None) -> str:
+    """The value of one example; of several, from the least to the largest."""
+    if values is None:
+        return ""
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.4g}" if len(values) == 1 else f"{low:.4g} to {high:.4g}"
 
 
 def attribute(
@@ -308,7 +346,7 @@ def _run(
             cancel=cancel,
             on_progress=on_progress,
         )
-        return _by_tolerance(stages, finish)
+        return _by_tolerance(stages, finish, progressive)
     method, reason = rule.method, ""
     if method == rules.AUTO:
         method, reason = suits(samples, rule.n_steps, cancel)
@@ -339,22 +377,29 @@ class _Finish:
         )
 
 
-def _by_tolerance(stages: Iterator[Stage], finish: _Finish) -> Iterator[Attribution]:
-    partial = None
-    for stage in stages:
-        partial = finish(
+def _by_tolerance(stages: Iterator[Stage], finish: _Finish, progressive: bool) -> Iterator[Attribution]:
+    def made(stage: Stage) -> Attribution:
+        return finish(
             stage.samples,
             stage.nodes,
             method=stage.method,
             evaluations=stage.evaluations,
             errors=stage.errors,
-            converged=stage.converged,
+            verdict=stage.verdict,
             reason=stage.reason,
             complete=stage.is_last,
         )
-        yield partial
-    if partial is None or not partial.complete:
-        spent = 0 if partial is None else partial.evaluations
+
+    stage = None
+    for stage in stages:
+        if stage.is_last and not stage.converged and not stage.samples.sampler.doubt:
+            text = not_converged(stage.verdict, stage.errors, stage.evaluations)
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        if progressive or stage.is_last:
+            yield made(stage)
+    if stage is None or not stage.is_last:
+        spent = 0 if stage is None else stage.evaluations
+        partial = None if stage is None else made(stage)
         raise Cancelled(f"Cancelled after {spent} gradient evaluations per example.", partial)
 
 
@@ -471,7 +516,7 @@ def make_attribution(
     n_steps: int | None = None,
     evaluations: int | None = None,
     errors: Tensor | None = None,
-    converged: bool | None = None,
+    verdict: Verdict | None = None,
     reason: str = "",
     multiply_by_inputs: bool = True,
     is_tuple: bool = False,
@@ -499,6 +544,15 @@ def make_attribution(
     difference = (samples.output - samples.baseline_output).to(total.dtype).to(path.device)
     delta = (total - difference).to(dtype)
     refuse_overflow("The sum of an attribution", delta)
+    jumps = None if verdict is None else verdict.unattributed
+    told = caveats(
+        verdict,
+        doubt=samples.sampler.doubt,
+        errors=errors,
+        evaluations=sampled if evaluations is None else evaluations,
+        delta=delta.detach().cpu().double(),
+        variation=trace.outputs.diff(dim=1).abs().sum(1),
+    )
     return Attribution(
         attributions=attributions if is_tuple else attributions[0],
         convergence_delta=delta,
@@ -511,15 +565,17 @@ def make_attribution(
         path=trace,
         group_attributions=None if masks is None else group_sums(attributions, masks),
         error_estimate=None if errors is None else errors.to(dtype).to(path.device),
-        converged=converged,
+        converged=None if verdict is None else verdict.converged,
         reason=reason,
         fallbacks=samples.fallbacks,
         complete=complete,
+        caveats=told,
+        unattributed=None if jumps is None else jumps.to(dtype).to(path.device),
     )
 
 
 def _check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> _Rule:
-    checked = rules.AUTO if method == rules.AUTO else rules.check_method(method)
+    checked = method if method in (rules.AUTO, rules.ADAPTIVE) else rules.check_method(method)
     count = None if n_steps is None else rules.check_n_steps(n_steps)
     tolerance, most = check_tol(tol), check_max_evaluations(max_evaluations)
     return _Rule(_check_precision(precision, checked, count), count, tolerance, most)
@@ -536,5 +592,5 @@ def _check_precision(precision: object, method: str, n_steps: int | None) -> str
             "precision='preview' has too few digits for the secant rule, which divides differences; give a point rule "
             "as method, or precision='full'."
         )
-    settled = rules.FEJER if n_steps is None else "gausslegendre"
+    settled = rules.ADAPTIVE if n_steps is None else "gausslegendre"
     return settled if method == rules.AUTO else method

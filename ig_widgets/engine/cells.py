@@ -9,6 +9,7 @@ different cells are as good as independent, so that their squares add up.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -196,12 +197,19 @@ class Cells:
             return None
         return torch.tensor([own.error for own in self._examples], dtype=torch.float64, device="cpu")
 
+    @property
+    def unattributed(self) -> None:
+        """Jumps are not looked for."""
+
+    def where(self) -> None:
+        """Not known."""
+
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, as far as it is known, and no first cell is left whose error is a guess."""
         unseen = any(cell.first and cell.error for own in self._examples for cell in own.cells)
         return self._probed and not unseen and all(own.error <= tol for own in self._examples)
 
-    def rows(self, tol: float) -> Wanted:
+    def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:  # noqa: ARG002  (asks no model)
         """What to sample in the next round; nothing if no more can be afforded."""
         affordable = self._most - self.evaluations
         if not self.evaluations:

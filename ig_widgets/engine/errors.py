@@ -53,6 +53,10 @@ class NondeterminismWarning(UserWarning):
     """
 
 
+class ConvergenceWarning(UserWarning):
+    """The tolerance was not met within `max_evaluations`; the text says where the error lies and what would help."""
+
+
 class OutOfMemoryError(IGError, MemoryError, RuntimeError):
     """Not even one row of the path fits into memory."""
 

@@ -5,42 +5,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
+from ig_widgets.engine.adaptive import Adaptive
 from ig_widgets.engine.cells import Cells
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.norms import norms
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.kinks import Kinks
+from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
-from ig_widgets.engine.spectrum import tail
 from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.verdict import Verdict
 
-# So many evaluations of each show which of two methods suits; that of points may take as many as come next.
+# So many cells show whether they suit.
 _TRIAL = 14
-_TRIAL_MOST = 23
 # From so many cells on the secant rule is not far off where soft-max, norms or gates lie on the path.
 _CURVED_CELLS = 32
-# How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are
-# among its own; and which part of the change is left as an error if that falls as 1/n, as it does where kinks are.
-_GROWTH: dict[str, tuple[int, int, int, float]] = {
-    "riemann_left": (8, 2, 0, 1.0),
-    "riemann_right": (8, 2, 0, 1.0),
-    "riemann_middle": (9, 3, 0, 0.5),
-    "riemann_trapezoid": (9, 2, -1, 1.0),
-    "gausslegendre": (8, 2, 0, 0.5),
-    rules.FEJER: (7, 2, 1, 1.0),
-}
+# How much of the tolerance the error of a few points may be for points to be gone on with.
+_NEAR = 4.0
 
 
 @dataclass(frozen=True)
 class Stage:
     """What is there after a round: `nodes`, for all examples or each, of `samples`; `errors` (batch,) or None.
 
-    `evaluations` (per example) are all that were spent. `is_last`: nothing follows; `converged`: all within `tol`.
+    `evaluations`: all that were spent, the most of any example. `is_last`: nothing follows. `verdict`: what was found.
     """
 
     method: str
@@ -50,7 +43,12 @@ class Stage:
     errors: Tensor | None
     reason: str
     is_last: bool
-    converged: bool
+    verdict: Verdict
+
+    @property
+    def converged(self) -> bool:
+        """Whether all errors are within the tolerance, and nothing at hand contradicts it."""
+        return self.verdict.converged
 
 
 class _Refiner(Protocol):
@@ -63,85 +61,12 @@ class _Refiner(Protocol):
     def nodes(self) -> Nodes | Sequence[Nodes]: ...
     @property
     def errors(self) -> Tensor | None: ...
+    @property
+    def unattributed(self) -> Tensor | None: ...
     def done(self, tol: float) -> bool: ...
-    def rows(self, tol: float) -> Wanted: ...
+    def where(self) -> tuple[float, float] | None: ...
+    def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted: ...
     def accept(self, rows: Wanted) -> None: ...
-
-
-class Points:
-    """The points of a rule, whose number grows in rounds; at most `most` for each example.
-
-    For Fejér's rule errors are told from the spectrum of the gradient along the path, for others from the last change.
-    """
-
-    def __init__(self, samples: Samples, method: str, *, multiply_by_inputs: bool, most: int) -> None:
-        self.method = method
-        self.samples = samples
-        self._multiply = multiply_by_inputs
-        self._most = most
-        self._n = self._next = 0
-        self._errors: Tensor | None = None
-        self._expected: float | None = None
-        self._sums: list[Tensor] = []
-
-    @property
-    def evaluations(self) -> int:
-        """Points of each example so far."""
-        return len(self.samples.alphas)
-
-    @property
-    def nodes(self) -> Nodes:
-        """The points in use."""
-        return rules.nodes(self.method, self._n)
-
-    @property
-    def errors(self) -> Tensor | None:
-        """The estimated relative L2 error of each example's map, (batch,) in float64; None as long as it is unknown."""
-        return self._errors
-
-    def done(self, tol: float) -> bool:
-        """Whether all is within `tol`."""
-        return self._errors is not None and bool((self._errors <= tol).all())
-
-    def rows(self, tol: float) -> Wanted:
-        """What to sample in the next round; nothing if no more can be afforded."""
-        first, factor, term, _ = _GROWTH[self.method]
-        if not self._n:
-            # The trapezoid needs both ends.
-            self._next = max(min(first, self._most), 2 if self.method == "riemann_trapezoid" else 1)
-        else:
-            self._next = factor * self._n + term
-            if self.method == rules.FEJER and self._expected is not None and self._expected > tol:
-                self._next = 3 * self._n + 2
-                if self._missing() > self._most - self.evaluations:
-                    self._next = 2 * self._n + 1
-            if self._missing() > self._most - self.evaluations:
-                return []
-        missing = self.samples.missing(rules.nodes(self.method, self._next).alphas)
-        return [(e, alpha) for alpha in missing.tolist() for e in range(self.samples.path.batch)]
-
-    def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
-        """All of `rows` has been sampled."""
-        self._n = self._next
-        if self.method == rules.FEJER:
-            if self._n >= _GROWTH[rules.FEJER][0]:
-                alphas = self.nodes.alphas.tolist()
-                every = range(self.samples.path.batch)
-                parts = (self.samples.maps(example, alphas, multiply_by_inputs=self._multiply) for example in every)
-                found = [tail(one, self._n) for one in parts]
-                self._errors = torch.tensor([now for now, _ in found], dtype=torch.float64, device="cpu")
-                self._expected = max(then for _, then in found)
-            return
-        sums = list(self.samples.trace(self.nodes, multiply_by_inputs=self._multiply)._sum())
-        if self._sums:
-            change, size = norms([a - b for a, b in zip(sums, self._sums, strict=True)]), norms(sums)
-            # Of a map of zeros that was another before nothing is settled: 1 stands for all of it.
-            relative = torch.where(size > 0, change / size, (change > 0).double())
-            self._errors = _GROWTH[self.method][3] * relative
-        self._sums = sums
-
-    def _missing(self) -> int:
-        return len(self.samples.missing(rules.nodes(self.method, self._next).alphas))
 
 
 def refined(
@@ -158,73 +83,139 @@ def refined(
 
     Stops early when `cancel` is set. Raises as `Samples.take` does.
     """
-    if cancel is not None and cancel.is_set():
+    run = _Run(samples, tol, most, multiply_by_inputs, cancel, on_progress)
+    try:
+        if cancel is not None and cancel.is_set():
+            return
+        if method == rules.AUTO:
+            yield from run.by_what_suits()
+        elif method == rules.SECANT:
+            yield from run.by_cells("")
+        elif method == rules.ADAPTIVE:
+            yield from run.by_points("")
+        else:
+            yield from run.by(Points(samples, method, multiply_by_inputs=multiply_by_inputs, most=most), "")
+    except Cancelled:  # while F alone was asked for
         return
-    candidates, reason = _candidates(samples, method, most, multiply_by_inputs, cancel)
-    batch, done = samples.path.batch, 0
 
-    def advance(one: _Refiner, rows: Wanted) -> bool:
-        nonlocal done
-        total = done + len(rows)
-        for block in one.samples.take(rows, cancel=cancel):
-            done += len(block.alphas)
-            if on_progress is not None:
-                on_progress(done, total)
-        return done == total
 
-    def stage(one: _Refiner, *, is_last: bool) -> Stage:
-        converged = one.done(tol)
-        told = f"{one.method}: {reason}" if reason else ""
-        return Stage(one.method, one.samples, one.nodes, done // batch, one.errors, told, is_last, converged)
+class _Run:
+    """One run to a tolerance: what was spent, on what, and which method goes on."""
 
-    for one in candidates if len(candidates) > 1 else []:
-        while one.evaluations < _TRIAL and not one.done(tol):
-            rows = one.rows(tol)
-            if not advance(one, rows):
+    def __init__(
+        self,
+        samples: Samples,
+        tol: float,
+        most: int,
+        multiply_by_inputs: bool,
+        cancel: threading.Event | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._samples = samples
+        self._tol = tol
+        self._most = most
+        self._multiply = multiply_by_inputs
+        self._cancel = cancel
+        self._on_progress = on_progress
+        self._done = 0
+        self._used: list[_Refiner] = []
+
+    def by_what_suits(self) -> Iterator[Stage]:
+        """By points where the path is smooth, by cells where kinks lie on it; where both could do, by which does."""
+        kinks = self._kinks
+        reason = f"{kinks} between baseline and input"
+        if not kinks.crossed.total():
+            yield from self.by_points(reason)
+        elif not kinks.curved or self._most < 4 * _TRIAL:
+            yield from self.by_cells(reason)
+        else:
+            yield from self._by_trial(reason)
+
+    def by(self, one: _Refiner, reason: str) -> Iterator[Stage]:
+        """By one method to the end."""
+        if one not in self._used:
+            self._used.append(one)
+        rows = one.rows(self._tol, self._cancel)
+        while True:
+            if not self._advance(one, rows):
                 return
-            one.accept(rows)
-            yield stage(one, is_last=one.done(tol))
-        if one.done(tol):
-            return
-    chosen = min(candidates, key=_worst)
-    if len(candidates) > 1:
-        told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in candidates)
-        reason += f"; errors after a trial of each: {told}"
-    rows = chosen.rows(tol)
-    while True:
-        if not advance(chosen, rows):
-            return
-        if rows:
-            chosen.accept(rows)
-        rows = [] if chosen.done(tol) else chosen.rows(tol)
-        yield stage(chosen, is_last=not rows)
-        if not rows:
-            return
+            if rows:
+                one.accept(rows)
+            rows = [] if one.done(self._tol) else one.rows(self._tol, self._cancel)
+            yield self._stage(one, reason, is_last=not rows)
+            if not rows:
+                return
 
+    def by_cells(self, reason: str) -> Iterator[Stage]:
+        """By cells."""
+        yield from self.by(self._cells(self._most), reason)
 
-def _candidates(
-    samples: Samples, method: str, most: int, multiply_by_inputs: bool, cancel: threading.Event | None
-) -> tuple[list[_Refiner], str]:
-    """What is to be tried, and what was seen that speaks for it."""
+    def by_points(self, reason: str) -> Iterator[Stage]:
+        """By points where they are needed, as many as can still be afforded."""
+        yield from self.by(self._points(self._most - self._spent), reason)
 
-    def cells(most: int) -> _Refiner:
-        return Cells(samples, multiply_by_inputs=multiply_by_inputs, most=most)
+    def _points(self, most: int) -> _Refiner:
+        smooth = not self._kinks.crossed.total()
+        return Adaptive(self._samples, multiply_by_inputs=self._multiply, most=most, is_smooth=smooth)
 
-    def points(rule: str, most: int) -> _Refiner:
-        return Points(samples, rule, multiply_by_inputs=multiply_by_inputs, most=most)
+    @cached_property
+    def _kinks(self) -> Kinks:
+        return self._samples.sampler.kinks(self._cancel)
 
-    if method == rules.SECANT:
-        return [cells(most)], ""
-    if method != rules.AUTO:
-        return [points(method, most)], ""
-    kinks = samples.sampler.kinks(cancel)
-    seen = f"{kinks} between baseline and input"
-    if not kinks.crossed.total():
-        return [points(rules.FEJER, most)], seen
-    if not kinks.curved or most < 4 * _TRIAL:
-        return [cells(most)], seen
-    # Both may be slow.
-    return [cells(most - _TRIAL_MOST), points(rules.FEJER, most - _TRIAL)], seen
+    def _by_trial(self, reason: str) -> Iterator[Stage]:
+        """A few points, and where these are far from settled, a few cells; then by the better of the two."""
+        points = self._points(self._most - _TRIAL)
+        cells = self._cells(self._most - _TRIAL)
+        self._used += [points, cells]
+        told = []
+        for one, enough, near in ((points, 1, _NEAR), (cells, _TRIAL, 1.0)):
+            while one.evaluations < enough:
+                rows = one.rows(self._tol, self._cancel)
+                if not self._advance(one, rows):
+                    return
+                one.accept(rows)
+                yield self._stage(one, reason, is_last=one.done(self._tol))
+                if one.done(self._tol):
+                    return
+            told.append(f"{_worst(one):.2g} by {one.method}")
+            if _worst(one) <= near * self._tol:
+                break
+        chosen = min((one for one in self._used if one.evaluations), key=_worst)
+        yield from self.by(chosen, f"{reason}; errors after a trial: {' and '.join(told)}")
+
+    def _cells(self, most: int) -> _Refiner:
+        return Cells(self._samples, multiply_by_inputs=self._multiply, most=most)
+
+    @property
+    def _spent(self) -> int:
+        return sum(one.evaluations for one in self._used)
+
+    def _advance(self, one: _Refiner, rows: Wanted) -> bool:
+        total = self._done + len(rows)
+        for block in one.samples.take(rows, cancel=self._cancel):
+            self._done += len(block.alphas)
+            if self._on_progress is not None:
+                self._on_progress(self._done, total)
+        return self._done == total
+
+    def _stage(self, one: _Refiner, reason: str, *, is_last: bool) -> Stage:
+        told = f"{one.method}: {reason}" if reason else ""
+        return Stage(
+            method=one.method,
+            samples=one.samples,
+            nodes=one.nodes,
+            evaluations=self._spent,
+            errors=one.errors,
+            reason=told,
+            is_last=is_last,
+            verdict=Verdict(
+                # Of a model that answers differently when asked again there is no one map.
+                converged=one.done(self._tol) and not self._samples.sampler.doubt,
+                tol=self._tol,
+                place=one.where(),
+                unattributed=one.unattributed,
+            ),
+        )
 
 
 def suits(samples: Samples, n_steps: int, cancel: threading.Event | None) -> tuple[str, str]:

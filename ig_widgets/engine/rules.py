@@ -114,6 +114,8 @@ _RULES[FEJER] = _fejer
 # Its cells are the pieces of the middle rule, over each of which it takes a mean instead of the value in the middle.
 SECANT = "secant"
 METHODS = (*RULES, FEJER, SECANT)
+# No rule of a number of points, but of a tolerance: points where they are needed.
+ADAPTIVE = "adaptive"
 # Not a rule, but the choice of one.
 AUTO = "auto"
 # Up to here eigenvalues take no longer than a blink, and are what Captum takes.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
+from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Nodes, nearest_edges
 from ig_widgets.engine.sampling import Block, Sampler
@@ -25,7 +26,8 @@ class PathTrace:
     """The samples that an attribution is the weighted sum of, along alpha; all float64, on the CPU.
 
     `alphas` (batch, n), ascending: where each sample sits. `edges` (batch, n + 1): sample k stands for the piece
-    from `edges[:, k]` to `edges[:, k + 1]`. `density` (batch, n): dF/dalpha there. `output_alphas` and `outputs`
+    from `edges[:, k]` to `edges[:, k + 1]`; an example with fewer samples than others repeats its last one, for pieces
+    without length. `density` (batch, n): dF/dalpha there. `output_alphas` and `outputs`
     (batch, m), ascending: F along the path, both ends among them. `multiply_by_inputs`: whether sums have the factor
     (x - x'), or that of a curved path.
     """
@@ -84,6 +86,8 @@ Key = float | tuple[float, float]
 Wanted = Sequence[tuple[int, Any]]
 # Of so many elements at a time a copy is made.
 _ELEMENTS = 1 << 24
+# Squares below it have lost digits.
+_SMALL = 1e-280
 
 
 class Samples:
@@ -179,6 +183,74 @@ class Samples:
                 part = torch.stack([row[start : start + step] for row in rows]).to(wide)
                 yield part if factor is None else part * factor[start : start + step]
 
+    def scalars(self, examples: Sequence[int], keys: Sequence[Sequence[Key]]) -> tuple[Floats, Floats]:
+        """F and dF/dalpha at as many samples of each example: (examples, samples)."""
+        rows = self._rows(examples, keys)
+        outputs, density = (torch.cat([getattr(b, name) for b in self._blocks]) for name in ("outputs", "density"))
+        return outputs[rows].numpy(), density[rows].numpy()
+
+    def products(
+        self,
+        examples: Sequence[int],
+        keys: Sequence[Sequence[Key]],
+        others: Sequence[Sequence[Key]],
+        *,
+        multiply_by_inputs: bool,
+        units: Floats,
+    ) -> Floats:
+        """The inner products of samples and others of each example, in `units` (examples,) of the maps.
+
+        As many samples for each example, and as many others: (examples, samples, others).
+        """
+        device = self.path.device
+        rows, other_rows = self._rows(examples, keys), self._rows(examples, others)
+        same = torch.equal(rows, other_rows)
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        result = torch.zeros(*rows.shape, other_rows.shape[1], dtype=dtype, device=device)
+        unit = torch.from_numpy(1 / units).to(device, dtype)[:, None]
+        chosen = torch.tensor(examples, device=device)
+        for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
+            factor = unit.expand(len(examples), math.prod(x.shape[1:]))
+            if multiply_by_inputs and self.path.is_straight:
+                factor = factor * (x[chosen].to(dtype) - b[chosen].to(dtype)).reshape(len(examples), -1)
+            step = max(1, _ELEMENTS // (rows.numel() + other_rows.numel()))
+            for at in range(0, factor.shape[1], step):
+                part = slice(at, at + step)
+                own = self._gathered(rows, i, part, dtype) * factor[:, None, part]
+                beside = own if same else self._gathered(other_rows, i, part, dtype) * factor[:, None, part]
+                result += own @ beside.mT
+        return result.double().cpu().numpy()
+
+    def units(self, examples: Sequence[int], keys: Sequence[Sequence[Key]], multiply_by_inputs: bool) -> Floats:
+        """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""
+        ones = np.ones(len(examples))
+        products = self.products(examples, keys, keys, multiply_by_inputs=multiply_by_inputs, units=ones)
+        squares = products.diagonal(axis1=1, axis2=2)
+        fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
+        for i in np.flatnonzero(~fits).tolist():
+            maps = [self.map(examples[i], key, multiply_by_inputs=multiply_by_inputs) for key in keys[i]]
+            ones[i] = float(unit_of(torch.tensor([float(t.abs().max()) for m in maps for t in m]).double().max()))
+        return ones
+
+    def _rows(self, examples: Sequence[int], keys: Sequence[Sequence[Key]]) -> Tensor:
+        """Where samples lie if all blocks are laid end to end: (examples, samples)."""
+        offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
+        found = [[self._row_of[e, key] for key in own] for e, own in zip(examples, keys, strict=True)]
+        return torch.tensor([[offsets[block] + row for block, row in own] for own in found], device="cpu")
+
+    def _gathered(self, rows: Tensor, index: int, part: slice, dtype: torch.dtype) -> Tensor:
+        """Some features of the gradients of `rows` (examples, samples): (examples, samples, features)."""
+        flat, start, parts, places = rows.flatten(), 0, [], []
+        for block in self._blocks:
+            own = torch.nonzero((flat >= start) & (flat < start + len(block.alphas)))[:, 0]
+            if len(own):
+                gradient = block.gradients[index].reshape(len(block.alphas), -1)
+                parts.append(gradient[(flat[own] - start).to(gradient.device), part].to(dtype))
+                places.append(own)
+            start += len(block.alphas)
+        order = torch.cat(places).argsort()
+        return torch.cat(parts)[order.to(parts[0].device)].view(*rows.shape, -1)
+
     def _key(self, alpha: float) -> Key:
         return alpha
 
@@ -210,19 +282,22 @@ class Samples:
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
         each = [nodes] * self.path.batch if isinstance(nodes, Nodes) else nodes
+        most = max(len(own.alphas) for own in each)
         offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
         found = [[self._row_of[e, key] for key in self.keys_of(own)] for e, own in enumerate(each)]
-        rows = torch.tensor([[offsets[block] + row for block, row in own] for own in found], device="cpu")
-        edges = torch.from_numpy(np.stack([own.edges for own in each]))
+        own_rows = [[offsets[block] + row for block, row in own] for own in found]
+        rows = torch.tensor([own + own[-1:] * (most - len(own)) for own in own_rows], device="cpu")
+        edges = torch.from_numpy(np.stack([_padded(own.edges, most + 1) for own in each]))
         start = torch.zeros(offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
-        start[rows], stop[rows] = edges[:, :-1], edges[:, 1:]
+        used = edges[:, 1:] > edges[:, :-1]
+        start[rows[used]], stop[rows[used]] = edges[:, :-1][used], edges[:, 1:][used]
         sizes = [len(block.alphas) for block in self._blocks]
         output_alphas, outputs = self._with_ends(
             torch.cat([b.output_alphas for b in self._blocks])[rows], torch.cat([b.outputs for b in self._blocks])[rows]
         )
         return PathTrace(
-            alphas=torch.from_numpy(np.stack([own.alphas for own in each])),
+            alphas=torch.from_numpy(np.stack([_padded(own.alphas, most) for own in each])),
             edges=edges,
             density=torch.cat([b.density for b in self._blocks])[rows],
             output_alphas=output_alphas,
@@ -300,6 +375,11 @@ class CellSamples(Samples):
         alphas = torch.tensor(middles, dtype=torch.float64, device="cpu")
         ends = torch.tensor([cell for _, cell in rows], dtype=torch.float64, device="cpu").view(-1, 2)
         return self.sampler.sample_cells(examples, alphas, ends[:, 0], ends[:, 1], first=first, cancel=cancel)
+
+
+def _padded(values: Floats, length: int) -> Floats:
+    """`values`, the last of them repeated."""
+    return values if len(values) == length else np.pad(values, (0, length - len(values)), mode="edge")
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:

@@ -284,7 +284,7 @@ class Pane:
                 method=last.method,
                 evaluations=last.evaluations,
                 errors=last.errors,
-                converged=last.converged,
+                verdict=last.verdict,
                 reason=last.reason,
                 elapsed=time.perf_counter() - begin,
                 complete=last.is_last,

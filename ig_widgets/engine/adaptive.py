@@ -1,0 +1,426 @@
+"""Points where they are needed: a rule of the whole path while the gradient is smooth, single samples where it is not.
+
+Seven points settle most smooth models, fifteen most others. Where the gradient changes in one place, samples are added
+there, and all of them stay in use. What seems settled is put to the test by samples at random places, which are
+foreseen from the others before they are taken: no regular pattern of the gradient can hide from them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ig_widgets.engine.norms import unit_of
+from ig_widgets.engine.patterson import SIZES, patterson, values_at
+from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
+from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
+from ig_widgets.engine.steep import places_about, search
+from ig_widgets.engine.trace import Samples, Wanted
+
+# The first rule that tells its own error, by the one before it.
+_FIRST = 7
+# Samples at random places: so many, or one for so many others.
+_CHECKS, _CHECKS_OF = 2, 16
+# What of the room between two points of a rule a sample there shows to hide: as of a bump of about that width.
+_HIDDEN = 0.3
+# What a round of refinement aims at, of the tolerance.
+_AIM = 0.8
+# Where more than this share of the intervals need a sample, the next rule of the whole path is no dearer.
+_LOCAL = 0.4
+# A place that holds so much of the error, and of the change of F in its interval, is looked for by forward passes.
+_STEEP, _UNSHOWN = 0.3, 0.5
+_SEARCHES = 32
+# In units of rounding: how far F may be off, the shortest stretch in which points of the path differ, and how far a
+# map is off.
+_OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
+_SEED = 20170304
+
+# As good as no length of the path.
+_NO_LENGTH = 1e-30
+
+_NOWHERE: Floats = np.zeros(0)
+
+
+@dataclass
+class _Example:
+    """What is known of one example.
+
+    `rule`: points of the rule of the whole path in use; 0: all samples are. `following`: of the rule being sampled.
+
+    `products` are those of its maps in `unit`; `low`, `high` (F at the baseline and the input), `outputs` and `density`
+    are in `scale`. `checks`: samples at
+    random places since others were added; `surprise`: what share of the map these showed to be unforeseen.
+    """
+
+    low: float
+    high: float
+    alphas: Floats = field(default_factory=lambda: _NOWHERE)
+    outputs: Floats = field(default_factory=lambda: _NOWHERE)
+    density: Floats = field(default_factory=lambda: _NOWHERE)
+    products: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    unit: float = 1.0
+    scale: float = 1.0
+    rule: int = 0
+    following: int = 0
+    cuts: list[Cut] = field(default_factory=list)
+    searches: int = 0
+    checks: int = 0
+    surprise: float = 0.0
+    error: float | None = None
+    assessment: Assessment | None = None
+
+    def is_settled(self, tol: float) -> bool:
+        """Whether the error is within `tol`, and nothing unforeseen was seen that is not."""
+        return self.error is not None and self.error <= tol and self.surprise <= tol
+
+    def is_hopeless(self, tol: float) -> bool:
+        """Whether what is left of the error lies where no sample can reach."""
+        return not self.rule and self.error is not None and self.error <= tol < self.surprise
+
+    @property
+    def nodes(self) -> Nodes:
+        """The samples in use."""
+        if self.assessment is None:
+            return patterson(self.rule)
+        edges = np.concatenate([[0.0], np.cumsum(self.assessment.weights)])
+        edges[-1] = 1.0
+        return Nodes(self.alphas, self.assessment.weights, edges)
+
+
+class Adaptive:
+    """Points of each example of a batch, added in rounds; at most `most` for each.
+
+    `is_smooth`: no kinks lie on the path. Where they do, no rule of the whole path is better than its points.
+    """
+
+    def __init__(self, samples: Samples, *, multiply_by_inputs: bool, most: int, is_smooth: bool) -> None:
+        self.method = ADAPTIVE
+        self._is_smooth = is_smooth
+        self.samples = samples
+        self._multiply = multiply_by_inputs
+        self._most = most
+        self._chance = np.random.default_rng(_SEED)
+        self._eps = torch.finfo(samples.path.inputs[0].dtype).eps
+        lengths_of = [
+            torch.stack([_length_of(t) for t in tensors]).sum(0)
+            for tensors in (samples.path.baselines, samples.path.differences(torch.arange(samples.path.batch)))
+        ]
+        # How far from zero the path begins, in its own length: near zero floating point numbers lie close together.
+        self._far = (lengths_of[0] / lengths_of[1].clamp(min=1e-300)).clamp(max=1).max().item()
+        ends = zip(samples.baseline_output.tolist(), samples.output.tolist(), strict=True)
+        self._examples = [_Example(low, high) for low, high in ends]
+        self._pending: list[Floats] = []
+
+    @property
+    def evaluations(self) -> int:
+        """The most points that an example has so far."""
+        return max(len(own.alphas) for own in self._examples)
+
+    @property
+    def nodes(self) -> list[Nodes]:
+        """The points in use, for each example."""
+        return [own.nodes for own in self._examples]
+
+    @property
+    def errors(self) -> Tensor | None:
+        """The estimated relative L2 error of each example's map, (batch,) in float64; None as long as it is unknown."""
+        known = [own.error for own in self._examples]
+        if any(error is None for error in known):
+            return None
+        return torch.tensor(known, dtype=torch.float64, device="cpu")
+
+    @property
+    def unattributed(self) -> Tensor:
+        """By how much F jumps on the path, (batch,) in float64."""
+        sums = [own.scale * sum(cut.size for cut in own.cuts if cut.is_jump) for own in self._examples]
+        return torch.tensor(sums, dtype=torch.float64, device="cpu")
+
+    def done(self, tol: float) -> bool:
+        """Whether all is within `tol`, and was put to the test."""
+        return all(own.is_settled(tol) and own.checks for own in self._examples)
+
+    def where(self) -> tuple[float, float] | None:
+        """Between which alphas most of the error lies, of the example that has the largest; None if it is unknown."""
+        worst = max(self._examples, key=lambda own: -1.0 if own.error is None else own.error)
+        if worst.assessment is None:
+            return None
+        low, high = worst.assessment.edges[worst.assessment.errors.argmax()]
+        return float(low), float(high)
+
+    def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:
+        """What to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
+        if self.evaluations:
+            self._pending = self._next(tol, cancel)
+        else:
+            size = max(size for size in SIZES if size <= min(_FIRST, self._most))
+            for own in self._examples:
+                own.following = size
+            self._pending = [patterson(size).alphas] * len(self._examples)
+        return [(e, alpha) for e, places in enumerate(self._pending) for alpha in places.tolist()]
+
+    def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
+        """All of `rows` has been sampled."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for e, (own, new) in enumerate(zip(self._examples, self._pending, strict=True)):
+            own.rule = own.following
+            if len(new):
+                alike.setdefault((len(own.alphas), len(new)), []).append(e)
+        for members in alike.values():
+            self._extend(members)
+        by_rule: dict[tuple[int, bytes], list[_Example]] = {}
+        for own, new in zip(self._examples, self._pending, strict=True):
+            if len(new) and own.rule >= _FIRST and self._is_smooth:
+                by_rule.setdefault((own.rule, own.alphas.tobytes()), []).append(own)
+            elif len(new) and (not own.rule or own.rule >= _FIRST):
+                own.error = self._with_rounding(self._assess(own).relative)
+        for group in by_rule.values():
+            self._judge(group)
+
+    # ------------------------------------------------------------ what samples tell
+
+    def _extend(self, members: Sequence[int]) -> None:
+        """Take up new samples of examples that have as many, and as many new ones."""
+        own = [self._examples[e] for e in members]
+        new = [self._pending[e].tolist() for e in members]
+        every = [one.alphas.tolist() + places for one, places in zip(own, new, strict=True)]
+        count = len(every[0]) - len(new[0])
+        if not count:
+            self._choose_units(members, new)
+        units = np.array([one.unit for one in own])
+        products = self.samples.products(members, new, every, multiply_by_inputs=self._multiply, units=units)
+        outputs, density = self.samples.scalars(members, every)
+        for i, one in enumerate(own):
+            whole = np.zeros((len(every[i]),) * 2)
+            whole[:count, :count] = one.products
+            whole[count:], whole[:, count:] = products[i], products[i].T
+            order = np.argsort(every[i])
+            one.alphas = np.array(every[i])[order]
+            one.products = whole[np.ix_(order, order)]
+            one.outputs, one.density = outputs[i][order] / one.scale, density[i][order] / one.scale
+
+    def _choose_units(self, members: Sequence[int], keys: Sequence[Sequence[float]]) -> None:
+        """Powers of two near the largest values, by which squares neither overflow nor vanish."""
+        units = self.samples.units(members, keys, self._multiply)
+        outputs, density = self.samples.scalars(members, keys)
+        ends = np.array([[self._examples[e].low, self._examples[e].high] for e in members])
+        largest = np.abs(np.concatenate([outputs, density, ends], 1)).max(1)
+        for e, unit, scale in zip(members, units.tolist(), unit_of(torch.from_numpy(largest)).tolist(), strict=True):
+            own = self._examples[e]
+            own.unit, own.scale, own.low, own.high = unit, scale, own.low / scale, own.high / scale
+
+    def _judge(self, members: Sequence[_Example]) -> None:
+        """The errors of the rule of the whole path, of examples that all have the same samples."""
+        size, alphas = members[0].rule, members[0].alphas
+        at = SIZES.index(size)
+        own, before, first = (_spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
+        products = np.stack([one.products for one in members])
+        rises = np.stack([np.diff([one.low, *one.outputs, one.high]) for one in members])
+        density = np.stack([one.density for one in members])
+        rounding = self._rounding(np.stack([one.outputs for one in members]))
+        whole = lengths(own, products)
+        errors = rule_errors(
+            whole,
+            lengths(own - before, products),
+            lengths(before - first, products),
+            beyond(rises.sum(1) - density @ own, rounding),
+            beyond(rises.sum(1) - density @ before, rounding),
+            np.abs(rises).sum(1),
+        )
+        surprises = _hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
+        for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
+            one.error, one.surprise, one.assessment = self._with_rounding(error), surprise, None
+
+    def _assess(self, own: _Example) -> Assessment:
+        """The error of all samples of an example."""
+        rounding = float(self._rounding(own.outputs[None])[0])
+        ends = own.low, own.high
+        cuts = tuple(own.cuts)
+        profile = Profile(own.alphas, own.outputs, own.density, own.products, ends, rounding, cuts, self._is_smooth)
+        own.assessment = profile.assess()
+        # What no sample can reach may be anything.
+        unreached = sum(abs(cut.size) for cut in own.cuts if not cut.is_jump)
+        own.surprise = unreached / max(float(np.abs(own.assessment.rises).sum()), unreached) if unreached else 0.0
+        return own.assessment
+
+    def _rounding(self, outputs: Floats) -> Floats:
+        """How far F (members, samples) may be off."""
+        far: Floats = _OF_OUTPUT * self._eps * np.abs(outputs).max(1)
+        return far
+
+    def _with_rounding(self, error: float) -> float:
+        return float(np.hypot(error, _OF_MAP * self._eps)) if error else 0.0
+
+    # ------------------------------------------------------------ where to sample next
+
+    def _next(self, tol: float, cancel: threading.Event | None) -> list[Floats]:
+        """Where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
+        found = [_NOWHERE] * len(self._examples)
+        chance = self._chance.uniform(size=self._most)
+        hard = []
+        for e, own in enumerate(self._examples):
+            affordable = self._most - len(own.alphas)
+            if affordable < 1 or own.is_hopeless(tol) or (own.checks and own.is_settled(tol)):
+                continue
+            if not own.is_settled(tol):
+                own.checks = 0
+                if own.rule and (new := self._larger_rule(own, tol, affordable)) is not None:
+                    found[e] = new
+                    continue
+            if not own.is_settled(tol):
+                hard.append(e)
+            elif (count := max(_CHECKS, len(own.alphas) // _CHECKS_OF)) <= affordable:
+                own.checks = count
+                found[e] = np.sort(chance[:count])
+        for e, places in self._hard(hard, tol, cancel).items():
+            affordable = self._most - len(self._examples[e].alphas)
+            found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
+        return found
+
+    def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
+        """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
+        by_rule = own.assessment is None
+        assessment = self._assess(own)
+        local = self._with_rounding(assessment.relative)
+        goal = _AIM * tol * assessment.size
+        following = SIZES[SIZES.index(own.rule) + 1] if own.rule < SIZES[-1] else 0
+        if local > tol and following and own.rule >= _FIRST:
+            new = np.setdiff1d(patterson(following).alphas, own.alphas)
+            wanted = len(places_for(assessment, goal, np.zeros(1)))
+            if wanted > _LOCAL * len(assessment.errors) and len(new) <= affordable:
+                own.following = following
+                own.assessment = None if by_rule else assessment
+                return new
+        own.rule = own.following = 0
+        own.error = local
+        return None
+
+    def _hard(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, Floats]:
+        """Where single samples are to be added; steep places and jumps are looked for by forward passes."""
+        places: dict[int, list[float]] = {e: [] for e in members}
+        wanted = [(e, i) for e in members for i in self._steep(self._examples[e], tol)]
+        if wanted:
+            self._search(wanted, places, cancel)
+        found = {}
+        for e in members:
+            own = self._examples[e]
+            assessment = own.assessment if own.assessment is not None else self._assess(own)
+            if not own.is_settled(tol):
+                shortest = 2 * self._shortest(assessment.edges[:, 1])
+                places[e] += places_for(assessment, _AIM * tol * assessment.size, shortest)
+            found[e] = np.unique(places[e])
+        return found
+
+    def _steep(self, own: _Example, tol: float) -> list[int]:
+        """The intervals that hold much of the error, as F changes there and the gradients at hand do not show it."""
+        one = own.assessment if own.assessment is not None else self._assess(own)
+        room = _SEARCHES - own.searches
+        if own.is_settled(tol) or room < 1:
+            return []
+        length = np.diff(one.edges, axis=1)[:, 0]
+        steep = one.blind & (one.errors >= _STEEP * one.error) & (np.abs(one.defects) >= _UNSHOWN * np.abs(one.rises))
+        return np.flatnonzero(steep & (length > 8 * self._shortest(one.edges[:, 1]))).tolist()[:room]
+
+    def _shortest(self, alphas: Floats) -> Floats:
+        """The shortest stretches of the path before `alphas` in which points differ."""
+        return np.maximum(_OF_PATH * self._eps * (alphas + self._far), _NO_LENGTH)
+
+    def _search(
+        self, wanted: Sequence[tuple[int, int]], places: dict[int, list[float]], cancel: threading.Event | None
+    ) -> None:
+        def ask(examples: Integers, alphas: Floats) -> Floats:
+            of, at = torch.from_numpy(examples), torch.from_numpy(alphas)
+            path = self.samples.path
+            values = self.samples.sampler.outputs(lambda part: path.points(of[part], at[part]), of, at, cancel)
+            scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
+            return scaled
+
+        spans = [(self._examples[e], self._examples[e].assessment, i) for e, i in wanted]
+        ends = np.array([one.edges[i] for _, one, i in spans if one is not None])
+        values = np.array([one.outputs[i] for _, one, i in spans if one is not None])
+        shown = np.array([one.rises[i] - one.defects[i] for _, one, i in spans if one is not None])
+        examples = np.array([e for e, _ in wanted], dtype=np.int64)
+        found = search(ask, examples, ends[:, 0], ends[:, 1], values[:, 0], values[:, 1], shown, self._shortest)
+        for k, (e, _) in enumerate(wanted):
+            own = self._examples[e]
+            own.searches += 1
+            start, end = ends[k].tolist()
+            low, high = float(found.lows[k]), float(found.highs[k])
+            if found.is_short[k]:
+                own.cuts.append(Cut(low, high, float(found.before[k]), float(found.after[k]), bool(found.is_jump[k])))
+                shortest = 2 * self._shortest(np.array([high, end]))
+                sides = zip((start, high), (low, end), shortest.tolist(), strict=True)
+                places[e] += [(a + b) / 2 for a, b, least in sides if b - a > least]
+            elif (low, high) != (start, end):
+                places[e] += places_about(low, high, start, end)
+
+
+def rule_errors(
+    size: Floats, change: Floats, change_before: Floats, defect: Floats, defect_before: Floats, variation: Floats
+) -> Floats:
+    """Estimates of the relative L2 errors of a rule whose map is `size` long, by `change` from that of the one before.
+
+    `change_before`: how much that one changed. `defect`: what F changes beyond what the rule collects, and beyond the
+    rule before; `variation`: by how much F goes up and down. All are (examples,). By as much as F shows that a rule is
+    better than another, the map is better too.
+    """
+    settled = (change == 0) & (defect == 0)
+    tiny = np.finfo(np.float64).tiny
+    v = change / np.maximum(size, tiny)
+    s = np.maximum(defect, _FLOOR * v * defect_before) / np.maximum(variation, tiny)
+    before = np.maximum(defect_before / np.maximum(variation, tiny), s)
+    v_before = np.maximum(change_before / np.maximum(size, tiny), v)
+    logs = np.log10(np.maximum([v, v_before, s, before], 1e-300))
+    told = 10 ** np.clip(_FIT[0] + np.dot(_FIT[1:], logs), -300, 300)
+    # Where the map changes and F hardly does, F tells nothing of the map.
+    tells = np.clip(_UNUSUAL * np.abs(before) / np.maximum(v, tiny), 0, 1)
+    told = told**tells * np.maximum(v, told) ** (1 - tells)
+    # It is no better than how the map settles from rule to rule.
+    settling = np.clip(change / np.maximum(change_before, tiny), 0, 1)
+    told = np.maximum(told, _CAUTION * v * settling**1.5)
+    # What the samples do not show at all is no smaller than what F says is missing.
+    told = np.maximum(told, defect / np.maximum(2 * variation, tiny))
+    told = np.where(size > 0, told, 1.0)
+    return np.where(settled, 0.0, told)
+
+
+# Fitted to smooth models (benchmarks/zoo.py), a little on the safe side: logarithms of a constant, both changes of the
+# map, and both defects.
+_FIT = (-0.10, 1.28, -0.44, 0.53, -0.33)
+_FLOOR = 0.1
+_UNUSUAL = 5.0
+_CAUTION = 0.5
+
+
+def _length_of(tensor: Tensor) -> Tensor:
+    """The sum of the sizes of each example's values: (batch,)."""
+    return tensor.detach().double().abs().flatten(1).sum(1).cpu()
+
+
+def _hidden(size: int, alphas: Floats, products: Floats) -> Floats:
+    """How much of each map (members,) samples beside those of the rule show to be unforeseen."""
+    at = patterson(size).alphas
+    checks = np.setdiff1d(alphas, at)
+    if not len(checks):
+        return np.zeros(len(products))
+    weights = np.zeros((len(checks), len(alphas)))
+    weights[:, np.searchsorted(alphas, at)] = -values_at(size, tuple(checks.tolist()))
+    weights[np.arange(len(checks)), np.searchsorted(alphas, checks)] = 1
+    edges = np.concatenate([[0.0], at, [1.0]])
+    place = np.searchsorted(edges, checks)
+    room = edges[place] - edges[place - 1]
+    each = np.stack([_HIDDEN * r * lengths(w, products) for r, w in zip(room, weights, strict=True)])
+    hidden: Floats = each.max(0)
+    return hidden
+
+
+def _spread(size: int, alphas: Floats) -> Floats:
+    """The weights of a rule of the whole path, among all `alphas`."""
+    weights = np.zeros(len(alphas))
+    rule = patterson(size)
+    weights[np.searchsorted(alphas, rule.alphas)] = rule.weights
+    return weights

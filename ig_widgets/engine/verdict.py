@@ -1,0 +1,77 @@
+"""What a person should know before using a map: the sentences of `Attribution.caveats`, and of the warning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ig_widgets.engine.wording import counted
+
+# Below it a part of the path is as good as the baseline itself.
+_NEAR_BASELINE = 0.02
+# A delta that is said of a result whose number of points was given, as a share of how far F goes up and down.
+_LARGE_DELTA = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run to a tolerance found: whether the tolerance is met, where the rest of the error lies, jumps of F.
+
+    `place`: between which alphas most of the error lies, if that is known. `unattributed`: (batch,) float64. `notes`:
+    further sentences.
+    """
+
+    converged: bool
+    tol: float
+    place: tuple[float, float] | None = None
+    unattributed: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def caveats(
+    verdict: Verdict | None, *, doubt: str, errors: Tensor | None, evaluations: int, delta: Tensor, variation: Tensor
+) -> tuple[str, ...]:
+    """What is to be said of a result. `delta` and `variation` of F along the path: (batch,)."""
+    told = [doubt] if doubt else []
+    if verdict is None:
+        share = float((delta.abs() / variation.clamp(min=1e-300)).max()) if len(delta) else 0.0
+        if share > _LARGE_DELTA:
+            told.append(
+                f"attributions sum to F(x) - F(x') but for {share:.0%} of how far F goes up and down on the path; give "
+                f"more n_steps, or leave n_steps out, so that it samples to a tolerance."
+            )
+        return tuple(told)
+    if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):
+        size = float(verdict.unattributed[verdict.unattributed.abs().argmax()])
+        told.append(
+            f"F jumps on the path, by {size:.3g} in all{_of_batch(verdict.unattributed)}; no gradient carries that, so "
+            f"it is in no attribution (see unattributed)."
+        )
+    if not verdict.converged and not doubt:
+        told.append(not_converged(verdict, errors, evaluations))
+    return (*told, *verdict.notes)
+
+
+def not_converged(verdict: Verdict, errors: Tensor | None, evaluations: int) -> str:
+    """That the tolerance was not met, and what would help."""
+    reached = "unknown" if errors is None else f"about {float(errors.max()):.2g}"
+    seen = f"After {counted(evaluations, 'evaluation')} the relative error is {reached}, not {verdict.tol:g}"
+    if verdict.place is None:
+        return f"{seen}; give a larger max_evaluations or tol."
+    low, high = verdict.place
+    if high <= _NEAR_BASELINE:
+        return (
+            f"{seen}; most of it lies below alpha {high:.1g}: the baseline is a point at which the model changes "
+            f"abruptly, as a norm does that has no direction there. Take another baseline (the embedding of a padding "
+            f"token, a blurred input), or give a larger max_evaluations."
+        )
+    return (
+        f"{seen}; most of it lies at alpha between {low:.4g} and {high:.4g}. Give a larger max_evaluations or tol, or "
+        f"look at what the model does there."
+    )
+
+
+def _of_batch(unattributed: Tensor) -> str:
+    count = int((unattributed != 0).sum())
+    return "" if len(unattributed) == 1 else f" ({counted(count, 'example')} of {len(unattributed)})"
