@@ -1,0 +1,10 @@
+"""Real models, freshly made and small: at least 80 of 35 families."""
+
+from __future__ import annotations
+
+from tests.engine.zoo.hugging_face import HUGGING_FACE
+from tests.engine.zoo.series import SERIES
+from tests.engine.zoo.text import TEXT
+from tests.engine.zoo.vision import VISION
+
+MODELS = (*VISION.subjects, *TEXT.subjects, *HUGGING_FACE.subjects, *SERIES.subjects)
