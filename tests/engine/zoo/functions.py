@@ -331,7 +331,7 @@ def computed_in_bfloat16() -> Made:
     )
 
 
-@OTHER("rounding noise")
+@OTHER("rounding noise", jumps=True)
 def cast_to_half_inside() -> Made:
     def forward(self: Any, x: Tensor) -> Tensor:
         return torch.sigmoid(x.to(torch.float16) @ self.w.to(torch.float16)).to(x.dtype).sum(1)

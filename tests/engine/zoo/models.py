@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tests.engine.zoo.graph import GRAPH
 from tests.engine.zoo.hugging_face import HUGGING_FACE
 from tests.engine.zoo.series import SERIES
+from tests.engine.zoo.tabular import TABULAR
 from tests.engine.zoo.text import TEXT
 from tests.engine.zoo.vision import VISION
 
-MODELS = (*VISION.subjects, *TEXT.subjects, *HUGGING_FACE.subjects, *SERIES.subjects)
+_REGISTERS = (VISION, TEXT, HUGGING_FACE, SERIES, TABULAR, GRAPH)
+MODELS = tuple(one for register in _REGISTERS for one in register.subjects)
