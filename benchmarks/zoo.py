@@ -74,7 +74,7 @@ def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Ca
             continue
         record = run(case, truth, tol)
         if record.error is not None and not quick:
-            graded = graded_points(case, truth, max(record.error, 1e-6)) if case.singular else None
+            graded = graded_points(case, truth, record.error) if case.singular else None
             met, points = captum.meets(tol), captum.points(record.error)
             record = replace(record, captum=points, captum_met=met, graded=graded)
         elif not quick:

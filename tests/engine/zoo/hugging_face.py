@@ -23,13 +23,10 @@ def made(name: str, config: str, call: Callable[[Any, Tensor], Tensor], **sizes:
     """The model `name` of transformers, of which `call` picks logits."""
     import transformers
 
-    logging = transformers.utils.logging
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()  # of kernels that are not installed
     settings = getattr(transformers, config)(**sizes)
     settings._experts_implementation = "eager"
     model = getattr(transformers, name)(settings)
-    logging.set_verbosity(level)
     return Function(lambda self, x: call(self.parts[0], x), model.eval())
 
 

@@ -17,6 +17,8 @@ from tests.engine.zoo.references import Gradients, Reference, gauss
 
 # Points of Captum's default rule that are tried, up to the budget of `attribute`.
 GRID = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+# Errors below are those of float32.
+ROUNDING = 1e-6
 RATIOS = (0.5, 0.3, 0.2, 0.1, 0.05, 0.01)
 ORDERS = (1, 2, 3, 4, 6, 8)
 
@@ -140,14 +142,17 @@ class Captum:
         return any(self.error(n) <= tol for n in (1024, 16, 64, 512))
 
     def points(self, error: float) -> int | None:
-        """The least number that gives no larger error."""
-        return next((n for n in GRID if self.error(n) <= error), None)
+        """The least number that gives no larger error, and not by chance: the next in the grid gives none either."""
+        error = max(error, ROUNDING)
+        following = zip(GRID, (*GRID[1:], GRID[-1]), strict=True)
+        return next((n for n, m in following if self.error(n) <= error and self.error(m) <= error), None)
 
 
 def graded_points(case: Case, truth: Reference, error: float, most: int = 400) -> int | None:
     """The least points of a composite Gauss rule that reaches `error`: pieces that shrink toward the singular end by
     the best ratio, each of the best order.
     """
+    error = max(error, ROUNDING)
     gradients = Gradients(case, double=False)
     best = None
     for ratio in RATIOS:

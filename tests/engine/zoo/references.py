@@ -8,12 +8,13 @@ is left is small beside the map. Kinks and jumps of the gradient only cost more 
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.engine.zoo.cases import Case
 
@@ -46,7 +47,7 @@ class Gradients:
     def __init__(self, case: Case, *, double: bool) -> None:
         self.case = case
         kind = torch.float64 if double else case.inputs[0].dtype
-        self._module = copy.deepcopy(case.module).double() if double else case.module
+        self._module = in_float64(case.module) if double else case.module
         self._extra = tuple(_floating(one, kind) if double else one for one in case.extra)
         self._inputs = tuple(one.to(kind) for one in case.inputs)
         self._baselines = tuple(one.to(kind) for one in case.baselines)
@@ -94,6 +95,13 @@ class Gradients:
             for g, step in zip(found, steps, strict=True)
         ]
         return values, torch.cat(maps, 2)
+
+
+def in_float64(module: nn.Module) -> nn.Module:
+    """A copy. That of a traced module has parameters that are no leaves, which torch remarks on as it casts them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+        return copy.deepcopy(module).double()
 
 
 def _needs_gradients(case: Case) -> bool:
