@@ -199,7 +199,7 @@ def main() -> None:
         for tol in options.tol if judged else []:
             families = len({case.family for case, _ in judged})
             table(
-                f"The zoo: {NAMES[part]}, to {tol:.0%} ({len(judged) // len(options.tol)} of {families} families)",
+                f"The zoo: {NAMES[part]}, to {tol:.0%} ({len(judged) // len(options.tol)} cases of {families} families)",
                 rows(part, [one for one in judged if one[1].tol == tol], options.quick),
             )
     if options.json:
