@@ -198,10 +198,9 @@ def main() -> None:
                 print(*(line(record) for _, record in found), sep="\n", flush=True)
         for tol in options.tol if judged else []:
             families = len({case.family for case, _ in judged})
-            table(
-                f"The zoo: {NAMES[part]}, to {tol:.0%} ({len(judged) // len(options.tol)} cases of {families} families)",
-                rows(part, [one for one in judged if one[1].tol == tol], options.quick),
-            )
+            some = [one for one in judged if one[1].tol == tol]
+            title = f"The zoo: {NAMES[part]}, to {tol:.0%} ({len(some)} cases of {families} families)"
+            table(title, rows(part, some, options.quick))
     if options.json:
         options.json.write_text(json.dumps(dumped, indent=1))
 
