@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
@@ -27,6 +28,7 @@ from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.freezing import Hooks
 from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
 from ig_widgets.engine.rows import Place
+from ig_widgets.engine.unit_length import Length, OverLength
 
 Function = Callable[..., Any]
 Handler = Callable[..., Any]
@@ -225,6 +227,7 @@ class SecantMode(PathMode):
                 # Whatever it stumbled on: the operation itself says whether that is an error.
                 result = NotImplemented
             if result is not NotImplemented:
+                _note_length(name, func, args, kwargs, result)
                 # Of a factor that jumps there is no slope.
                 self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
                 return result
@@ -232,7 +235,9 @@ class SecantMode(PathMode):
             # An index or a condition that moves along the path is no part of what is linear.
             if any(not _is_number(t) for t in on_path) or (name in _ONE and any(t is not args[0] for t in on_path)):
                 return self._plain(name, func, args, kwargs)
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            _note_length(name, func, args, kwargs, result)
+            return result
         elif (body := _body(func)) is not None:
             with self:
                 return body(*args, **kwargs)
@@ -449,6 +454,9 @@ def _pow(mode: SecantMode, func: Function, x: Any, exponent: Any, **kwargs: Any)
 
 def _mul(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
+        for d, factor in ((a, b), (b, a)):
+            if (length := _length_of(d, factor, inverse=True)) is not None:
+                return _over(mode, d, length, lambda: a.detach() * b.detach())
         return slopes.Product.apply(a, b, mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
@@ -458,6 +466,8 @@ def _div(mode: SecantMode, func: Function, a: Any, b: Any, *, rounding_mode: str
         return NotImplemented
     if not mode.depends(b):
         return func(a, b)
+    if mode.depends(a) and (length := _length_of(a, b, inverse=False)) is not None:
+        return _over(mode, a, length, lambda: a.detach() / b.detach())
     with mode:
         return a * b.reciprocal()
 
@@ -608,10 +618,21 @@ def _attention(
 
 
 def _normalised(mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
+    """x over the root of its mean square, or of its variance; `dims` are negative."""
     with mode:
         d = x - x.mean(dims, keepdim=True) if centred else x
-        result: Tensor = d * ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
-    return result
+        count = math.prod(d.shape[dim] for dim in dims)
+        scale = ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
+        length = Length(d, dims, 1 / count, eps)
+        return _over(mode, d, length, lambda: d.detach() * scale.detach())
+
+
+def _over(mode: SecantMode, d: Tensor, length: Length, compute: Callable[[], Tensor]) -> Tensor:
+    """What `compute` gives, d over its length, with the slope of that."""
+    place = mode.place(d)
+    if place.outer > 1 and any(dim % d.dim() <= place.dim for dim in length.dims):
+        raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
+    return _made(OverLength.apply(d, compute(), length, place), place)
 
 
 def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:
@@ -640,7 +661,7 @@ def _group_norm(
 ) -> Any:  # fmt: skip
     with mode:
         parts = x.unflatten(1, (groups, -1))
-    y = _normalised(mode, parts, tuple(range(2, parts.dim())), eps)
+    y = _normalised(mode, parts, tuple(range(2 - parts.dim(), 0)), eps)
     per_channel = (1, -1, *[1] * (x.dim() - 2))
     with mode:
         y = y.flatten(1, 2)
@@ -755,6 +776,62 @@ def _variance(root: bool) -> Handler:
             return result.sqrt() if root else result
 
     return handle
+
+
+# ---------------------------------------------------------------- norms that are written out
+#
+# x * rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) and its like: what the length becomes is noted step by step.
+
+_LENGTH = "_ig_widgets_length"
+
+
+def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+    """Note of what an operation has made, if it has, that it leads to a length, and how far on the way it is."""
+    if name not in _STEPS_TO_LENGTH or not isinstance(result, Tensor) or not args or not isinstance(args[0], Tensor):
+        return
+    x, other = args[0], args[1] if len(args) > 1 else None
+    if name == "square" or (name == "pow" and other == 2) or (name == "mul" and other is x):
+        found: Any = ("squares", x)
+    else:
+        step, known = _known_length(x)
+        found = None
+        if name in ("mean", "sum") and step == "squares" and result.dim() == x.dim():
+            dim = kwargs.get("dim", other)
+            if isinstance(dim, int | tuple | list) and not isinstance(dim, bool):
+                dims = tuple((d % x.dim()) - x.dim() for d in ([dim] if isinstance(dim, int) else dim))
+                count = math.prod(x.shape[d] for d in dims) if name == "mean" else 1
+                found = ("square", Length(known, dims, 1 / count))
+        elif name in ("add", "radd") and step == "square" and isinstance(other, float | int) and not kwargs:
+            found = ("square", replace(known, eps=known.eps + other))
+        elif name in ("sqrt", "rsqrt") and step == "square":
+            found = ("length" if name == "sqrt" else "inverse", known)
+        elif name in ("clamp_min", "clamp") and step == "length":
+            low = kwargs.get("min", other)
+            # The corner at so short a length is rounded off.
+            found = ("length", replace(known, eps=known.eps + low * low)) if isinstance(low, float | int) else None
+        elif name == "reciprocal" and step == "length":
+            found = ("inverse", known)
+        elif name in ("expand_as", "expand", "to", "float") and step in ("length", "inverse"):
+            found = (step, known)
+    if found is not None:
+        setattr(result, _LENGTH, found)
+
+
+_STEPS_TO_LENGTH = frozenset(
+    "square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float".split()
+)
+
+
+def _known_length(tensor: Tensor) -> tuple[str, Any]:
+    """How far on the way to a length `tensor` is, and to which."""
+    return getattr(tensor, _LENGTH, ("", None))
+
+
+def _length_of(d: Tensor, factor: Tensor, *, inverse: bool) -> Length | None:
+    """The length that `factor` (or one over it) is, if it is that of `d`."""
+    step, known = _known_length(factor)
+    fits = step == ("inverse" if inverse else "length") and known.of is d and not d.is_complex()
+    return known if fits else None
 
 
 _HANDLERS: dict[str, Handler] = {
