@@ -251,12 +251,24 @@ class SecantMode(PathMode):
         # Out of place first, on a copy, which the operation may then be saved of.
         kwargs = {**kwargs, **({"inplace": False} if "inplace" in kwargs else {})}
         target = args[0]
+        if (clamp := self._clamp_in_place(name, target, args[1:], kwargs)) is not None:
+            return slopes.Elementwise.apply(target, clamp, self.place(target), True)
         copy = target.clone()
         if getattr(target, _MARK, False):
             setattr(copy, _MARK, True)
             rows.note(copy, rows.whereabouts(target))
         result = handler(self, _out_of_place(func), copy, *args[1:], **kwargs)
         return result if result is NotImplemented else target.copy_(result)
+
+    def _clamp_in_place(self, name: str, x: Tensor, further: Any, kwargs: Any) -> slopes.Clamp | None:
+        """The operation, if x can be clamped where it is: no view, in full precision, between constants."""
+        own = {key: value for key, value in kwargs.items() if key != "inplace"}
+        if name not in ("relu", "relu6", *CLAMPS) or any(isinstance(t, Tensor) for t in (*further, *own.values())):
+            return None
+        if not self.depends(x) or not x.requires_grad or x.is_leaf or x._is_view():
+            return None
+        limits = _bounds(name, *further, **own)
+        return None if limits is None or x.element_size() < 4 or x.is_complex() else slopes.Clamp(*limits)
 
     def _plain(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         result = func(*args, **kwargs)

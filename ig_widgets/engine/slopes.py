@@ -13,6 +13,7 @@ Propagating Activation Differences (2017), section 3.5; products are split as Sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,28 +73,41 @@ class Kinked(Smooth):
 
 @dataclass(frozen=True)
 class Clamp:
-    """The identity between `low` and `high`, constant outside: what networks spend their time on, in seven steps."""
+    """The identity between `low` and `high`, constant outside: what networks spend their time on, in few steps."""
 
     low: float
     high: float
 
     def write(self, x: Tensor, y: Tensor, slope: Tensor, ends: Ends) -> None:
-        torch.clamp(x, self.low, self.high, out=y)
-        (x_a, x_b), (y_a, y_b) = ends(x), ends(y)
+        x_a, x_b = ends(x)
         run = x_b - x_a
-        rise = torch.sub(y_b, y_a).div_(run)
-        inside = torch.ops.aten.hardtanh_backward(
-            torch.ones((), dtype=x.dtype, device=x.device), x_a, self.low, self.high
-        )
-        torch.where(run == 0, inside, rise, out=slope)
+        # Where nothing moves the derivative stands for 0 / 0. To look for that costs less than to be prepared, but on
+        # an accelerator, which would be waited for; and x may be written over.
+        prepared = x.is_cuda or x.data_ptr() == y.data_ptr()
+        inside = self._inside(x_a) if prepared else None
+        torch.clamp(x, self.low, self.high, out=y)
+        y_a, y_b = ends(y)
+        torch.sub(y_b, y_a, out=slope).div_(run)
+        if inside is None and not math.isfinite(float(slope.sum())):
+            inside = self._inside(x_a)
+        if inside is not None:
+            torch.where(run == 0, inside, slope, out=slope)
+
+    def _inside(self, x: Tensor) -> Tensor:
+        one = torch.ones((), dtype=x.dtype, device=x.device)
+        inside: Tensor = torch.ops.aten.hardtanh_backward(one, x, self.low, self.high)
+        return inside
 
 
 class Elementwise(Function):
-    """y = op(x), element by element; the slope is worked out in the forward pass and is all that is saved."""
+    """y = op(x), element by element; the slope is worked out in the forward pass and is all that is saved.
+
+    `in_place`: y takes the place of x, as the model has asked for.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kind: Smooth | Clamp, place: Place) -> Tensor:
-        y, slope = torch.empty_like(x), torch.empty_like(x)
+    def forward(ctx: Any, x: Tensor, kind: Smooth | Clamp, place: Place, in_place: bool = False) -> Tensor:
+        y, slope = x if in_place else torch.empty_like(x), torch.empty_like(x)
         step = place.step
         (opened, dim), (y_, _), (slope_, _) = (place.opened(t) for t in (x, y, slope))
         flat = _as_rows(dim, opened, y_, slope_)
@@ -111,11 +125,16 @@ class Elementwise(Function):
             slope_.narrow(dim, x_.shape[dim] - step, step).zero_()
             kind.write(x_, y_, ends(slope_)[0], ends)
         ctx.save_for_backward(slope)
+        if in_place:
+            ctx.mark_dirty(x)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return grad * ctx.saved_tensors[0].conj(), None, None
+        (slope,) = ctx.saved_tensors
+        # Nobody asks twice, and fresh memory costs more than the product.
+        result = grad * slope.conj() if slope.is_complex() or slope.dtype != grad.dtype else slope.mul_(grad)
+        return result, None, None, None
 
 
 def _as_rows(dim: int, *tensors: Tensor) -> list[Tensor] | None:
