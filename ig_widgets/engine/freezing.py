@@ -8,11 +8,42 @@ touched: operations are handed detached ones as they are called, in this thread 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
+
+
+class Hooks:
+    """The hooks on saved tensors with which a pass began.
+
+    `torch.utils.checkpoint` puts its own in their place, to keep nothing and compute it anew in the backward pass,
+    where no mode sees it. Its hooks are passed over: memory is counted, and chunks are as small as it asks for.
+    """
+
+    def __init__(self) -> None:
+        self._own = _hooks_in_force()
+
+    def are_others(self) -> bool:
+        """Whether others are in force now."""
+        now = _hooks_in_force()
+        return now is not None and (self._own is None or now[0] is not self._own[0])
+
+    def put_back(self) -> AbstractContextManager[object]:
+        """A context in which they are in force again."""
+        return saved_tensors_hooks(*(self._own or (_as_it_is, _as_it_is)))
+
+
+def _hooks_in_force() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class Freezing(TorchFunctionMode):
@@ -20,11 +51,16 @@ class Freezing(TorchFunctionMode):
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()
+        self._hooks = Hooks()
         self._constants: dict[int, Tensor] = {id(p): p.detach() for p in parameters}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         frozen = [self._frozen(value) for value in args]
-        return func(*frozen, **{name: self._frozen(value) for name, value in (kwargs or {}).items()})
+        named = {name: self._frozen(value) for name, value in (kwargs or {}).items()}
+        if self._hooks.are_others():
+            with self._hooks.put_back():
+                return func(*frozen, **named)
+        return func(*frozen, **named)
 
     def _frozen(self, value: Any) -> Any:
         if isinstance(value, nn.Parameter):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ig_widgets.engine.slopes import NoRowsError, Rows
+from ig_widgets.engine import rows
 
 # Where the slope of an element-wise operation jumps; those that clamp have their bounds as arguments.
 _AT: dict[str, tuple[float, ...]] = {
@@ -30,68 +31,107 @@ _POOLS = {
 }
 _LARGEST = ("amax", "amin", "max", "min")
 _BETWEEN = ("maximum", "minimum", "fmax", "fmin")
-KINKED = frozenset((*_AT, *CLAMPS, *_POOLS, *_LARGEST, *_BETWEEN, "elu", "threshold", "softshrink", "hardshrink"))
+_ORDERS = ("sort", "topk", "kthvalue", "median", "cummax", "cummin")
+_STEPS = ("round", "floor", "ceil", "trunc", "sign", "sgn", "heaviside")
+KINKED = frozenset(
+    (*_AT, *CLAMPS, *_POOLS, *_LARGEST, *_BETWEEN, *_ORDERS, *_STEPS, "elu", "threshold", "softshrink", "hardshrink")
+)
+
+
+# Of a tensor without a gradient: the operation that made a condition or a position of what moves.
+JUMP = "_ig_widgets_jump"
+
+
+def jump_in(tensor: Tensor) -> str | None:
+    """The operation by which `tensor` jumps as the points move, if it does."""
+    return None if tensor.requires_grad else getattr(tensor, JUMP, None)
 
 
 class Kinks:
     """What operations did between neighbouring points.
 
     `crossed` and `elements`: by operation, how many elements passed a kink, and of how many. `curved`: names of
-    operations that are neither linear nor linear in pieces.
+    operations that are neither linear nor linear in pieces. `hidden`: names of what could not be looked into.
     """
 
     def __init__(self) -> None:
         self.crossed: Counter[str] = Counter()
         self.elements: Counter[str] = Counter()
         self.curved: set[str] = set()
+        self.hidden: set[str] = set()
 
     def __str__(self) -> str:
+        blind = f" (not visible inside {', '.join(sorted(self.hidden))})" if self.hidden else ""
         if not self.elements.total():
-            return "no operation with a kink"
+            return f"no operation with a kink{blind}"
         told = [
             f"{name} ({_share(self.crossed[name] / self.elements[name])} of its elements)"
             for name, count in self.crossed.most_common(3)
             if count
         ]
-        return "kinks are passed in " + ", ".join(told) if told else "no kink is passed"
+        return f"kinks are passed in {', '.join(told)}{blind}" if told else f"no kink is passed{blind}"
 
-    def look(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], rows: Rows) -> None:
-        """Count what the operation is about to do."""
-        try:
-            crossed = _crossed(name, args, kwargs, rows)
-        except (NoRowsError, RuntimeError, TypeError, ValueError):
-            return
-        if crossed is not None:
-            self.crossed[name] += int(crossed.sum())
-            self.elements[name] += crossed.numel()
+    def look(
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
+    ) -> None:
+        """Count what the operation is about to do with the tensors `on_path`."""
+        for label, what, where in _pieces(name, func, args, kwargs, on_path):
+            if isinstance(where, str):
+                self.hidden.add(f"{label} behind {where}")
+                continue
+            begin, end = where.ends(what)
+            crossed = begin != end
+            self.crossed[label] += int(crossed.sum())
+            self.elements[label] += crossed.numel()
 
 
 def _share(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
-def _crossed(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], rows: Rows) -> Tensor | None:
-    """Of each element whether it lies on different pieces at both ends of its cell; None: no kink in this call."""
-    if name not in KINKED or not isinstance(args[0] if args else None, Tensor):
-        return None
+def _pieces(
+    name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
+) -> list[tuple[str, Tensor, rows.Whereabouts]]:
+    """On which piece of the operation each element lies, and where points lie in that; nothing if it has no pieces."""
+    if name not in KINKED:
+        # Conditions and positions that move with the points choose between pieces.
+        return [(jump, t, rows.whereabouts(t)) for t in on_path if (jump := jump_in(t)) is not None]
+    try:
+        return [(name, *_piece(name, func, args, kwargs, on_path))] if isinstance(args[0], Tensor) else []
+    except (RuntimeError, TypeError, ValueError, IndexError, StopIteration):
+        return []
+
+
+def _piece(
+    name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
+) -> tuple[Tensor, rows.Whereabouts]:
     x = args[0].detach()
+    where = rows.whereabouts(args[0])
     if name in _POOLS:
         kwargs = {key: value for key, value in kwargs.items() if key != "return_indices"}
-        return _moves(_POOLS[name](x, *args[1:], **kwargs)[1], rows)
+        return _POOLS[name](x, *args[1:], **kwargs)[1], where
     if name in _BETWEEN or (name in ("max", "min") and len(args) > 1 and isinstance(args[1], Tensor)):
-        return _moves(x > args[1].detach(), rows)
+        which = x > args[1].detach()
+        found = [(t, rows.whereabouts(t)) for t in on_path]
+        return which, rows.follow("gt", func, args, kwargs, found, [which])[0]
     if name in _LARGEST:
-        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
-        if not isinstance(dim, int):
-            return None
-        return _moves(x.argmin(dim) if name in ("amin", "min") else x.argmax(dim), rows)
-    pieces = sum(((x >= at).to(torch.uint8) for at in _at(name, args, kwargs)), torch.zeros_like(x, dtype=torch.uint8))
-    return _moves(pieces, rows)
-
-
-def _moves(what: Tensor, rows: Rows) -> Tensor:
-    begin, end = rows.ends(what)
-    return begin != end
+        dim: Any = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        dims = sorted(d % x.dim() for d in ([dim] if isinstance(dim, int) else dim))
+        if not isinstance(where, str) and where.dim in dims:
+            return x, name
+        flat = x.movedim(dims, tuple(range(-len(dims), 0))).flatten(-len(dims))
+        if not isinstance(where, str):
+            where = where._replace(dim=where.dim - sum(d < where.dim for d in dims))
+        return flat.argmin(-1) if name in ("amin", "min") else flat.argmax(-1), where
+    if name in _STEPS:
+        return func(x, *args[1:], **kwargs), where
+    if name in _ORDERS:
+        result = func(*args, **kwargs)
+        found = [(t, rows.whereabouts(t)) for t in on_path]
+        return result[1], rows.follow(name, func, args, kwargs, found, [result[1]])[0]
+    return sum(
+        ((x >= at).to(torch.uint8) for at in _at(name, args, kwargs)), torch.zeros_like(x, dtype=torch.uint8)
+    ), where
 
 
 def _at(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float, ...]:

@@ -279,7 +279,7 @@ class _FromLayers:
             return self._run(held, arguments)
         if self._narrows is None:
             # Two rows will show it.
-            with torch.no_grad():
+            with torch.no_grad(), torch._C.DisableTorchFunction():
                 self._narrows = self._agree([h[:2] for h in held], narrow, _first(arguments, len(held[0]), 2))
         return self._run(held, narrow if self._narrows else arguments)
 

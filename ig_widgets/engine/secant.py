@@ -11,18 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch as functorch
+from torch._ops import OpOverload
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ig_widgets.engine import slopes
-from ig_widgets.engine.kinks import CLAMPS, KINKED, Kinks, bounds
-from ig_widgets.engine.slopes import NoRowsError, Rows
+from ig_widgets.engine import rows, slopes
+from ig_widgets.engine.chunks import is_out_of_memory
+from ig_widgets.engine.freezing import Hooks
+from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
+from ig_widgets.engine.rows import Place
+from ig_widgets.engine.unit_length import Length, OverLength
 
 Function = Callable[..., Any]
 Handler = Callable[..., Any]
@@ -39,6 +45,10 @@ rrelu softshrink""".split()
 _SMOOTH = """sigmoid expit tanh gelu silu mish softplus elu selu celu hardswish logsigmoid log_sigmoid softsign
 tanhshrink exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh asin acos atan
 arcsin arccos arctan asinh acosh atanh arcsinh arccosh arctanh erf erfc erfinv logit sinc lgamma""".split()
+# Of these the lengths over which they bend grow with x.
+_SCALED = frozenset(
+    "log log2 log10 log1p sqrt rsqrt reciprocal square lgamma asinh arcsinh acosh arccosh softsign".split()
+)
 # One operand on the path: linear. Two: products, with a rule of their own below.
 _LINEAR = """add sub subtract rsub radd neg negative positive sum mean nansum nanmean view view_as reshape reshape_as
 flatten unflatten squeeze unsqueeze transpose t permute swapaxes swapdims movedim moveaxis adjoint expand expand_as
@@ -49,44 +59,61 @@ to type type_as float double half bfloat16 cpu cuda alias detach requires_grad_ 
 conv3d conv_transpose1d conv_transpose2d conv_transpose3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample grid_sample pixel_shuffle pixel_unshuffle
 channel_shuffle unfold fold batch_norm cumsum masked_fill masked_select masked_scatter index_add index_copy
-scatter scatter_add where tril triu lerp trace unsafe_chunk as_strided unsqueeze_ copy dropout dropout1d dropout2d
-dropout3d alpha_dropout feature_dropout identity native_dropout embedding_bag resolve_conj real zero zeros_like
-ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor rand_like randn_like fill""".split()
+scatter scatter_add where slice view_as_real view_as_complex conj conj_physical complex imag fft_fft fft_ifft fft_rfft
+fft_irfft fft_hfft fft_ihfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn
+fft_fftshift fft_ifftshift stft istft tril triu lerp trace unsafe_chunk as_strided copy dropout dropout1d dropout2d
+dropout3d alpha_dropout feature_dropout identity native_dropout embedding_bag resolve_conj real zero fill""".split()
+
+# They are told a shape and a dtype, no values.
+_CONSTANTS = frozenset(
+    """zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor rand_like randn_like
+    randint_like""".split()
+)
+# Linear in the first argument alone.
+_ONE = frozenset(
+    """conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d batch_norm grid_sample embedding_bag
+    masked_select stft istft lerp""".split()
+)
+_GRADIENTS = frozenset(("grad", "backward", "vjp", "jvp", "jacobian", "hessian", "hvp", "vhp"))
 
 
-class SecantMode(TorchFunctionMode):
-    """Run a forward pass inside; `inputs` are the leaves, the points of `rows`. `kinks` are counted if given."""
+class SecantRuleError(Exception):
+    """The secant rule does not hold for a model; the text says why. Other methods may."""
 
-    def __init__(self, rows: Rows, inputs: Iterable[Tensor], fallbacks: set[str], kinks: Kinks | None = None) -> None:
+
+class LeaveError(BaseException):
+    """Leaves a pass in the middle for the reason of a SecantRuleError. No Exception: a model may catch those."""
+
+
+class PathMode(TorchFunctionMode):
+    """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside."""
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()
-        self.rows = rows
-        self.fallbacks = fallbacks
-        self.kinks = kinks
+        self.dtypes: set[torch.dtype] = set()  # of what was computed on the path
+        self._hooks = Hooks()
         for leaf in inputs:
             setattr(leaf, _MARK, True)
+            rows.note(leaf, rows.LEAF)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        on_path = [t for t in _tensors((args, kwargs)) if self.depends(t)]
-        if not on_path:
-            result = func(*args, **kwargs)
-            _mark(result, False)
-            return result
-        name = _name(func)
-        if self.kinks is not None:
-            self.kinks.look(name, args, kwargs, self.rows)
-            moving = sum(self.depends(value) for value in args) > 1 or (name == "div" and not self.depends(args[0]))
-            if name in _HANDLERS and (moving if name in _PRODUCTS else name not in KINKED):
-                self.kinks.curved.add(name)
-        # What a kink is built of is none of its own.
-        kinks = self.kinks
-        self.kinks = None if name in KINKED else kinks
-        try:
-            result = self._run(name, func, args, kwargs, on_path)
-        finally:
-            self.kinks = kinks
-        _mark(result, True if torch.is_grad_enabled() else _STILL)
-        return result
+        if self._hooks.are_others():
+            with self._hooks.put_back():
+                return self._answer(func, args, kwargs)
+        return self._answer(func, args, kwargs)
+
+    def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
+        """What is called in place of `func`."""
+        raise NotImplementedError
+
+    def unseen(self, name: str) -> None:
+        """Something was computed where no mode sees it."""
+        raise NotImplementedError
+
+    def transformed(self) -> None:
+        """torch.func works on what lies on the path."""
+        raise NotImplementedError
 
     def depends(self, value: object) -> bool:
         """Whether `value` was computed from the leaves."""
@@ -95,31 +122,123 @@ class SecantMode(TorchFunctionMode):
         mark = getattr(value, _MARK, None)
         if mark in (None, _STILL) and value.requires_grad and not value.is_leaf:
             # Not seen as it was made: a custom autograd function, or what C++ code makes of one.
-            name = type(value.grad_fn).__name__
             mark = _reaches_leaf(value)
             setattr(value, _MARK, mark)
             if mark:
-                self.fallbacks.add(name.removesuffix("Backward"))
+                node = value.grad_fn
+                custom = isinstance(node, torch.autograd.function.BackwardCFunction)
+                name = type(node).__name__.removesuffix("Backward")
+                name = name if custom else "TorchScript or other compiled code"
+                if not rows.is_known(value):
+                    rows.note(value, name)
+                self.unseen(name)
         return bool(mark)
 
-    def _run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
+    def _answer(self, func: Any, args: Any, kwargs: Any) -> Any:
+        given = _tensors((args, kwargs))
+        if functorch.peek_interpreter_stack() is not None and any(self.depends(_bare(t)) for t in given):
+            self.transformed()
+            return func(*args, **kwargs)
+        on_path = [t for t in given if self.depends(t)]
+        if not on_path:
+            result = func(*args, **kwargs)
+            _mark(result, False)
+            return result
+        name = _name(func)
+        if name in _CONSTANTS:
+            return func(*args, **kwargs)
+        # The whereabouts before an operation that works in place.
+        before = [(t, rows.whereabouts(t)) for t in on_path]
+        result = self.run(name, func, args, kwargs, on_path)
+        still = True if torch.is_grad_enabled() else _STILL
+        if name == "setitem":
+            self._note_written(args, still)
+            return result
+        _mark(result, still)
+        results = _tensors(result)
+        # An operation that was taken apart has told by its parts where points lie.
+        self._note_jumps(name, on_path, results)
+        self.dtypes.update(t.dtype for t in results if t.requires_grad)
+        if results and not all(rows.is_known(t) and not any(t is g for g in given) for t in results):
+            for tensor, where in zip(results, rows.follow(name, func, args, kwargs, before, results), strict=True):
+                rows.note(tensor, where)
+        return result
+
+    def _note_jumps(self, name: str, on_path: list[Tensor], results: list[Tensor]) -> None:
+        """Conditions and positions that move with the points jump, and so does what is made of them alone."""
+        known = next((jump for t in on_path if (jump := jump_in(t)) is not None), None)
+        for t in results:
+            if not t.requires_grad and (known is not None or not _is_number(t)):
+                setattr(t, JUMP, known or name)
+
+    def _note_written(self, args: Any, mark: bool | str) -> None:
+        buffer, index, value = args
+        moves = self.depends(value) and not any(self.depends(t) for t in _tensors(index))
+        where = rows.written(buffer, index, value) if moves else "setitem"
+        if getattr(buffer, _MARK, False) and rows.is_known(buffer) and (moves or not self.depends(value)):
+            where = rows.whereabouts(buffer) if where == rows.whereabouts(buffer) or not moves else "setitem"
+        setattr(buffer, _MARK, mark)
+        rows.note(buffer, where)
+
+
+class SecantMode(PathMode):
+    """Gives operations their average slopes; `inputs` are the leaves. What has no rule is added to `fallbacks`.
+
+    Raises LeaveError where the rule would go wrong.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str]) -> None:
+        super().__init__(inputs)
+        self.fallbacks = fallbacks
+        self._name = ""
+
+    def place(self, tensor: Tensor) -> Place:
+        """Where the points of `tensor` lie. Raises LeaveError."""
+        where = rows.whereabouts(tensor)
+        if isinstance(where, str):
+            raise LeaveError(
+                f"the secant rule does not hold here: behind {where} it is not known which values belong to which "
+                f"point of the path, and {self._name} needs to know"
+            )
+        return where
+
+    def unseen(self, name: str) -> None:
+        """A plain derivative is taken."""
+        self.fallbacks.add(name)
+
+    def transformed(self) -> None:
+        """Derivatives inside would be average slopes, and points lie where nothing tells."""
+        raise LeaveError("the secant rule does not hold here: forward_func uses torch.func on what it is given")
+
+    def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
+        """The operation, with its average slope where there is a rule for it."""
+        if name in _GRADIENTS:
+            raise LeaveError(f"the secant rule does not hold here: forward_func takes a gradient itself ({name})")
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in on_path):
             return func(*args, **kwargs)
+        self._name = name
         handler = _HANDLERS.get(name)
-        try:
-            if (
-                handler is not None
-                and (result := self._handled(handler, name, func, args, kwargs)) is not NotImplemented
-            ):
+        if handler is not None:
+            try:
+                result = self._handled(handler, name, func, args, kwargs)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                # Whatever it stumbled on: the operation itself says whether that is an error.
+                result = NotImplemented
+            if result is not NotImplemented:
+                _note_length(name, func, args, kwargs, result)
+                # Of a factor that jumps there is no slope.
+                self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
                 return result
-        except NoRowsError:
-            return self._plain(name, func, args, kwargs)
-        if name in _LINEAR_NAMES:
+        elif name in _LINEAR_NAMES:
             # An index or a condition that moves along the path is no part of what is linear.
-            if any(not t.is_floating_point() for t in on_path):
+            if any(not _is_number(t) for t in on_path) or (name in _ONE and any(t is not args[0] for t in on_path)):
                 return self._plain(name, func, args, kwargs)
-            return func(*args, **kwargs)
-        if (body := _body(func)) is not None:
+            result = func(*args, **kwargs)
+            _note_length(name, func, args, kwargs, result)
+            return result
+        elif (body := _body(func)) is not None:
             with self:
                 return body(*args, **kwargs)
         return self._plain(name, func, args, kwargs)
@@ -132,16 +251,73 @@ class SecantMode(TorchFunctionMode):
         # Out of place first, on a copy, which the operation may then be saved of.
         kwargs = {**kwargs, **({"inplace": False} if "inplace" in kwargs else {})}
         target = args[0]
+        if (clamp := self._clamp_in_place(name, target, args[1:], kwargs)) is not None:
+            return slopes.Elementwise.apply(target, clamp, self.place(target), True)
         copy = target.clone()
-        _mark(copy, True)
+        if getattr(target, _MARK, False):
+            setattr(copy, _MARK, True)
+            rows.note(copy, rows.whereabouts(target))
         result = handler(self, _out_of_place(func), copy, *args[1:], **kwargs)
         return result if result is NotImplemented else target.copy_(result)
+
+    def _clamp_in_place(self, name: str, x: Tensor, further: Any, kwargs: Any) -> slopes.Clamp | None:
+        """The operation, if x can be clamped where it is: no view, in full precision, between constants."""
+        own = {key: value for key, value in kwargs.items() if key != "inplace"}
+        if name not in ("relu", "relu6", *CLAMPS) or any(isinstance(t, Tensor) for t in (*further, *own.values())):
+            return None
+        if not self.depends(x) or not x.requires_grad or x.is_leaf or x._is_view():
+            return None
+        limits = _bounds(name, *further, **own)
+        return None if limits is None or x.element_size() < 4 or x.is_complex() else slopes.Clamp(*limits)
 
     def _plain(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         result = func(*args, **kwargs)
         if any(t.requires_grad for t in _tensors(result)):
             self.fallbacks.add(name)
         return result
+
+
+class KinkMode(PathMode):
+    """Runs operations as they are, and lets `kinks` look at each of them."""
+
+    def __init__(self, inputs: Iterable[Tensor], kinks: Kinks) -> None:
+        super().__init__(inputs)
+        self._kinks = kinks
+
+    def unseen(self, name: str) -> None:
+        """There may be kinks inside."""
+        self._kinks.hidden.add(name)
+
+    def transformed(self) -> None:
+        """There may be kinks inside."""
+        self._kinks.hidden.add("torch.func")
+
+    def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
+        """The operation itself; what is built of others is looked into."""
+        kinks = self._kinks
+        if name in _GRADIENTS:
+            kinks.hidden.add("a gradient that forward_func takes")
+            return func(*args, **kwargs)
+        if torch.is_grad_enabled() and any(t.requires_grad for t in on_path):
+            kinks.look(name, func, args, kwargs, on_path)
+            moving = sum(self.depends(value) for value in args) > 1 or (name == "div" and not self.depends(args[0]))
+            if name in _HANDLERS and (moving if name in _PRODUCTS else name not in KINKED):
+                kinks.curved.add(name)
+        if name not in _HANDLERS and name not in _LINEAR_NAMES and (body := _body(func)) is not None:
+            with self:
+                return body(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    """What a transform of torch.func has wrapped."""
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def _is_number(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _in_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -185,7 +361,10 @@ def _mark(result: object, on_path: bool | str) -> None:
 
 @lru_cache(maxsize=4096)
 def _name(func: Any) -> str:
-    name: str = getattr(func, "__name__", type(func).__name__)
+    # An operation of an exported graph: "relu.default".
+    name: str = getattr(func, "__name__", type(func).__name__).partition(".")[0]
+    if name == "instance_norm" and isinstance(func, OpOverload):
+        return "aten_instance_norm"  # whose arguments have another order
     name = name.strip("_")
     if name in ("iadd", "isub", "imul", "itruediv", "idiv", "ipow", "imatmul"):
         name = name[1:]
@@ -194,7 +373,7 @@ def _name(func: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_in_place(func: Any) -> bool:
-    name = getattr(func, "__name__", "")
+    name = getattr(func, "__name__", "").partition(".")[0]
     dunder = name.startswith("__") and name.endswith("__")
     return name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__") if dunder else name.endswith("_")
 
@@ -232,11 +411,19 @@ def _elementwise(kinked: bool) -> Handler:
         others = _tensors((args, kwargs))
         if not mode.depends(x) or any(mode.depends(other) or other.numel() > 1 for other in others):
             return NotImplemented
+        if x.is_complex():
+            # The others are differentiable as functions of a complex number.
+            if kinked:
+                return NotImplemented
+            return slopes.Elementwise.apply(
+                x, slopes.Smooth(lambda v: func(v, *args, **kwargs), _name(func) in _SCALED), mode.place(x)
+            )
         bounds = _bounds(_name(func), *args, **kwargs) if kinked else None
         if bounds is not None and x.element_size() >= 4:
-            return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.rows)
-        kind = slopes.Kinked if kinked else slopes.Smooth
-        return slopes.Elementwise.apply(x, kind(lambda v: func(v, *args, **kwargs)), mode.rows)
+            return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.place(x))
+        op = lambda v: func(v, *args, **kwargs)  # noqa: E731
+        kind = slopes.Kinked(op) if kinked else slopes.Smooth(op, _name(func) in _SCALED)
+        return slopes.Elementwise.apply(x, kind, mode.place(x))
 
     return handle
 
@@ -248,23 +435,41 @@ def _bounds(name: str, *args: Any, **kwargs: Any) -> tuple[float, float] | None:
     return bounds(name, *args, **kwargs) if name in CLAMPS else None
 
 
+def _abs(mode: SecantMode, func: Function, x: Tensor) -> Any:
+    if not x.is_complex():
+        return slopes.Elementwise.apply(x, slopes.Kinked(torch.abs), mode.place(x))
+    with mode:
+        parts = torch.view_as_real(x)
+        return (parts * parts).sum(-1).sqrt()
+
+
+def _threshold(
+    mode: SecantMode, func: Function, x: Tensor, threshold: float, value: float, inplace: bool = False
+) -> Any:
+    # Of a jump there is no slope.
+    return _elementwise(True)(mode, func, x, threshold, value) if threshold == value else NotImplemented
+
+
 def _rpow(mode: SecantMode, func: Function, x: Tensor, base: Any) -> Any:
     if isinstance(base, Tensor) and (mode.depends(base) or base.numel() > 1):
         return NotImplemented
-    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(base, v)), mode.rows)
+    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(base, v)), mode.place(x))
 
 
 def _pow(mode: SecantMode, func: Function, x: Any, exponent: Any, **kwargs: Any) -> Any:
     if isinstance(exponent, Tensor) and mode.depends(exponent):
         if mode.depends(x) or (isinstance(x, Tensor) and x.numel() > 1):
             return NotImplemented
-        return slopes.Elementwise.apply(exponent, slopes.Smooth(lambda v: torch.pow(x, v)), mode.rows)
-    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(v, exponent)), mode.rows)
+        return slopes.Elementwise.apply(exponent, slopes.Smooth(lambda v: torch.pow(x, v)), mode.place(exponent))
+    return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(v, exponent), True), mode.place(x))
 
 
 def _mul(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
-        return slopes.Product.apply(a, b, mode.rows)
+        for d, factor in ((a, b), (b, a)):
+            if (length := _length_of(d, factor, inverse=True)) is not None:
+                return _over(mode, d, length, lambda: a.detach() * b.detach())
+        return slopes.Product.apply(a, b, mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
 
@@ -273,6 +478,8 @@ def _div(mode: SecantMode, func: Function, a: Any, b: Any, *, rounding_mode: str
         return NotImplemented
     if not mode.depends(b):
         return func(a, b)
+    if mode.depends(a) and (length := _length_of(a, b, inverse=False)) is not None:
+        return _over(mode, a, length, lambda: a.detach() / b.detach())
     with mode:
         return a * b.reciprocal()
 
@@ -284,7 +491,7 @@ def _rdiv(mode: SecantMode, func: Function, b: Tensor, a: Any) -> Any:
 
 def _bilinear(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
-        return slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.rows)
+        return slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
 
@@ -342,7 +549,8 @@ def _einsum(mode: SecantMode, func: Function, equation: str, *operands: Any) -> 
         given[moving[0]], given[moving[1]] = a, b
         return torch.einsum(equation, *given)
 
-    return slopes.Bilinear.apply(operands[moving[0]], operands[moving[1]], product, mode.rows)
+    a, b = (operands[i] for i in moving)
+    return slopes.Bilinear.apply(a, b, product, mode.place(a), mode.place(b))
 
 
 def _softmax(log: bool) -> Handler:
@@ -351,12 +559,31 @@ def _softmax(log: bool) -> Handler:
     ) -> Any:
         if dim is None:
             return NotImplemented
-        x = x if dtype is None else x.to(dtype)
-        if dim % x.dim() == mode.rows.axis(x)[0]:
-            return NotImplemented
-        return slopes.Softmax.apply(x, dim, log, mode.rows)
+        with mode:
+            x = x if dtype is None else x.to(dtype)
+        return _shares(mode, x, dim % x.dim(), log)
 
     return handle
+
+
+def _shares(mode: SecantMode, x: Tensor, dim: int, log: bool = False, safe: bool = False) -> Any:
+    place = mode.place(x)
+    if dim == place.dim:
+        return NotImplemented
+    if place.outer > 1:
+        with mode:
+            x = x.unflatten(place.dim, (place.outer, -1))
+        result = _shares(mode, x, dim + (dim > place.dim), log, safe)
+        return result.flatten(place.dim, place.dim + 1)
+    result = slopes.Softmax.apply(x, dim, log, place, safe)
+    return _made(result, place)
+
+
+def _made(result: Tensor, place: Place) -> Tensor:
+    """Note of what a handler has made by itself that it lies on the path, for what it does next."""
+    _mark(result, True)
+    rows.note(result, place)
+    return result
 
 
 def _logsumexp(mode: SecantMode, func: Function, x: Tensor, dim: Any, keepdim: bool = False) -> Any:
@@ -392,14 +619,32 @@ def _attention(
             scores = (
                 scores.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else scores + attn_mask
             )
-        return scores.softmax(-1) @ value
+        if scores.shape[-1] == 0 or not mode.depends(scores):
+            return scores.softmax(-1) @ value
+    # Queries that may look nowhere are given zeros.
+    shares = _shares(mode, scores, scores.dim() - 1, safe=True)
+    if shares is NotImplemented:
+        return shares
+    with mode:
+        return shares @ value
 
 
 def _normalised(mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
+    """x over the root of its mean square, or of its variance; `dims` are negative."""
     with mode:
         d = x - x.mean(dims, keepdim=True) if centred else x
-        result: Tensor = d * ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
-    return result
+        count = math.prod(d.shape[dim] for dim in dims)
+        scale = ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
+        length = Length(d, dims, 1 / count, eps)
+        return _over(mode, d, length, lambda: d.detach() * scale.detach())
+
+
+def _over(mode: SecantMode, d: Tensor, length: Length, compute: Callable[[], Tensor]) -> Tensor:
+    """What `compute` gives, d over its length, with the slope of that."""
+    place = mode.place(d)
+    if place.outer > 1 and any(dim % d.dim() <= place.dim for dim in length.dims):
+        raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
+    return _made(OverLength.apply(d, compute(), length, place), place)
 
 
 def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:
@@ -428,7 +673,7 @@ def _group_norm(
 ) -> Any:  # fmt: skip
     with mode:
         parts = x.unflatten(1, (groups, -1))
-    y = _normalised(mode, parts, tuple(range(2, parts.dim())), eps)
+    y = _normalised(mode, parts, tuple(range(2 - parts.dim(), 0)), eps)
     per_channel = (1, -1, *[1] * (x.dim() - 2))
     with mode:
         y = y.flatten(1, 2)
@@ -452,7 +697,10 @@ def _max_pool(pool: Function) -> Handler:
         if x.dim() != dims + 2:
             return NotImplemented
         values, index = pool(x.detach(), *args, **kwargs)
-        result = slopes.Largest.apply(x.flatten(2), index.flatten(2), mode.rows).view(values.shape)
+        place = mode.place(x)
+        if place.dim > 1 or place.outer > 1:
+            return NotImplemented
+        result = slopes.Largest.apply(x.flatten(2), index.flatten(2), place).view(values.shape)
         return (result, index) if wants_indices else result
 
     return handle
@@ -460,13 +708,12 @@ def _max_pool(pool: Function) -> Handler:
 
 def _amax(mode: SecantMode, func: Function, x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
     dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim or ())})
-    if not dims or mode.rows.axis(x)[0] in dims:
+    if not dims or mode.place(x).dim in dims or mode.place(x).outer > 1:
         return NotImplemented
     with mode:
         flat = x.movedim(dims, tuple(range(-len(dims), 0))).flatten(-len(dims))
     index = flat.detach().argmax(-1, keepdim=True)
-    result = slopes.Largest.apply(flat, index, mode.rows)
-    _mark(result, True)
+    result = _made(slopes.Largest.apply(flat, index, mode.place(flat)), mode.place(flat))
     with mode:
         result = result.squeeze(-1)
         for d in dims if keepdim else ():
@@ -543,9 +790,68 @@ def _variance(root: bool) -> Handler:
     return handle
 
 
+# ---------------------------------------------------------------- norms that are written out
+#
+# x * rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) and its like: what the length becomes is noted step by step.
+
+_LENGTH = "_ig_widgets_length"
+
+
+def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+    """Note of what an operation has made, if it has, that it leads to a length, and how far on the way it is."""
+    if name not in _STEPS_TO_LENGTH or not isinstance(result, Tensor) or not args or not isinstance(args[0], Tensor):
+        return
+    x, other = args[0], args[1] if len(args) > 1 else None
+    if name == "square" or (name == "pow" and other == 2) or (name == "mul" and other is x):
+        found: Any = ("squares", x)
+    else:
+        step, known = _known_length(x)
+        found = None
+        if name in ("mean", "sum") and step == "squares" and result.dim() == x.dim():
+            dim = kwargs.get("dim", other)
+            if isinstance(dim, int | tuple | list) and not isinstance(dim, bool):
+                dims = tuple((d % x.dim()) - x.dim() for d in ([dim] if isinstance(dim, int) else dim))
+                count = math.prod(x.shape[d] for d in dims) if name == "mean" else 1
+                found = ("square", Length(known, dims, 1 / count))
+        elif name in ("add", "radd") and step == "square" and isinstance(other, float | int) and not kwargs:
+            found = ("square", replace(known, eps=known.eps + other))
+        elif name in ("sqrt", "rsqrt") and step == "square":
+            found = ("length" if name == "sqrt" else "inverse", known)
+        elif name in ("clamp_min", "clamp") and step == "length":
+            low = kwargs.get("min", other)
+            # The corner at so short a length is rounded off.
+            found = ("length", replace(known, eps=known.eps + low * low)) if isinstance(low, float | int) else None
+        elif name == "reciprocal" and step == "length":
+            found = ("inverse", known)
+        elif name in ("expand_as", "expand", "to", "float") and step in ("length", "inverse"):
+            found = (step, known)
+    if found is not None:
+        setattr(result, _LENGTH, found)
+
+
+_STEPS_TO_LENGTH = frozenset(
+    "square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float".split()
+)
+
+
+def _known_length(tensor: Tensor) -> tuple[str, Any]:
+    """How far on the way to a length `tensor` is, and to which."""
+    return getattr(tensor, _LENGTH, ("", None))
+
+
+def _length_of(d: Tensor, factor: Tensor, *, inverse: bool) -> Length | None:
+    """The length that `factor` (or one over it) is, if it is that of `d`."""
+    step, known = _known_length(factor)
+    fits = step == ("inverse" if inverse else "length") and known.of is d and not d.is_complex()
+    return known if fits else None
+
+
 _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_KINKED, _elementwise(True)),
     **dict.fromkeys(_SMOOTH, _elementwise(False)),
+    "abs": _abs,
+    "absolute": _abs,
+    "threshold": _threshold,
     "prelu": _prelu,
     "pow": _pow,
     "float_power": _pow,

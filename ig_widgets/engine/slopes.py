@@ -1,9 +1,9 @@
 """Operations whose backward pass takes the average slope over a cell of the path instead of the derivative.
 
-A chunk holds points of the path as rows; row r and row r + 1 are the ends of cell r, and the gradient in row r is that
-of cell r. For each operation y = f(x) the backward pass is linear in the gradient and gives back, for every cell,
-sum of grad_y (y_b - y_a) = sum of grad_x (x_b - x_a) to rounding, whatever the size of the cell. Rows that begin no
-cell get the gradient zero.
+A chunk holds points of the path; point r and r + 1 are the ends of cell r, and the gradient at point r is that of cell
+r. Where points lie in a tensor is for the caller to know (`rows.py`). For each operation y = f(x) the backward pass is
+linear in the gradient and gives back, for every cell, sum of grad_y (y_b - y_a) = sum of grad_x (x_b - x_a) to
+rounding, whatever the size of the cell. Points that begin no cell get the gradient zero.
 
 For one cell this is DeepLIFT's rescale rule: Shrikumar, Greenside, Kundaje, Learning Important Features Through
 Propagating Activation Differences (2017), section 3.5; products are split as Shapley values would.
@@ -13,6 +13,7 @@ Propagating Activation Differences (2017), section 3.5; products are split as Sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ig_widgets.engine.rows import Place
+
 Op = Callable[[Tensor], Tensor]
 Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -28,58 +31,18 @@ Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
 _BLOCK = 1 << 19
 
 
-class NoRowsError(Exception):
-    """A tensor has no dimension along which its rows lie."""
-
-
-class Rows:
-    """Where the `count` points of a chunk lie: outermost in the first dimension, or in one of that size."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def axis(self, tensor: Tensor) -> tuple[int, int]:
-        """The dimension, and how far apart in it neighbouring points are. Raises NoRowsError."""
-        shape = tensor.shape
-        if shape and shape[0] and shape[0] % self.count == 0:
-            return 0, shape[0] // self.count
-        for dim, size in enumerate(shape):
-            if size == self.count:
-                return dim, 1
-        raise NoRowsError(tuple(shape))
-
-    def ends(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
-        """Views of the beginnings and the ends of all cells."""
-        dim, step = self.axis(tensor)
-        cells = tensor.shape[dim] - step
-        return tensor.narrow(dim, 0, cells), tensor.narrow(dim, step, cells)
-
-    def middle(self, tensor: Tensor) -> Tensor:
-        """The mean of both ends, as large as `tensor`; rows that begin no cell are as they were."""
-        result = tensor.clone()
-        begin, end = self.ends(tensor)
-        self._cells(result).copy_(torch.lerp(begin, end, 0.5) if begin.is_floating_point() else begin)
-        return result
-
-    def spread(self, cells: Tensor, like: Tensor) -> Tensor:
-        """`cells`, one for each, filled up with zeros to the size of `like`."""
-        result = torch.zeros_like(like)
-        self._cells(result).copy_(cells)
-        return result
-
-    def _cells(self, tensor: Tensor) -> Tensor:
-        dim, step = self.axis(tensor)
-        return tensor.narrow(dim, 0, tensor.shape[dim] - step)
-
-
 # ---------------------------------------------------------------- element by element
 
 
 @dataclass(frozen=True)
 class Smooth:
-    """Where ends lie close together, the derivative in the middle stands for the quotient."""
+    """Where ends lie close together, the derivative in the middle stands for the quotient.
+
+    `scaled`: the operation bends over lengths that grow with x, as powers and logarithms do; others over a length of 1.
+    """
 
     op: Op
+    scaled: bool = False
 
     def write(self, x: Tensor, y: Tensor, slope: Tensor, ends: Ends) -> None:
         y.copy_(self.op(x))
@@ -96,7 +59,8 @@ class Smooth:
     def _too_close(self, x_a: Tensor, x_b: Tensor, run: Tensor) -> Tensor:
         # There a quotient is all rounding; the derivative is right to the square of `run`.
         limit = torch.finfo(run.dtype).eps ** (1 / 3)
-        return ~(run.abs() > torch.maximum(x_a.abs(), x_b.abs()).mul_(limit))
+        size = torch.maximum(x_a.abs(), x_b.abs())
+        return ~(run.abs() > (size if self.scaled else size.clamp_(max=1.0)).mul_(limit))
 
 
 @dataclass(frozen=True)
@@ -109,31 +73,45 @@ class Kinked(Smooth):
 
 @dataclass(frozen=True)
 class Clamp:
-    """The identity between `low` and `high`, constant outside: what networks spend their time on, in seven steps."""
+    """The identity between `low` and `high`, constant outside: what networks spend their time on, in few steps."""
 
     low: float
     high: float
 
     def write(self, x: Tensor, y: Tensor, slope: Tensor, ends: Ends) -> None:
-        torch.clamp(x, self.low, self.high, out=y)
-        (x_a, x_b), (y_a, y_b) = ends(x), ends(y)
+        x_a, x_b = ends(x)
         run = x_b - x_a
-        rise = torch.sub(y_b, y_a).div_(run)
-        inside = torch.ops.aten.hardtanh_backward(
-            torch.ones((), dtype=x.dtype, device=x.device), x_a, self.low, self.high
-        )
-        torch.where(run == 0, inside, rise, out=slope)
+        # Where nothing moves the derivative stands for 0 / 0. To look for that costs less than to be prepared, but on
+        # an accelerator, which would be waited for; and x may be written over.
+        prepared = x.is_cuda or x.data_ptr() == y.data_ptr()
+        inside = self._inside(x_a) if prepared else None
+        torch.clamp(x, self.low, self.high, out=y)
+        y_a, y_b = ends(y)
+        torch.sub(y_b, y_a, out=slope).div_(run)
+        if inside is None and not math.isfinite(float(slope.sum())):
+            inside = self._inside(x_a)
+        if inside is not None:
+            torch.where(run == 0, inside, slope, out=slope)
+
+    def _inside(self, x: Tensor) -> Tensor:
+        one = torch.ones((), dtype=x.dtype, device=x.device)
+        inside: Tensor = torch.ops.aten.hardtanh_backward(one, x, self.low, self.high)
+        return inside
 
 
 class Elementwise(Function):
-    """y = op(x), element by element; the slope is worked out in the forward pass and is all that is saved."""
+    """y = op(x), element by element; the slope is worked out in the forward pass and is all that is saved.
+
+    `in_place`: y takes the place of x, as the model has asked for.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kind: Smooth | Clamp, rows: Rows) -> Tensor:
-        y, slope = torch.empty_like(x), torch.empty_like(x)
-        dim, step = rows.axis(x)
-        flat = _as_rows(dim, x, y, slope)
-        parts: Any = [(x, y, slope)]
+    def forward(ctx: Any, x: Tensor, kind: Smooth | Clamp, place: Place, in_place: bool = False) -> Tensor:
+        y, slope = x if in_place else torch.empty_like(x), torch.empty_like(x)
+        step = place.step
+        (opened, dim), (y_, _), (slope_, _) = (place.opened(t) for t in (x, y, slope))
+        flat = _as_rows(dim, opened, y_, slope_)
+        parts: Any = [(opened, y_, slope_)]
         if flat is not None:
             # Blocks pay where memory is slow beside the processor; on an accelerator their number costs more.
             dim, width = 0, x.numel() if x.is_cuda else max(1, _BLOCK // len(flat[0]))
@@ -147,11 +125,16 @@ class Elementwise(Function):
             slope_.narrow(dim, x_.shape[dim] - step, step).zero_()
             kind.write(x_, y_, ends(slope_)[0], ends)
         ctx.save_for_backward(slope)
+        if in_place:
+            ctx.mark_dirty(x)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return grad * ctx.saved_tensors[0], None, None
+        (slope,) = ctx.saved_tensors
+        # Nobody asks twice, and fresh memory costs more than the product.
+        result = grad * slope.conj() if slope.is_complex() or slope.dtype != grad.dtype else slope.mul_(grad)
+        return result, None, None, None
 
 
 def _as_rows(dim: int, *tensors: Tensor) -> list[Tensor] | None:
@@ -168,8 +151,9 @@ def _as_rows(dim: int, *tensors: Tensor) -> list[Tensor] | None:
 def _derivative(op: Op, x: Tensor) -> Tensor:
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        (derivative,) = torch.autograd.grad(op(x).sum(), x)
-    return torch.nan_to_num(derivative, nan=0.0)
+        y = op(x)
+        (derivative,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    return torch.nan_to_num(derivative.conj().resolve_conj(), nan=0.0)
 
 
 # ---------------------------------------------------------------- products
@@ -179,37 +163,45 @@ class Product(Function):
     """a * b: the change of each factor counts with the mean of the other."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, rows: Rows) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor, place_a: Place, place_b: Place) -> Tensor:
         ctx.save_for_backward(a, b)
-        ctx.rows = rows
+        ctx.places = place_a, place_b
         return a * b
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         a, b = ctx.saved_tensors
+        place_a, place_b = ctx.places
         needs = ctx.needs_input_grad
-        grad_a = (grad * ctx.rows.middle(b)).sum_to_size(a.shape).to(a.dtype) if needs[0] else None
-        grad_b = (grad * ctx.rows.middle(a)).sum_to_size(b.shape).to(b.dtype) if needs[1] else None
-        return grad_a, grad_b, None
+        grad_a = _factor(grad, place_b.middle(b), a) if needs[0] else None
+        grad_b = _factor(grad, place_a.middle(a), b) if needs[1] else None
+        return grad_a, grad_b, None, None
+
+
+def _factor(grad: Tensor, other: Tensor, like: Tensor) -> Tensor:
+    result = (grad * other.conj()).sum_to_size(like.shape)
+    return (result if like.is_complex() or not result.is_complex() else result.real).to(like.dtype)
 
 
 class Bilinear(Function):
     """op(a, b), linear in each: the change of each counts with the mean of the other."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, op: Callable[[Tensor, Tensor], Tensor], rows: Rows) -> Tensor:
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor, op: Callable[[Tensor, Tensor], Tensor], place_a: Place, place_b: Place
+    ) -> Tensor:
         ctx.save_for_backward(a, b)
-        ctx.op, ctx.rows = op, rows
+        ctx.op, ctx.places = op, (place_a, place_b)
         return op(a, b)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         a, b = ctx.saved_tensors
-        op, middle = ctx.op, ctx.rows.middle
+        op, (place_a, place_b) = ctx.op, ctx.places
         needs = ctx.needs_input_grad
-        grad_a = _pull_back(lambda v: op(v, middle(b)), a, grad) if needs[0] else None
-        grad_b = _pull_back(lambda v: op(middle(a), v), b, grad) if needs[1] else None
-        return grad_a, grad_b, None, None
+        grad_a = _pull_back(lambda v: op(v, place_b.middle(b)), a, grad) if needs[0] else None
+        grad_b = _pull_back(lambda v: op(place_a.middle(a), v), b, grad) if needs[1] else None
+        return grad_a, grad_b, None, None, None
 
 
 def _pull_back(linear: Op, at: Tensor, grad: Tensor) -> Tensor:
@@ -223,20 +215,24 @@ def _pull_back(linear: Op, at: Tensor, grad: Tensor) -> Tensor:
 
 
 class Softmax(Function):
-    """exp(x - c) over its sum, with a c that both ends of a cell share; of the logarithm too (`log`)."""
+    """exp(x - c) over its sum, with a c that both ends of a cell share; of the logarithm too (`log`).
+
+    `safe`: zeros, where all is masked (-inf), as attention has it.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, log: bool, rows: Rows) -> Tensor:
+    def forward(ctx: Any, x: Tensor, dim: int, log: bool, place: Place, safe: bool) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.dim, ctx.log, ctx.rows = dim, log, rows
-        return x.log_softmax(dim) if log else x.softmax(dim)
+        ctx.dim, ctx.log, ctx.place = dim, log, place
+        y = x.log_softmax(dim) if log else x.softmax(dim)
+        return y.masked_fill_((x == -torch.inf).all(dim, keepdim=True), 0.0) if safe else y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        dim, rows = ctx.dim, ctx.rows
-        x_a, x_b = rows.ends(x)
-        g, _ = rows.ends(grad)
+        dim, place = ctx.dim, ctx.place
+        x_a, x_b = place.ends(x)
+        g, _ = place.ends(grad)
         c = torch.maximum(x_a, x_b).amax(dim, keepdim=True)
         c = torch.where(torch.isfinite(c), c, 0.0)
         e_a, e_b = (x_a - c).exp(), (x_b - c).exp()
@@ -255,7 +251,7 @@ class Softmax(Function):
             inner = (g * (e_a + e_b)).sum(dim, keepdim=True) / (2 * s_a * s_b)
             result = slope_e * (g * (1 / s_a + 1 / s_b) / 2 - inner)
         # A row that is masked altogether is NaN in the model's own output too, but in no row of its neighbours.
-        return rows.spread(torch.nan_to_num(result, nan=0.0), x), None, None, None
+        return place.spread(torch.nan_to_num(result, nan=0.0), x), None, None, None, None
 
 
 # ---------------------------------------------------------------- the largest
@@ -269,20 +265,20 @@ class Largest(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, rows: Rows) -> Tensor:
+    def forward(ctx: Any, x: Tensor, index: Tensor, place: Place) -> Tensor:
         ctx.save_for_backward(x, index)
-        ctx.rows = rows
+        ctx.place = place
         return x.gather(-1, index)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, index = ctx.saved_tensors
-        rows = ctx.rows
-        x_a, x_b = rows.ends(x)
-        i_a, i_b = rows.ends(index)
-        g, _ = rows.ends(grad)
+        place = ctx.place
+        x_a, x_b = place.ends(x)
+        i_a, i_b = place.ends(index)
+        g, _ = place.ends(grad)
         before, after = (x_b.gather(-1, i) - x_a.gather(-1, i) for i in (i_a, i_b))
         change = x_b.gather(-1, i_b) - x_a.gather(-1, i_a)
         t = torch.nan_to_num((change - before) / (after - before), nan=0.5, posinf=0.5, neginf=0.5).clamp(0, 1)
         result = torch.zeros_like(x_a).scatter_add_(-1, i_a, g * (1 - t)).scatter_add_(-1, i_b, g * t)
-        return rows.spread(result, x), None, None
+        return place.spread(result, x), None, None

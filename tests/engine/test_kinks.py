@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -111,6 +112,63 @@ def test_with_a_number_of_steps() -> None:
 def test_few_cells_are_no_good_beside_a_softmax(n: int, method: str) -> None:
     result = attribute(lambda at: F.relu(at).softmax(1), B, baselines=A, target=0, n_steps=n)
     assert (result.method, result.n_steps) == (method, n)
+
+
+class Swish(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (x,) = ctx.saved_tensors
+        return grad * x.sigmoid() * (1 + x * (1 - x.sigmoid()))
+
+
+def scripted() -> Callable[[Tensor], Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module: Callable[[Tensor], Tensor] = torch.jit.script(nn.Sequential(nn.Linear(40, 5), nn.ReLU()).double())
+    return module
+
+
+@pytest.mark.parametrize(
+    ("forward", "name"),
+    [
+        (lambda x: scripted()(x), "TorchScript or other compiled code"),
+        (Swish.apply, "Swish"),
+        (lambda x: torch.func.vmap(torch.sin)(x), "torch.func"),
+        (lambda x: F.relu(x.flip(0)).flip(0), "relu behind flip"),
+    ],
+)
+def test_what_cannot_be_looked_into_is_told(forward: Callable[[Tensor], Tensor], name: str) -> None:
+    found = kinks(lambda x: forward(x).sum(1))
+    assert found.hidden >= {name}
+    assert name in str(found)
+    assert "not visible inside" in str(found)
+
+
+def test_an_exported_graph_is_seen() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 5), nn.ReLU(), nn.LayerNorm(5), nn.Linear(5, 1)).double()
+    rows = {0: torch.export.Dim("rows")}
+    exported = torch.export.export(model, (torch.cat([A, B]),), dynamic_shapes=(rows,)).module()
+    seen, own = (kinks(lambda x, f=f: f(x)[:, 0]) for f in (exported, model))  # type: ignore[misc]
+    assert (seen.crossed, seen.curved, seen.hidden) == (own.crossed, own.curved, set())
+
+
+@pytest.mark.parametrize("step", [torch.round, torch.floor, torch.sign, lambda x: (x > 0).double() * x])
+def test_jumps_count(step: Callable[[Tensor], Tensor]) -> None:
+    assert kinks(lambda x: step(x).sum(1)).crossed.total()
+
+
+def test_the_engine_has_no_kinks_of_its_own() -> None:
+    """With two examples, what lies before a layer is tried in a single row."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 5), nn.GELU(), nn.Linear(5, 5), nn.GELU(), nn.Linear(5, 1)).double()
+    result = attribute(model, torch.cat([A, B]), layer=model[0], target=0)
+    assert result.reason.startswith("fejer: no operation with a kink between")
 
 
 def test_the_model_is_not_touched() -> None:
