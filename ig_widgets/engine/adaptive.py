@@ -19,6 +19,7 @@ from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson, values_at
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
+from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
 from ig_widgets.engine.trace import Samples, Wanted
 
@@ -103,7 +104,7 @@ class Adaptive:
         self._is_smooth = is_smooth
         self.samples = samples
         self._multiply = multiply_by_inputs
-        self._most = most
+        self.most = most
         self._chance = np.random.default_rng(_SEED)
         self._eps = torch.finfo(samples.path.inputs[0].dtype).eps
         lengths_of = [
@@ -157,11 +158,14 @@ class Adaptive:
         if self.evaluations:
             self._pending = self._next(tol, cancel)
         else:
-            size = max(size for size in SIZES if size <= min(_FIRST, self._most))
+            size = max(size for size in SIZES if size <= min(_FIRST, self.most))
             for own in self._examples:
                 own.following = size
             self._pending = [patterson(size).alphas] * len(self._examples)
         return [(e, alpha) for e, places in enumerate(self._pending) for alpha in places.tolist()]
+
+    def look_at(self, block: Block) -> None:
+        """Nothing is told by a part of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""
@@ -260,10 +264,10 @@ class Adaptive:
     def _next(self, tol: float, cancel: threading.Event | None) -> list[Floats]:
         """Where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         found = [_NOWHERE] * len(self._examples)
-        chance = self._chance.uniform(size=self._most)
+        chance = self._chance.uniform(size=self.most)
         hard = []
         for e, own in enumerate(self._examples):
-            affordable = self._most - len(own.alphas)
+            affordable = self.most - len(own.alphas)
             if affordable < 1 or own.is_hopeless(tol) or (own.checks and own.is_settled(tol)):
                 continue
             if not own.is_settled(tol):
@@ -277,7 +281,7 @@ class Adaptive:
                 own.checks = count
                 found[e] = np.sort(chance[:count])
         for e, places in self._hard(hard, tol, cancel).items():
-            affordable = self._most - len(self._examples[e].alphas)
+            affordable = self.most - len(self._examples[e].alphas)
             found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
         return found
 

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from ig_widgets.engine.norms import norms, unit_of
 from ig_widgets.engine.rules import SECANT, Nodes
+from ig_widgets.engine.sampling import Block, CellBlock
+from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.trace import CellSamples, Samples, Wanted
 
 # The error of a cell of size h goes as h ** order, so that of n cells as n ** (1/2 - order). In theory 2, where a cell
@@ -35,6 +37,9 @@ _FIRST, _PROBES, _PROBE_PARTS = 8, 2, 3
 _MOST_PARTS = 6
 # What is aimed at, of the tolerance, so that one round should do.
 _AIM = 0.95
+# Cells that miss more of what F changes, as a share, misread the model; operations with a plain derivative may miss a
+# part of the tolerance.
+_MISREAD, _MISSED = 1e-3, 0.25
 # Splits that it takes until what they say of the order counts as much as what is assumed.
 _PRIOR = 12.0
 
@@ -173,12 +178,16 @@ class _Example:
 class Cells:
     """Cells for each example of a batch, as many for each, refined in rounds; at most `most` evaluations each."""
 
-    def __init__(self, samples: Samples, *, multiply_by_inputs: bool, most: int) -> None:
+    def __init__(self, samples: Samples, *, multiply_by_inputs: bool, most: int, tol: float) -> None:
         self.method = SECANT
+        self._tol = tol
+        # By how much F goes up and down over the first cells, and what attributions miss of it beyond rounding.
+        self._variation = torch.zeros(samples.path.batch, dtype=torch.float64, device="cpu")
+        self._missing = torch.zeros_like(self._variation)
         own = CellSamples(samples.sampler, samples.path, like=samples)
         self.samples: Samples = own
         self.evaluations = 0
-        self._most = most
+        self.most = most
         batch = range(samples.path.batch)
         self._examples = [_Example(own, e, multiply_by_inputs=multiply_by_inputs) for e in batch]
         self._plans: list[dict[_Cell, int]] = []
@@ -211,7 +220,7 @@ class Cells:
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:  # noqa: ARG002  (asks no model)
         """What to sample in the next round; nothing if no more can be afforded."""
-        affordable = self._most - self.evaluations
+        affordable = self.most - self.evaluations
         if not self.evaluations:
             ends = _Cell(0.0, 1.0, 0.0).parts(max(1, min(_FIRST, affordable // 3)))
             return [(e, cell) for e in range(len(self._examples)) for cell in ends]
@@ -223,6 +232,19 @@ class Cells:
             for e, plan in enumerate(self._plans)
             for part in sorted(part for cell, count in plan.items() for part in cell.parts(count))
         ]
+
+    def look_at(self, block: Block) -> None:
+        """Compare what cells collect with what F changes in them. Raises SecantRuleError where that is not the same."""
+        if not isinstance(block, CellBlock):
+            return
+        if not self.evaluations:
+            rises = block.density * (block.highs - block.lows) - block.defects
+            self._variation.index_add_(0, block.examples, rises.abs())
+        self._missing.index_add_(0, block.examples, (block.defects.abs() - block.roundings).clamp(min=0))
+        allowed = max(_MISREAD, _MISSED * self._tol if self.samples.fallbacks else 0.0)
+        if bool((self._missing > allowed * self._variation).any()):
+            by = f", where {', '.join(self.samples.fallbacks)} has a plain derivative" if self.samples.fallbacks else ""
+            raise SecantRuleError(f"the secant rule does not hold here: cells do not sum to what F changes{by}")
 
     def accept(self, rows: Wanted) -> None:
         """All of `rows` has been sampled."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
+from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.spectrum import tail
 from ig_widgets.engine.trace import Samples, Wanted
 
@@ -37,7 +38,7 @@ class Points:
         self.method = method
         self.samples = samples
         self._multiply = multiply_by_inputs
-        self._most = most
+        self.most = most
         self._n = self._next = 0
         self._errors: Tensor | None = None
         self._expected: float | None = None
@@ -74,17 +75,20 @@ class Points:
         first, factor, term, _ = _GROWTH[self.method]
         if not self._n:
             # The trapezoid needs both ends.
-            self._next = max(min(first, self._most), 2 if self.method == "riemann_trapezoid" else 1)
+            self._next = max(min(first, self.most), 2 if self.method == "riemann_trapezoid" else 1)
         else:
             self._next = factor * self._n + term
             if self.method == rules.FEJER and self._expected is not None and self._expected > tol:
                 self._next = 3 * self._n + 2
-                if self._missing() > self._most - self.evaluations:
+                if self._missing() > self.most - self.evaluations:
                     self._next = 2 * self._n + 1
-            if self._missing() > self._most - self.evaluations:
+            if self._missing() > self.most - self.evaluations:
                 return []
         missing = self.samples.missing(rules.nodes(self.method, self._next).alphas)
         return [(e, alpha) for alpha in missing.tolist() for e in range(self.samples.path.batch)]
+
+    def look_at(self, block: Block) -> None:
+        """Nothing is told by a part of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""

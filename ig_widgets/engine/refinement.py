@@ -18,11 +18,16 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Canc
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
+from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.trace import Samples, Wanted
 from ig_widgets.engine.verdict import Verdict
 
-# So many cells show whether they suit.
-_TRIAL = 14
+# Where points and cells could both do: so many points come first, and so many cells.
+_FEW, _TRIAL = 7, 14
+_LEAST_FOR_BOTH = 4 * _TRIAL
+# One goes on while it has spent so many times of what the other has.
+_PATIENCE = 3
 # From so many cells on the secant rule is not far off where soft-max, norms or gates lie on the path.
 _CURVED_CELLS = 32
 # How much of the tolerance the error of a few points may be for points to be gone on with.
@@ -54,6 +59,8 @@ class Stage:
 class _Refiner(Protocol):
     method: str
     samples: Samples
+    # Evaluations that it may spend on each example.
+    most: int
 
     @property
     def evaluations(self) -> int: ...
@@ -66,6 +73,7 @@ class _Refiner(Protocol):
     def done(self, tol: float) -> bool: ...
     def where(self) -> tuple[float, float] | None: ...
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted: ...
+    def look_at(self, block: Block) -> None: ...
     def accept(self, rows: Wanted) -> None: ...
 
 
@@ -90,9 +98,9 @@ def refined(
         if method == rules.AUTO:
             yield from run.by_what_suits()
         elif method == rules.SECANT:
-            yield from run.by_cells("")
+            yield from run.by_cells()
         elif method == rules.ADAPTIVE:
-            yield from run.by_points("")
+            yield from run.by_points()
         else:
             yield from run.by(Points(samples, method, multiply_by_inputs=multiply_by_inputs, most=most), "")
     except Cancelled:  # while F alone was asked for
@@ -125,78 +133,96 @@ class _Run:
         kinks = self._kinks
         reason = f"{kinks} between baseline and input"
         if not kinks.crossed.total():
-            yield from self.by_points(reason)
-        elif not kinks.curved or self._most < 4 * _TRIAL:
+            yield from self.by(self._points(self._most), reason)
+        elif not kinks.curved or self._most < _LEAST_FOR_BOTH:
             yield from self.by_cells(reason)
         else:
-            yield from self._by_trial(reason)
+            yield from self._by_both(reason)
 
     def by(self, one: _Refiner, reason: str) -> Iterator[Stage]:
         """By one method to the end."""
         if one not in self._used:
             self._used.append(one)
-        rows = one.rows(self._tol, self._cancel)
-        while True:
-            if not self._advance(one, rows):
-                return
-            if rows:
-                one.accept(rows)
-            rows = [] if one.done(self._tol) else one.rows(self._tol, self._cancel)
-            yield self._stage(one, reason, is_last=not rows)
-            if not rows:
+        while (rows := self._step(one)) is not None:
+            is_last = one.done(self._tol) or not rows
+            yield self._stage(one, reason, is_last=is_last)
+            if is_last:
                 return
 
-    def by_cells(self, reason: str) -> Iterator[Stage]:
-        """By cells."""
-        yield from self.by(self._cells(self._most), reason)
+    def by_cells(self, reason: str = "") -> Iterator[Stage]:
+        """By cells, or by points where the secant rule does not hold."""
+        try:
+            yield from self.by(self._cells(self._most), reason)
+        except SecantRuleError as error:
+            yield from self.by_points("; ".join(filter(None, (reason, str(error)))))
 
-    def by_points(self, reason: str) -> Iterator[Stage]:
+    def by_points(self, reason: str = "") -> Iterator[Stage]:
         """By points where they are needed, as many as can still be afforded."""
-        yield from self.by(self._points(self._most - self._spent), reason)
+        yield from self.by(self._points(max(1, self._most - self._spent)), reason)
+
+    def _by_both(self, reason: str) -> Iterator[Stage]:
+        """By points and by cells in turns, the better first, each time for longer; a few points may do."""
+        points, cells = self._points(self._most), self._cells(self._most)
+        self._used += [points, cells]
+        turn, allowed, seen = points, _FEW, reason
+        while True:
+            while turn.evaluations < allowed:
+                try:
+                    rows = self._step(turn)
+                except SecantRuleError as error:
+                    yield from self.by(points, f"{reason}; {error}")
+                    return
+                if rows is None:
+                    return
+                is_last = turn.done(self._tol) or (not rows and self._spent >= self._most)
+                yield self._stage(turn, seen, is_last=is_last)
+                if is_last:
+                    return
+                if not rows:
+                    break
+            if turn is points and not cells.evaluations and _worst(points) <= _NEAR * self._tol:
+                yield from self.by(points, seen)
+                return
+            told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
+            seen = f"{reason}; errors after a trial: {told}"
+            both = points.evaluations and cells.evaluations
+            turn = min(self._used, key=_worst) if both else cells
+            other = points if turn is cells else cells
+            if both and turn.evaluations >= max(_PATIENCE * other.evaluations, 2 * _TRIAL):
+                turn, other = other, turn
+            allowed = _TRIAL if not both else max(_PATIENCE * other.evaluations, turn.evaluations + 1)
 
     def _points(self, most: int) -> _Refiner:
-        smooth = not self._kinks.crossed.total()
+        kinks = self._kinks
+        smooth = not kinks.crossed.total() and not kinks.hidden
         return Adaptive(self._samples, multiply_by_inputs=self._multiply, most=most, is_smooth=smooth)
+
+    def _cells(self, most: int) -> _Refiner:
+        return Cells(self._samples, multiply_by_inputs=self._multiply, most=most, tol=self._tol)
 
     @cached_property
     def _kinks(self) -> Kinks:
         return self._samples.sampler.kinks(self._cancel)
 
-    def _by_trial(self, reason: str) -> Iterator[Stage]:
-        """A few points, and where these are far from settled, a few cells; then by the better of the two."""
-        points = self._points(self._most - _TRIAL)
-        cells = self._cells(self._most - _TRIAL)
-        self._used += [points, cells]
-        told = []
-        for one, enough, near in ((points, 1, _NEAR), (cells, _TRIAL, 1.0)):
-            while one.evaluations < enough:
-                rows = one.rows(self._tol, self._cancel)
-                if not self._advance(one, rows):
-                    return
-                one.accept(rows)
-                yield self._stage(one, reason, is_last=one.done(self._tol))
-                if one.done(self._tol):
-                    return
-            told.append(f"{_worst(one):.2g} by {one.method}")
-            if _worst(one) <= near * self._tol:
-                break
-        chosen = min((one for one in self._used if one.evaluations), key=_worst)
-        yield from self.by(chosen, f"{reason}; errors after a trial: {' and '.join(told)}")
-
-    def _cells(self, most: int) -> _Refiner:
-        return Cells(self._samples, multiply_by_inputs=self._multiply, most=most)
-
     @property
     def _spent(self) -> int:
         return sum(one.evaluations for one in self._used)
 
-    def _advance(self, one: _Refiner, rows: Wanted) -> bool:
+    def _step(self, one: _Refiner) -> Wanted | None:
+        """A round of one method; None if it was cancelled."""
+        one.most = max(self._most - self._spent + one.evaluations, 0)
+        rows = one.rows(self._tol, self._cancel)
         total = self._done + len(rows)
         for block in one.samples.take(rows, cancel=self._cancel):
             self._done += len(block.alphas)
             if self._on_progress is not None:
                 self._on_progress(self._done, total)
-        return self._done == total
+            one.look_at(block)
+        if self._done < total:
+            return None
+        if rows:
+            one.accept(rows)
+        return rows
 
     def _stage(self, one: _Refiner, reason: str, *, is_last: bool) -> Stage:
         told = f"{one.method}: {reason}" if reason else ""
