@@ -41,6 +41,8 @@ _SEARCHES = 32
 _OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
 _SEED = 20170304
 
+# Samples crowd at an end where the first is nearer to it.
+_CROWDED = 2e-3
 # As good as no length of the path.
 _NO_LENGTH = 1e-30
 
@@ -107,12 +109,10 @@ class Adaptive:
         self.most = most
         self._chance = np.random.default_rng(_SEED)
         self._eps = torch.finfo(samples.path.inputs[0].dtype).eps
-        lengths_of = [
-            torch.stack([_length_of(t) for t in tensors]).sum(0)
-            for tensors in (samples.path.baselines, samples.path.differences(torch.arange(samples.path.batch)))
-        ]
-        # How far from zero the path begins, in its own length: near zero floating point numbers lie close together.
-        self._far = (lengths_of[0] / lengths_of[1].clamp(min=1e-300)).clamp(max=1).max().item()
+        # How far from zero each path begins, in its own length: near zero floating point numbers lie close together.
+        path = samples.path
+        begins, spans = (_sizes(t) for t in (path.baselines, path.differences(torch.arange(path.batch, device="cpu"))))
+        self._far: Floats = np.minimum(begins / np.maximum(spans, 1e-300), 1.0)
         ends = zip(samples.baseline_output.tolist(), samples.output.tolist(), strict=True)
         self._examples = [_Example(low, high) for low, high in ends]
         self._pending: list[Floats] = []
@@ -277,9 +277,9 @@ class Adaptive:
                     continue
             if not own.is_settled(tol):
                 hard.append(e)
-            elif (count := max(_CHECKS, len(own.alphas) // _CHECKS_OF)) <= affordable:
-                own.checks = count
-                found[e] = np.sort(chance[:count])
+            else:
+                found[e] = self._at_random(e, affordable, chance)
+                own.checks = len(found[e])
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)
             found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
@@ -306,7 +306,7 @@ class Adaptive:
     def _hard(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, Floats]:
         """Where single samples are to be added; steep places and jumps are looked for by forward passes."""
         places: dict[int, list[float]] = {e: [] for e in members}
-        wanted = [(e, i) for e in members for i in self._steep(self._examples[e], tol)]
+        wanted = [(e, i) for e in members for i in self._steep(e, tol)]
         if wanted:
             self._search(wanted, places, cancel)
         found = {}
@@ -314,24 +314,42 @@ class Adaptive:
             own = self._examples[e]
             assessment = own.assessment if own.assessment is not None else self._assess(own)
             if not own.is_settled(tol):
-                shortest = 2 * self._shortest(assessment.edges[:, 1])
+                shortest = 2 * self._shortest(e, assessment.edges[:, 1])
                 places[e] += places_for(assessment, _AIM * tol * assessment.size, shortest)
             found[e] = np.unique(places[e])
         return found
 
-    def _steep(self, own: _Example, tol: float) -> list[int]:
+    def _steep(self, example: int, tol: float) -> list[int]:
         """The intervals that hold much of the error, as F changes there and the gradients at hand do not show it."""
+        own = self._examples[example]
         one = own.assessment if own.assessment is not None else self._assess(own)
         room = _SEARCHES - own.searches
         if own.is_settled(tol) or room < 1:
             return []
         length = np.diff(one.edges, axis=1)[:, 0]
         steep = one.blind & (one.errors >= _STEEP * one.error) & (np.abs(one.defects) >= _UNSHOWN * np.abs(one.rises))
-        return np.flatnonzero(steep & (length > 8 * self._shortest(one.edges[:, 1]))).tolist()[:room]
+        return np.flatnonzero(steep & (length > 8 * self._shortest(example, one.edges[:, 1]))).tolist()[:room]
 
-    def _shortest(self, alphas: Floats) -> Floats:
-        """The shortest stretches of the path before `alphas` in which points differ."""
-        return np.maximum(_OF_PATH * self._eps * (alphas + self._far), _NO_LENGTH)
+    def _shortest(self, examples: Integers | int, alphas: Floats) -> Floats:
+        """The shortest stretches of the paths of `examples` before `alphas` in which points differ."""
+        shortest: Floats = np.maximum(_OF_PATH * self._eps * (alphas + self._far[examples]), _NO_LENGTH)
+        return shortest
+
+    def _at_random(self, example: int, affordable: int, chance: Floats) -> Floats:
+        """Where an example is put to the test; none if that cannot be afforded.
+
+        Anywhere, and where samples crowd at an end, at any distance from it: a gradient may grow there once more.
+        """
+        own = self._examples[example]
+        count = max(_CHECKS, len(own.alphas) // _CHECKS_OF)
+        places = list(chance[:count])
+        rooms = (own.alphas[0], 1 - own.alphas[-1])
+        nearest = self._shortest(example, np.array([0.0, 1.0]))
+        for room, least, end in zip(rooms, nearest.tolist(), (0.0, 1.0), strict=True):
+            if 8 * least < room < _CROWDED:
+                distances = room * (4 * least / room) ** ((np.arange(_CHECKS) + chance[-1]) / _CHECKS)
+                places += np.abs(end - distances).tolist()
+        return np.setdiff1d(places, own.alphas) if len(places) <= affordable else _NOWHERE
 
     def _search(
         self, wanted: Sequence[tuple[int, int]], places: dict[int, list[float]], cancel: threading.Event | None
@@ -356,7 +374,7 @@ class Adaptive:
             low, high = float(found.lows[k]), float(found.highs[k])
             if found.is_short[k]:
                 own.cuts.append(Cut(low, high, float(found.before[k]), float(found.after[k]), bool(found.is_jump[k])))
-                shortest = 2 * self._shortest(np.array([high, end]))
+                shortest = 2 * self._shortest(e, np.array([high, end]))
                 sides = zip((start, high), (low, end), shortest.tolist(), strict=True)
                 places[e] += [(a + b) / 2 for a, b, least in sides if b - a > least]
             elif (low, high) != (start, end):
@@ -400,9 +418,12 @@ _UNUSUAL = 5.0
 _CAUTION = 0.5
 
 
-def _length_of(tensor: Tensor) -> Tensor:
+def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
-    return tensor.detach().double().abs().flatten(1).sum(1).cpu()
+    each = [
+        t.detach().abs().flatten(1).sum(1, dtype=torch.float64 if t.device.type != "mps" else None) for t in tensors
+    ]
+    return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()
 
 
 def _hidden(size: int, alphas: Floats, products: Floats) -> Floats:

@@ -29,6 +29,15 @@ class UnfoldError(Exception):
     """What was folded is used by more than the batch norm after it."""
 
 
+def _members(value: object) -> list[Tensor]:
+    """The tensors that an operation is given, also in lists: `torch.cat` takes one."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for member in value for t in _members(member)] if isinstance(value, list | tuple) else []
+
+
 class Folds:
     """The pairs of a model that were seen: which weights are followed by which statistics."""
 
@@ -54,8 +63,8 @@ class Folding(TorchFunctionMode):
             return func(*args, **kwargs)
         if name == "batch_norm":
             return self._batch_norm(func, args, kwargs)
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Tensor) and (made := getattr(value, _MARK, None)) is not None:
+        for value in _members((args, kwargs)):
+            if (made := getattr(value, _MARK, None)) is not None:
                 self._folds.pairs.pop(made[0], None)
                 if made[1]:
                     self._folds.allowed = False

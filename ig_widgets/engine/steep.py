@@ -48,16 +48,16 @@ def search(
     before: Floats,
     after: Floats,
     shown: Floats,
-    shortest: Callable[[Floats], Floats],
+    shortest: Callable[[Integers, Floats], Floats],
 ) -> Steep:
     """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
-    `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(alphas)`: how short
-    a section is there in which no points of the path lie.
+    `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
+    alphas)`: how short a section before there is in which no points of the path lie.
     """
     lows, highs, before, after = lows.copy(), highs.copy(), before.copy(), after.copy()
     slopes = shown / (highs - lows)
-    is_short = highs - lows <= shortest(highs)
+    is_short = highs - lows <= shortest(examples, highs)
     beside = np.ones(len(lows))
     going = np.flatnonzero(~is_short)
     for _ in range(_ROUNDS):
@@ -78,7 +78,7 @@ def search(
         before[at], after[at] = values[rows, first[rows]], values[rows, last[rows] + 1]
         inside = (change * counts).sum(1)
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
-        is_short[at] = highs[at] - lows[at] <= shortest(highs[at])
+        is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
     return Steep(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))
 
