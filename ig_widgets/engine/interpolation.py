@@ -14,6 +14,8 @@ from ig_widgets.engine.rules import Floats, Integers
 
 # Nodes of the polynomial of an interval that are nearer to each other than this share of the interval are passed over.
 _APART = 0.3
+# So many times its length away nothing tells of an interval.
+_REACH = 64.0
 # A sample counts for at least this share of the interval nearest to it.
 _LEAST = 0.05
 
@@ -76,7 +78,12 @@ def _nodes(alphas: Floats, lengths: Floats, orders: Integers) -> tuple[Integers,
         at = np.where(right[-1] < n, alphas[right[-1].clip(max=n - 1)], np.inf)
         right.append(np.maximum(np.searchsorted(alphas, at + apart, "left"), right[-1] + 1).clip(max=n))
     lefts, rights = np.stack(left, 1), np.stack(right, 1)
-    has_left, has_right = (lefts >= 0).sum(1), (rights < n).sum(1)
+    places = np.concatenate([alphas, [np.inf]])
+    reach = _REACH * lengths
+    # Past the last on the right is infinity, and so is what lies before the first on the left.
+    has_left = (places[lefts[:, :1]] - np.where(lefts >= 0, places[lefts], -np.inf) <= reach[:, None]).sum(1)
+    has_right = (places[rights] - np.minimum(places[rights[:, :1]], 2.0) <= reach[:, None]).sum(1)
+    has_left[lefts[:, 0] < 0] = 0
     # An end has nothing on one side: there no more is asked of the other than keeps the continued polynomial quiet.
     half = (orders + 1) // 2
     from_left = np.minimum(has_left, np.maximum(half, orders - has_right))
@@ -104,4 +111,5 @@ def _integrals(x: Floats, low: Floats, high: Floats) -> Floats:
     moments = (b[:, None] ** (powers + 1) - a[:, None] ** (powers + 1)) / (powers + 1)
     matrix: npt.NDArray[np.float64] = scaled[:, None, :] ** powers[:, None]
     solved: Floats = np.linalg.solve(matrix, moments[..., None])[..., 0]
-    return solved * scale[:, None]
+    integrals: Floats = solved * scale[:, None]
+    return integrals

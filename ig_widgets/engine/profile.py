@@ -190,7 +190,8 @@ class Profile:
         change[inner, inner - 1], change[inner, inner] = -1, 1
         share = (settling / _OF_KINKS).clip(max=1)
         room = np.diff(np.concatenate([[low], x, [high]]))
-        return _TRAPEZOID * room * lengths(change, products) * share
+        missed: Floats = _TRAPEZOID * room * lengths(change, products) * share
+        return missed
 
     def _stretches(self) -> list[tuple[float, float, float, float, Integers]]:
         """Between jumps: low, high, F at both, and which samples lie there; those without a sample are left out."""
