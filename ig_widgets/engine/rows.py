@@ -39,6 +39,13 @@ class Place(NamedTuple):
         cells = tensor.shape[dim] - self.step
         return tensor.narrow(dim, 0, cells), tensor.narrow(dim, self.step, cells)
 
+    def pairs(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
+        """The points of even and of odd number."""
+        tensor, dim = self.opened(tensor)
+        points = tensor.unflatten(dim, (-1, self.step))
+        ahead = (slice(None),) * dim
+        return points[*ahead, 0::2], points[*ahead, 1::2]
+
     def middle(self, tensor: Tensor) -> Tensor:
         """The mean of both ends, as large as `tensor`; points that begin no cell are as they were."""
         result = tensor.clone()

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ig_widgets.engine import rows, slopes
 from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.freezing import Hooks
+from ig_widgets.engine.freezing import Freezing, Hooks
 from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
 from ig_widgets.engine.rows import Place
 from ig_widgets.engine.unit_length import Length, OverLength
@@ -86,10 +86,14 @@ class LeaveError(BaseException):
 
 
 class PathMode(TorchFunctionMode):
-    """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside."""
+    """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside.
 
-    def __init__(self, inputs: Iterable[Tensor]) -> None:
+    `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor], freezing: Freezing | None = None) -> None:
         super().__init__()
+        self._freezing = freezing
         self.dtypes: set[torch.dtype] = set()  # of what was computed on the path
         self._hooks = Hooks()
         for leaf in inputs:
@@ -98,6 +102,8 @@ class PathMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self._freezing is not None:
+            args, kwargs = self._freezing.frozen(args, kwargs)
         if self._hooks.are_others():
             with self._hooks.put_back():
                 return self._answer(func, args, kwargs)
@@ -147,6 +153,8 @@ class PathMode(TorchFunctionMode):
         name = _name(func)
         if name in _CONSTANTS:
             return func(*args, **kwargs)
+        if name == "get" and not isinstance(result := func(*args, **kwargs), Tensor):
+            return result  # a shape, a dtype
         # The whereabouts before an operation that works in place.
         before = [(t, rows.whereabouts(t)) for t in on_path]
         result = self.run(name, func, args, kwargs, on_path)
@@ -187,8 +195,8 @@ class SecantMode(PathMode):
     Raises LeaveError where the rule would go wrong.
     """
 
-    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str]) -> None:
-        super().__init__(inputs)
+    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
+        super().__init__(inputs, freezing)
         self.fallbacks = fallbacks
         self._name = ""
 
