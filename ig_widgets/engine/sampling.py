@@ -454,9 +454,9 @@ def _defects(
     # Where F passes zero, what it is summed of does not.
     total, size = torch.zeros(len(row), dtype=torch.float64, device="cpu"), values.abs().max().expand(len(row))
     for leaf, gradient in zip(leaves, gradients, strict=True):
-        begin, end = (leaf.detach()[r.to(leaf.device)].flatten(1) for r in (row, row + 1))
+        begin, end = (leaf.detach()[r.to(leaf.device)].reshape(len(row), -1) for r in (row, row + 1))
         wide = torch.promote_types(leaf.dtype, torch.float32)
-        flat = gradient.flatten(1).to(wide)
+        flat = gradient.reshape(len(row), -1).to(wide)
         parts = flat * (end.to(wide) - begin.to(wide))
         total += parts.sum(1, dtype=torch.float64).cpu()
         size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=torch.float64).cpu()
