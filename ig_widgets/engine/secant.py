@@ -811,7 +811,8 @@ def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> N
         return
     x, other = args[0], args[1] if len(args) > 1 else None
     if name == "square" or (name == "pow" and other == 2) or (name == "mul" and other is x):
-        found: Any = ("squares", x)
+        step, known = _known_length(x)
+        found: Any = ("squares", known if step == "cast" else x)
     else:
         step, known = _known_length(x)
         found = None
@@ -831,14 +832,16 @@ def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> N
             found = ("length", replace(known, eps=known.eps + low * low)) if isinstance(low, float | int) else None
         elif name == "reciprocal" and step == "length":
             found = ("inverse", known)
-        elif name in ("expand_as", "expand", "to", "float") and step in ("length", "inverse"):
-            found = (step, known)
+        elif name in ("expand_as", "expand", "to", "float", "double", "type_as"):
+            keeps = step in ("length", "inverse") or name.startswith("expand")
+            found = (step, known) if keeps else ("cast", known if step == "cast" else x)
     if found is not None:
         setattr(result, _LENGTH, found)
 
 
 _STEPS_TO_LENGTH = frozenset(
-    "square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float".split()
+    """square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float double
+    type_as""".split()
 )
 
 
