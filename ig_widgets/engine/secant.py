@@ -236,8 +236,7 @@ class SecantMode(PathMode):
                 result = NotImplemented
             if result is not NotImplemented:
                 _note_length(name, func, args, kwargs, result)
-                # Of a factor that jumps there is no slope.
-                self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
+                self._name_jumps(on_path)
                 return result
         elif name in _LINEAR_NAMES:
             # An index or a condition that moves along the path is no part of what is linear.
@@ -245,11 +244,16 @@ class SecantMode(PathMode):
                 return self._plain(name, func, args, kwargs)
             result = func(*args, **kwargs)
             _note_length(name, func, args, kwargs, result)
+            self._name_jumps(on_path)
             return result
         elif (body := _body(func)) is not None:
             with self:
                 return body(*args, **kwargs)
         return self._plain(name, func, args, kwargs)
+
+    def _name_jumps(self, on_path: list[Tensor]) -> None:
+        """Of what jumps there is no slope, though it counts."""
+        self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
 
     def _handled(self, handler: Handler, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         args, kwargs = _in_order(args, kwargs)
