@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 # a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
 _SAME = 0.05
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
-# was seen is 8, of 50 networks in four dtypes at up to 1024 cells; depth makes it no worse.
+# was seen is 8, of 13 networks of up to 31 layers in float64, float32 and bfloat16, at 1 to 512 cells.
 _ROUNDING = 50.0
 
 
