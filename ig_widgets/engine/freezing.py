@@ -55,16 +55,23 @@ class Freezing(TorchFunctionMode):
         self._constants: dict[int, Tensor] = {id(p): p.detach() for p in parameters}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        frozen = [self._frozen(value) for value in args]
-        named = {name: self._frozen(value) for name, value in (kwargs or {}).items()}
+        args, kwargs = self.frozen(args, kwargs or {})
         if self._hooks.are_others():
             with self._hooks.put_back():
-                return func(*frozen, **named)
-        return func(*frozen, **named)
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def frozen(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments of an operation, with constants in the place of parameters."""
+        named = {name: self._frozen(value) for name, value in kwargs.items()}
+        return tuple(self._frozen(value) for value in args), named
 
     def _frozen(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is Tensor:
+            return value
         if isinstance(value, nn.Parameter):
             return self._constants.get(id(value), value)
-        if type(value) in (list, tuple):
-            return type(value)(self._frozen(member) for member in value)
+        if kind in (list, tuple):
+            return kind(self._frozen(member) for member in value)
         return value

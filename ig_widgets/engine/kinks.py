@@ -48,7 +48,7 @@ def jump_in(tensor: Tensor) -> str | None:
 
 
 class Kinks:
-    """What operations did between neighbouring points.
+    """What operations did between the two points of each pair: 0 and 1, 2 and 3, ...
 
     `crossed` and `elements`: by operation, how many elements passed a kink, and of how many. `curved`: names of
     operations that are neither linear nor linear in pieces. `hidden`: names of what could not be looked into.
@@ -79,7 +79,7 @@ class Kinks:
             if isinstance(where, str):
                 self.hidden.add(f"{label} behind {where}")
                 continue
-            begin, end = where.ends(what)
+            begin, end = where.pairs(what)
             crossed = begin != end
             self.crossed[label] += int(crossed.sum())
             self.elements[label] += crossed.numel()

@@ -39,6 +39,13 @@ class Place(NamedTuple):
         cells = tensor.shape[dim] - self.step
         return tensor.narrow(dim, 0, cells), tensor.narrow(dim, self.step, cells)
 
+    def pairs(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
+        """The points of even and of odd number."""
+        tensor, dim = self.opened(tensor)
+        points = tensor.unflatten(dim, (-1, self.step))
+        ahead = (slice(None),) * dim
+        return points[*ahead, 0::2], points[*ahead, 1::2]
+
     def middle(self, tensor: Tensor) -> Tensor:
         """The mean of both ends, as large as `tensor`; points that begin no cell are as they were."""
         result = tensor.clone()
@@ -285,6 +292,11 @@ def _cat(call: Call, result: Tensor, index: int) -> Place | None:
     return _agreed([p for _, p in call.moving])
 
 
+def _hstack(call: Call, result: Tensor, index: int) -> Place | None:
+    beside = all(t.dim() == result.dim() > 1 and p.dim != 1 for t, p in call.moving)
+    return _agreed([p for _, p in call.moving]) if beside else None
+
+
 def _stack(call: Call, result: Tensor, index: int) -> Place | None:
     dims = call.argument(1, "dim", "axis")
     dim = (0 if dims is None else dims) % result.dim()
@@ -485,7 +497,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ["view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel"], _reshape
     ),
-    **dict.fromkeys(("view_as_real", "view_as_complex"), _in_front),
+    **dict.fromkeys(("view_as_real", "view_as_complex", "one_hot"), _in_front),
     **dict.fromkeys(
         """sum mean nansum nanmean prod amax amin max min argmax argmin logsumexp var std any all median var_mean
         std_mean count_nonzero""".split(),
@@ -503,6 +515,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("fft_fftshift", "fft_ifftshift"), _along(1)),
     **dict.fromkeys(("stft", "istft"), _stft),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
+    "hstack": _hstack,
     "stack": _stack,
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "repeat_interleave": _repeat_interleave,

@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 # a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
 _SAME = 0.05
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
-# was seen is 8, of 50 networks in four dtypes at up to 1024 cells; depth makes it no worse.
+# was seen is 8, of 13 networks of up to 31 layers in float64, float32 and bfloat16, at 1 to 512 cells.
 _ROUNDING = 50.0
 
 
@@ -206,17 +206,21 @@ class Sampler:
         return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
-        """What kinks lie between both ends of the paths: a forward pass of two rows for each example, until one shows.
+        """What kinks lie between both ends of the paths: forward passes of two rows for each example, until one shows.
 
-        Stops early where two rows do not fit into memory. Raises Cancelled.
+        The first is of one example, others of as many as go through the model at a time. Stops early where they do not
+        fit into memory. Raises Cancelled.
         """
         found = Kinks()
-        # From the input to the baseline, the other way round than `ends`: what is drawn for each row is then another's.
-        alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu")
-        for example in range(self._path.batch):
+        start, batch = 0, self._path.batch
+        while start < batch and not found.crossed.total():
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Cancelled after 0 gradient evaluations.", None)
-            examples = torch.full((2,), example, dtype=torch.int64, device="cpu")
+            stop = min(batch, start + (max(1, self.chunks.rows // 2) if start else 1))
+            examples = torch.arange(start, stop, device="cpu").repeat_interleave(2)
+            # From the input to the baseline, the other way round than `ends`: what is drawn for each row is another's.
+            alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(stop - start)
+            start = stop
             saved = _Saved(None, cancel)
             try:
                 with self._pass(alphas), torch.enable_grad():
@@ -232,8 +236,6 @@ class Sampler:
             # This pass is of two rows.
             if not self._asks_one_by_one:
                 self._compare(examples, alphas, outputs.detach().cpu().double())
-            if found.crossed.total():
-                break
         return found
 
     def sample(
@@ -336,8 +338,7 @@ class Sampler:
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
             saved = _Saved(self._parameters if self._cell_chunks.wants_memory else None, cancel)
-            secant = SecantMode(leaves, self.fallbacks)
-            with saved.look_at(), self._freezing(), secant, Folding(self._folds):
+            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
@@ -378,7 +379,7 @@ class Sampler:
         saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-            with saved.look_at(), self._freezing(), self._casting():
+            with saved.look_at(), self._freezing() or nullcontext(), self._casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             gradients = _differentiate(outputs, leaves)
@@ -391,10 +392,10 @@ class Sampler:
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
 
-    def _freezing(self) -> AbstractContextManager[object]:
+    def _freezing(self) -> Freezing | None:
         """Made anew for each pass: a parameter may have been replaced, or frozen by its owner."""
         asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
-        return Freezing(asking) if asking else nullcontext()
+        return Freezing(asking) if asking else None
 
     def _thaws(self, error: BaseException) -> bool:
         """Whether the pass should be run again with the parameters as they are: the model differentiates by them."""
@@ -453,9 +454,9 @@ def _defects(
     # Where F passes zero, what it is summed of does not.
     total, size = torch.zeros(len(row), dtype=torch.float64, device="cpu"), values.abs().max().expand(len(row))
     for leaf, gradient in zip(leaves, gradients, strict=True):
-        begin, end = (leaf.detach()[r.to(leaf.device)].flatten(1) for r in (row, row + 1))
+        begin, end = (leaf.detach()[r.to(leaf.device)].reshape(len(row), -1) for r in (row, row + 1))
         wide = torch.promote_types(leaf.dtype, torch.float32)
-        flat = gradient.flatten(1).to(wide)
+        flat = gradient.reshape(len(row), -1).to(wide)
         parts = flat * (end.to(wide) - begin.to(wide))
         total += parts.sum(1, dtype=torch.float64).cpu()
         size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=torch.float64).cpu()

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ig_widgets.engine import rows, slopes
 from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.freezing import Hooks
+from ig_widgets.engine.freezing import Freezing, Hooks
 from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
 from ig_widgets.engine.rows import Place
 from ig_widgets.engine.unit_length import Length, OverLength
@@ -86,10 +86,14 @@ class LeaveError(BaseException):
 
 
 class PathMode(TorchFunctionMode):
-    """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside."""
+    """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside.
 
-    def __init__(self, inputs: Iterable[Tensor]) -> None:
+    `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor], freezing: Freezing | None = None) -> None:
         super().__init__()
+        self._freezing = freezing
         self.dtypes: set[torch.dtype] = set()  # of what was computed on the path
         self._hooks = Hooks()
         for leaf in inputs:
@@ -98,6 +102,8 @@ class PathMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self._freezing is not None:
+            args, kwargs = self._freezing.frozen(args, kwargs)
         if self._hooks.are_others():
             with self._hooks.put_back():
                 return self._answer(func, args, kwargs)
@@ -147,6 +153,8 @@ class PathMode(TorchFunctionMode):
         name = _name(func)
         if name in _CONSTANTS:
             return func(*args, **kwargs)
+        if name == "get" and not isinstance(result := func(*args, **kwargs), Tensor):
+            return result  # a shape, a dtype
         # The whereabouts before an operation that works in place.
         before = [(t, rows.whereabouts(t)) for t in on_path]
         result = self.run(name, func, args, kwargs, on_path)
@@ -187,8 +195,8 @@ class SecantMode(PathMode):
     Raises LeaveError where the rule would go wrong.
     """
 
-    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str]) -> None:
-        super().__init__(inputs)
+    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
+        super().__init__(inputs, freezing)
         self.fallbacks = fallbacks
         self._name = ""
 
@@ -228,8 +236,7 @@ class SecantMode(PathMode):
                 result = NotImplemented
             if result is not NotImplemented:
                 _note_length(name, func, args, kwargs, result)
-                # Of a factor that jumps there is no slope.
-                self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
+                self._name_jumps(on_path)
                 return result
         elif name in _LINEAR_NAMES:
             # An index or a condition that moves along the path is no part of what is linear.
@@ -237,11 +244,16 @@ class SecantMode(PathMode):
                 return self._plain(name, func, args, kwargs)
             result = func(*args, **kwargs)
             _note_length(name, func, args, kwargs, result)
+            self._name_jumps(on_path)
             return result
         elif (body := _body(func)) is not None:
             with self:
                 return body(*args, **kwargs)
         return self._plain(name, func, args, kwargs)
+
+    def _name_jumps(self, on_path: list[Tensor]) -> None:
+        """Of what jumps there is no slope, though it counts."""
+        self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
 
     def _handled(self, handler: Handler, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         args, kwargs = _in_order(args, kwargs)
@@ -803,7 +815,8 @@ def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> N
         return
     x, other = args[0], args[1] if len(args) > 1 else None
     if name == "square" or (name == "pow" and other == 2) or (name == "mul" and other is x):
-        found: Any = ("squares", x)
+        step, known = _known_length(x)
+        found: Any = ("squares", known if step == "cast" else x)
     else:
         step, known = _known_length(x)
         found = None
@@ -823,14 +836,16 @@ def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> N
             found = ("length", replace(known, eps=known.eps + low * low)) if isinstance(low, float | int) else None
         elif name == "reciprocal" and step == "length":
             found = ("inverse", known)
-        elif name in ("expand_as", "expand", "to", "float") and step in ("length", "inverse"):
-            found = (step, known)
+        elif name in ("expand_as", "expand", "to", "float", "double", "type_as"):
+            keeps = step in ("length", "inverse") or name.startswith("expand")
+            found = (step, known) if keeps else ("cast", known if step == "cast" else x)
     if found is not None:
         setattr(result, _LENGTH, found)
 
 
 _STEPS_TO_LENGTH = frozenset(
-    "square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float".split()
+    """square pow mul mean sum add radd sqrt rsqrt clamp_min clamp reciprocal expand_as expand to float double
+    type_as""".split()
 )
 
 

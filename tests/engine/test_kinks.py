@@ -99,6 +99,20 @@ def test_each_example_is_looked_at() -> None:
     assert (alone.method, alone.reason) == ("fejer", "fejer: no kink is passed between baseline and input")
 
 
+def test_many_examples_take_few_passes() -> None:
+    passes = []
+
+    def model(x: Tensor) -> Tensor:
+        passes.append(len(x))
+        return F.relu(x).sum(1)
+
+    x = torch.rand(101, 3) + 0.1
+    x[-1, 1] = -1
+    found = make_samples(model, x, baselines=torch.full_like(x, 0.5), chunk_size=50).sampler.kinks()
+    assert (found.crossed.total(), found.elements.total()) == (1, 303)
+    assert passes[-5:] == [2, 50, 50, 50, 50]
+
+
 def test_with_a_number_of_steps() -> None:
     kinked = attribute(lambda at: F.relu(at).sum(1), B, baselines=A, n_steps=5)
     assert (kinked.method, kinked.n_steps, kinked.evaluations) == ("secant", 5, 5)

@@ -152,6 +152,7 @@ OPERATIONS: dict[str, Callable[[Tensor], object]] = {
     "flip": lambda x: x.flip(1, 2),
     "roll": lambda x: x.roll(1, 0),
     "cat": lambda x: torch.cat([x, 2 * x], 1),
+    "hstack": lambda x: torch.hstack([x, 2 * x]),
     "stack": lambda x: torch.stack([x, x.sin()], 1),
     "pad": lambda x: F.pad(x, (1, 0, 0, 2)),
     "expand": lambda x: x.unsqueeze(0).expand(3, -1, -1, -1),
@@ -297,6 +298,7 @@ def test_defects_are_what_attributions_miss(seed: int) -> None:
         (lambda x: x.round() * x, "round"),
         (lambda x: x.floor() + x, "floor"),
         (lambda x: (x > 0).double() * (x + 1), "gt"),
+        (lambda x: F.one_hot((x > 0).long(), 2).double() @ torch.ones(2).double().cumsum(0) + x, "gt"),
         (lambda x: torch.where(x > 0, x + 1, x), "where"),
     ],
 )

@@ -42,6 +42,7 @@ NORMS: dict[str, Function] = {
     "normalize": lambda x: F.normalize(x, eps=1e-9),
     "llama": lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6),
     "t5": lambda x: 2 * (x.to(torch.float64) * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()),
+    "squares in another dtype": lambda x: x * torch.rsqrt(x.to(torch.float32).double().pow(2).mean(-1, True) + 1e-6),
     "written out": lambda x: x / ((x * x).sum(dim=1, keepdim=True) + 1e-4).sqrt(),
 }
 WEIGHTS = draw(7, 6)
@@ -62,9 +63,11 @@ def test_one_cell_is_integrated_gradients(name: str, start: str) -> None:
     assert result.fallbacks == ()
     # A clamped length is rounded off below 1e-9, which the integral sees only on a line through zero.
     tolerance = 0.05 if name == "normalize" and start in ("zero", "opposite") else 1e-7
+    # The length itself is known to single precision alone.
+    rounding, tolerance = (1e-6, 1e-5) if "dtype" in name else (1e-12, tolerance)
     exact = quadrature(model, b, x)
     assert relative(result.attributions, exact) < tolerance
-    assert float(result.convergence_delta.abs()) < 1e-12
+    assert float(result.convergence_delta.abs()) < rounding
 
 
 @few
