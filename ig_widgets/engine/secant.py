@@ -49,6 +49,9 @@ arcsin arccos arctan asinh acosh atanh arcsinh arccosh arctanh erf erfc erfinv l
 _SCALED = frozenset(
     "log log2 log10 log1p sqrt rsqrt reciprocal square lgamma asinh arcsinh acosh arccosh softsign".split()
 )
+# Of a norm, or of its square: by how much it may grow within a cell, and the power of that.
+_MOST_SCALES = 8.0
+_INVERSE = {"reciprocal": 1, "rsqrt": 2}
 # One operand on the path: linear. Two: products, with a rule of their own below.
 _LINEAR = """add sub subtract rsub radd neg negative positive sum mean nansum nanmean view view_as reshape reshape_as
 flatten unflatten squeeze unsqueeze transpose t permute swapaxes swapdims movedim moveaxis adjoint expand expand_as
@@ -433,6 +436,8 @@ def _elementwise(kinked: bool) -> Handler:
         bounds = _bounds(_name(func), *args, **kwargs) if kinked else None
         if bounds is not None and x.element_size() >= 4:
             return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.place(x))
+        if _name(func) in _INVERSE:
+            _refuse_scales(_name(func), x, mode.place(x), _MOST_SCALES ** _INVERSE[_name(func)])
         op = lambda v: func(v, *args, **kwargs)  # noqa: E731
         kind = slopes.Kinked(op) if kinked else slopes.Smooth(op, _name(func) in _SCALED)
         return slopes.Elementwise.apply(x, kind, mode.place(x))
@@ -473,6 +478,8 @@ def _pow(mode: SecantMode, func: Function, x: Any, exponent: Any, **kwargs: Any)
         if mode.depends(x) or (isinstance(x, Tensor) and x.numel() > 1):
             return NotImplemented
         return slopes.Elementwise.apply(exponent, slopes.Smooth(lambda v: torch.pow(x, v)), mode.place(exponent))
+    if isinstance(exponent, int | float) and exponent < 0:
+        _refuse_scales("pow", x, mode.place(x), _MOST_SCALES ** (1 / -exponent))
     return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(v, exponent), True), mode.place(x))
 
 
@@ -656,7 +663,20 @@ def _over(mode: SecantMode, d: Tensor, length: Length, compute: Callable[[], Ten
     place = mode.place(d)
     if place.outer > 1 and any(dim % d.dim() <= place.dim for dim in length.dims):
         raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
+    squares = torch.linalg.vector_norm(d.detach(), dim=length.dims, keepdim=True).square_().mul_(length.scale)
+    _refuse_scales("a norm", squares.add_(length.eps), place, _MOST_SCALES**2)
     return _made(OverLength.apply(d, compute(), length, place), place)
+
+
+def _refuse_scales(name: str, x: Tensor, place: Place, most: float) -> None:
+    """Leave the rule where x grows by more than `most` within a cell, and what is divided by it turns, or vanishes.
+
+    In a cell from a point at which a norm has no direction, all scales look the same: however often it is split, its
+    first part shows the same mean slopes, sums to what F changes, and is as wrong.
+    """
+    begin, end = (t.abs() for t in place.ends(x.detach()))
+    if bool((torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()):
+        raise LeaveError(f"the secant rule does not hold here: {name} passes over many scales within a cell")
 
 
 def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:

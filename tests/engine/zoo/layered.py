@@ -69,7 +69,7 @@ def layer_norm_of_three_scales() -> Made:
 def one_example_from_zero() -> Made:
     x = torch.randn(3, 10)
     start = torch.cat([torch.zeros(1, 10), torch.randn(2, 10)])
-    return Made(nn.Sequential(nn.RMSNorm(10), mlp(10, 24, 24, 3)), x, start, 1)
+    return Made(nn.Sequential(nn.RMSNorm(10, eps=1e-6), mlp(10, 24, 24, 3)), x, start, 1)
 
 
 @LAYERED("batch", kinked=True)
