@@ -548,6 +548,7 @@ def make_attribution(
     told = caveats(
         verdict,
         doubt=samples.sampler.doubt,
+        scales=samples.sampler.scales if method == rules.SECANT else frozenset(),
         errors=errors,
         evaluations=sampled if evaluations is None else evaluations,
         delta=delta.detach().cpu().double(),

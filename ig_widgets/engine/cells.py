@@ -240,6 +240,9 @@ class Cells:
         """Compare what cells collect with what F changes in them. Raises SecantRuleError where that is not the same."""
         if not isinstance(block, CellBlock):
             return
+        if block.scales:
+            names = ", ".join(sorted(block.scales))
+            raise SecantRuleError(f"the secant rule does not hold here: {names} passes over many scales within a cell")
         if not self.evaluations:
             rises = block.density * (block.highs - block.lows) - block.defects
             self._variation.index_add_(0, block.examples, rises.abs())

@@ -65,13 +65,15 @@ class CellBlock(Block):
 
     `gradients` and `density` are means over the cell; `outputs` are F at its beginning. `defects` and `roundings`
     (rows,), float64 on the CPU: what the attributions of the cell miss F(end) - F(beginning) by, both ends taken in the
-    same pass at the points that the model was given, and what rounding alone explains of that.
+    same pass at the points that the model was given, and what rounding alone explains of that. `scales`: operations
+    that passed over many scales within a cell.
     """
 
     lows: Tensor
     highs: Tensor
     defects: Tensor
     roundings: Tensor
+    scales: frozenset[str]
 
     @property
     def output_alphas(self) -> Tensor:
@@ -109,6 +111,8 @@ class Sampler:
         self.chunks = chunks if chunks is not None else self._chunks("preview" if preview else "points", chunk_size)
         self._cell_chunks = chunks if chunks is not None else self._chunks("cells", chunk_size)
         self.fallbacks: set[str] = set()
+        # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
+        self.scales: set[str] = set()
         self._freezes = not function.is_compiled
         self._folds = Folds(function.forward_func)
         # F(x') and F(x), to be compared with where F is there again; None once they were compared in vain.
@@ -346,6 +350,7 @@ class Sampler:
             seeds[row.to(outputs.device)] = 1
             gradients = tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds))
         values = outputs.detach().cpu().double()
+        self.scales |= secant.scales
         defects, roundings = _defects(values, leaves, gradients, row, _eps(secant.dtypes, leaves[0]))
         gradients, density = self._weighed(gradients, self._path.chords(examples, lows, highs))
         self._compare(row_examples, alphas, values)
@@ -360,6 +365,7 @@ class Sampler:
             highs=highs,
             defects=defects,
             roundings=roundings,
+            scales=frozenset(secant.scales),
         )
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:

@@ -195,12 +195,13 @@ class PathMode(TorchFunctionMode):
 class SecantMode(PathMode):
     """Gives operations their average slopes; `inputs` are the leaves. What has no rule is added to `fallbacks`.
 
-    Raises LeaveError where the rule would go wrong.
+    `scales`: what passed over many scales within a cell. Raises LeaveError where the rule would go wrong.
     """
 
     def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
         super().__init__(inputs, freezing)
         self.fallbacks = fallbacks
+        self.scales: set[str] = set()
         self._name = ""
 
     def place(self, tensor: Tensor) -> Place:
@@ -437,7 +438,7 @@ def _elementwise(kinked: bool) -> Handler:
         if bounds is not None and x.element_size() >= 4:
             return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.place(x))
         if _name(func) in _INVERSE:
-            _refuse_scales(_name(func), x, mode.place(x), _MOST_SCALES ** _INVERSE[_name(func)])
+            _note_scales(mode, _name(func), x, mode.place(x), _MOST_SCALES ** _INVERSE[_name(func)])
         op = lambda v: func(v, *args, **kwargs)  # noqa: E731
         kind = slopes.Kinked(op) if kinked else slopes.Smooth(op, _name(func) in _SCALED)
         return slopes.Elementwise.apply(x, kind, mode.place(x))
@@ -479,7 +480,7 @@ def _pow(mode: SecantMode, func: Function, x: Any, exponent: Any, **kwargs: Any)
             return NotImplemented
         return slopes.Elementwise.apply(exponent, slopes.Smooth(lambda v: torch.pow(x, v)), mode.place(exponent))
     if isinstance(exponent, int | float) and exponent < 0:
-        _refuse_scales("pow", x, mode.place(x), _MOST_SCALES ** (1 / -exponent))
+        _note_scales(mode, "pow", x, mode.place(x), _MOST_SCALES ** (1 / -exponent))
     return slopes.Elementwise.apply(x, slopes.Smooth(lambda v: torch.pow(v, exponent), True), mode.place(x))
 
 
@@ -664,19 +665,19 @@ def _over(mode: SecantMode, d: Tensor, length: Length, compute: Callable[[], Ten
     if place.outer > 1 and any(dim % d.dim() <= place.dim for dim in length.dims):
         raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
     squares = torch.linalg.vector_norm(d.detach(), dim=length.dims, keepdim=True).square_().mul_(length.scale)
-    _refuse_scales("a norm", squares.add_(length.eps), place, _MOST_SCALES**2)
+    _note_scales(mode, "a norm", squares.add_(length.eps), place, _MOST_SCALES**2)
     return _made(OverLength.apply(d, compute(), length, place), place)
 
 
-def _refuse_scales(name: str, x: Tensor, place: Place, most: float) -> None:
-    """Leave the rule where x grows by more than `most` within a cell, and what is divided by it turns, or vanishes.
+def _note_scales(mode: SecantMode, name: str, x: Tensor, place: Place, most: float) -> None:
+    """Note where x, by which something is divided, grows by more than `most` within a cell.
 
     In a cell from a point at which a norm has no direction, all scales look the same: however often it is split, its
     first part shows the same mean slopes, sums to what F changes, and is as wrong.
     """
     begin, end = (t.abs() for t in place.ends(x.detach()))
     if bool((torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()):
-        raise LeaveError(f"the secant rule does not hold here: {name} passes over many scales within a cell")
+        mode.scales.add(name)
 
 
 def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -30,7 +31,14 @@ class Verdict:
 
 
 def caveats(
-    verdict: Verdict | None, *, doubt: str, errors: Tensor | None, evaluations: int, delta: Tensor, variation: Tensor
+    verdict: Verdict | None,
+    *,
+    doubt: str,
+    scales: Set[str],
+    errors: Tensor | None,
+    evaluations: int,
+    delta: Tensor,
+    variation: Tensor,
 ) -> tuple[str, ...]:
     """What is to be said of a result. `delta` and `variation` of F along the path: (batch,)."""
     told = [doubt] if doubt else []
@@ -40,6 +48,12 @@ def caveats(
             told.append(
                 f"attributions sum to F(x) - F(x') but for {share:.0%} of how far F goes up and down on the path; give "
                 f"more n_steps, or leave n_steps out, so that it samples to a tolerance."
+            )
+        if scales:
+            told.append(
+                f"{', '.join(sorted(scales))} passes over many scales within a cell, as where a norm has no direction "
+                f"at the baseline; attributions sum up, but are not those of Integrated Gradients. Leave n_steps out or "
+                f"give method='gausslegendre'."
             )
         return tuple(told)
     if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):
