@@ -131,7 +131,8 @@ class Adaptive:
     def errors(self) -> Tensor | None:
         """The estimated relative L2 error of each example's map, (batch,) in float64; None as long as it is unknown."""
         known = [own.error for own in self._examples]
-        if any(error is None for error in known):
+        # Of what cannot be put to the test nothing is known.
+        if self.most < _FIRST + _CHECKS or any(error is None for error in known):
             return None
         return torch.tensor(known, dtype=torch.float64, device="cpu")
 

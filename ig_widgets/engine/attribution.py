@@ -578,6 +578,11 @@ def make_attribution(
 def _check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> _Rule:
     checked = method if method in (rules.AUTO, rules.ADAPTIVE) else rules.check_method(method)
     count = None if n_steps is None else rules.check_n_steps(n_steps)
+    if checked == rules.ADAPTIVE and count is not None:
+        raise ArgumentValueError(
+            f"method='adaptive' samples to a tolerance, not n_steps={count} points; leave n_steps out, or give one of "
+            f"{', '.join(rules.METHODS)}."
+        )
     tolerance, most = check_tol(tol), check_max_evaluations(max_evaluations)
     return _Rule(_check_precision(precision, checked, count), count, tolerance, most)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ class _Run:
         self._cancel = cancel
         self._on_progress = on_progress
         self._done = 0
+        # Evaluations of cells that showed that the secant rule does not hold.
+        self._lost = 0
         self._used: list[_Refiner] = []
 
     def by_what_suits(self) -> Iterator[Stage]:
@@ -174,23 +177,26 @@ class _Run:
                     return
                 if rows is None:
                     return
-                is_last = turn.done(self._tol) or (not rows and self._spent >= self._most)
-                yield self._stage(turn, seen, is_last=is_last)
-                if is_last:
-                    return
-                if not rows:
+                if turn.done(self._tol) or not rows:
                     break
-            if turn is points and not cells.evaluations and _worst(points) <= _NEAR * self._tol:
-                yield from self.by(points, seen)
-                return
+                yield self._stage(turn, seen, is_last=False)
             told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
             seen = f"{reason}; errors after a trial: {told}"
-            both = points.evaluations and cells.evaluations
-            turn = min(self._used, key=_worst) if both else cells
+            best = min(self._used, key=_worst)
+            if best.done(self._tol) or self._spent >= self._most or not rows:
+                yield self._stage(best, seen, is_last=True)
+                return
+            if not cells.evaluations:
+                if _worst(points) <= _NEAR * self._tol:
+                    yield from self.by(points, seen)
+                    return
+                turn, allowed = cells, _TRIAL
+                continue
+            turn = best
             other = points if turn is cells else cells
-            if both and turn.evaluations >= max(_PATIENCE * other.evaluations, 2 * _TRIAL):
+            if turn.evaluations >= max(_PATIENCE * other.evaluations, 2 * _TRIAL):
                 turn, other = other, turn
-            allowed = _TRIAL if not both else max(_PATIENCE * other.evaluations, turn.evaluations + 1)
+            allowed = max(_PATIENCE * other.evaluations, turn.evaluations + 1)
 
     def _points(self, most: int) -> _Refiner:
         kinks = self._kinks
@@ -206,18 +212,23 @@ class _Run:
 
     @property
     def _spent(self) -> int:
-        return sum(one.evaluations for one in self._used)
+        return self._lost + sum(one.evaluations for one in self._used)
 
     def _step(self, one: _Refiner) -> Wanted | None:
         """A round of one method; None if it was cancelled."""
         one.most = max(self._most - self._spent + one.evaluations, 0)
         rows = one.rows(self._tol, self._cancel)
         total = self._done + len(rows)
+        begun = self._done
         for block in one.samples.take(rows, cancel=self._cancel):
             self._done += len(block.alphas)
             if self._on_progress is not None:
                 self._on_progress(self._done, total)
-            one.look_at(block)
+            try:
+                one.look_at(block)
+            except SecantRuleError:
+                self._lost += math.ceil((self._done - begun) / self._samples.path.batch)
+                raise
         if self._done < total:
             return None
         if rows:

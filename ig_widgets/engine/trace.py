@@ -229,7 +229,8 @@ class Samples:
         fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
         for i in np.flatnonzero(~fits).tolist():
             maps = [self.map(examples[i], key, multiply_by_inputs=multiply_by_inputs) for key in keys[i]]
-            ones[i] = float(unit_of(torch.tensor([float(t.abs().max()) for m in maps for t in m]).double().max()))
+            largest = [float(t.abs().max()) for parts in maps for t in parts]
+            ones[i] = float(unit_of(torch.tensor(largest, dtype=torch.float64, device="cpu").max()))
         return ones
 
     def _rows(self, examples: Sequence[int], keys: Sequence[Sequence[Key]]) -> Tensor:

@@ -24,6 +24,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute, refine
 from ig_widgets.engine.errors import (
     ArgumentValueError,
+    ConvergenceWarning,
     IGError,
     NondeterminismWarning,
     NonFiniteError,
@@ -279,6 +280,7 @@ def test_named_or_finite(name: str, figure: Callable[..., None]) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NondeterminismWarning)
+                warnings.simplefilter("ignore", ConvergenceWarning)
                 result = WAYS[way](fault.make(), x, b)
         except BaseException as error:
             known = fault.raises is not None and isinstance(error, fault.raises)
@@ -348,6 +350,7 @@ def test_what_equals_the_baseline_is_given_nothing(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["secant", "fejer", "riemann_middle", "gausslegendre", "auto"])
 @pytest.mark.parametrize("power", [-1000, -400, 400, 1000])
+@pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.ConvergenceWarning")  # the budget is small by intent
 def test_powers_of_two_change_nothing_but_the_scale(method: str, power: int) -> None:
     """Their squares overflow or vanish: what is estimated, and where is sampled next, must not see that."""
     kinked = lambda x, scale=1.0: (torch.relu(x.flatten(1) * W) + torch.tanh(x.flatten(1))).sum(1) * scale  # noqa: E731
