@@ -33,6 +33,8 @@ _HIDDEN = 0.3
 _AIM = 0.8
 # Where more than this share of the intervals need a sample, the next rule of the whole path is no dearer.
 _LOCAL = 0.4
+# A rule that is so much farther from the tolerance than single samples say is believed.
+_DISAGREES = 3.0
 # A place that holds so much of the error, and of the change of F in its interval, is looked for by forward passes.
 _STEEP, _UNSHOWN = 0.3, 0.5
 _SEARCHES = 32
@@ -288,15 +290,16 @@ class Adaptive:
 
     def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
-        by_rule = own.assessment is None
+        by_rule, told = own.assessment is None, own.error
         assessment = self._assess(own)
         local = self._with_rounding(assessment.relative)
         goal = _AIM * tol * assessment.size
         following = SIZES[SIZES.index(own.rule) + 1] if own.rule < SIZES[-1] else 0
-        if local > tol and following and own.rule >= _FIRST:
+        disagrees = by_rule and told is not None and told > _DISAGREES * tol
+        if (local > tol or disagrees) and following and own.rule >= _FIRST:
             new = np.setdiff1d(patterson(following).alphas, own.alphas)
             wanted = len(places_for(assessment, goal, np.zeros(1)))
-            if wanted > _LOCAL * len(assessment.errors) and len(new) <= affordable:
+            if (local <= tol or wanted > _LOCAL * len(assessment.errors)) and len(new) <= affordable:
                 own.following = following
                 own.assessment = None if by_rule else assessment
                 return new

@@ -23,8 +23,8 @@ _ORDERS = (2, 4, 6)
 _SLIGHT = 1e-3
 # By how much larger than usual a change of the map may be beside that of F, for F to tell of it.
 _UNUSUAL = 3.0
-# What F says of a rule is believed as far as the map itself settles from order to order, and a little beyond.
-_CAUTION = 0.5
+# What F says of a rule is believed as far as the map itself settles from order to order.
+_CAUTION = 1.0
 # By how much the map settles from order to order where kinks are all there is; what the trapezoid misses there.
 _OF_KINKS, _TRAPEZOID = 0.35, 12**-0.5
 # What may be left of a goal where nothing is added.
@@ -172,7 +172,9 @@ class Profile:
         better = np.sqrt(near[0] / np.maximum(near[1], np.finfo(float).tiny)).clip(max=1)
         alike = np.sqrt(near[2] / np.maximum(near[3], np.finfo(float).tiny)).clip(max=1)
         better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
-        errors = np.maximum(np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / 2), unseen)
+        # Two measures of the same, as far as F tells of the map.
+        errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + alike**2))
+        errors = np.maximum(errors, unseen)
         error = max(_length(errors), ratio * float(beyond(defects.sum(), noise)))
         blind = seen * ratio > changes
         return Assessment(weights, size, error, edges, outputs, rises, errors, defects, blind)
