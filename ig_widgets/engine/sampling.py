@@ -114,6 +114,7 @@ class Sampler:
         # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
         self.scales: set[str] = set()
         self._freezes = not function.is_compiled
+        self._hooks = True
         self._folds = Folds(function.forward_func)
         # F(x') and F(x), to be compared with where F is there again; None once they were compared in vain.
         self._ends: tuple[Tensor, Tensor] | None = None
@@ -224,8 +225,7 @@ class Sampler:
             examples = torch.arange(start, stop, device="cpu").repeat_interleave(2)
             # From the input to the baseline, the other way round than `ends`: what is drawn for each row is another's.
             alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(stop - start)
-            start = stop
-            saved = _Saved(None, cancel)
+            saved = self._saved(None, cancel)
             try:
                 with self._pass(alphas), torch.enable_grad():
                     leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
@@ -234,9 +234,12 @@ class Sampler:
             except _Stopped:
                 continue
             except (RuntimeError, MemoryError) as error:
+                if self._adapts(error):
+                    continue
                 if not is_out_of_memory(error):
                     raise
                 break
+            start = stop
             # This pass is of two rows.
             if not self._asks_one_by_one:
                 self._compare(examples, alphas, outputs.detach().cpu().double())
@@ -261,7 +264,7 @@ class Sampler:
             except _Stopped:
                 return
             except (RuntimeError, MemoryError) as error:
-                if not self._thaws(error):
+                if not self._adapts(error):
                     self._halve_or_raise(error, rows, self.chunks)
                 continue
             first = None
@@ -312,7 +315,7 @@ class Sampler:
             except LeaveError as error:
                 raise SecantRuleError(str(error)) from error
             except (RuntimeError, MemoryError) as error:
-                if not self._thaws(error):
+                if not self._adapts(error):
                     self._halve_or_raise(error, rows - 1, self._cell_chunks)
                 continue
             first = None
@@ -341,7 +344,7 @@ class Sampler:
         row_examples[row], alphas[row] = examples, lows
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            saved = _Saved(self._parameters if self._cell_chunks.wants_memory else None, cancel)
+            saved = self._saved(self._cell_chunks, cancel)
             with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
@@ -382,7 +385,7 @@ class Sampler:
 
     def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
         begin = time.perf_counter()
-        saved = _Saved(self._parameters if self.chunks.wants_memory else None, cancel)
+        saved = self._saved(self.chunks, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), self._freezing() or nullcontext(), self._casting():
@@ -403,11 +406,24 @@ class Sampler:
         asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
         return Freezing(asking) if asking else None
 
-    def _thaws(self, error: BaseException) -> bool:
-        """Whether the pass should be run again with the parameters as they are: the model differentiates by them."""
-        again = self._freezes and says(error, "does not require grad")
-        self._freezes = self._freezes and not again
-        return again
+    def _adapts(self, error: BaseException) -> bool:
+        """Whether the pass should be run again, as the model bears less than others.
+
+        One that differentiates by its parameters needs them as they are; one that uses torch.func, which knows no hooks
+        on saved tensors, cannot be left in the middle of a pass.
+        """
+        if self._freezes and says(error, "does not require grad"):
+            self._freezes = False
+            return True
+        if self._hooks and says(error, "saved tensor hooks"):
+            self._hooks = False
+            return True
+        return False
+
+    def _saved(self, chunks: ChunkSize | None, cancel: threading.Event | None) -> _Saved:
+        """What looks at saved tensors in a pass; with `chunks`, which want to know how many bytes they take."""
+        counts = self._hooks and chunks is not None and chunks.wants_memory
+        return _Saved(self._parameters if counts else None, cancel if self._hooks else None)
 
     def _halve_or_raise(self, error: Exception, rows: int, chunks: ChunkSize) -> None:
         if not is_out_of_memory(error):
