@@ -51,6 +51,12 @@ class OverBaselines:
         return torch.stack([_there(one.convergence_delta) for one in self.each]).mean(0)
 
     @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a person should know of the runs, each sentence after the name of its baseline."""
+        named = zip((" ".join(name.split()) for name in self.names), self.each, strict=True)
+        return tuple(f"{name}: {text}" for name, one in named for text in one.caveats)
+
+    @property
     def standard_deviation(self) -> Tensors:
         """The root of `variance`."""
         return _each_tensor(torch.sqrt, self.variance)
@@ -71,10 +77,11 @@ class OverBaselines:
         return torch.stack(groups).mean(0) if groups else None
 
     def __repr__(self) -> str:
-        return f"{text_table(self._head, self._rows(), right=True)}\n{self._summary()}"
+        return "\n".join((text_table(self._head, self._rows(), right=True), self._summary(), *self.caveats))
 
     def _repr_html_(self) -> str:
-        return f"{html_table(self._head, self._rows())}<p>{self._summary()}</p>"
+        told = html_table(("caveats",), [(text,) for text in self.caveats], widest=1000) if self.caveats else ""
+        return f"{html_table(self._head, self._rows())}<p>{self._summary()}</p>{told}"
 
     @property
     def _head(self) -> tuple[str, ...]:
