@@ -152,6 +152,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         _is_tuple=False,
         attributions=attributions,
     )
+    _require(type(about.get("caveats", [])) is list, "caveats")
     result = Attribution(
         attributions=attributions,
         method=_text(about["method"]),

@@ -160,6 +160,7 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
     for name, kind in plain.items():
         _require(type(settings[name]) is kind, name)
     _require(math.isfinite(result.elapsed) and settings["converged"] in (None, True, False), "elapsed or converged")
+    _require(type(settings.get("caveats", [])) is list, "caveats")
     _require(all(type(text) is str for text in (*result.fallbacks, *result.caveats)), "fallbacks or caveats")
     members = _members(result.attributions)
     batch = len(members[0])

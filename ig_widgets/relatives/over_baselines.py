@@ -21,6 +21,10 @@ from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.tables import html_table, text_table
+from ig_widgets.texts import plain
+
+# Characters of a sentence.
+_WIDEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +81,11 @@ class OverBaselines:
         return torch.stack(groups).mean(0) if groups else None
 
     def __repr__(self) -> str:
-        return "\n".join((text_table(self._head, self._rows(), right=True), self._summary(), *self.caveats))
+        told = (plain(text, _WIDEST) for text in self.caveats)
+        return "\n".join((text_table(self._head, self._rows(), right=True), self._summary(), *told))
 
     def _repr_html_(self) -> str:
-        told = html_table(("caveats",), [(text,) for text in self.caveats], widest=1000) if self.caveats else ""
+        told = html_table(("caveats",), [(text,) for text in self.caveats], widest=_WIDEST) if self.caveats else ""
         return f"{html_table(self._head, self._rows())}<p>{self._summary()}</p>{told}"
 
     @property
