@@ -20,11 +20,8 @@ from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
-from ig_widgets.texts import plain
-
-# Characters of a sentence.
-_WIDEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +78,10 @@ class OverBaselines:
         return torch.stack(groups).mean(0) if groups else None
 
     def __repr__(self) -> str:
-        told = (plain(text, _WIDEST) for text in self.caveats)
-        return "\n".join((text_table(self._head, self._rows(), right=True), self._summary(), *told))
+        return f"{text_table(self._head, self._rows(), right=True)}\n{self._summary()}"
 
     def _repr_html_(self) -> str:
-        told = html_table(("caveats",), [(text,) for text in self.caveats], widest=_WIDEST) if self.caveats else ""
-        return f"{html_table(self._head, self._rows())}<p>{self._summary()}</p>{told}"
+        return f"{html_table(self._head, self._rows())}<p>{self._summary()}</p>"
 
     @property
     def _head(self) -> tuple[str, ...]:
@@ -113,7 +108,9 @@ class OverBaselines:
     def _summary(self) -> str:
         seen = self.dependence.tolist()
         shown = f"{seen[0]:.2f}" if len(seen) == 1 else f"{min(seen):.2f} to {max(seen):.2f}"
-        return f"dependence on the baseline {shown} (0: none, 1: nothing in common)"
+        count = sum(bool(one.caveats) for one in self.each)
+        noted = f"; there are caveats for {count} of {counted(len(self.each), 'baseline')}" if count else ""
+        return f"dependence on the baseline {shown} (0: none, 1: nothing in common){noted}"
 
 
 def over_baselines(
