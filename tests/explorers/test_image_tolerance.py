@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 import ig_widgets as igw
+from ig_widgets.explorers import pane
 from tests.explorers.subjects import SECONDS, Classifier, Normed, Routed, Watched, photo, ready
+from tests.explorers.test_export import recorded
 
 SMALL = 3, 8, 8
 
@@ -127,6 +129,26 @@ def test_what_a_run_to_a_tolerance_ends_with_is_said(explore):
     explorer.n_steps = 5
     ready(explorer)
     assert "F jumps on the path" in explorer._notice["text"]
+
+
+def test_what_leaves_an_explorer_says_so_too(explore):
+    explorer = explore(Routed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.05)
+    result = ready(explorer)
+    assert "F jumps by 30" in explorer._drawn().caption
+    notice = recorded(explorer).fields["traits"]["_notice"]
+    assert (notice["text"], notice["lasts"]) == (" ".join(result.caveats), True)
+    explorer.method = "riemann_middle"
+    ready(explorer)
+    assert "jumps" not in explorer._drawn().caption
+    assert "_notice" not in recorded(explorer).fields["traits"]
+
+
+def test_a_budget_that_is_too_small_is_told_of_in_words(explore, monkeypatch):
+    monkeypatch.setattr(pane, "MOST_EVALUATIONS", 9)
+    explorer = explore(Normed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.001)
+    assert ready(explorer).converged is False
+    assert "After 9 evaluations the relative error is" in explorer._notice["text"]
+    assert "not converged" in explorer._drawn().caption
 
 
 def test_a_run_that_is_cancelled_says_nothing_of_what_it_would_have_found(explore):
