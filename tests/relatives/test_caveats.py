@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import ig_widgets as igw
 from ig_widgets import relatives
 
 
@@ -44,10 +45,24 @@ def test_paths_that_are_curved_have_those_of_their_run() -> None:
     assert any("F jumps on the path, by 3" in text for text in found.caveats)
 
 
-@pytest.mark.parametrize("name", ["gradient", "smoothgrad", "input_x_gradient", "expected_gradients", "idgi"])
+@pytest.mark.parametrize(
+    "name", ["gradient", "smoothgrad", "input_x_gradient", "expected_gradients", "idgi", "deeplift"]
+)
 def test_draws_are_said_nothing_of_that_is_meant_for_paths(name: str) -> None:
     options = {"baselines": torch.zeros_like(INPUTS)} if name == "expected_gradients" else {}
     assert getattr(relatives, name)(steep, INPUTS, **options).caveats == ()
+
+
+def test_deeplift_is_not_told_to_take_more_steps() -> None:
+    """Of an operation that has no average slope a plain derivative is taken, and its sum is far off."""
+
+    def model(x: Tensor) -> Tensor:
+        return torch.special.i1(5 * x).sum(1)
+
+    assert igw.attribute(model, INPUTS, method="secant", n_steps=1).caveats
+    found = relatives.deeplift(model, INPUTS)
+    assert found.fallbacks
+    assert found.caveats == ()
 
 
 @pytest.mark.filterwarnings("ignore:forward_func was asked the same twice")
