@@ -40,6 +40,18 @@ class Small(nn.Module):
         return self.outer(torch.relu(self.inner(x)))
 
 
+class Stepped(Small):
+    """F jumps by 2 where the sum of the features passes 1/2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x).sum(1, keepdim=True).expand(-1, 3) + 2.0 * (x.sum(1, keepdim=True) > 0.5)
+
+
+def _missed() -> Attribution:
+    with pytest.warns(igw.ConvergenceWarning, match="give a larger max_evaluations"):
+        return igw.attribute(Small(), draw(0, 2, 5), target=0, tol=1e-6, max_evaluations=9)
+
+
 def _cancelled() -> Attribution:
     stop = threading.Event()
     with pytest.raises(igw.Cancelled) as caught:
@@ -71,6 +83,8 @@ CASES: dict[str, Callable[[], Attribution]] = {
         Classifier().to(memory_format=torch.channels_last), photo()[None], target=1, n_steps=5
     ),
     "cancelled": _cancelled,
+    "jumps": lambda: igw.attribute(Stepped(), draw(0, 3, 5), target=0, tol=0.05),
+    "misses the tolerance": _missed,
     "draws": lambda: igw.relatives.smoothgrad(Small(), draw(0, 2, 5), target=1, n_samples=6, seed=1),
     "curved": lambda: igw.relatives.blur_integrated_gradients(Classifier(), photo()[None], target=1, n_steps=4),
     "no path": lambda: dataclasses.replace(igw.attribute(Small(), draw(0, 1, 5), target=1, n_steps=2), path=None),

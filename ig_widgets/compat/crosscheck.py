@@ -60,7 +60,7 @@ def compare(
     """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
 
     Raises ValueError for an unfinished attribution or one of a single point, and ImportError, which names the extra,
-    where Captum is not installed. Captum has neither the secant rule nor Fejér's: ValueError.
+    where Captum is not installed. Captum has neither the secant rule nor Fejér's nor adaptive points: ValueError.
     """
     try:
         import captum

@@ -207,10 +207,11 @@ class Explorer(Displayed):
 
     def _answered(self, pane: Pane) -> None:
         """A pane has a new result, or was cancelled; called in its thread."""
-        if pane.doubt:
-            self._say(pane.doubt, lasts=True)
-        elif self._notice.get("lasts") and not any(one.doubt for one in list(self._asked)):
-            self._say("")
+        told = " ".join(dict.fromkeys(text for one in list(self._asked) for text in one.caveats))
+        text, lasts = self._notice.get("text", ""), self._notice.get("lasts", False)
+        # What else was said is not for a run to take back.
+        if pane.caveats or (told != text and (lasts or not text)):
+            self._say(told, lasts=bool(told))
 
     @traitlets.validate("_panes")
     def _check_panes(self, proposal: Any) -> list[dict[str, Any]]:

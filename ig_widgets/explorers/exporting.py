@@ -150,10 +150,11 @@ class Exporting(Restoring):
         scale = figures.scale_of(full, look.clip)
         overlay = figures.compose(self._photo, collected, scale, table, look.opacity, look.sign, look.ground)
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
+        missed = ", not converged" if result.complete and result.converged is False else ""
         caption = (
             f"{plain(self._classes.name(settings.target), 60)}, {plain(self._unit(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
-            f"{counted(result.evaluations, 'sample')}{error}; alpha {look.alpha:.2f}{_delta(result)}"
+            f"{counted(result.evaluations, 'sample')}{error}{missed}; alpha {look.alpha:.2f}{_delta(result)}"
         )
         return _Drawn(self._photo, overlay, table, scale, settings.output, caption)
 
@@ -162,6 +163,8 @@ class Exporting(Restoring):
         settings = self._need_answer().known.settings
         names = {*type(self).class_trait_names(sync=True)} - {*anywidget.AnyWidget.class_trait_names(), *_NOT_IN_A_FILE}
         traits = {name: getattr(self, name) for name in names} | _as_traits(settings) | {"_panes": [{}]}
+        if caveats := self._asked[0].caveats:
+            traits["_notice"] = {"text": " ".join(caveats), "number": 1, "lasts": True}
         return export.to_html(self._recorded(settings), traits=traits, picture=picture)
 
     def _recorded(self, settings: protocol.Settings) -> list[export.Recorded]:
@@ -204,7 +207,9 @@ def collect(known: Known, alpha: float) -> npt.NDArray[np.float32]:
 
 
 def _delta(result: Attribution) -> str:
-    return "" if result.convergence_delta is None else f"; delta {float(result.convergence_delta):+.2g}"
+    delta = "" if result.convergence_delta is None else f"; delta {float(result.convergence_delta):+.2g}"
+    jumps = 0.0 if result.unattributed is None else float(result.unattributed)
+    return f"{delta}, F jumps by {jumps:.2g}" if jumps else delta
 
 
 def _as_traits(settings: protocol.Settings) -> dict[str, Any]:

@@ -271,7 +271,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
         """The current attribution beside Captum's, at the same rule, points, baseline and target.
 
         Waits. Raises ImportError without the extra `captum`, RuntimeError where the last run was cancelled, and
-        ValueError for the secant rule, which Captum does not have.
+        ValueError for a rule that Captum does not have, as those are that sample to a tolerance.
         """
         self.wait()
         pane = self._asked[0]

@@ -96,6 +96,18 @@ class Pane:
         """The wish that `result` answers."""
         return None if self.answer is None else self.answer.known.settings
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a person should know of the newest run: that the model is in doubt, and how one to a tolerance ended.
+
+        By how much a fixed number of steps is not complete is shown beside each map.
+        """
+        told = (self.doubt,) if self.doubt else ()
+        answer = self.answer
+        if answer is None or self.wish != answer.known.settings or self.wish.method != rules.AUTO:
+            return told
+        return tuple(dict.fromkeys((*told, *(answer.result.caveats if answer.result.complete else ()))))
+
     def restore(self, answer: Answer) -> None:
         """Show what was computed elsewhere, as if it had been here; for a pane that was asked nothing yet."""
         known = answer.known
@@ -261,7 +273,7 @@ class Pane:
                 complete=complete,
             )
             known_now = Known(settings, record, pieces_of(samples, used), len(used.alphas), is_last=complete)
-            self.answer = Answer(result_of(result, settings.method), known_now)
+            self.answer = Answer(result_of(result, settings.method, samples.sampler.doubt), known_now)
         if not complete:
             return None
         self.stream.publish(request, record, done, pieces_of(samples, nodes), is_final=True)

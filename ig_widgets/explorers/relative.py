@@ -141,11 +141,15 @@ def samples_of(method: str, asked: Asked) -> Samples:
     return samples
 
 
-def result_of(result: Attribution, method: str) -> Attribution:
-    """The attribution by a method, without what it does not claim."""
+def result_of(result: Attribution, method: str, doubt: str = "") -> Attribution:
+    """The attribution by a method, without what it does not claim; `doubt`: of the model, what was warned of."""
     relative = RELATIVES.get(method)
     if relative is None:
         return result
     if relative.searches:
         result = replace(result, evaluations=2 * result.evaluations)
+    if relative.is_complete and relative.kind != "draws":
+        return result
+    # What is said of the delta of a path is not meant for draws, whose sum is off by chance.
+    result = replace(result, caveats=(doubt,) if doubt else ())
     return result if relative.is_complete else replace(result, convergence_delta=None, baseline_output=None)

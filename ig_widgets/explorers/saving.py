@@ -87,6 +87,8 @@ def to_arrays(answer: Answer, height: int, width: int) -> tuple[dict[str, Array]
         "converged": result.converged,
         "reason": result.reason,
         "fallbacks": list(result.fallbacks),
+        "caveats": list(result.caveats),
+        "unattributed": number(result.unattributed),
         "output": number(result.output),
         "baseline_output": number(result.baseline_output),
         "convergence_delta": number(result.convergence_delta),
@@ -106,7 +108,8 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
     _require(maps.dtype.kind == "f" and maps.ndim == 3 and maps.shape[0] == count, "maps")
     _require(count and scales.shape == (count,) and bool((scales > 0).all()), "scales")
     edges, density = _floats(arrays, "edges", count + 1), _floats(arrays, "density", count)
-    _require(edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) > 0).all()), "edges")
+    # Of samples that crowd at the end of the path a piece may be shorter than rounding.
+    _require(edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) >= 0).all()), "edges")
     keys = _keys(arrays, alphas)
     middles = np.array([sum(key) / 2 if isinstance(key, tuple) else key for key in keys])
     _require(bool((np.diff(middles) > 0).all()) and _ascends(alphas), "alphas")
@@ -133,9 +136,8 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
     record.extend([keys[row] for row in rows], sample_outputs[rows].tolist(), density[rows].tolist(), encoded)
 
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    output, baseline_output, delta, error = (
-        _batch(about[name], wide) for name in ("output", "baseline_output", "convergence_delta", "error_estimate")
-    )
+    names = ("output", "baseline_output", "convergence_delta", "error_estimate")
+    output, baseline_output, delta, error = (_batch(about[name], wide) for name in names)
     if output is None:
         raise ValueError("output")
     path = SavedTrace(
@@ -150,6 +152,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         _is_tuple=False,
         attributions=attributions,
     )
+    _require(type(about.get("caveats", [])) is list, "caveats")
     result = Attribution(
         attributions=attributions,
         method=_text(about["method"]),
@@ -160,6 +163,9 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         converged=about["converged"],
         reason=_text(about["reason"]),
         fallbacks=tuple(_text(name) for name in about["fallbacks"]),
+        # A file that was written before there were caveats has none.
+        caveats=tuple(_text(text) for text in about.get("caveats", ())),
+        unattributed=_batch(about.get("unattributed"), wide),
         output=output,
         baseline_output=baseline_output,
         convergence_delta=delta,
@@ -187,6 +193,7 @@ def moved(answer: Answer, device: torch.device, trace: int) -> Answer:
         baseline_output=there(result.baseline_output),
         convergence_delta=there(result.convergence_delta),
         error_estimate=there(result.error_estimate),
+        unattributed=there(result.unattributed),
         path=replace(path, attributions=attributions) if isinstance(path, SavedTrace) else path,
     )
     return Answer(on_device, replace(known, record=replace(known.record, number=trace)))

@@ -33,6 +33,7 @@ _TENSORS = (
     "group_attributions",
     "error_estimate",
     "standard_error",
+    "unattributed",
 )
 _PLAIN = ("method", "n_steps", "evaluations", "elapsed", "complete", "converged", "reason")
 _TRACE = ("alphas", "edges", "density", "output_alphas", "outputs")
@@ -71,6 +72,7 @@ def save_attribution(path: PathLike, result: Attribution) -> None:
         "format": _VERSION,
         **{name: getattr(result, name) for name in _PLAIN},
         "fallbacks": list(result.fallbacks),
+        "caveats": list(result.caveats),
         "path": None if result.path is None else _put_trace(result.path, kept),
     }
     # Gradients hardly get smaller, and to try takes longer than to sample them.
@@ -150,19 +152,22 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
         **{name: kept.take(name) for name in _TENSORS},
         **{name: settings[name] for name in _PLAIN},
         fallbacks=tuple(settings["fallbacks"]),
+        # A file that was written before there were caveats has none.
+        caveats=tuple(settings.get("caveats", ())),
         path=None if trace is None else _made_trace(kept, trace),
     )
     plain = {"method": str, "n_steps": int, "evaluations": int, "elapsed": float, "complete": bool, "reason": str}
     for name, kind in plain.items():
         _require(type(settings[name]) is kind, name)
     _require(math.isfinite(result.elapsed) and settings["converged"] in (None, True, False), "elapsed or converged")
-    _require(all(type(name) is str for name in result.fallbacks), "fallbacks")
+    _require(type(settings.get("caveats", [])) is list, "caveats")
+    _require(all(type(text) is str for text in (*result.fallbacks, *result.caveats)), "fallbacks or caveats")
     members = _members(result.attributions)
     batch = len(members[0])
     _require(all(len(one) == batch for one in members), "attributions")
     if result.standard_error is not None:
         _require(_shapes(result.standard_error) == _shapes(result.attributions), "standard_error")
-    for name in ("output", "baseline_output", "convergence_delta", "error_estimate"):
+    for name in ("output", "baseline_output", "convergence_delta", "error_estimate", "unattributed"):
         value = getattr(result, name)
         _require(value.shape == (batch,) if value is not None else name != "output", name)
     return result

@@ -44,4 +44,6 @@ def deeplift(
         on_progress=on_progress,
         cancel=cancel,
     )
-    return replace(result, method="deeplift")
+    # It has no number of steps that could be given otherwise; what it misses is of `fallbacks`.
+    caveats = tuple(text for text in result.caveats if "n_steps" not in text)
+    return replace(result, method="deeplift", caveats=caveats)

@@ -19,6 +19,7 @@ from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.draws import Draws
+from ig_widgets.relatives.told import doubts_of
 
 # Of the maps of the draws, feature by feature.
 MEAN, SQUARE, VARIANCE = "mean", "square", "variance"
@@ -75,6 +76,7 @@ def attribute_draws(
             elapsed=time.perf_counter() - begin,
             standard_error=None if errors is None else like_inputs(draws, errors, is_tuple),
             complete=complete,
+            caveats=doubts_of(samples),
         )
 
     try:

@@ -20,6 +20,7 @@ from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.drawn import like_inputs, split
 from ig_widgets.relatives.draws import check_count
+from ig_widgets.relatives.told import doubts_of
 
 
 def idgi(
@@ -77,6 +78,7 @@ def idgi(
         n_steps=n_steps,
         evaluations=n_steps,
         elapsed=time.perf_counter() - begin,
+        caveats=doubts_of(samples),
     )
 
 

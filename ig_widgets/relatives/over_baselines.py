@@ -20,6 +20,7 @@ from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
 
 
@@ -49,6 +50,12 @@ class OverBaselines:
     def convergence_delta(self) -> Tensor:
         """Sum of the mean attributions - (F(x) - mean of F(x')), (batch,)."""
         return torch.stack([_there(one.convergence_delta) for one in self.each]).mean(0)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a person should know of the runs, each sentence after the name of its baseline."""
+        named = zip((" ".join(name.split()) for name in self.names), self.each, strict=True)
+        return tuple(f"{name}: {text}" for name, one in named for text in one.caveats)
 
     @property
     def standard_deviation(self) -> Tensors:
@@ -101,7 +108,9 @@ class OverBaselines:
     def _summary(self) -> str:
         seen = self.dependence.tolist()
         shown = f"{seen[0]:.2f}" if len(seen) == 1 else f"{min(seen):.2f} to {max(seen):.2f}"
-        return f"dependence on the baseline {shown} (0: none, 1: nothing in common)"
+        count = sum(bool(one.caveats) for one in self.each)
+        noted = f"; there are caveats for {count} of {counted(len(self.each), 'baseline')}" if count else ""
+        return f"dependence on the baseline {shown} (0: none, 1: nothing in common){noted}"
 
 
 def over_baselines(

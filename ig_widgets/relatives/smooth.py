@@ -18,6 +18,7 @@ from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import like_inputs
 from ig_widgets.relatives.gradients import noisy
+from ig_widgets.relatives.told import caveats_of, unattributed_of
 
 
 def smooth_integrated_gradients(
@@ -69,6 +70,8 @@ def smooth_integrated_gradients(
             standard_error=like_inputs(draws, running.standard_error, is_tuple) if running.count > 1 else None,
             complete=complete,
             reason=each[0].reason,
+            caveats=caveats_of(each),
+            unattributed=unattributed_of(each),
         )
 
     for k in range(draws.count):

@@ -20,6 +20,7 @@ from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count, draw
+from ig_widgets.relatives.told import caveats_of
 
 Labels: TypeAlias = npt.NDArray[Any] | Tensor
 Segments: TypeAlias = Labels | Sequence[Labels]
@@ -100,6 +101,7 @@ def xrai(
         n_steps=runs[0].n_steps if runs else 0,
         evaluations=sum(run.evaluations for run in runs),
         elapsed=time.perf_counter() - begin,
+        caveats=caveats_of(runs),
         ranks=ranks,
     )
 

@@ -11,8 +11,8 @@ import torch
 from ig_widgets.explorers import ImageExplorer
 from tests.explorers.subjects import Watched
 
-EXACT = ("method", "n_steps", "evaluations", "elapsed", "complete", "converged", "reason", "fallbacks")
-TENSORS = ("attributions", "output", "baseline_output", "convergence_delta", "error_estimate")
+EXACT = ("method", "n_steps", "evaluations", "elapsed", "complete", "converged", "reason", "fallbacks", "caveats")
+TENSORS = ("attributions", "output", "baseline_output", "convergence_delta", "error_estimate", "unattributed")
 
 
 def rows(explorer: ImageExplorer) -> int:

@@ -243,5 +243,6 @@ class View:
     def _sum(self, alpha: float, maps: dict[int, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         total = np.zeros_like(next(iter(maps.values())))
         for i, weight, start, stop in self.plan["entries"]:
-            total = total + weight * min(max((alpha - start) / (stop - start), 0.0), 1.0) * maps[i]
+            share = min(max((alpha - start) / (stop - start), 0.0), 1.0) if stop > start else float(alpha >= stop)
+            total = total + weight * share * maps[i]
         return total

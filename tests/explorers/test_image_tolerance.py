@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 import ig_widgets as igw
-from tests.explorers.subjects import SECONDS, Classifier, Watched, photo, ready
+from ig_widgets.explorers import pane
+from tests.explorers.subjects import SECONDS, Classifier, Normed, Routed, Watched, photo, ready
+from tests.explorers.test_export import recorded
+
+SMALL = 3, 8, 8
 
 
 def test_auto_samples_until_the_estimated_error_is_within_tol(explore):
@@ -71,3 +76,87 @@ def test_curve_of_a_run_to_a_tolerance_has_its_estimates(explore):
     assert curve["method"] == "auto"
     assert curve["points"][-1][0] == result.evaluations
     assert curve["points"][-1][2] == pytest.approx(float(result.error_estimate[0]))
+
+
+def _graded(model: nn.Module, image: Tensor, target: int) -> Tensor:
+    """IG from black by Gauss-Legendre in pieces of the path, each half as long as the next; no code of the engine."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    edges = np.concatenate([[0.0], 2.0 ** np.arange(-40, 1)])
+    lengths = np.diff(edges)
+    alphas = torch.from_numpy((edges[:-1, None] + lengths[:, None] * (1 + nodes) / 2).ravel())
+    points = (alphas.view(-1, 1, 1, 1) * image).requires_grad_()
+    (gradients,) = torch.autograd.grad(model(points)[:, target].sum(), points)
+    each = torch.from_numpy((lengths[:, None] * weights / 2).ravel())
+    return torch.einsum("n,nchw->chw", each, gradients) * image
+
+
+def test_pieces_of_unequal_length_are_drawn_as_they_are(explore):
+    """Samples crowd where the gradient lives, in the plan and in the convergence panel too."""
+    model, image = Normed(*SMALL), photo(0, *SMALL)
+    explorer = explore(model, image, target=1, method="auto", tol=0.05)
+    view = explorer.comm.open_view()
+    result = ready(explorer)
+    explorer.comm.settle()
+    assert (result.method, result.converged) == ("adaptive", True)
+    lengths = result.path.edges[0].diff()
+    assert lengths.max() > 100 * lengths.min()
+    assert [entry[3] for entry in view.plan["entries"]] == result.path.edges[0, 1:].tolist()
+    for alpha in (0.01, 0.3, 1.0):
+        exact = result.path.cumulative(alpha)[0].sum(0).numpy()
+        assert np.abs(view.collected(alpha) - exact).max() <= view.rounding(alpha) + 1e-6
+    fine = _graded(model, image, 1)
+    assert float((result.attributions[0] - fine).norm() / fine.norm()) < 0.05
+    assert explorer._chores.wait(SECONDS)
+    (curve,) = explorer._curves
+    assert curve["points"][-1][0] == result.evaluations
+    assert curve["points"][-1][2] == pytest.approx(float(result.error_estimate[0]))
+
+
+def test_what_a_run_to_a_tolerance_ends_with_is_said(explore):
+    """As long as it is so, and to views that open later."""
+    explorer = explore(Routed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.05)
+    result = ready(explorer)
+    assert float(result.unattributed) == pytest.approx(Routed.jump)
+    assert explorer._notice["text"] == " ".join(result.caveats)
+    assert "F jumps on the path, by 30" in explorer._notice["text"]
+    assert explorer._notice["lasts"]
+    explorer.method = "riemann_middle"
+    ready(explorer)
+    assert explorer._notice["text"] == ""
+    explorer.compare({"method": "auto"})
+    ready(explorer)
+    assert "F jumps on the path" in explorer._notice["text"]
+    explorer.n_steps = 5
+    ready(explorer)
+    assert "F jumps on the path" in explorer._notice["text"]
+
+
+def test_what_leaves_an_explorer_says_so_too(explore):
+    explorer = explore(Routed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.05)
+    result = ready(explorer)
+    assert "F jumps by 30" in explorer._drawn().caption
+    notice = recorded(explorer).fields["traits"]["_notice"]
+    assert (notice["text"], notice["lasts"]) == (" ".join(result.caveats), True)
+    explorer.method = "riemann_middle"
+    ready(explorer)
+    assert "jumps" not in explorer._drawn().caption
+    assert "_notice" not in recorded(explorer).fields["traits"]
+
+
+def test_a_budget_that_is_too_small_is_told_of_in_words(explore, monkeypatch):
+    monkeypatch.setattr(pane, "MOST_EVALUATIONS", 9)
+    explorer = explore(Normed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.001)
+    assert ready(explorer).converged is False
+    assert "After 9 evaluations the relative error is" in explorer._notice["text"]
+    assert "not converged" in explorer._drawn().caption
+
+
+def test_a_run_that_is_cancelled_says_nothing_of_what_it_would_have_found(explore):
+    model = Watched()
+    model.block(after=1)
+    explorer = explore(model, method="auto", tol=0.001)
+    model.await_entry()
+    explorer._asked[0].cancel()
+    model.release()
+    explorer.wait(SECONDS)
+    assert explorer._notice.get("text", "") == ""

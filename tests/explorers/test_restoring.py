@@ -18,7 +18,7 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.files import FileError
 from tests.explorers.answers import alike, drawn_alike, equal, rows, same, told
-from tests.explorers.subjects import LABELS, SECONDS, Classifier, Watched, as_picture, photo, ready
+from tests.explorers.subjects import LABELS, SECONDS, Classifier, Normed, Routed, Watched, as_picture, photo, ready
 
 Explore = Callable[..., ImageExplorer]
 
@@ -90,6 +90,21 @@ def test_a_run_to_a_tolerance_is_shown_by_its_last_stage(explore: Explore, resto
             one.alpha = other.alpha = alpha
             assert drawn_alike(one, other)
         assert rows(other) == 0
+
+
+@pytest.mark.parametrize("made", [Normed, Routed])
+def test_unequal_pieces_and_caveats_come_back(explore: Explore, restore: Explore, made: type[Normed]) -> None:
+    shape = 3, 8, 8
+    one = explore(made(*shape), photo(0, *shape), target=1, method="auto", tol=0.05, labels=LABELS)
+    result = ready(one)
+    assert bool(result.caveats) == (made is Routed)
+    other = restore(one, made(*shape), photo(0, *shape))
+    assert same(result, ready(other))
+    assert other._notice.get("text", "") == one._notice.get("text", "") == " ".join(result.caveats)
+    assert other._npz() == one._npz()
+    for alpha in (0.01, 0.3, 1.0):
+        one.alpha = other.alpha = alpha
+        assert drawn_alike(one, other)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -104,6 +104,7 @@ WRONG = [
     ("answers.0.ends", ["nan", 1.0]), ("answers.0.spent", -1), ("answers.0.n_steps", True), ("answers.0.elapsed", -1.0),
     ("answers.0.elapsed", "long"), ("answers.0.complete", 1), ("answers.0.converged", "yes"), ("answers.0.reason", 5),
     ("answers.0.fallbacks", [5]), ("answers.0.output", None), ("answers.0.output", "many"), ("answers.0.method", []),
+    ("answers.0.caveats", [5]), ("answers.0.caveats", "text"), ("answers.0.unattributed", "many"),
 ]  # fmt: skip
 
 

@@ -283,6 +283,16 @@ def test_prints_as_a_table():
     assert " to " in repr(several).splitlines()[-1]
 
 
+def test_says_for_how_many_baselines_there_are_caveats():
+    """From 0 the path passes the step, from 1 it does not."""
+    x = torch.ones(1, 3, dtype=torch.float64)
+    result = over_baselines(lambda z: z.sum(1) + (z[:, 0] > 0.5), x, baselines=[0.0, 0.9, x], target=None, tol=0.05)
+    (told,) = result.caveats
+    assert told.startswith("0: F jumps on the path, by 1")
+    assert repr(result).endswith("; there are caveats for 1 of 3 baselines")
+    assert "there are caveats for 1 of 3 baselines</p>" in result._repr_html_()
+
+
 # ---------------------------------------------------------------- the figure
 
 
