@@ -19,9 +19,10 @@ from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson, values_at
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
-from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.trace import Samples
 
 # The first rule that tells its own error, by the one before it.
 _FIRST = 7
@@ -162,7 +163,8 @@ class Adaptive:
             for own in self._examples:
                 own.following = size
             self._pending = [patterson(size).alphas] * len(self._examples)
-        return [(e, alpha) for e, places in enumerate(self._pending) for alpha in places.tolist()]
+        counts = [len(places) for places in self._pending]
+        return Wanted(np.repeat(np.arange(len(counts)), counts), np.concatenate(self._pending))
 
     def look_at(self, block: Block) -> None:
         """Nothing is told by a part of a round."""
@@ -189,31 +191,33 @@ class Adaptive:
 
     def _extend(self, members: Sequence[int]) -> None:
         """Take up new samples of examples that have as many, and as many new ones."""
-        own = [self._examples[e] for e in members]
-        new = [self._pending[e].tolist() for e in members]
-        every = [one.alphas.tolist() + places for one, places in zip(own, new, strict=True)]
-        count = len(every[0]) - len(new[0])
+        own, chosen = [self._examples[e] for e in members], np.array(members)
+        new = np.stack([self._pending[e] for e in members])
+        every = np.concatenate([np.stack([one.alphas for one in own]), new], 1)
+        count = every.shape[1] - new.shape[1]
         if not count:
-            self._choose_units(members, new)
+            self._choose_units(chosen, new)
         units = np.array([one.unit for one in own])
-        products = self.samples.products(members, new, every, multiply_by_inputs=self._multiply, units=units)
-        outputs, density = self.samples.scalars(members, every)
-        for i, one in enumerate(own):
-            whole = np.zeros((len(every[i]),) * 2)
-            whole[:count, :count] = one.products
-            whole[count:], whole[:, count:] = products[i], products[i].T
-            order = np.argsort(every[i])
-            one.alphas = np.array(every[i])[order]
-            one.products = whole[np.ix_(order, order)]
-            one.outputs, one.density = outputs[i][order] / one.scale, density[i][order] / one.scale
+        products = self.samples.products(chosen, new, every, multiply_by_inputs=self._multiply, units=units)
+        outputs, density = self.samples.scalars(chosen, every)
+        scales = np.array([one.scale for one in own])[:, None]
+        whole = np.zeros((len(own), every.shape[1], every.shape[1]))
+        whole[:, :count, :count] = [one.products for one in own]
+        whole[:, count:], whole[:, :, count:] = products, products.transpose(0, 2, 1)
+        order = np.argsort(every, 1)
+        every, outputs, density = (np.take_along_axis(v, order, 1) for v in (every, outputs / scales, density / scales))
+        whole = np.take_along_axis(np.take_along_axis(whole, order[:, :, None], 1), order[:, None], 2)
+        for one, *found in zip(own, every, whole, outputs, density, strict=True):
+            one.alphas, one.products, one.outputs, one.density = found
 
-    def _choose_units(self, members: Sequence[int], keys: Sequence[Sequence[float]]) -> None:
+    def _choose_units(self, members: Integers, keys: Floats) -> None:
         """Powers of two near the largest values, by which squares neither overflow nor vanish."""
         units = self.samples.units(members, keys, self._multiply)
         outputs, density = self.samples.scalars(members, keys)
         ends = np.array([[self._examples[e].low, self._examples[e].high] for e in members])
         largest = np.abs(np.concatenate([outputs, density, ends], 1)).max(1)
-        for e, unit, scale in zip(members, units.tolist(), unit_of(torch.from_numpy(largest)).tolist(), strict=True):
+        scales = unit_of(torch.from_numpy(largest)).tolist()
+        for e, unit, scale in zip(members.tolist(), units.tolist(), scales, strict=True):
             own = self._examples[e]
             own.unit, own.scale, own.low, own.high = unit, scale, own.low / scale, own.high / scale
 

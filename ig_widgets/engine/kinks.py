@@ -1,4 +1,4 @@
-"""Whether a network bends smoothly along a path or has kinks there: counted while one forward pass looks at both ends.
+"""Whether a network bends smoothly along a path or has kinks there: counted while a forward pass looks at both ends.
 
 A kink counts if an element lies on different sides of it at the baseline and at the input: a ReLU that is off at both
 ends, or a clamp that only guards against zero, is as good as linear.
@@ -48,7 +48,7 @@ def jump_in(tensor: Tensor) -> str | None:
 
 
 class Kinks:
-    """What operations did between neighbouring points.
+    """What operations did between the ends of paths, which are neighbours: the first and the second point, and so on.
 
     `crossed` and `elements`: by operation, how many elements passed a kink, and of how many. `curved`: names of
     operations that are neither linear nor linear in pieces. `hidden`: names of what could not be looked into.
@@ -79,10 +79,22 @@ class Kinks:
             if isinstance(where, str):
                 self.hidden.add(f"{label} behind {where}")
                 continue
-            begin, end = where.ends(what)
-            crossed = begin != end
+            pairs = _pairs(what, where)
+            if pairs is None:
+                self.hidden.add(f"{label} behind points that do not come in pairs")
+                continue
+            crossed = pairs[0] != pairs[1]
             self.crossed[label] += int(crossed.sum())
             self.elements[label] += crossed.numel()
+
+
+def _pairs(tensor: Tensor, where: rows.Place) -> tuple[Tensor, Tensor] | None:
+    """Views of every second point, and of the one behind each; None where one would be left over."""
+    tensor, dim = where.opened(tensor)
+    if tensor.shape[dim] % (2 * where.step):
+        return None
+    paired = tensor.unflatten(dim, (-1, 2, where.step))
+    return paired.select(dim + 1, 0), paired.select(dim + 1, 1)
 
 
 def _share(share: float) -> str:

@@ -18,9 +18,10 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Canc
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.verdict import Verdict
 
 # Where points and cells could both do: so many points come first, and so many cells.
@@ -144,7 +145,7 @@ class _Run:
         if one not in self._used:
             self._used.append(one)
         while (rows := self._step(one)) is not None:
-            is_last = one.done(self._tol) or not rows
+            is_last = one.done(self._tol) or not len(rows)
             yield self._stage(one, reason, is_last=is_last)
             if is_last:
                 return
@@ -174,11 +175,11 @@ class _Run:
                     return
                 if rows is None:
                     return
-                is_last = turn.done(self._tol) or (not rows and self._spent >= self._most)
+                is_last = turn.done(self._tol) or (not len(rows) and self._spent >= self._most)
                 yield self._stage(turn, seen, is_last=is_last)
                 if is_last:
                     return
-                if not rows:
+                if not len(rows):
                     break
             if turn is points and not cells.evaluations and _worst(points) <= _NEAR * self._tol:
                 yield from self.by(points, seen)
@@ -220,7 +221,7 @@ class _Run:
             one.look_at(block)
         if self._done < total:
             return None
-        if rows:
+        if len(rows):
             one.accept(rows)
         return rows
 
