@@ -22,7 +22,7 @@ from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.trace import BatchNodes, Samples
 
 # The first rule that tells its own error, by the one before it.
 _FIRST = 7
@@ -48,6 +48,7 @@ _CROWDED = 2e-3
 _NO_LENGTH = 1e-30
 
 _NOWHERE: Floats = np.zeros(0)
+_NO_PRODUCTS: Floats = np.zeros((0, 0))
 
 
 @dataclass
@@ -66,7 +67,7 @@ class _Example:
     alphas: Floats = field(default_factory=lambda: _NOWHERE)
     outputs: Floats = field(default_factory=lambda: _NOWHERE)
     density: Floats = field(default_factory=lambda: _NOWHERE)
-    products: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    products: Floats = field(default_factory=lambda: _NO_PRODUCTS)
     unit: float = 1.0
     scale: float = 1.0
     rule: int = 0
@@ -85,6 +86,11 @@ class _Example:
     def is_hopeless(self, tol: float) -> bool:
         """Whether what is left of the error lies where no sample can reach."""
         return not self.rule and self.error is not None and self.error <= tol < self.surprise
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether samples crowd at an end of the path."""
+        return bool(min(self.alphas[0], 1 - self.alphas[-1]) < _CROWDED)
 
     @property
     def nodes(self) -> Nodes:
@@ -124,9 +130,12 @@ class Adaptive:
         return max(len(own.alphas) for own in self._examples)
 
     @property
-    def nodes(self) -> list[Nodes]:
+    def nodes(self) -> BatchNodes:
         """The points in use, for each example."""
-        return [own.nodes for own in self._examples]
+        rules = {own.rule if own.assessment is None else 0 for own in self._examples}
+        if len(rules) == 1 and (rule := rules.pop()):
+            return BatchNodes.of(patterson(rule), len(self._examples))
+        return BatchNodes.of([own.nodes for own in self._examples], len(self._examples))
 
     @property
     def errors(self) -> Tensor | None:
@@ -227,9 +236,11 @@ class Adaptive:
         at = SIZES.index(size)
         own, before, first = (_spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
         products = np.stack([one.products for one in members])
-        rises = np.stack([np.diff([one.low, *one.outputs, one.high]) for one in members])
+        outputs = np.stack([one.outputs for one in members])
+        ends = np.array([[one.low, one.high] for one in members])
+        rises = np.diff(np.concatenate([ends[:, :1], outputs, ends[:, 1:]], 1))
         density = np.stack([one.density for one in members])
-        rounding = self._rounding(np.stack([one.outputs for one in members]))
+        rounding = self._rounding(outputs)
         whole = lengths(own, products)
         errors = rule_errors(
             whole,
@@ -240,8 +251,9 @@ class Adaptive:
             np.abs(rises).sum(1),
         )
         surprises = _hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
+        errors = np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors)
         for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
-            one.error, one.surprise, one.assessment = self._with_rounding(error), surprise, None
+            one.error, one.surprise, one.assessment = error, surprise, None
 
     def _assess(self, own: _Example) -> Assessment:
         """The error of all samples of an example."""
@@ -270,6 +282,8 @@ class Adaptive:
         found = [_NOWHERE] * len(self._examples)
         chance = self._chance.uniform(size=self.most)
         hard = []
+        # Most examples have the same samples.
+        tests: dict[bytes, Floats] = {}
         for e, own in enumerate(self._examples):
             affordable = self.most - len(own.alphas)
             if affordable < 1 or own.is_hopeless(tol) or (own.checks and own.is_settled(tol)):
@@ -282,7 +296,10 @@ class Adaptive:
             if not own.is_settled(tol):
                 hard.append(e)
             else:
-                found[e] = self._at_random(e, affordable, chance)
+                key = own.alphas.tobytes()
+                if own.is_crowded or key not in tests:
+                    tests[key] = self._at_random(e, affordable, chance)
+                found[e] = tests[key]
                 own.checks = len(found[e])
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)

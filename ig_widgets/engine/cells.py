@@ -67,7 +67,7 @@ class _Table:
         return np.stack([self.lows, self.highs], 1)
 
     def parts(self, counts: Integers) -> tuple[Integers, Floats]:
-        """As many equal parts of each cell as `counts` (cells,) says: of which cell each is, and its ends (parts, 2)."""
+        """As many equal parts of each cell as `counts` (cells,) says: of which cell each is, its ends (parts, 2)."""
         of = np.repeat(np.arange(len(self)), counts)
         at = np.arange(len(of)) - (np.cumsum(counts) - counts)[of]
         lows, lengths, count = self.lows[of], (self.highs - self.lows)[of], counts[of]
@@ -96,7 +96,8 @@ class Cells:
         self.samples: Samples = self._samples
         self.most = most
         self._spent: Integers = np.zeros(batch, dtype=np.int64)
-        self._cells = _Table(*(np.zeros(0, dtype=t) for t in (np.int64, float, float, float, bool)))
+        nothing = np.zeros(0)
+        self._cells = _Table(nothing.astype(np.int64), nothing, nothing, nothing, nothing > 0)
         # Into how many parts each cell is being split.
         self._plan: Integers = np.ones(0, dtype=np.int64)
         # All shares are taken in units of the maps, as squares of errors would overflow.
@@ -315,7 +316,7 @@ def _beside(maps: Tensor) -> Tensor:
 
 def _ratios(examples: Integers, expected: Floats, measured: Floats, batch: int) -> tuple[Floats, Integers]:
     """Measured over expected for each example, as far as both say something, else 1; and from how many pairs."""
-    expected, measured = (np.bincount(examples, v**2, minlength=batch) for v in (expected, measured))
-    says = (expected > 0) & (measured > 0)
-    ratios: Floats = np.sqrt(np.where(says, measured, 1) / np.where(says, expected, 1))
+    of, over = (np.bincount(examples, values**2, minlength=batch) for values in (measured, expected))
+    says = (of > 0) & (over > 0)
+    ratios: Floats = np.sqrt(np.where(says, of, 1) / np.where(says, over, 1))
     return ratios, np.where(says, np.bincount(examples, minlength=batch), 0)

@@ -1,6 +1,4 @@
-"""Which cells of the secant rule to split, and into how many parts, so that errors come down to a goal: for all examples
-at once.
-"""
+"""Which cells of the secant rule to split, and into how many parts, for all examples at once."""
 
 from __future__ import annotations
 
@@ -33,8 +31,8 @@ def plan_of(
     """Into how many parts to split cells (cells,) of `examples`, sorted; 1: not at all.
 
     `goals` (batch,): what is to be left of the sum of the squares of `errors`; `orders` (batch,): with which power of
-    their size these fall; `affordable` (batch,): how many parts. Cells that are `first` are split in any case. `probes`:
-    how many are split at least to begin with, and into how many parts each.
+    their size these fall; `affordable` (batch,): how many parts. Cells that are `first` are split in any case.
+    `probes`: how many are split to begin with, and into how many parts each.
     """
     batch = len(goals)
     wanted = _wanted(examples, errors, first, goals, orders)
@@ -58,29 +56,35 @@ def plan_of(
 
 
 def _wanted(examples: Integers, errors: Floats, first: Any, goals: Floats, orders: Floats) -> Integers:
+    """The cheapest parts for the goals: all of equal errors, the largest that will do."""
     batch = len(goals)
     least = np.where(first & (errors > 0), 2, 1)
     squares = errors**2
     table = remaining(np.arange(_MOST_PARTS + 1)[None].clip(min=1), orders[:, None])
-    power = 1 / (2 * orders[examples])
-
-    def parts(square: Floats) -> Integers:
-        """So that the square of the error of each comes to about `square`."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            raw = np.round((squares / square[examples]) ** power)
-        # Nothing divided by nothing: there is no error.
-        found: Integers = np.clip(np.nan_to_num(raw, nan=1, posinf=_MOST_PARTS), least, _MOST_PARTS).astype(np.int64)
-        return found
-
-    low, high = np.zeros(batch), np.zeros(batch)
+    high = np.zeros(batch)
     np.maximum.at(high, examples, squares)
-    # The cheapest parts for a goal have equal errors: the largest such error that will do.
-    for _ in range(40):
+    wanted = _parts(squares, high[examples], orders[examples], least)
+    # Few examples need more than the least.
+    left = np.bincount(examples, squares * table[examples, wanted], minlength=batch)
+    some = np.flatnonzero((left > goals)[examples])
+    own, squares, least = examples[some], squares[some], least[some]
+    low, order = np.zeros(batch), orders[own]
+    for _ in range(40 if len(some) else 0):
         middle = (low + high) / 2
-        left = np.bincount(examples, squares * table[examples, parts(middle)], minlength=batch)
-        fits = left <= goals
+        parts = _parts(squares, middle[own], order, least)
+        fits = np.bincount(own, squares * table[own, parts], minlength=batch) <= goals
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return parts(low)
+    wanted[some] = _parts(squares, low[own], order, least)
+    return wanted
+
+
+def _parts(squares: Floats, goal: Floats, orders: Floats, least: Integers) -> Integers:
+    """Into how many parts to split so that the square of the error of each comes to about `goal`."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        raw = np.round((squares / goal) ** (1 / (2 * orders)))
+    # Nothing divided by nothing: there is no error.
+    found: Integers = np.clip(np.nan_to_num(raw, nan=1, posinf=_MOST_PARTS), least, _MOST_PARTS).astype(np.int64)
+    return found
 
 
 def _fit(plan: Integers, chosen: Integers, examples: Integers, errors: Floats, orders: Floats, parts: Integers) -> None:
