@@ -19,9 +19,10 @@ from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson, values_at
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
-from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.trace import BatchNodes, Samples
 
 # The first rule that tells its own error, by the one before it.
 _FIRST = 7
@@ -49,6 +50,7 @@ _CROWDED = 2e-3
 _NO_LENGTH = 1e-30
 
 _NOWHERE: Floats = np.zeros(0)
+_NO_PRODUCTS: Floats = np.zeros((0, 0))
 
 
 @dataclass
@@ -67,7 +69,7 @@ class _Example:
     alphas: Floats = field(default_factory=lambda: _NOWHERE)
     outputs: Floats = field(default_factory=lambda: _NOWHERE)
     density: Floats = field(default_factory=lambda: _NOWHERE)
-    products: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    products: Floats = field(default_factory=lambda: _NO_PRODUCTS)
     unit: float = 1.0
     scale: float = 1.0
     rule: int = 0
@@ -86,6 +88,11 @@ class _Example:
     def is_hopeless(self, tol: float) -> bool:
         """Whether what is left of the error lies where no sample can reach."""
         return not self.rule and self.error is not None and self.error <= tol < self.surprise
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether samples crowd at an end of the path."""
+        return bool(min(self.alphas[0], 1 - self.alphas[-1]) < _CROWDED)
 
     @property
     def nodes(self) -> Nodes:
@@ -125,9 +132,12 @@ class Adaptive:
         return max(len(own.alphas) for own in self._examples)
 
     @property
-    def nodes(self) -> list[Nodes]:
+    def nodes(self) -> BatchNodes:
         """The points in use, for each example."""
-        return [own.nodes for own in self._examples]
+        rules = {own.rule if own.assessment is None else 0 for own in self._examples}
+        if len(rules) == 1 and (rule := rules.pop()):
+            return BatchNodes.of(patterson(rule), len(self._examples))
+        return BatchNodes.of([own.nodes for own in self._examples], len(self._examples))
 
     @property
     def errors(self) -> Tensor | None:
@@ -165,7 +175,8 @@ class Adaptive:
             for own in self._examples:
                 own.following = size
             self._pending = [patterson(size).alphas] * len(self._examples)
-        return [(e, alpha) for e, places in enumerate(self._pending) for alpha in places.tolist()]
+        counts = [len(places) for places in self._pending]
+        return Wanted(np.repeat(np.arange(len(counts)), counts), np.concatenate(self._pending))
 
     def look_at(self, block: Block) -> None:
         """Nothing is told by a part of a round."""
@@ -192,31 +203,33 @@ class Adaptive:
 
     def _extend(self, members: Sequence[int]) -> None:
         """Take up new samples of examples that have as many, and as many new ones."""
-        own = [self._examples[e] for e in members]
-        new = [self._pending[e].tolist() for e in members]
-        every = [one.alphas.tolist() + places for one, places in zip(own, new, strict=True)]
-        count = len(every[0]) - len(new[0])
+        own, chosen = [self._examples[e] for e in members], np.array(members)
+        new = np.stack([self._pending[e] for e in members])
+        every = np.concatenate([np.stack([one.alphas for one in own]), new], 1)
+        count = every.shape[1] - new.shape[1]
         if not count:
-            self._choose_units(members, new)
+            self._choose_units(chosen, new)
         units = np.array([one.unit for one in own])
-        products = self.samples.products(members, new, every, multiply_by_inputs=self._multiply, units=units)
-        outputs, density = self.samples.scalars(members, every)
-        for i, one in enumerate(own):
-            whole = np.zeros((len(every[i]),) * 2)
-            whole[:count, :count] = one.products
-            whole[count:], whole[:, count:] = products[i], products[i].T
-            order = np.argsort(every[i])
-            one.alphas = np.array(every[i])[order]
-            one.products = whole[np.ix_(order, order)]
-            one.outputs, one.density = outputs[i][order] / one.scale, density[i][order] / one.scale
+        products = self.samples.products(chosen, new, every, multiply_by_inputs=self._multiply, units=units)
+        outputs, density = self.samples.scalars(chosen, every)
+        scales = np.array([one.scale for one in own])[:, None]
+        whole = np.zeros((len(own), every.shape[1], every.shape[1]))
+        whole[:, :count, :count] = [one.products for one in own]
+        whole[:, count:], whole[:, :, count:] = products, products.transpose(0, 2, 1)
+        order = np.argsort(every, 1)
+        every, outputs, density = (np.take_along_axis(v, order, 1) for v in (every, outputs / scales, density / scales))
+        whole = np.take_along_axis(np.take_along_axis(whole, order[:, :, None], 1), order[:, None], 2)
+        for one, *found in zip(own, every, whole, outputs, density, strict=True):
+            one.alphas, one.products, one.outputs, one.density = found
 
-    def _choose_units(self, members: Sequence[int], keys: Sequence[Sequence[float]]) -> None:
+    def _choose_units(self, members: Integers, keys: Floats) -> None:
         """Powers of two near the largest values, by which squares neither overflow nor vanish."""
         units = self.samples.units(members, keys, self._multiply)
         outputs, density = self.samples.scalars(members, keys)
         ends = np.array([[self._examples[e].low, self._examples[e].high] for e in members])
         largest = np.abs(np.concatenate([outputs, density, ends], 1)).max(1)
-        for e, unit, scale in zip(members, units.tolist(), unit_of(torch.from_numpy(largest)).tolist(), strict=True):
+        scales = unit_of(torch.from_numpy(largest)).tolist()
+        for e, unit, scale in zip(members.tolist(), units.tolist(), scales, strict=True):
             own = self._examples[e]
             own.unit, own.scale, own.low, own.high = unit, scale, own.low / scale, own.high / scale
 
@@ -226,9 +239,11 @@ class Adaptive:
         at = SIZES.index(size)
         own, before, first = (_spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
         products = np.stack([one.products for one in members])
-        rises = np.stack([np.diff([one.low, *one.outputs, one.high]) for one in members])
+        outputs = np.stack([one.outputs for one in members])
+        ends = np.array([[one.low, one.high] for one in members])
+        rises = np.diff(np.concatenate([ends[:, :1], outputs, ends[:, 1:]], 1))
         density = np.stack([one.density for one in members])
-        rounding = self._rounding(np.stack([one.outputs for one in members]))
+        rounding = self._rounding(outputs)
         whole = lengths(own, products)
         errors = rule_errors(
             whole,
@@ -239,8 +254,9 @@ class Adaptive:
             np.abs(rises).sum(1),
         )
         surprises = _hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
+        errors = np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors)
         for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
-            one.error, one.surprise, one.assessment = self._with_rounding(error), surprise, None
+            one.error, one.surprise, one.assessment = error, surprise, None
 
     def _assess(self, own: _Example) -> Assessment:
         """The error of all samples of an example."""
@@ -269,6 +285,8 @@ class Adaptive:
         found = [_NOWHERE] * len(self._examples)
         chance = self._chance.uniform(size=self.most)
         hard = []
+        # Most examples have the same samples.
+        tests: dict[bytes, Floats] = {}
         for e, own in enumerate(self._examples):
             affordable = self.most - len(own.alphas)
             if affordable < 1 or own.is_hopeless(tol) or (own.checks and own.is_settled(tol)):
@@ -281,7 +299,10 @@ class Adaptive:
             if not own.is_settled(tol):
                 hard.append(e)
             else:
-                found[e] = self._at_random(e, affordable, chance)
+                key = own.alphas.tobytes()
+                if own.is_crowded or key not in tests:
+                    tests[key] = self._at_random(e, affordable, chance)
+                found[e] = tests[key]
                 own.checks = len(found[e])
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)

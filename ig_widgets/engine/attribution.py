@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import warnings
@@ -150,7 +151,8 @@ def attribute(
             gausslegendre, fejer; or secant, which takes the mean slope of each operation over cells of the path, so
             that attributions sum to F(x) - F(x') for any n_steps. At finite n_steps that depends, like DeepLIFT, on how
             the model is written; its limit, IG, does not. auto looks at both ends of the path: secant where kinks
-            (ReLU, max) lie between, else fejer, or gausslegendre for given n_steps; `reason` tells.
+            (ReLU, max) lie between, else gausslegendre for given n_steps, or adaptive: points where the gradient
+            changes, for a tolerance only; where either could do, which of them does. `reason` tells.
         n_steps: points of the rule, that is gradient evaluations per example; secant: cells. None: as many as `tol`
             needs.
         tol: the relative L2 error of each example's attributions at which to stop, as it is estimated while sampling.
@@ -394,13 +396,21 @@ def _by_tolerance(stages: Iterator[Stage], finish: _Finish, progressive: bool) -
     for stage in stages:
         if stage.is_last and not stage.converged and not stage.samples.sampler.doubt:
             text = not_converged(stage.verdict, stage.errors, stage.evaluations)
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+            _warn(text)
         if progressive or stage.is_last:
             yield made(stage)
     if stage is None or not stage.is_last:
         spent = 0 if stage is None else stage.evaluations
         partial = None if stage is None else made(stage)
         raise Cancelled(f"Cancelled after {spent} gradient evaluations per example.", partial)
+
+
+def _warn(text: str) -> None:
+    """Warn at the line that called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ig_widgets."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, ConvergenceWarning, stacklevel=level)
 
 
 def _by_steps(
@@ -549,6 +559,7 @@ def make_attribution(
         verdict,
         doubt=samples.sampler.doubt,
         scales=samples.sampler.scales if method == rules.SECANT else frozenset(),
+        complete=complete,
         errors=errors,
         evaluations=sampled if evaluations is None else evaluations,
         delta=delta.detach().cpu().double(),

@@ -8,21 +8,21 @@ different cells are as good as independent, so that their squares add up.
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.norms import norms, unit_of
-from ig_widgets.engine.rules import SECANT, Nodes
+from ig_widgets.engine.rules import SECANT, Floats, Integers
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block, CellBlock
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.trace import CellSamples, Samples, Wanted
+from ig_widgets.engine.splits import plan_of, remaining
+from ig_widgets.engine.trace import BatchNodes, CellSamples, Samples
 
 # The error of a cell of size h goes as h ** order, so that of n cells as n ** (1/2 - order). In theory 2, where a cell
 # holds at most one pair of kinks that follow upon one another, and less the more there are. On EfficientNet-Lite0: from
@@ -30,184 +30,105 @@ from ig_widgets.engine.trace import CellSamples, Samples, Wanted
 _ORDER = (1.8, 0.6)
 _LEAST_ORDER = 1.2
 # Sampling stops where an estimate has come out low rather than high; by so much it would be too low.
-_STOPPED = 1.1
+_STOPPED = 1.25
 # The first cells, how many of them are split to begin with, and into how many parts.
 _FIRST, _PROBES, _PROBE_PARTS = 8, 2, 3
-# No cell is split into more parts at once: what is expected of them is a guess.
-_MOST_PARTS = 6
 # What is aimed at, of the tolerance, so that one round should do.
 _AIM = 0.95
 # Cells that miss more of what F changes, as a share, misread the model; operations with a plain derivative may miss a
 # part of the tolerance.
 _MISREAD, _MISSED = 1e-3, 0.25
 _LOOKS = 32
+# Maps are compared so many elements at a time, so that copies stay small.
+_ELEMENTS = 1 << 24
 # Splits that it takes until what they say of the order counts as much as what is assumed.
 _PRIOR = 12.0
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """`error`: of its share of the map, an absolute one; of a cell that is one of the first, known to a factor only."""
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Cells of all examples, one example after the other, ascending: each column (cells,).
 
-    low: float
-    high: float
-    error: float
-    first: bool = False
+    `errors`: of a cell's share of the map, an absolute one; of one that is among the `first`, known to a factor only.
+    """
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        return self.low, self.high
+    examples: Integers
+    lows: Floats
+    highs: Floats
+    errors: Floats
+    first: Any
 
-    def parts(self, count: int) -> list[tuple[float, float]]:
-        edges = [self.low + (self.high - self.low) * i / count for i in range(count)] + [self.high]
-        return list(pairwise(edges))
-
-
-class _Example:
-    """The cells of one example."""
-
-    def __init__(self, samples: CellSamples, example: int, *, multiply_by_inputs: bool) -> None:
-        self._samples = samples
-        self._example = example
-        self._multiply = multiply_by_inputs
-        self.cells: list[_Cell] = []
-        self._sum: list[Tensor] = []
-        # All shares are taken in it, as squares of errors would overflow.
-        self._unit = 1.0
-        # Logarithms of measured over expected errors: their weighted sum, and the weight.
-        self._seen = self._weight = 0.0
-
-    def begin(self, ends: Sequence[tuple[float, float]]) -> None:
-        """With the first cells, all of the same size; their errors are in some unit of their own."""
-        maps = [self._share(cell) for cell in ends]
-        largest = torch.tensor(
-            [float(t.abs().max()) for parts in maps for t in parts], dtype=torch.float64, device="cpu"
-        )
-        self._unit = float(unit_of(largest.max()))
-        maps = [[t / self._unit for t in parts] for parts in maps]
-        self._sum = [torch.stack(parts).sum(0) for parts in zip(*maps, strict=True)]
-        last = len(maps) - 1
-        errors = []
-        for i, own in enumerate(maps):
-            beside = (maps[j] for j in (i - 1, i + 1) if 0 <= j <= last)
-            errors.append(_norm([a - sum(b) / len(b) for a, *b in zip(own, *beside, strict=True)]) if last else 1.0)
-        self.cells = [_Cell(*cell, error, first=True) for cell, error in zip(ends, errors, strict=True)]
-
-    def split(self, parts: dict[_Cell, int]) -> None:
-        """Put sampled parts, as many as said, in the place of cells."""
-        changes: dict[_Cell, float] = {}
-        for cell, count in parts.items():
-            change = [-t for t in self._share(cell.ends)]
-            for part in cell.parts(count):
-                for total, piece in zip(change, self._share(part), strict=True):
-                    total.add_(piece)
-            for total, piece in zip(self._sum, change, strict=True):
-                total.add_(piece)
-            changes[cell] = _norm(change)
-        # To begin with the errors are known to a factor.
-        unit = _ratio([(cell.error, changes[cell]) for cell in parts if cell.first]) or 1.0
-        self.cells = [replace(cell, error=cell.error * unit) if cell.first else cell for cell in self.cells]
-        order = self.order
-        # A change is the error of the cell less those of its parts, as if independent.
-        errors = {cell: change / math.sqrt(1 + _fall(parts[cell], order)) for cell, change in changes.items()}
-        later = [(cell.error, error) for cell, error in errors.items() if not cell.first]
-        if ratio := _ratio(later):
-            self._seen = self._seen / 2 + len(later) * math.log(ratio)
-            self._weight = self._weight / 2 + len(later)
-        new = {
-            cell.ends: [_Cell(*part, error * math.sqrt(_fall(count, order) / count)) for part in cell.parts(count)]
-            for (cell, count), error in zip(parts.items(), errors.values(), strict=True)
-        }
-        self.cells = [part for cell in self.cells for part in new.get(cell.ends, [cell])]
+    def __len__(self) -> int:
+        return len(self.lows)
 
     @property
-    def order(self) -> float:
-        """With which power of its size the error of a cell falls from here."""
-        at_zero, fall = _ORDER
-        return max(_LEAST_ORDER, at_zero - fall * min(self.error, 1.0))
+    def ends(self) -> Floats:
+        """(cells, 2)."""
+        return np.stack([self.lows, self.highs], 1)
 
-    @property
-    def size(self) -> float:
-        """The L2 norm of the map, in the unit."""
-        return _norm(self._sum)
-
-    @property
-    def factor(self) -> float:
-        """By how much errors were larger than expected where cells were split again."""
-        return _STOPPED * math.exp(self._seen / (self._weight + _PRIOR))
-
-    @property
-    def error(self) -> float:
-        """The estimated relative L2 error of the map; 1 for a map of zeros that is not settled."""
-        error = self.factor * math.sqrt(math.fsum(cell.error**2 for cell in self.cells))
-        if error == 0:
-            return 0.0
-        return error / self.size if self.size > 0 else 1.0
-
-    def wanted(self, tol: float) -> dict[_Cell, int]:
-        """Into how many parts cells are to be split so that the error should come down to `tol`."""
-        goal = (_AIM * tol * self.size / self.factor) ** 2
-        low, high = 0.0, max((cell.error**2 for cell in self.cells), default=0.0)
-        order = self.order
-        # The cheapest parts for a goal have equal errors: the largest such error that will do.
-        for _ in range(40):
-            middle = (low + high) / 2
-            parts = {cell: _parts(cell, middle, order) for cell in self.cells}
-            left = math.fsum(cell.error**2 * _fall(count, order) for cell, count in parts.items())
-            low, high = (middle, high) if left <= goal else (low, middle)
-        parts = {cell: _parts(cell, low, order) for cell in self.cells}
-        return {cell: count for cell, count in parts.items() if count > 1}
-
-    def spend(self, splits: int, parts: int, tol: float) -> dict[_Cell, int]:
-        """Just so many splits into so many parts altogether, where they do most."""
-        wanted = self.wanted(tol)
-        chosen = sorted(self.cells, key=lambda cell: (wanted.get(cell, 1), cell.error), reverse=True)[:splits]
-        counts = {cell: max(2, wanted.get(cell, 2)) for cell in chosen}
-        order = self.order
-        while (missing := parts - sum(counts.values())) != 0:
-            step = 1 if missing > 0 else -1
-            able = [cell for cell in chosen if counts[cell] + step >= 2]
-            best = max(able, key=lambda cell: step * _gain(cell, counts[cell], order))
-            counts[best] += step
-        return counts
-
-    def _share(self, ends: tuple[float, float]) -> list[Tensor]:
-        maps = self._samples.map(self._example, ends, multiply_by_inputs=self._multiply)
-        return [m * (ends[1] - ends[0]) / self._unit for m in maps]
+    def parts(self, counts: Integers) -> tuple[Integers, Floats]:
+        """As many equal parts of each cell as `counts` (cells,) says: of which cell each is, its ends (parts, 2)."""
+        of = np.repeat(np.arange(len(self)), counts)
+        at = np.arange(len(of)) - (np.cumsum(counts) - counts)[of]
+        lows, lengths, count = self.lows[of], (self.highs - self.lows)[of], counts[of]
+        edges = np.stack([lows + lengths * at / count, lows + lengths * (at + 1) / count], 1)
+        edges[:, 1] = np.where(at + 1 == count, self.highs[of], edges[:, 1])
+        return of, edges
 
 
 class Cells:
-    """Cells for each example of a batch, as many for each, refined in rounds; at most `most` evaluations each."""
+    """Cells for each example of a batch, refined in rounds; at most `most` evaluations each.
+
+    Examples that are done are left as they are while others go on.
+    """
 
     def __init__(self, samples: Samples, *, multiply_by_inputs: bool, most: int, tol: float) -> None:
         self.method = SECANT
         self._tol = tol
+        self._multiply = multiply_by_inputs
+        batch = samples.path.batch
         # By how much F goes up and down over the first cells, and what attributions miss of it beyond rounding.
-        self._variation = torch.zeros(samples.path.batch, dtype=torch.float64, device="cpu")
+        self._variation = torch.zeros(batch, dtype=torch.float64, device="cpu")
         self._missing = torch.zeros_like(self._variation)
         ends = samples.baseline_output.tolist()
         self._outputs: dict[tuple[int, float], float] = {(e, 0.0): value for e, value in enumerate(ends)}
-        own = CellSamples(samples.sampler, samples.path, like=samples)
-        self.samples: Samples = own
-        self.evaluations = 0
+        self._samples = CellSamples(samples.sampler, samples.path, like=samples)
+        self.samples: Samples = self._samples
         self.most = most
-        batch = range(samples.path.batch)
-        self._examples = [_Example(own, e, multiply_by_inputs=multiply_by_inputs) for e in batch]
-        self._plans: list[dict[_Cell, int]] = []
+        self._spent: Integers = np.zeros(batch, dtype=np.int64)
+        nothing = np.zeros(0)
+        self._cells = _Table(nothing.astype(np.int64), nothing, nothing, nothing, nothing > 0)
+        # Into how many parts each cell is being split.
+        self._plan: Integers = np.ones(0, dtype=np.int64)
+        # All shares are taken in units of the maps, as squares of errors would overflow.
+        self._units: Floats = np.ones(batch)
+        self._sums: list[Tensor] = []
+        self._sizes: Floats = np.zeros(batch)
+        # Logarithms of measured over expected errors: their weighted sum, and the weight.
+        self._seen, self._weight = np.zeros(batch), np.zeros(batch)
         self._probed = False
 
     @property
-    def nodes(self) -> list[Nodes]:
+    def evaluations(self) -> int:
+        """The most that were spent on an example."""
+        return int(self._spent.max())
+
+    @property
+    def nodes(self) -> BatchNodes:
         """The cells, for each example."""
-        edges = [np.array([cell.low for cell in own.cells] + [1.0]) for own in self._examples]
-        return [Nodes((e[:-1] + e[1:]) / 2, np.diff(e), e) for e in edges]
+        own = self._cells
+        counts = np.bincount(own.examples, minlength=len(self._units))
+        at = np.arange(len(own)) - (np.cumsum(counts) - counts)[own.examples]
+        edges = np.ones((len(counts), counts.max() + 1))
+        edges[own.examples, at] = own.lows
+        last = np.minimum(np.arange(counts.max()), counts[:, None] - 1)
+        lows, highs = (np.take_along_axis(edges, last + k, 1) for k in (0, 1))
+        return BatchNodes((lows + highs) / 2, edges, counts)
 
     @property
     def errors(self) -> Tensor | None:
         """The estimated relative L2 error of each example's map, (batch,) in float64; None as long as it is unknown."""
-        if not self._probed:
-            return None
-        return torch.tensor([own.error for own in self._examples], dtype=torch.float64, device="cpu")
+        return torch.from_numpy(self._errors) if self._probed else None
 
     @property
     def unattributed(self) -> None:
@@ -218,23 +139,24 @@ class Cells:
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, as far as it is known, and no first cell is left whose error is a guess."""
-        unseen = any(cell.first and cell.error for own in self._examples for cell in own.cells)
-        return self._probed and not unseen and all(own.error <= tol for own in self._examples)
+        return self._probed and not self._open(tol).any()
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:  # noqa: ARG002  (asks no model)
         """What to sample in the next round; nothing if no more can be afforded."""
-        affordable = self.most - self.evaluations
+        affordable: Integers = self.most - self._spent
         if not self.evaluations:
-            ends = _Cell(0.0, 1.0, 0.0).parts(max(1, min(_FIRST, affordable // 3)))
-            return [(e, cell) for e in range(len(self._examples)) for cell in ends]
-        if affordable < 2:
-            return []
-        self._plans = self._planned(tol, affordable)
-        return [
-            (e, part)
-            for e, plan in enumerate(self._plans)
-            for part in sorted(part for cell, count in plan.items() for part in cell.parts(count))
-        ]
+            batch, count = len(self._units), max(1, min(_FIRST, self.most // 3))
+            every = np.arange(batch)
+            _, ends = _Table(every, np.zeros(batch), np.ones(batch), np.zeros(batch), every < 0).parts(
+                np.full(batch, count)
+            )
+            return Wanted(np.repeat(every, count), ends)
+        able = (affordable >= 2) & (self._open(tol) if self._probed else True)
+        if not able.any():
+            return Wanted.nothing()
+        self._plan = self._planned(tol, affordable, able)
+        of, ends = self._cells.parts(np.where(self._plan > 1, self._plan, 0))
+        return Wanted(self._cells.examples[of], ends)
 
     def look_at(self, block: Block) -> None:
         """Compare what cells collect with what F changes in them. Raises SecantRuleError where that is not the same."""
@@ -264,53 +186,142 @@ class Cells:
     def accept(self, rows: Wanted) -> None:
         """All of `rows` has been sampled."""
         if not self.evaluations:
-            for e, own in enumerate(self._examples):
-                own.begin([cell for example, cell in rows if example == e])
-            # A map that is the same everywhere is known.
-            self._probed = not any(cell.error for own in self._examples for cell in own.cells)
+            self._begin(rows)
         else:
-            for own, plan in zip(self._examples, self._plans, strict=True):
-                own.split(plan)
+            self._split()
             self._probed = True
-        self.evaluations += len(rows) // len(self._examples)
+        self._spent = self._spent + np.bincount(rows.examples, minlength=len(self._spent))
 
-    def _planned(self, tol: float, affordable: int) -> list[dict[_Cell, int]]:
-        if not self._probed:
-            splits = min(_PROBES, len(self._examples[0].cells))
-            parts = min(splits * _PROBE_PARTS, affordable)
-        else:
-            wanted = [own.wanted(tol) for own in self._examples]
-            splits = max(1, max(len(one) for one in wanted))
-            parts = min(max(2 * splits, max(sum(one.values()) for one in wanted)), affordable)
-        splits = min(splits, parts // 2)
-        return [own.spend(splits, parts, tol) for own in self._examples]
+    # ------------------------------------------------------------ what cells tell
+
+    def _begin(self, rows: Wanted) -> None:
+        """With the first cells, as many of each example; their errors are in some unit of their own."""
+        batch = len(self._units)
+        count = len(rows) // batch
+        errors, sums = np.ones((batch, count)), []
+        step = self._step_of(count)
+        for start in range(0, batch, step):
+            some = slice(start * count, (start + step) * count)
+            maps = [m.unflatten(0, (-1, count)) for m in self._shares(rows[some])]
+            units = unit_of(torch.stack([m.abs().amax((1, 2)).cpu().double() for m in maps]).amax(0))
+            self._units[start : start + step] = units.numpy()
+            maps = [m / units.to(m.device, m.dtype)[:, None, None] for m in maps]
+            sums.append([m.sum(1) for m in maps])
+            if count > 1:
+                errors[start : start + step] = norms([_beside(m).flatten(0, 1) for m in maps]).view(-1, count).numpy()
+        self._sums = [torch.cat(parts) for parts in zip(*sums, strict=True)]
+        self._sizes = norms(self._sums).numpy()
+        lows, highs = rows.keys.T
+        self._cells = _Table(rows.examples, lows, highs, errors.ravel(), np.ones(len(rows), dtype=bool))
+        # A map that is the same everywhere is known.
+        self._probed = not errors.any()
+
+    def _split(self) -> None:
+        """Put sampled parts, as many as planned, in the place of cells."""
+        old, batch = self._cells, len(self._units)
+        at = np.flatnonzero(self._plan > 1)
+        examples, counts, first = old.examples[at], self._plan[at], old.first[at]
+        changes = self._changes(at, counts)
+        self._sizes = norms(self._sums).numpy()
+        # To begin with the errors are known to a factor.
+        units, _ = _ratios(examples[first], old.errors[at][first], changes[first], batch)
+        errors = np.where(old.first, old.errors * units[old.examples], old.errors)
+        self._cells = old = _Table(old.examples, old.lows, old.highs, errors, old.first)
+        orders = self._orders
+        # A change is the error of the cell less those of its parts, as if independent.
+        own = changes / np.sqrt(1 + remaining(counts, orders[examples]))
+        later, told = _ratios(examples[~first], old.errors[at][~first], own[~first], batch)
+        self._seen = np.where(told > 0, self._seen / 2 + told * np.log(later), self._seen)
+        self._weight = np.where(told > 0, self._weight / 2 + told, self._weight)
+        errors[at] = own * np.sqrt(remaining(counts, orders[examples]) / counts)
+        of, ends = old.parts(self._plan)
+        self._cells = _Table(
+            old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & (self._plan[of] == 1)
+        )
+
+    def _changes(self, at: Integers, counts: Integers) -> Floats:
+        """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along."""
+        old = _Table(*(getattr(self._cells, name)[at] for name in ("examples", "lows", "highs", "errors", "first")))
+        changes, step = np.zeros(len(at)), self._step_of(1 + int(counts.max()))
+        for start in range(0, len(at), step):
+            some = slice(start, start + step)
+            part = _Table(old.examples[some], old.lows[some], old.highs[some], old.errors[some], old.first[some])
+            of, ends = part.parts(counts[some])
+            pieces = self._shares(Wanted(part.examples[of], ends))
+            change = [m.neg_() for m in self._shares(Wanted(part.examples, part.ends))]
+            for total, one, piece in zip(self._sums, change, pieces, strict=True):
+                one.index_add_(0, torch.from_numpy(of).to(one.device), piece)
+                total.index_add_(0, torch.from_numpy(part.examples).to(one.device), one)
+            changes[some] = norms(change).numpy()
+        return changes
+
+    def _shares(self, rows: Wanted) -> list[Tensor]:
+        """What cells collect, in units of their maps: (cells, features) for each input."""
+        found = self._samples.rows(rows.examples, rows.keys[:, None])[:, 0]
+        factors = np.diff(rows.keys, axis=1)[:, 0] / self._units[rows.examples]
+        return self._samples.shares(found, torch.from_numpy(factors), multiply_by_inputs=self._multiply)
+
+    def _step_of(self, rows: int) -> int:
+        """How many times so many maps are made at once."""
+        features = sum(x[0].numel() for x in self._samples.path.inputs)
+        return max(1, _ELEMENTS // (rows * features))
+
+    @property
+    def _factors(self) -> Floats:
+        """By how much errors were larger than expected where cells were split again, (batch,)."""
+        factors: Floats = _STOPPED * np.exp(self._seen / (self._weight + _PRIOR))
+        return factors
+
+    @property
+    def _errors(self) -> Floats:
+        """The estimated relative L2 errors of the maps, (batch,); 1 for a map of zeros that is not settled."""
+        squares = np.bincount(self._cells.examples, self._cells.errors**2, minlength=len(self._units))
+        errors = self._factors * np.sqrt(squares)
+        relative: Floats = np.where(self._sizes > 0, errors / np.where(self._sizes > 0, self._sizes, 1), errors > 0)
+        return relative
+
+    @property
+    def _orders(self) -> Floats:
+        """With which power of their size the errors of cells fall from here, (batch,)."""
+        at_zero, fall = _ORDER
+        orders: Floats = np.maximum(_LEAST_ORDER, at_zero - fall * np.minimum(self._errors, 1.0))
+        return orders
+
+    def _open(self, tol: float) -> Any:
+        """Which examples (batch,) are not within `tol`, or have first cells whose error is a guess."""
+        guessed = np.bincount(self._cells.examples, self._cells.first & (self._cells.errors > 0), len(self._units)) > 0
+        return guessed | ~(self._errors <= tol)
+
+    def _planned(self, tol: float, affordable: Integers, able: Any) -> Integers:
+        """Into how many parts each cell is to be split so that errors should come down to `tol`; 1: it is not."""
+        own = self._cells
+        goals = (_AIM * tol * self._sizes / self._factors) ** 2
+        chosen = np.flatnonzero(able[own.examples])
+        plan = np.ones(len(own), dtype=np.int64)
+        plan[chosen] = plan_of(
+            own.examples[chosen],
+            own.errors[chosen],
+            own.first[chosen],
+            goals,
+            self._orders,
+            affordable,
+            probes=None if self._probed else (_PROBES, _PROBE_PARTS),
+        )
+        return plan
 
 
-def _fall(parts: int, order: float) -> float:
-    """What is left of the square of a cell's error when it is split into `parts`."""
-    return float(parts ** (1 - 2 * order))
+def _beside(maps: Tensor) -> Tensor:
+    """What maps (examples, cells, features) differ by from the mean of their neighbours."""
+    beside = torch.zeros_like(maps)
+    beside[:, 1:] += maps[:, :-1]
+    beside[:, :-1] += maps[:, 1:]
+    beside[:, 1:-1] /= 2
+    return maps - beside
 
 
-def _gain(cell: _Cell, parts: int, order: float) -> float:
-    """What one part more takes off the square of the error."""
-    return cell.error**2 * (_fall(parts, order) - _fall(parts + 1, order))
-
-
-def _parts(cell: _Cell, square: float, order: float) -> int:
-    """Into how many parts to split, so that the square of the error of each comes to about `square`."""
-    least = 2 if cell.first and cell.error else 1
-    if square <= 0:
-        return _MOST_PARTS if cell.error else 1
-    wanted: float = (cell.error**2 / square) ** (1 / (2 * order))
-    return max(least, min(_MOST_PARTS, round(wanted)))
-
-
-def _ratio(pairs: list[tuple[float, float]]) -> float | None:
-    """Measured over expected, of pairs (expected, measured), as far as both say something."""
-    expected = math.fsum(pair[0] ** 2 for pair in pairs)
-    measured = math.fsum(pair[1] ** 2 for pair in pairs)
-    return math.sqrt(measured / expected) if expected and measured else None
-
-
-def _norm(tensors: Sequence[Tensor]) -> float:
-    return float(norms([t[None] for t in tensors])[0])
+def _ratios(examples: Integers, expected: Floats, measured: Floats, batch: int) -> tuple[Floats, Integers]:
+    """Measured over expected for each example, as far as both say something, else 1; and from how many pairs."""
+    of, over = (np.bincount(examples, values**2, minlength=batch) for values in (measured, expected))
+    says = (of > 0) & (over > 0)
+    ratios: Floats = np.sqrt(np.where(says, of, 1) / np.where(says, over, 1))
+    return ratios, np.where(says, np.bincount(examples, minlength=batch), 0)

@@ -8,7 +8,6 @@ weighed by less than nothing the order falls, at last to the trapezoid, whose we
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ig_widgets.engine.rules import Floats, Integers
 
@@ -16,6 +15,7 @@ from ig_widgets.engine.rules import Floats, Integers
 _APART = 0.3
 # So many times its length away nothing tells of an interval.
 _REACH = 64.0
+_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(3)
 # A sample counts for at least this share of the interval nearest to it.
 _LEAST = 0.05
 
@@ -101,15 +101,15 @@ def _nodes(alphas: Floats, lengths: Floats, orders: Integers) -> tuple[Integers,
 
 
 def _integrals(x: Floats, low: Floats, high: Floats) -> Floats:
-    """The integrals from `low` to `high` (m,) of the Lagrange polynomials of nodes `x` (m, p): (m, p)."""
-    p = x.shape[1]
-    centre = x.mean(1)
-    scale = np.maximum(np.abs(x - centre[:, None]).max(1), np.maximum(high - centre, centre - low))
-    scaled = (x - centre[:, None]) / scale[:, None]
-    a, b = (low - centre) / scale, (high - centre) / scale
-    powers = np.arange(p)
-    moments = (b[:, None] ** (powers + 1) - a[:, None] ** (powers + 1)) / (powers + 1)
-    matrix: npt.NDArray[np.float64] = scaled[:, None, :] ** powers[:, None]
-    solved: Floats = np.linalg.solve(matrix, moments[..., None])[..., 0]
-    integrals: Floats = solved * scale[:, None]
+    """The integrals from `low` to `high` (m,) of the Lagrange polynomials of nodes `x` (m, p): (m, p).
+
+    By three Gauss points, which are exact for six nodes: no matrix is solved, which nodes many decades apart would make
+    singular.
+    """
+    places = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _GAUSS
+    integrals = np.empty_like(x)
+    for i in range(x.shape[1]):
+        others = np.delete(x, i, axis=1)
+        terms = (places[:, :, None] - others[:, None, :]) / (x[:, i, None] - others)[:, None, :]
+        integrals[:, i] = (terms.prod(-1) @ _GAUSS_WEIGHTS) * (high - low) / 2
     return integrals

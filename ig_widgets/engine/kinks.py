@@ -1,4 +1,4 @@
-"""Whether a network bends smoothly along a path or has kinks there: counted while one forward pass looks at both ends.
+"""Whether a network bends smoothly along a path or has kinks there: counted while a forward pass looks at both ends.
 
 A kink counts if an element lies on different sides of it at the baseline and at the input: a ReLU that is off at both
 ends, or a clamp that only guards against zero, is as good as linear.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.spectrum import tail
-from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.trace import Samples
 
 # How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are
 # among its own; and which part of the change is left as an error if that falls as 1/n, as it does where kinks are.
@@ -83,9 +85,9 @@ class Points:
                 if self._missing() > self.most - self.evaluations:
                     self._next = 2 * self._n + 1
             if self._missing() > self.most - self.evaluations:
-                return []
-        missing = self.samples.missing(rules.nodes(self.method, self._next).alphas)
-        return [(e, alpha) for alpha in missing.tolist() for e in range(self.samples.path.batch)]
+                return Wanted.nothing()
+        missing, batch = self.samples.missing(rules.nodes(self.method, self._next).alphas), self.samples.path.batch
+        return Wanted(np.tile(np.arange(batch), len(missing)), np.repeat(missing, batch))
 
     def look_at(self, block: Block) -> None:
         """Nothing is told by a part of a round."""

@@ -19,9 +19,10 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Canc
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.trace import Samples, Wanted
+from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.verdict import Verdict
 
 # Where points and cells could both do: so many points come first, and so many cells.
@@ -147,7 +148,9 @@ class _Run:
         if one not in self._used:
             self._used.append(one)
         while (rows := self._step(one)) is not None:
-            is_last = one.done(self._tol) or not rows
+            # Of a model that answers differently when asked again no map is the right one.
+            doubted = bool(self._samples.sampler.doubt) and one.errors is not None
+            is_last = one.done(self._tol) or not len(rows) or doubted
             yield self._stage(one, reason, is_last=is_last)
             if is_last:
                 return
@@ -177,13 +180,13 @@ class _Run:
                     return
                 if rows is None:
                     return
-                if turn.done(self._tol) or not rows:
+                if turn.done(self._tol) or not len(rows):
                     break
                 yield self._stage(turn, seen, is_last=False)
             told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
             seen = f"{reason}; errors after a trial: {told}"
             best = min(self._used, key=_worst)
-            if best.done(self._tol) or self._spent >= self._most or not rows:
+            if best.done(self._tol) or self._spent >= self._most or rows is None or not len(rows):
                 yield self._stage(best, seen, is_last=True)
                 return
             if not cells.evaluations:
@@ -231,7 +234,7 @@ class _Run:
                 raise
         if self._done < total:
             return None
-        if rows:
+        if len(rows):
             one.accept(rows)
         return rows
 

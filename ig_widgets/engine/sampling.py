@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import warnings
@@ -34,6 +33,8 @@ Progress = Callable[[int, int], None]
 # How far F at an end of the path may be from what it was, relative to the larger of both ends. Other chunks stay below
 # a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
 _SAME = 0.05
+# By how much more examples than before are looked at for kinks.
+_MORE = 8
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
 # was seen is 8, of 13 networks of up to 31 layers in float64, float32 and bfloat16, at 1 to 512 cells.
 _ROUNDING = 50.0
@@ -164,22 +165,23 @@ class Sampler:
         """
         if self._ends is None or self._preview:
             return
-        for end, known in enumerate(self._ends):
-            for example, now in zip(examples[alphas == end].tolist(), outputs[alphas == end].tolist(), strict=True):
-                before = float(known[example])
-                scale = max((abs(v) for one in self._ends if math.isfinite(v := float(one[example]))), default=0.0)
-                rounding = 10 * torch.finfo(self._path.inputs[0].dtype).eps
-                if abs(now - before) <= max(_SAME * scale, rounding) or not math.isfinite(now - before):
-                    continue
-                self._ends = None
-                self.doubt = (
-                    f"forward_func was asked the same twice and answered {before:.4g}, then {now:.4g} "
-                    f"({self._path.place(end, end)}, example {example}): what is attributed is of no one function. "
-                    f"Call model.eval(), leave out functional dropout and noise (or fix their seed in forward_func), "
-                    f"and let no row depend on the others of its chunk."
-                )
-                warnings.warn(self.doubt, NondeterminismWarning, stacklevel=2)
-                return
+        scale = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)[examples]
+        before = torch.where(alphas == 0, self._ends[0][examples], self._ends[1][examples])
+        allowed = (_SAME * scale).clamp(min=10 * torch.finfo(self._path.inputs[0].dtype).eps)
+        off = outputs - before
+        others = ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
+        if not bool(others.any()):
+            return
+        row = int(others.long().argmax())
+        self._ends = None
+        self.doubt = (
+            f"forward_func was asked the same twice and answered {float(before[row]):.4g}, then "
+            f"{float(outputs[row]):.4g} ({self._path.place(float(alphas[row]), float(alphas[row]))}, example "
+            f"{int(examples[row])}): what is attributed is of no one function. "
+            f"Call model.eval(), leave out functional dropout and noise (or fix their seed in forward_func), "
+            f"and let no row depend on the others of its chunk."
+        )
+        warnings.warn(self.doubt, NondeterminismWarning, stacklevel=2)
 
     def outputs(
         self,
@@ -211,26 +213,24 @@ class Sampler:
         return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
-        """What kinks lie between both ends of the paths: forward passes of two rows for each example, until one shows.
+        """What kinks lie between both ends of the paths: forward passes of ever more examples, until one shows.
 
-        The first is of one example, others of as many as go through the model at a time. Stops early where they do not
-        fit into memory. Raises Cancelled.
+        Of each example the input and the baseline are in one pass. Stops early where these do not fit into memory.
+        Raises Cancelled.
         """
         found = Kinks()
-        start, batch = 0, self._path.batch
-        while start < batch and not found.crossed.total():
+        start, count, batch = 0, 1, self._path.batch
+        most = batch
+        while start < batch:
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Cancelled after 0 gradient evaluations.", None)
-            stop = min(batch, start + (max(1, self.chunks.rows // 2) if start else 1))
-            examples = torch.arange(start, stop, device="cpu").repeat_interleave(2)
-            # From the input to the baseline, the other way round than `ends`: what is drawn for each row is another's.
-            alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(stop - start)
-            saved = self._saved(None, cancel)
+            # Most models show their kinks at the first example; what is counted should not depend on timing.
+            count = max(1, min(count, most, self.chunks.rows // 2, batch - start))
+            examples = torch.arange(start, start + count, device="cpu").repeat_interleave(2)
+            # From inputs to baselines, the other way round than `ends`: what is drawn for each row is then another's.
+            alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(count)
             try:
-                with self._pass(alphas), torch.enable_grad():
-                    leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-                    with saved.look_at(), KinkMode(leaves, found):
-                        outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+                self._look(examples, alphas, found, cancel)
             except _Stopped:
                 continue
             except (RuntimeError, MemoryError) as error:
@@ -238,12 +238,25 @@ class Sampler:
                     continue
                 if not is_out_of_memory(error):
                     raise
+                if count == 1:
+                    break
+                count = most = count // 2
+                continue
+            if found.crossed.total():
                 break
-            start = stop
-            # This pass is of two rows.
-            if not self._asks_one_by_one:
-                self._compare(examples, alphas, outputs.detach().cpu().double())
+            start, count = start + count, _MORE * count
         return found
+
+    def _look(self, examples: Tensor, alphas: Tensor, found: Kinks, cancel: threading.Event | None) -> None:
+        """Let `found` look at a pass of these rows."""
+        saved = self._saved(None, cancel)
+        with self._pass(alphas), torch.enable_grad():
+            leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
+            with saved.look_at(), KinkMode(leaves, found):
+                outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+        # This pass is of two rows at the least.
+        if not self._asks_one_by_one:
+            self._compare(examples, alphas, outputs.detach().cpu().double())
 
     def sample(
         self, examples: Tensor, alphas: Tensor, *, first: int | None = None, cancel: threading.Event | None = None
@@ -300,10 +313,11 @@ class Sampler:
                 return
             # One row more than cells; a size that the caller has set is kept to.
             rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
-            starts = torch.ones(len(lows), dtype=torch.bool, device="cpu")
-            starts[1:] = (examples[1:] != examples[:-1]) | (lows[1:] != highs[:-1])
+            ahead = slice(0, rows)
+            starts = torch.ones(len(lows[ahead]), dtype=torch.bool, device="cpu")
+            starts[1:] = (examples[ahead][1:] != examples[ahead][:-1]) | (lows[ahead][1:] != highs[ahead][:-1])
             # Each cell has its beginning for a row, the last of a run its end too.
-            needed = torch.arange(len(lows), device="cpu") + starts.cumsum(0) + 1
+            needed = torch.arange(len(starts), device="cpu") + starts.cumsum(0) + 1
             cells = max(1, int((needed <= rows).sum()))
             part = slice(0, cells)
             try:

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch import Tensor
 from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.path import Path
-from ig_widgets.engine.rules import Floats, Nodes, nearest_edges
+from ig_widgets.engine.rules import Floats, Integers, Nodes, nearest_edges
+from ig_widgets.engine.sample_index import SampleIndex, Wanted
 from ig_widgets.engine.sampling import Block, Sampler
 from ig_widgets.engine.wording import counted
 
@@ -81,9 +82,43 @@ def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Ten
         total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, examples.to(total.device), weighted))
 
 
+@dataclass(frozen=True, eq=False)
+class BatchNodes(Sequence[Nodes]):
+    """The nodes of each example of a batch, side by side.
+
+    `alphas` (batch, n), `edges` (batch, n + 1): those of examples with fewer than n repeat their last. `counts`
+    (batch,): how many each has.
+    """
+
+    alphas: Floats
+    edges: Floats
+    counts: Integers
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, example: Any) -> Any:
+        count = self.counts[example]
+        edges = self.edges[example, : count + 1]
+        return Nodes(self.alphas[example, :count], np.diff(edges), edges)
+
+    @staticmethod
+    def of(nodes: Nodes | Sequence[Nodes], batch: int) -> BatchNodes:
+        """Of all examples, or of each."""
+        if isinstance(nodes, BatchNodes):
+            return nodes
+        if isinstance(nodes, Nodes):
+            alphas, edges = (np.tile(values, (batch, 1)) for values in (nodes.alphas, nodes.edges))
+            return BatchNodes(alphas, edges, np.full(batch, len(nodes.alphas)))
+        counts = np.array([len(own.alphas) for own in nodes])
+        at = np.minimum(np.arange(counts.max()), counts[:, None] - 1) + (np.cumsum(counts) - counts)[:, None]
+        ends = np.minimum(np.arange(counts.max() + 1), counts[:, None]) + (np.cumsum(counts + 1) - counts - 1)[:, None]
+        alphas, edges = (np.concatenate([getattr(own, name) for own in nodes]) for name in ("alphas", "edges"))
+        return BatchNodes(alphas[at], edges[ends], counts)
+
+
 # What a sample is known by, beside its example: alpha, or the two ends of a cell.
 Key = float | tuple[float, float]
-Wanted = Sequence[tuple[int, Any]]
 # Of so many elements at a time a copy is made.
 _ELEMENTS = 1 << 24
 # Squares below it have lost digits.
@@ -113,14 +148,14 @@ class Samples:
         ends = sampler.ends(output, cancel) if like is None else (like.baseline_output, like.output)
         self.baseline_output, self.output = ends
         self._blocks: list[Block] = []
-        self._row_of: dict[tuple[int, Key], tuple[int, int]] = {}
+        # Where blocks begin, if all are laid end to end, and where the last one ends.
+        self._offsets = [0]
+        self._index = SampleIndex(path.batch)
 
     @property
     def alphas(self) -> Floats:
         """The alphas, ascending, that have been sampled for every example of the batch."""
-        values, counts = np.unique(np.array([alpha for _, alpha in self._row_of]), return_counts=True)
-        complete: Floats = values[counts == self.path.batch]
-        return complete
+        return np.sort(np.array([key.real for key in self._index.complete()]))
 
     @property
     def nbytes(self) -> int:
@@ -129,8 +164,10 @@ class Samples:
 
     def missing(self, alphas: Floats) -> Floats:
         """Those of `alphas`, in their order, that are not yet sampled for every example."""
-        batch = range(self.path.batch)
-        return np.array([a for a in alphas.tolist() if any((e, self._key(a)) not in self._row_of for e in batch)])
+        wanted = self._order(alphas, by_alpha=True)
+        found = self._index.find(wanted.examples, wanted.keys).reshape(len(alphas), -1)
+        missing: Floats = alphas[(found < 0).any(1)]
+        return missing
 
     def extend(
         self, alphas: Floats, *, first: int | None = None, cancel: threading.Event | None = None
@@ -139,20 +176,21 @@ class Samples:
         return self.take(self._order(alphas), first=first, cancel=cancel)
 
     def take(self, rows: Wanted, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
-        """Sample what is missing of `rows`, pairs of an example and a key, in their order; each block as it comes.
+        """Sample what is missing of `rows` in their order; each block as it comes.
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
-        rows = [row for row in rows if row not in self._row_of]
+        rows = rows[self._index.find(rows.examples, rows.keys) < 0]
         _refuse_non_finite(self.baseline_output, 1.0 if self.path.baselines is self.path.inputs else 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())
         for block in self._sample(rows, first, cancel):
             if hopeless:
                 continue
-            for row, key in enumerate(zip(block.examples.tolist(), self.keys(block), strict=True)):
-                self._row_of[key] = len(self._blocks), row
+            start, count = self._offsets[-1], len(block.alphas)
             self._blocks.append(block)
+            self._offsets.append(start + count)
+            self._index.add(block.examples.numpy(), self._keys_of_block(block), np.arange(start, start + count))
             yield block
         if not (hopeless and cancel is not None and cancel.is_set()):
             _refuse_non_finite(self.output, 1.0)
@@ -162,7 +200,7 @@ class Samples:
 
         On a curved path always times its tangent, as in `maps`.
         """
-        block, row = self._row_of[example, key]
+        ((block, row),) = self._found(example, [key])
         gradients = [g[row] for g in self._blocks[block].gradients]
         wide = [g.to(torch.promote_types(g.dtype, torch.float32)) for g in gradients]
         if multiply_by_inputs and self.path.is_straight:
@@ -172,7 +210,7 @@ class Samples:
 
     def maps(self, example: int, keys: Sequence[Key], *, multiply_by_inputs: bool) -> Iterator[Tensor]:
         """Those of several samples, flat, some features at a time so that copies stay small: (samples, features)."""
-        found = [self._row_of[example, key] for key in keys]
+        found = self._found(example, keys)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             rows = [self._blocks[block].gradients[i][row].reshape(-1) for block, row in found]
             wide = torch.promote_types(rows[0].dtype, torch.float32)
@@ -183,17 +221,17 @@ class Samples:
                 part = torch.stack([row[start : start + step] for row in rows]).to(wide)
                 yield part if factor is None else part * factor[start : start + step]
 
-    def scalars(self, examples: Sequence[int], keys: Sequence[Sequence[Key]]) -> tuple[Floats, Floats]:
+    def scalars(self, examples: Integers, keys: Floats) -> tuple[Floats, Floats]:
         """F and dF/dalpha at as many samples of each example: (examples, samples)."""
-        rows = self._rows(examples, keys)
+        rows = self.rows(examples, keys)
         outputs, density = (torch.cat([getattr(b, name) for b in self._blocks]) for name in ("outputs", "density"))
         return outputs[rows].numpy(), density[rows].numpy()
 
     def products(
         self,
-        examples: Sequence[int],
-        keys: Sequence[Sequence[Key]],
-        others: Sequence[Sequence[Key]],
+        examples: Integers,
+        keys: Floats,
+        others: Floats,
         *,
         multiply_by_inputs: bool,
         units: Floats,
@@ -203,12 +241,12 @@ class Samples:
         As many samples for each example, and as many others: (examples, samples, others).
         """
         device = self.path.device
-        rows, other_rows = self._rows(examples, keys), self._rows(examples, others)
+        rows, other_rows = self.rows(examples, keys), self.rows(examples, others)
         same = torch.equal(rows, other_rows)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         result = torch.zeros(*rows.shape, other_rows.shape[1], dtype=dtype, device=device)
         unit = torch.from_numpy(1 / units).to(device, dtype)[:, None]
-        chosen = torch.tensor(examples, device=device)
+        chosen = torch.from_numpy(examples).to(device)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             factor = unit.expand(len(examples), math.prod(x.shape[1:]))
             if multiply_by_inputs and self.path.is_straight:
@@ -221,39 +259,60 @@ class Samples:
                 result += own @ beside.mT
         return result.double().cpu().numpy()
 
-    def units(self, examples: Sequence[int], keys: Sequence[Sequence[Key]], multiply_by_inputs: bool) -> Floats:
+    def units(self, examples: Integers, keys: Floats, multiply_by_inputs: bool) -> Floats:
         """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""
         ones = np.ones(len(examples))
         products = self.products(examples, keys, keys, multiply_by_inputs=multiply_by_inputs, units=ones)
         squares = products.diagonal(axis1=1, axis2=2)
         fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
         for i in np.flatnonzero(~fits).tolist():
-            maps = [self.map(examples[i], key, multiply_by_inputs=multiply_by_inputs) for key in keys[i]]
+            own = int(examples[i])
+            maps = [self.map(own, key, multiply_by_inputs=multiply_by_inputs) for key in keys[i].tolist()]
             largest = [float(t.abs().max()) for parts in maps for t in parts]
             ones[i] = float(unit_of(torch.tensor(largest, dtype=torch.float64, device="cpu").max()))
         return ones
 
-    def _rows(self, examples: Sequence[int], keys: Sequence[Sequence[Key]]) -> Tensor:
-        """Where samples lie if all blocks are laid end to end: (examples, samples)."""
-        offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
-        found = [[self._row_of[e, key] for key in own] for e, own in zip(examples, keys, strict=True)]
-        return torch.tensor([[offsets[block] + row for block, row in own] for own in found], device="cpu")
+    def shares(self, rows: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
+        """Maps of `rows` (samples,) of all samples, times `factors` (samples,): (samples, features) for each input.
+
+        In at least float32.
+        """
+        examples = torch.cat([b.examples for b in self._blocks])[rows]
+        result = []
+        for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
+            wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
+            maps = self._gathered(rows, i, slice(None), wide)
+            if multiply_by_inputs and self.path.is_straight:
+                maps = maps.mul_((x.to(wide) - b.to(wide)).flatten(1)[examples.to(x.device)])
+            result.append(maps.mul_(factors.to(x.device, wide)[:, None]))
+        return result
+
+    def rows(self, examples: Integers, keys: Floats) -> Tensor:
+        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples)."""
+        found = self._index.find(np.repeat(examples[:, None], keys.shape[1], 1), keys)
+        if (found < 0).any():
+            raise KeyError("not sampled")
+        return torch.from_numpy(found)
+
+    def _found(self, example: int, keys: Sequence[Key]) -> list[tuple[int, int]]:
+        """The block, and the row in it, of samples of one example."""
+        rows = self.rows(np.array([example]), np.array(keys, dtype=np.float64)[None])[0].numpy()
+        blocks = np.searchsorted(self._offsets, rows, side="right") - 1
+        return [(block, row - self._offsets[block]) for block, row in zip(blocks.tolist(), rows.tolist(), strict=True)]
 
     def _gathered(self, rows: Tensor, index: int, part: slice, dtype: torch.dtype) -> Tensor:
-        """Some features of the gradients of `rows` (examples, samples): (examples, samples, features)."""
-        flat, start, parts, places = rows.flatten(), 0, [], []
-        for block in self._blocks:
-            own = torch.nonzero((flat >= start) & (flat < start + len(block.alphas)))[:, 0]
-            if len(own):
+        """Some features of the gradients of `rows` (...): (..., features)."""
+        flat, order = rows.flatten().sort(stable=True)
+        bounds = torch.searchsorted(flat, torch.tensor(self._offsets, device="cpu")).tolist()
+        parts = []
+        for block, start, (low, high) in zip(self._blocks, self._offsets, pairwise(bounds), strict=False):
+            if high > low:
                 gradient = block.gradients[index].reshape(len(block.alphas), -1)
-                parts.append(gradient[(flat[own] - start).to(gradient.device), part].to(dtype))
-                places.append(own)
-            start += len(block.alphas)
-        order = torch.cat(places).argsort()
-        return torch.cat(parts)[order.to(parts[0].device)].view(*rows.shape, -1)
-
-    def _key(self, alpha: float) -> Key:
-        return alpha
+                parts.append(gradient[(flat[low:high] - start).to(gradient.device), part].to(dtype))
+        sorted_rows = torch.cat(parts)
+        result = torch.empty_like(sorted_rows)
+        result[order.to(result.device)] = sorted_rows
+        return result.view(*rows.shape, -1)
 
     def keys(self, block: Any) -> list[Any]:
         """What the samples of a block are known by, beside their example."""
@@ -265,12 +324,26 @@ class Samples:
         keys: list[float] = nodes.alphas.tolist()
         return keys
 
-    def _order(self, alphas: Floats) -> Wanted:
-        return [(e, a) for a in alphas.tolist() for e in range(self.path.batch)]
+    def _keys_of_block(self, block: Any) -> Floats:
+        keys: Floats = block.alphas.numpy()
+        return keys
+
+    def _keys_of_each(self, each: BatchNodes) -> Floats:
+        """What the samples of each example are known by: (batch, n, ...)."""
+        return each.alphas
+
+    def _keys_at(self, alphas: Floats) -> Floats:
+        return alphas
+
+    def _order(self, alphas: Floats, *, by_alpha: bool = True) -> Wanted:
+        """Every example at each of `alphas`, one alpha after the other, or one example after the other."""
+        keys, examples = self._keys_at(alphas), np.arange(self.path.batch)
+        if by_alpha:
+            return Wanted(np.tile(examples, len(alphas)), np.repeat(keys, len(examples), 0))
+        return Wanted(np.repeat(examples, len(alphas)), np.concatenate([keys] * len(examples)))
 
     def _sample(self, rows: Wanted, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
-        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
-        alphas = torch.tensor([a for _, a in rows], dtype=torch.float64, device="cpu")
+        examples, alphas = torch.from_numpy(rows.examples), torch.from_numpy(rows.keys)
         return self.sampler.sample(examples, alphas, first=first, cancel=cancel)
 
     @property
@@ -282,14 +355,10 @@ class Samples:
         self, nodes: Nodes | Sequence[Nodes], *, multiply_by_inputs: bool = True, is_tuple: bool = False
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
-        each = [nodes] * self.path.batch if isinstance(nodes, Nodes) else nodes
-        most = max(len(own.alphas) for own in each)
-        offsets = [0, *accumulate(len(block.alphas) for block in self._blocks)]
-        found = [[self._row_of[e, key] for key in self.keys_of(own)] for e, own in enumerate(each)]
-        own_rows = [[offsets[block] + row for block, row in own] for own in found]
-        rows = torch.tensor([own + own[-1:] * (most - len(own)) for own in own_rows], device="cpu")
-        edges = torch.from_numpy(np.stack([_padded(own.edges, most + 1) for own in each]))
-        start = torch.zeros(offsets[-1], dtype=torch.float64, device="cpu")
+        each = BatchNodes.of(nodes, self.path.batch)
+        rows = self.rows(np.arange(self.path.batch), self._keys_of_each(each))
+        edges = torch.from_numpy(each.edges)
+        start = torch.zeros(self._offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
         used = edges[:, 1:] > edges[:, :-1]
         start[rows[used]], stop[rows[used]] = edges[:, :-1][used], edges[:, 1:][used]
@@ -298,7 +367,7 @@ class Samples:
             torch.cat([b.output_alphas for b in self._blocks])[rows], torch.cat([b.outputs for b in self._blocks])[rows]
         )
         return PathTrace(
-            alphas=torch.from_numpy(np.stack([_padded(own.alphas, most) for own in each])),
+            alphas=torch.from_numpy(each.alphas),
             edges=edges,
             density=torch.cat([b.density for b in self._blocks])[rows],
             output_alphas=output_alphas,
@@ -351,11 +420,8 @@ class CellSamples(Samples):
     @property
     def alphas(self) -> Floats:
         """The middles, ascending, of those cells of `nodes` that have been sampled for every example of the batch."""
-        batch = range(self.path.batch)
-        return np.array([a for a, cell in self._cells.items() if all((e, cell) in self._row_of for e in batch)])
-
-    def _key(self, alpha: float) -> Key:
-        return self._cells[alpha]
+        complete = set(self._index.complete())
+        return np.array([alpha for alpha, cell in self._cells.items() if complex(*cell) in complete])
 
     def keys(self, block: Any) -> list[Any]:
         """The ends of each cell."""
@@ -367,20 +433,34 @@ class CellSamples(Samples):
         known = [self._cells.get(alpha) for alpha in nodes.alphas.tolist()]
         return [own or cell for own, cell in zip(known, pairwise(nodes.edges.tolist()), strict=True)]
 
-    def _order(self, alphas: Floats) -> Wanted:
-        return [(e, self._cells[a]) for e in range(self.path.batch) for a in alphas.tolist()]
+    def _keys_of_block(self, block: Any) -> Floats:
+        return np.stack([block.lows.numpy(), block.highs.numpy()], 1)
+
+    def _keys_of_each(self, each: BatchNodes) -> Floats:
+        if self._cells:
+            first = np.array(self.keys_of(each[0]), dtype=np.float64)
+            return np.broadcast_to(first, (len(each), *first.shape))
+        # Examples with fewer cells repeat their last one.
+        last = np.minimum(np.arange(each.alphas.shape[1]), each.counts[:, None] - 1)
+        return np.stack([np.take_along_axis(each.edges, last + k, 1) for k in (0, 1)], -1)
+
+    def _keys_at(self, alphas: Floats) -> Floats:
+        return np.array([self._cells[a] for a in alphas.tolist()], dtype=np.float64).reshape(-1, 2)
+
+    def extend(
+        self, alphas: Floats, *, first: int | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[Block]:
+        """Sample what is missing, one example after the other, so that neighbours share their ends; as `take`."""
+        return self.take(self._order(alphas, by_alpha=False), first=first, cancel=cancel)
 
     def _sample(self, rows: Wanted, first: int | None, cancel: threading.Event | None) -> Iterator[Block]:
-        examples = torch.tensor([e for e, _ in rows], dtype=torch.int64, device="cpu")
-        middles = [self._middles.get(cell, (cell[0] + cell[1]) / 2) for _, cell in rows]
-        alphas = torch.tensor(middles, dtype=torch.float64, device="cpu")
-        ends = torch.tensor([cell for _, cell in rows], dtype=torch.float64, device="cpu").view(-1, 2)
+        keys = rows.keys.reshape(-1, 2)
+        middles = keys.mean(1)
+        if self._middles:
+            known = [self._middles.get((low, high), (low + high) / 2) for low, high in keys.tolist()]
+            middles = np.array(known, dtype=np.float64)
+        examples, alphas, ends = (torch.from_numpy(values) for values in (rows.examples, middles, keys))
         return self.sampler.sample_cells(examples, alphas, ends[:, 0], ends[:, 1], first=first, cancel=cancel)
-
-
-def _padded(values: Floats, length: int) -> Floats:
-    """`values`, the last of them repeated."""
-    return values if len(values) == length else np.pad(values, (0, length - len(values)), mode="edge")
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:

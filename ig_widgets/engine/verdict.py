@@ -35,6 +35,7 @@ def caveats(
     *,
     doubt: str,
     scales: Set[str],
+    complete: bool,
     errors: Tensor | None,
     evaluations: int,
     delta: Tensor,
@@ -62,15 +63,20 @@ def caveats(
             f"F jumps on the path, by {size:.3g} in all{_of_batch(verdict.unattributed)}; no gradient carries that, so "
             f"it is in no attribution (see unattributed)."
         )
-    if not verdict.converged and not doubt:
+    if complete and not verdict.converged and not doubt:
         told.append(not_converged(verdict, errors, evaluations))
     return (*told, *verdict.notes)
 
 
 def not_converged(verdict: Verdict, errors: Tensor | None, evaluations: int) -> str:
     """That the tolerance was not met, and what would help."""
+    spent = f"After {counted(evaluations, 'evaluation')}"
+    if errors is not None and float(errors.max()) <= verdict.tol:
+        return (
+            f"{spent} the relative error seems to be {float(errors.max()):.2g}, but that could not be put to the test."
+        )
     reached = "unknown" if errors is None else f"about {float(errors.max()):.2g}"
-    seen = f"After {counted(evaluations, 'evaluation')} the relative error is {reached}, not {verdict.tol:g}"
+    seen = f"{spent} the relative error is {reached}, not {verdict.tol:g}"
     if verdict.place is None:
         return f"{seen}; give a larger max_evaluations or tol."
     low, high = verdict.place
