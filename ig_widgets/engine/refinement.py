@@ -185,7 +185,7 @@ class _Run:
                 yield self._stage(turn, seen, is_last=False)
             told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
             seen = f"{reason}; errors after a trial: {told}"
-            best = min(self._used, key=_worst)
+            best = min(self._used, key=lambda one: (not one.done(self._tol), _worst(one)))
             if best.done(self._tol) or self._spent >= self._most or rows is None or not len(rows):
                 yield self._stage(best, seen, is_last=True)
                 return
