@@ -232,7 +232,9 @@ class Cells:
         self._weight = np.where(told > 0, self._weight / 2 + told, self._weight)
         errors[at] = own * np.sqrt(remaining(counts, orders[examples]) / counts)
         of, ends = old.parts(self._plan)
-        self._cells = _Table(old.examples[of], *ends.T, errors[of], old.first[of] & (self._plan[of] == 1))
+        self._cells = _Table(
+            old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & (self._plan[of] == 1)
+        )
 
     def _changes(self, at: Integers, counts: Integers) -> Floats:
         """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along."""

@@ -267,7 +267,10 @@ def test_progress_ends_with_all_of_it() -> None:
     assert list(done) == sorted(done)
     assert list(totals) == sorted(totals)
     assert all(d <= t for d, t in calls)
-    assert calls[-1] == (2 * result.evaluations, 2 * result.evaluations)
+    # Cells of each example; one that a cell was split into stands in its place.
+    cells = (result.path.edges.diff(dim=1) > 0).sum(1)
+    assert calls[-1][0] == calls[-1][1]
+    assert cells.sum() <= calls[-1][0] <= 2 * result.evaluations
 
 
 @pytest.mark.parametrize("method", ["auto", "fejer"])
