@@ -36,7 +36,8 @@ _AIM = 0.8
 _LOCAL = 0.4
 # A rule that is so much farther from the tolerance than single samples say is believed.
 _DISAGREES = 3.0
-# A place that holds so much of the error, and of the change of F in its interval, is looked for by forward passes.
+# A place is looked for by forward passes where it holds so much of the error that is largest, and so much of the
+# change of F in its interval is not shown by the samples.
 _STEEP, _UNSHOWN = 0.3, 0.5
 _SEARCHES = 32
 # In units of rounding: how far F may be off, the shortest stretch in which points of the path differ, and how far a
@@ -352,7 +353,11 @@ class Adaptive:
         if own.is_settled(tol) or room < 1:
             return []
         length = np.diff(one.edges, axis=1)[:, 0]
-        steep = one.blind & (one.errors >= _STEEP * one.error) & (np.abs(one.defects) >= _UNSHOWN * np.abs(one.rises))
+        steep = (
+            one.blind
+            & (one.errors >= _STEEP * one.errors.max())
+            & (np.abs(one.defects) >= _UNSHOWN * np.abs(one.rises))
+        )
         return np.flatnonzero(steep & (length > 8 * self._shortest(example, one.edges[:, 1]))).tolist()[:room]
 
     def _shortest(self, examples: Integers | int, alphas: Floats) -> Floats:

@@ -609,5 +609,5 @@ def _check_precision(precision: object, method: str, n_steps: int | None) -> str
             "precision='preview' has too few digits for the secant rule, which divides differences; give a point rule "
             "as method, or precision='full'."
         )
-    settled = rules.ADAPTIVE if n_steps is None else "gausslegendre"
+    settled = rules.FEJER if n_steps is None else "gausslegendre"
     return settled if method == rules.AUTO else method

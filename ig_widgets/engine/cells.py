@@ -40,7 +40,7 @@ _AIM = 0.95
 _MISREAD, _MISSED = 1e-3, 0.25
 _LOOKS = 32
 # Maps are compared so many elements at a time, so that copies stay small.
-_ELEMENTS = 1 << 24
+_ELEMENTS = 1 << 21
 # Splits that it takes until what they say of the order counts as much as what is assumed.
 _PRIOR = 12.0
 
@@ -258,8 +258,10 @@ class Cells:
     def _shares(self, rows: Wanted) -> list[Tensor]:
         """What cells collect, in units of their maps: (cells, features) for each input."""
         found = self._samples.rows(rows.examples, rows.keys[:, None])[:, 0]
-        factors = np.diff(rows.keys, axis=1)[:, 0] / self._units[rows.examples]
-        return self._samples.shares(found, torch.from_numpy(factors), multiply_by_inputs=self._multiply)
+        lengths, units = (torch.from_numpy(v) for v in (np.diff(rows.keys, axis=1)[:, 0], self._units[rows.examples]))
+        maps = self._samples.shares(found, lengths, multiply_by_inputs=self._multiply)
+        # One over a unit may be too large for a number.
+        return [m.div_(units.to(m.device, m.dtype)[:, None]) for m in maps]
 
     def _step_of(self, rows: int) -> int:
         """How many times so many maps are made at once."""

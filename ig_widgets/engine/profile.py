@@ -21,6 +21,8 @@ from ig_widgets.engine.rules import Floats, Integers
 _ORDERS = (2, 4, 6)
 # Where neither F nor the gradients differ from what is expected, the share of each that still counts.
 _SLIGHT = 1e-3
+# Weights of so many samples are multiplied as they are; of more only those that are not zero.
+_DENSE = 48
 # By how much larger than usual a change of the map may be beside that of F, for F to tell of it.
 _UNUSUAL = 3.0
 # What F says of a rule is believed as far as the map itself settles from order to order.
@@ -250,8 +252,20 @@ def _near(values: Floats) -> Floats:
 
 def lengths(weights: Floats, products: Floats) -> Floats:
     """The length of the sum of maps that each of `weights` (..., n) makes, by their inner `products` (..., n, n)."""
+    if weights.ndim == 2 and products.ndim == 2 and weights.shape[1] > _DENSE:
+        weights, products = _packed(weights, products)
+        weights = weights[:, None, :]
+        return np.asarray(np.sqrt(np.maximum(((weights @ products) * weights).sum((-2, -1)), 0)), dtype=np.float64)
     made: Floats = np.sqrt(np.maximum(((weights @ products) * weights).sum(-1), 0))
     return made
+
+
+def _packed(weights: Floats, products: Floats) -> tuple[Floats, Floats]:
+    """The weights (m, p) that are not zero, of a few samples each, and the inner products (m, p, p) of these."""
+    used = weights != 0
+    most = max(1, int(used.sum(1).max()))
+    chosen = np.argsort(~used, axis=1, kind="stable")[:, :most]
+    return np.take_along_axis(weights, chosen, 1), products[chosen[:, :, None], chosen[:, None, :]]
 
 
 def beyond(values: Floats, noise: Floats | float) -> Floats:

@@ -835,7 +835,11 @@ def _note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> N
     if name not in _STEPS_TO_LENGTH or not isinstance(result, Tensor) or not args or not isinstance(args[0], Tensor):
         return
     x, other = args[0], args[1] if len(args) > 1 else None
-    if name == "square" or (name == "pow" and other == 2) or (name == "mul" and other is x):
+    if (
+        name == "square"
+        or (name == "pow" and isinstance(other, int | float) and other == 2)
+        or (name == "mul" and other is x)
+    ):
         step, known = _known_length(x)
         found: Any = ("squares", known if step == "cast" else x)
     else:

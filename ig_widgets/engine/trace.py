@@ -121,6 +121,8 @@ class BatchNodes(Sequence[Nodes]):
 Key = float | tuple[float, float]
 # Of so many elements at a time a copy is made.
 _ELEMENTS = 1 << 24
+# In float64, so that inner products lose no digits.
+_WIDE_ELEMENTS = 1 << 20
 # Squares below it have lost digits.
 _SMALL = 1e-280
 
@@ -251,7 +253,7 @@ class Samples:
             factor = unit.expand(len(examples), math.prod(x.shape[1:]))
             if multiply_by_inputs and self.path.is_straight:
                 factor = factor * (x[chosen].to(dtype) - b[chosen].to(dtype)).reshape(len(examples), -1)
-            step = max(1, _ELEMENTS // (rows.numel() + other_rows.numel()))
+            step = max(1, _WIDE_ELEMENTS // (rows.numel() + other_rows.numel()))
             for at in range(0, factor.shape[1], step):
                 part = slice(at, at + step)
                 own = self._gathered(rows, i, part, dtype) * factor[:, None, part]

@@ -185,7 +185,8 @@ def test_the_budget_holds_and_is_told(seed: int, most: int, batch: int, method: 
     edges = result.path.edges
     assert (edges[:, 0] == 0).all()
     assert torch.allclose(edges[:, -1], torch.ones(batch, dtype=torch.float64), rtol=0, atol=1e-12)
-    assert (edges.diff(dim=1) > 0).all()
+    # An example that took fewer than another repeats its last sample.
+    assert (edges.diff(dim=1) >= 0).all()
     torch.testing.assert_close(result.path.cumulative(1.0), result.attributions)
 
 
@@ -277,7 +278,10 @@ def test_progress_ends_with_all_of_it() -> None:
     assert list(done) == sorted(done)
     assert list(totals) == sorted(totals)
     assert all(d <= t for d, t in calls)
-    assert calls[-1] == (2 * result.evaluations, 2 * result.evaluations)
+    # Cells of each example; one that a cell was split into stands in its place.
+    cells = (result.path.edges.diff(dim=1) > 0).sum(1)
+    assert calls[-1][0] == calls[-1][1]
+    assert cells.sum() <= calls[-1][0] <= 2 * result.evaluations
 
 
 @pytest.mark.parametrize("method", ["auto", "fejer"])

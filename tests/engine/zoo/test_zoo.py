@@ -135,7 +135,7 @@ def test_of_functions_that_f_does_not_show_most_are_seen(tol: float) -> None:
 
 
 def test_adversarial_functions_reach_the_tolerance_where_captum_does() -> None:
-    assert_most_are_met(records(FUNCTIONS, 0.05))
+    assert_most_are_met(records([one for one in FUNCTIONS if not one.name.endswith(UNSEEN)], 0.05))
 
 
 def assert_most_are_met(judged: Sequence[Record]) -> None:
