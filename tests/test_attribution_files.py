@@ -48,7 +48,7 @@ class Stepped(Small):
 
 
 def _missed() -> Attribution:
-    with pytest.warns(igw.ConvergenceWarning, match="give a larger max_evaluations"):
+    with pytest.warns(igw.ConvergenceWarning, match="evaluations the relative error"):
         return igw.attribute(Small(), draw(0, 2, 5), target=0, tol=1e-6, max_evaluations=9)
 
 
