@@ -1,0 +1,99 @@
+"""Points where they are needed: weights of scattered samples, hard places, jumps, and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import ig_widgets as igw
+from ig_widgets.engine.interpolation import interval_weights, positive_orders
+from ig_widgets.engine.patterson import SIZES, patterson
+from tests.engine.subjects import draw, few, seeds
+
+X = torch.ones(1, 2, dtype=torch.float64)
+
+
+@few
+@given(seeds, st.integers(1, 60), st.booleans())
+def test_scattered_samples_have_positive_weights_that_fill_the_path(seed: int, n: int, graded: bool) -> None:
+    """Also where they lie many decades apart."""
+    chance = np.random.default_rng(seed)
+    alphas = np.sort(10 ** -chance.uniform(0, 25, n) if graded else chance.uniform(size=n))
+    orders = positive_orders(alphas, 0.0, 1.0, np.full(n + 1, 6))
+    weights = interval_weights(alphas, 0.0, 1.0, orders)
+    assert (weights.sum(0) > 0).all()
+    np.testing.assert_allclose(weights.sum(1), np.diff([0, *alphas, 1]), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_an_interval_is_exact_for_polynomials_through_its_samples(order: int) -> None:
+    alphas = np.linspace(0.05, 0.95, 12)
+    weights = interval_weights(alphas, 0.0, 1.0, order).sum(0)
+    for power in range(order):
+        assert weights @ alphas**power == pytest.approx(1 / (power + 1), rel=1e-11)
+
+
+@pytest.mark.parametrize("n", SIZES[1:])
+def test_patterson_holds_the_rule_before_and_is_exact_beyond_its_points(n: int) -> None:
+    rule, before = patterson(n), patterson(SIZES[SIZES.index(n) - 1])
+    assert set(before.alphas.tolist()) <= set(rule.alphas.tolist())
+    assert (rule.weights > 0).all()
+    for power in range((3 * n + 1) // 2 + 1):
+        assert rule.weights @ rule.alphas**power == pytest.approx(1 / (power + 1), rel=1e-12)
+
+
+def test_a_norm_at_a_zero_baseline_costs_tens_of_points() -> None:
+    norm, weights, x = nn.LayerNorm(16).double(), draw(1, 16, 3), draw(2, 1, 16)
+
+    def model(v: Tensor) -> Tensor:
+        return norm(v).tanh() @ weights
+
+    result = igw.attribute(model, x, target=1, tol=0.01)
+    dense = igw.attribute(model, x, target=1, method="gausslegendre", n_steps=4000)
+    assert result.converged
+    assert result.evaluations <= 60
+    assert float((result.attributions - dense.attributions).norm() / dense.attributions.norm()) <= 0.02
+
+
+@pytest.mark.parametrize("size", [3.0, -0.4])
+def test_a_jump_is_unattributed_and_the_rest_converges(size: float) -> None:
+    def model(v: Tensor) -> Tensor:
+        return size * (v[:, 0] > 0.437).double() + torch.sin(v).sum(1)
+
+    result = igw.attribute(model, X)
+    assert result.converged
+    assert float(result.unattributed) == pytest.approx(size, rel=1e-6)
+    assert any("F jumps" in text for text in result.caveats)
+    np.testing.assert_allclose(result.attributions.numpy(), np.sin([[1.0, 1.0]]), rtol=0.02)
+
+
+def test_a_steep_step_is_no_jump() -> None:
+    result = igw.attribute(lambda v: torch.tanh(3000 * (v[:, 0] - 0.437)) + torch.sin(v).sum(1), X)
+    assert result.converged
+    assert float(result.unattributed) == 0
+    assert float(result.attributions[0, 0]) == pytest.approx(2 + np.sin(1), rel=0.05)
+
+
+def test_a_budget_that_ends_first_is_warned_of_with_the_place() -> None:
+    with pytest.warns(igw.ConvergenceWarning, match="most of it lies"):
+        result = igw.attribute(lambda v: torch.sin(300 * v[:, 0] ** 2), X, max_evaluations=40)
+    assert not result.converged
+    assert result.caveats
+    assert "not converged" in repr(result)
+    assert "caveat 1" in result._repr_html_()
+
+
+def test_rows_that_depend_on_each_other_are_not_called_converged() -> None:
+    with pytest.warns(igw.errors.NondeterminismWarning):
+        result = igw.attribute(lambda v: ((v - v.mean(0)) ** 2).sum(1), draw(3, 2, 4))
+    assert not result.converged
+    assert result.caveats
+
+
+def test_adaptive_takes_no_number_of_points() -> None:
+    with pytest.raises(igw.errors.ArgumentValueError, match="leave n_steps out"):
+        igw.attribute(lambda v: v.sum(1), X, method="adaptive", n_steps=8)
