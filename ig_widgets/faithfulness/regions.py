@@ -85,7 +85,8 @@ def _inside(points: npt.NDArray[np.float64], height: int, width: int) -> Mask:
     (x0, y0), (x1, y1) = ends[edge, 0].T, ends[edge, 1].T
     # An edge that is longer than numbers go has no crossing that could be told: left of the picture.
     with np.errstate(over="ignore", invalid="ignore"):
-        at = np.nan_to_num(x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0))
+        # Multiplied first: of corners in halves of pixels the crossing is exact, wherever the polygon lies.
+        at = np.nan_to_num(x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0))
     changes = np.zeros((height, width + 1), dtype=np.bool_)
     np.logical_xor.at(changes, (row, np.ceil(at - 0.5).clip(0, width).astype(np.intp)), True)
     # Each row crosses a closed line an even number of times: left of an odd number is right of an odd number.

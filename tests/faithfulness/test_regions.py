@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ig_widgets import errors
@@ -12,6 +12,9 @@ from ig_widgets.faithfulness import region_mask
 sides = st.integers(1, 12)
 numbers = st.floats(-4, 16, allow_nan=False).map(lambda v: round(v, 3))
 polygons = st.lists(st.tuples(numbers, numbers), min_size=3, max_size=7)
+# Eighths stay what they are when they are moved.
+eighths = st.integers(-32, 128).map(lambda v: v / 8)
+polygons_of_eighths = st.lists(st.tuples(eighths, eighths), min_size=3, max_size=7)
 
 
 def mask_or_none(region, height, width):
@@ -82,7 +85,7 @@ def edge_by_edge(points, height, width):
     for one, other in zip(points, [*points[1:], points[0]], strict=True):
         (x0, y0), (x1, y1) = (one, other) if one[1] <= other[1] else (other, one)
         for row in np.flatnonzero((y0 <= rows) & (rows < y1)):
-            mask[row] ^= columns < x0 + (rows[row] - y0) / (y1 - y0) * (x1 - x0)
+            mask[row] ^= columns < x0 + (rows[row] - y0) * (x1 - x0) / (y1 - y0)
     return mask
 
 
@@ -121,7 +124,8 @@ def test_polygons_with_a_common_edge_share_no_pixel_and_leave_none_out(points, h
     assert np.array_equal(parts, mask_or_none(points, height, width))
 
 
-@given(polygons, sides, sides)
+@given(polygons_of_eighths, sides, sides)
+@example([(0, 0), (0, 2), (12.5, 12.5)], 4, 4)
 def test_what_sticks_out_is_cut_off(points, height, width):
     wide = mask_or_none([(x + 5, y + 5) for x, y in points], height + 25, width + 25)
     assume(wide[5 : 5 + height, 5 : 5 + width].any())
