@@ -3,11 +3,13 @@
 A cell that is split shows its own error: what it said less what its parts say. The errors of the parts are not seen;
 they follow from it by how errors fall with the size of a cell, which is checked each time that a part is itself split.
 Of the first cells a few are split; the others' errors then go as what they differ from their neighbours. Errors of
-different cells are as good as independent, so that their squares add up.
+different cells are as good as independent, so that their squares add up. What seems settled is put to the test: the
+cells that differ most from their neighbours are split, and must turn out to have the errors that were expected.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,9 @@ _LEAST_ORDER = 1.2
 _STOPPED = 1.25
 # The first cells, how many of them are split to begin with, and into how many parts.
 _FIRST, _PROBES, _PROBE_PARTS = 8, 2, 3
+# More for small tolerances: of a stretch in which other kinks are passed, and passed back, both ends show nothing, so
+# that no cell may be as long as what may be missed. Each is split once; so many over the tolerance, and at most.
+_FIRST_OF, _MOST_FIRST = 0.2, 32
 # What is aimed at, of the tolerance, so that one round should do.
 _AIM = 0.95
 # Cells that miss more of what F changes, as a share, misread the model; operations with a plain derivative may miss a
@@ -41,8 +46,12 @@ _MISREAD, _MISSED = 1e-3, 0.25
 _LOOKS = 32
 # Maps are compared so many elements at a time, so that copies stay small.
 _ELEMENTS = 1 << 21
-# Splits that it takes until what they say of the order counts as much as what is assumed.
+# Splits that it takes until what they say of the order counts as much as what is assumed; a few that turn out well
+# say little of the rest.
 _PRIOR = 12.0
+_LEAST_RATIO = 0.5
+# Cells that are split as a test when all seems settled: so many, or one for so many cells; into two each.
+_CHECKS, _CHECKS_OF = 2, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +116,9 @@ class Cells:
         # Logarithms of measured over expected errors: their weighted sum, and the weight.
         self._seen, self._weight = np.zeros(batch), np.zeros(batch)
         self._probed = False
+        # Which cells are split as a test, and which examples have passed it.
+        self._tested: Any = np.zeros(0, dtype=bool)
+        self._passed: Any = np.zeros(batch, dtype=bool)
 
     @property
     def evaluations(self) -> int:
@@ -138,23 +150,27 @@ class Cells:
         """Not known."""
 
     def done(self, tol: float) -> bool:
-        """Whether all is within `tol`, as far as it is known, and no first cell is left whose error is a guess."""
-        return self._probed and not self._open(tol).any()
+        """Whether all is within `tol`, was put to the test, and no first cell is left whose error is a guess."""
+        return self._probed and bool(self._passed.all()) and not self._open(tol).any()
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:  # noqa: ARG002  (asks no model)
         """What to sample in the next round; nothing if no more can be afforded."""
         affordable: Integers = self.most - self._spent
         if not self.evaluations:
-            batch, count = len(self._units), max(1, min(_FIRST, self.most // 3))
+            wanted = min(max(_FIRST, math.ceil(_FIRST_OF / tol)), _MOST_FIRST)
+            batch, count = len(self._units), max(1, min(wanted, self.most // 3))
             every = np.arange(batch)
             _, ends = _Table(every, np.zeros(batch), np.ones(batch), np.zeros(batch), every < 0).parts(
                 np.full(batch, count)
             )
             return Wanted(np.repeat(every, count), ends)
-        able = (affordable >= 2) & (self._open(tol) if self._probed else True)
+        unsettled = self._open(tol) if self._probed else np.ones(len(affordable), dtype=bool)
+        able = (affordable >= 2) & (unsettled | ~self._passed)
         if not able.any():
             return Wanted.nothing()
-        self._plan = self._planned(tol, affordable, able)
+        self._plan = self._planned(tol, affordable, able & unsettled)
+        self._tested = self._suspects(np.flatnonzero(able & ~unsettled), affordable)
+        self._plan[self._tested] = 2
         of, ends = self._cells.parts(np.where(self._plan > 1, self._plan, 0))
         return Wanted(self._cells.examples[of], ends)
 
@@ -215,12 +231,13 @@ class Cells:
         self._cells = _Table(rows.examples, lows, highs, errors.ravel(), np.ones(len(rows), dtype=bool))
         # A map that is the same everywhere is known.
         self._probed = not errors.any()
+        self._passed = ~errors.any(1)
 
     def _split(self) -> None:
         """Put sampled parts, as many as planned, in the place of cells."""
         old, batch = self._cells, len(self._units)
         at = np.flatnonzero(self._plan > 1)
-        examples, counts, first = old.examples[at], self._plan[at], old.first[at]
+        examples, counts, first, tested = old.examples[at], self._plan[at], old.first[at], self._tested[at]
         changes = self._changes(at, counts)
         self._sizes = norms(self._sums).numpy()
         # To begin with the errors are known to a factor.
@@ -230,7 +247,10 @@ class Cells:
         orders = self._orders
         # A change is the error of the cell less those of its parts, as if independent.
         own = changes / np.sqrt(1 + remaining(counts, orders[examples]))
-        later, told = _ratios(examples[~first], old.errors[at][~first], own[~first], batch)
+        self._judge(at[tested], own[tested])
+        again = ~first & ~tested
+        later, told = _ratios(examples[again], old.errors[at][again], own[again], batch)
+        later = np.maximum(later, _LEAST_RATIO)
         self._seen = np.where(told > 0, self._seen / 2 + told * np.log(later), self._seen)
         self._weight = np.where(told > 0, self._weight / 2 + told, self._weight)
         errors[at] = own * np.sqrt(remaining(counts, orders[examples]) / counts)
@@ -238,6 +258,54 @@ class Cells:
         self._cells = _Table(
             old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & (self._plan[of] == 1)
         )
+
+    def _judge(self, at: Integers, own: Floats) -> None:
+        """See whether the cells `at`, split as a test, have the errors `own` that were expected of them.
+
+        Where they miss so much more that the tolerance is in doubt, the next ones are tested.
+        """
+        examples, batch = self._cells.examples[at], len(self._units)
+        expected = (self._factors[examples] * self._cells.errors[at]) ** 2
+        missing = np.bincount(examples, np.maximum(own**2 - expected, 0), batch)
+        surprise = np.sqrt(missing) / np.where(self._sizes > 0, self._sizes, 1)
+        passed = (np.bincount(examples, minlength=batch) > 0) & (np.hypot(self._errors, surprise) <= self._tol)
+        self._passed = self._passed | passed
+
+    def _suspects(self, members: Integers, affordable: Integers) -> Any:
+        """The cells of the examples `members` that differ most from their neighbours: (cells,) of booleans."""
+        own = self._cells
+        if not len(members):
+            return np.zeros(len(own), dtype=bool)
+        rough = self._roughness()
+        rough[own.errors == 0] = 0
+        counts = np.bincount(own.examples, minlength=len(affordable))
+        wanted = np.minimum(np.maximum(_CHECKS, counts // _CHECKS_OF), affordable // 2)
+        order = np.lexsort((-rough, own.examples))
+        place = np.empty(len(own), dtype=np.int64)
+        place[order] = np.arange(len(own)) - (np.cumsum(counts) - counts)[own.examples[order]]
+        asked = np.zeros(len(affordable), dtype=bool)
+        asked[members] = True
+        return asked[own.examples] & (place < wanted[own.examples])
+
+    def _roughness(self) -> Floats:
+        """How far the share of each cell is from what its neighbours give for its length, (cells,)."""
+        own, rough = self._cells, np.zeros(len(self._cells))
+        lengths = own.highs - own.lows
+        step = max(1, self._step_of(2) - 2)
+        for start in range(0, len(own), step):
+            every = np.arange(max(start - 1, 0), min(start + step + 1, len(own)))
+            shares = self._shares(Wanted(own.examples[every], own.ends[every]))
+            at = np.arange(start, min(start + step, len(own))) - every[0]
+            same = own.examples[every[1:]] == own.examples[every[:-1]]
+            before = np.where(np.concatenate([[False], same])[at], at - 1, at)
+            after = np.where(np.concatenate([same, [False]])[at], at + 1, at)
+            before, after = np.where(before == at, after, before), np.where(after == at, before, after)
+            differences = []
+            for m in shares:
+                m = m / torch.from_numpy(lengths[every]).to(m.device, m.dtype)[:, None]
+                differences.append(m[at] - (m[before] + m[after]) / 2)
+            rough[start : start + step] = norms(differences).numpy() * lengths[start : start + step]
+        return rough
 
     def _changes(self, at: Integers, counts: Integers) -> Floats:
         """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along."""

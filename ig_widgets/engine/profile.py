@@ -168,6 +168,9 @@ class Profile:
         ratio = np.hypot(_length(changes), _SLIGHT * size) / max(
             np.hypot(_length(told), _SLIGHT * variation), noise, np.finfo(float).tiny
         )
+        if size == 0:
+            # Gradients are zero wherever they were taken: what F changes is all to be found, whatever its length.
+            ratio = 1.0
         # By how much F says that the rule is better than the lower one, as far as what F tells is what the map does.
         expected = told * min(ratio, _UNUSUAL * usual)
         near = [_near(np.square(v)) for v in (seen, beyond(lower_defects, noise), expected, changes)]

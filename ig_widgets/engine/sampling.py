@@ -335,6 +335,9 @@ class Sampler:
             first = None
             examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
             trouble = _smallest_non_finite(block, self._path)
+            if trouble is not None and bool(torch.isfinite(block.outputs).all()):
+                # F is finite at both ends, so that mean slopes are too: points tell whether a gradient is not.
+                raise SecantRuleError("the secant rule does not hold here: slopes of cells are NaN or infinite")
             if trouble is not None:
                 raise NonFiniteError(trouble[1], trouble[0])
             yield block

@@ -97,3 +97,12 @@ def test_rows_that_depend_on_each_other_are_not_called_converged() -> None:
 def test_adaptive_takes_no_number_of_points() -> None:
     with pytest.raises(igw.errors.ArgumentValueError, match="leave n_steps out"):
         igw.attribute(lambda v: v.sum(1), X, method="adaptive", n_steps=8)
+
+
+def test_gradients_that_are_zero_wherever_they_are_taken_do_not_explain_a_change() -> None:
+    """A hard sigmoid that is passed between two samples: F changes, and no gradient shows it."""
+    result = igw.attribute(
+        lambda x: torch.nn.functional.hardsigmoid(3000 * (x.sum(1) - 1.21)), X, method="adaptive", tol=0.05
+    )
+    assert abs(float(result.attributions.sum()) - 1) < 0.1
+    assert result.converged

@@ -234,9 +234,10 @@ def test_cells_lie_where_the_map_changes() -> None:
         return network(4 * signs * F.relu(4 * at - 3 * x))[:, 0]
 
     result = attribute(model, x, tol=0.001)
-    centres = result.path.alphas[0]
+    centres, lengths = result.path.alphas[0], result.path.edges[0].diff()
     assert result.converged
-    assert ((centres > 0.7).sum() / len(centres)) > 0.6
+    assert torch.allclose(lengths[centres < 0.7], lengths.max())
+    assert lengths[centres > 0.8].max() < 0.51 * lengths.max()
 
 
 def test_examples_have_cells_of_their_own() -> None:
@@ -356,3 +357,24 @@ def test_fejer_is_exact_on_polynomials_and_nested(n: int) -> None:
     assert set(nodes.alphas.tolist()) <= set(finer.alphas.tolist())
     assert set(nodes.alphas.tolist()) <= set(rules.nodes("fejer", 3 * n + 2).alphas.tolist())
     assert ((nodes.edges[:-1] <= nodes.alphas) & (nodes.alphas <= nodes.edges[1:])).all()
+
+
+@pytest.mark.parametrize("tol", [0.05, 0.01])
+def test_no_stretch_is_passed_over_that_is_as_long_as_what_may_be_missed(tol: float) -> None:
+    """max(0, the smaller of two planes) is above 0 on a stretch of the path alone: before and after it all is the same.
+
+    Its map is (w / 2) s (1, -1) for a stretch of length w and slopes s, -s of either feature, and that of the sum of
+    both (1, 1).
+    """
+    width = 5 * tol
+    for place in torch.linspace(width, 1 - width, 23).tolist():
+        low, high, slope = place - width / 2, place + width / 2, 2.0
+
+        def stretch(x: Tensor, low: float = low, high: float = high, slope: float = slope) -> Tensor:
+            planes = torch.stack([x[:, 0] - low, high - x[:, 1]])
+            return x.sum(1) + slope * planes.amin(0).relu()
+
+        result = attribute(stretch, torch.ones(1, 2, dtype=torch.float64), tol=tol, method="secant")
+        exact = 1 + slope * width / 2 * torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+        assert result.converged
+        assert float((result.attributions - exact).norm() / exact.norm()) <= 2 * tol

@@ -400,3 +400,28 @@ def test_arguments_by_name(forward: Callable[[Tensor], Tensor]) -> None:
     result = attribute(forward, x, baselines=b, method="secant", n_steps=3)
     assert result.fallbacks == ()
     assert (result.convergence_delta.abs() <= 1e-9).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far", [0.5, 30.0, 300.0, 3000.0])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "attention", "masked"])
+def test_soft_max_is_complete_between_ends_however_far_apart(name: str, far: float, dtype: torch.dtype) -> None:
+    """Where other scores win at the end than at the beginning, shares that no number holds are passed."""
+    torch.manual_seed(3)
+    begin, end = torch.zeros(1, 3, 8), far * torch.randn(1, 3, 8)
+    begin, end, values = begin.to(dtype), end.to(dtype), torch.randn(8, 4, dtype=dtype)
+    keys, mask = torch.randn(8, 8, dtype=dtype), torch.ones(3, 8, dtype=torch.bool).tril(2)
+    function = {
+        "softmax": lambda x: x.softmax(-1) @ values,
+        "log_softmax": lambda x: x.log_softmax(-1) @ values,
+        "logsumexp": lambda x: x.logsumexp(-1),
+        "attention": lambda x: F.scaled_dot_product_attention(x, keys, values),
+        "masked": lambda x: F.scaled_dot_product_attention(x, keys, values, attn_mask=mask),
+    }[name]
+    for n in (1, 2, 5):
+        result = attribute(
+            lambda x: function(x).flatten(1).sum(1), end, baselines=begin, method="secant", n_steps=n, chunk_size=8
+        )
+        size = float(result.attributions.abs().sum())
+        assert torch.isfinite(result.attributions).all()
+        assert float(result.convergence_delta.abs().max()) <= 300 * torch.finfo(dtype).eps * max(size, 1.0)
