@@ -30,7 +30,7 @@ Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
 # What lies in the processor's caches while a slope is worked out: of so many elements at a time.
 _BLOCK = 1 << 19
 # Where a derivative is needed by fewer elements than this share, these are picked out.
-_FEW = 0.3
+_FEW = 0.15
 
 
 # ---------------------------------------------------------------- element by element
@@ -56,13 +56,13 @@ class Smooth:
         quotient.masked_fill_(flat, 0.0)
         if not bool(torch.isfinite(quotient.sum())):
             flat |= ~torch.isfinite(quotient)
-        count = int(flat.sum())
+        count = int(flat.count_nonzero())
         if count > _FEW * flat.numel() or (count and x.is_cuda):
             torch.where(flat, _derivative(self.op, run.mul_(0.5).add_(x_a)), quotient, out=quotient)
         elif count:
             # Of a few the derivative is worked out where it is needed, as it costs more than all the rest.
-            middle = x_a.masked_select(flat).add_(run.masked_select(flat), alpha=0.5)
-            quotient.masked_scatter_(flat, _derivative(self.op, middle))
+            at = flat.flatten().nonzero()[:, 0]
+            quotient.put_(at, _derivative(self.op, x_a.take(at).add_(run.take(at), alpha=0.5)))
         if wide is not x:
             slope.copy_(quotient)
 
