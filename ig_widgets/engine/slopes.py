@@ -250,8 +250,11 @@ def _pull_back(linear: Op, at: Tensor, grad: Tensor) -> Tensor:
 
 
 class Softmax(Function):
-    """exp(x - c) over its sum, with a c that both ends of a cell share; of the logarithm too (`log`).
+    """The soft-max of x along `dim`, or its logarithm (`log`).
 
+    With L the logarithmic mean of a share p at both ends, its change is L times that of log p, for each exactly; and as
+    shares sum to one, that of the logarithm of the sum of exp is the mean of the changes of x, weighted by L. So the
+    slopes are those of the soft-max itself with L in the place of p: they sum up for any ends, however far apart.
     `safe`: zeros, where all is masked (-inf), as attention has it.
     """
 
@@ -266,29 +269,17 @@ class Softmax(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         (x,) = ctx.saved_tensors
         dim, place = ctx.dim, ctx.place
-        x_a, x_b = place.ends(x)
+        logs = x.log_softmax(dim)
+        (logs_a, logs_b), (p_a, p_b) = place.ends(logs), place.ends(logs.exp())
         g, _ = place.ends(grad)
-        c = torch.maximum(*place.ends(x.amax(dim, keepdim=True)))
-        c.masked_fill_(~torch.isfinite(c), 0.0)
-        e_a, e_b = (x_a - c).exp_(), (x_b - c).exp_()
-        s_a, s_b = e_a.sum(dim, keepdim=True), e_b.sum(dim, keepdim=True)
-        run = x_b - x_a
-        mean = (e_a + e_b).mul_(0.5)
-        slope = torch.sub(e_b, e_a, out=e_b).div_(run)
-        # Between equal or masked ends the slope of exp is exp itself.
-        limit = torch.finfo(x.dtype).eps ** (1 / 3)
-        torch.where(run.abs_() > limit, slope, mean, out=slope)
-        if ctx.log:
-            ds = s_b - s_a
-            slope_log = (s_b.log() - s_a.log()) / ds
-            slope_log = torch.where(~(ds.abs() > limit * s_a), 2 / (s_a + s_b), slope_log)
-            result = torch.addcmul(g, slope, slope_log * g.sum(dim, keepdim=True), value=-1, out=mean)
-        else:
-            inner = mean.mul_(g).sum(dim, keepdim=True).div_(s_a).div_(s_b)
-            torch.mul(g, (1 / s_a + 1 / s_b).mul_(0.5), out=mean)
-            result = mean.sub_(inner).mul_(slope)
-        # A row that is masked altogether is NaN in the model's own output too, but in no row of its neighbours.
-        return place.spread(result.nan_to_num_(nan=0.0), x), None, None, None, None
+        run = logs_b - logs_a
+        # Between equal ends the logarithmic mean is the share itself; what is masked at both has none.
+        close = run.abs() <= torch.finfo(x.dtype).eps ** (1 / 3)
+        mean = torch.where(close, (p_a + p_b) / 2, (p_b - p_a) / run).nan_to_num(nan=0.0)
+        total = mean.sum(dim, keepdim=True)
+        weight = torch.where(total > 0, mean / total, 0.0)
+        result = g - weight * g.sum(dim, keepdim=True) if ctx.log else mean * (g - (weight * g).sum(dim, keepdim=True))
+        return place.spread(result, x), None, None, None, None
 
 
 # ---------------------------------------------------------------- the largest
