@@ -99,6 +99,8 @@ class Cells:
         # By how much F goes up and down over the first cells, and what attributions miss of it beyond rounding.
         self._variation = torch.zeros(batch, dtype=torch.float64, device="cpu")
         self._missing = torch.zeros_like(self._variation)
+        # The sum of squares of what rounding may hide of it, cell by cell.
+        self._hidden = torch.zeros_like(self._variation)
         ends = samples.baseline_output.tolist()
         self._outputs: dict[tuple[int, float], float] = {(e, 0.0): value for e, value in enumerate(ends)}
         self._samples = CellSamples(samples.sampler, samples.path, like=samples)
@@ -186,6 +188,15 @@ class Cells:
             self._variation.index_add_(0, block.examples, rises.abs())
         self._meet_again(block)
         self._missing.index_add_(0, block.examples, (block.defects.abs() - block.roundings).clamp(min=0))
+        self._hidden.index_add_(0, block.examples, block.roundings.square())
+        # An example whose first cells are not all seen has no variation to compare with.
+        seen = block.examples if self.evaluations else block.examples[block.highs == 1]
+        variation = self._variation[seen]
+        if bool(((self._hidden[seen].sqrt() > self._tol * variation) & (variation > 0)).any()):
+            raise SecantRuleError(
+                "the secant rule does not hold here: rounding hides whether cells sum to what F changes "
+                "(a wider dtype would show it)"
+            )
         allowed = max(_MISREAD, _MISSED * self._tol if self.samples.fallbacks else 0.0)
         if bool((self._missing > allowed * self._variation).any()):
             by = f", where {', '.join(self.samples.fallbacks)} has a plain derivative" if self.samples.fallbacks else ""

@@ -24,16 +24,20 @@ from ig_widgets.engine.errors import Cancelled, OutOfMemoryError
 
 Found = TypeVar("Found")
 
-# A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two).
-_FIRST_SECONDS = 0.2
+# A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two):
+# little is lost where more would be better, and the size grows by leaps as long as chunks are as short.
+_FIRST_SECONDS = 0.005
 _GRADIENT_OVER_FORWARD = 3.0
-# From here on the fixed cost of a call is a few per cent, and a larger chunk must earn its place: by `_EARNS` a row.
+_LEAP = 4
+# From here on the fixed cost of a call is a few per cent, and a larger chunk must earn its place: by so much a row.
 _LONG_SECONDS = 0.25
-_EARNS = 0.9
+_EARNS = 1.1
+# Any chunk of twice as many rows must gain so much: beyond the caches all cost the same.
+_GAIN = 0.01
 # What is shown while sampling is shown after each chunk: no chunk is tried that should take longer.
 _LONGEST_SECONDS = 0.5
-# A larger chunk has left the caches if a row has become dearer by more than the noise of a clock.
-_DEARER = 1.1
+# A size that was so much dearer a row is not looked at again in a later run.
+_HOPELESS = 1.25
 # A share of free memory that what is saved for the backward pass may take; the pass itself needs about as much again.
 _MEMORY_SHARE = 0.4
 # On an accelerator more rows at once are faster until memory is full: a first guess of saved bytes per input byte.
@@ -49,6 +53,7 @@ class ChunkSize:
     def __init__(self, fixed: int | None, device: torch.device, input_bytes: int) -> None:
         self._fixed = fixed is not None
         self._device = device
+        self._input_bytes = input_bytes
         self._limit = fixed or _rows_in_memory(device, input_bytes * _SAVED_OVER_INPUT)
         self._measured_memory = False
         self._row_bytes = 0
@@ -57,6 +62,7 @@ class ChunkSize:
         # Seconds a row, the least for each size that was tried, and how often it was.
         self._costs: dict[int, float] = {}
         self._times: Counter[int] = Counter()
+        self._guessed = self._halved = False
         self._least = float("inf")
 
     @property
@@ -109,9 +115,9 @@ class ChunkSize:
 
     def start(self, forward_seconds: float) -> None:
         """Choose the first size, from what a forward pass of one row took."""
-        if self._tries and not self._costs:
-            rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-7))
-            self._rows = max(1, min(int(rows), self._limit))
+        if self._tries and not self._costs and not self._guessed:
+            rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-9))
+            self._rows = max(1, min(1 << int(rows).bit_length() >> 1, self._limit))
 
     def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
         """Learn from a chunk of `rows` that took `seconds` and saved `saved_bytes` for its backward pass."""
@@ -122,43 +128,57 @@ class ChunkSize:
                 self._rows = self._limit
         cost = seconds / rows
         self._least = min(self._least, cost)
-        # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried.
-        if self._tries and rows == self._rows:
-            self._costs[rows] = min(cost, self._costs.get(rows, math.inf))
-            self._times[rows] += 1
-            self._rows = self._next(rows)
+        # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried; cells that
+        # share no ends fill it up but for a few.
+        if self._tries and self._rows < 2 * rows:
+            tried = self._rows
+            self._costs[tried] = min(cost, self._costs.get(tried, math.inf))
+            self._times[tried] += 1
+            self._rows = self._next()
         self._rows = max(1, min(self._rows, self._limit))
 
-    def _next(self, rows: int) -> int:
-        """The size to go on with, after `rows` has been tried. Once is chance: what ends the search is seen twice."""
+    def _next(self) -> int:
+        """The size to go on with: a neighbour of the best so far that was not tried twice, else the best itself.
+
+        Once is chance: a first pass takes several times as long as the next, and others use the machine.
+        """
         # A copy: another thread, with the same model, may be adding to it.
         costs = dict(self._costs)
-        cost = costs[rows]
-        smaller = min((c for size, c in costs.items() if size < rows), default=math.inf)
-        larger = min((c for size, c in costs.items() if size > rows), default=math.inf)
-        best = min(costs, key=costs.__getitem__)
-        seconds = cost * rows
-        if larger < math.inf:
-            # On the way down from a first guess that took long.
-            if rows > 1 and cost <= larger * _DEARER and seconds > _LONG_SECONDS / 8:
-                return rows // 2
-        elif smaller == math.inf and seconds >= _LONG_SECONDS and rows > 4:
-            # The first guess may lie beyond the caches, how far cannot be seen from there.
-            return rows // 2 if self._times[rows] > 1 else rows
-        elif cost <= smaller * (_EARNS if seconds >= _LONG_SECONDS else _DEARER):
-            more = rows * (2 if seconds > _LONG_SECONDS / 8 else 8)
-            if min(cost * more, seconds if rows == 1 else math.inf) <= _LONGEST_SECONDS:
-                return more
-        if self._times[rows] == 1:
-            return rows
+
+        def price(size: int) -> tuple[int, float]:
+            seconds = costs[size] * size
+            too_long = seconds > 2 * _LONGEST_SECONDS
+            earns = (_EARNS if seconds >= _LONG_SECONDS else 1.0) * (1 + _GAIN * math.log2(size))
+            return size if too_long else 0, costs[size] * earns
+
+        best = min(costs, key=price)
+        seconds = costs[best] * best
+        known = [size for size, times in self._times.items() if times > 1 and size != best]
+        # Nothing is tried beyond what is known to be worse.
+        most = min((size for size in known if size > best), default=math.inf)
+        for size in (best * _LEAP if seconds < _FIRST_SECONDS else 0, best * 2, best // 2):
+            longest = min(costs[best] * size, seconds if best == 1 else math.inf)
+            able = 0 < size <= self._limit and size <= most and longest <= _LONGEST_SECONDS
+            if (able or 0 < size < best) and self._times[size] < 2:
+                return size
         self._tries = False
         return best
 
+    def lend(self, other: ChunkSize) -> None:
+        """Let `other`, of the same model at another shape, begin with as many bytes of input as suited here."""
+        if self._costs and other._tries:
+            rows = self._rows * self._input_bytes // max(other._input_bytes, 1)
+            other._rows, other._guessed = max(1, min(rows, other._limit)), True
+
     def resume(self) -> None:
-        """A later run: the first may have been slow from end to end, so what was settled on too early is open again."""
-        if not self._fixed and self._device.type == "cpu" and self._rows >= max(self._costs, default=0):
+        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be."""
+        if not self._fixed and self._device.type == "cpu" and not self._halved and self._costs:
+            costs = dict(self._costs)
+            least = min(costs.values())
+            for size in costs:
+                if size != self._rows and costs[size] <= _HOPELESS * least:
+                    self._times[size] = min(self._times[size], 1)
             self._tries = True
-            self._times.clear()
 
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
@@ -168,7 +188,7 @@ class ChunkSize:
                 f"smaller model, a narrower dtype, or a machine with more memory."
             )
         self._rows = self._limit = rows // 2
-        self._tries, self._measured_memory = False, True
+        self._tries, self._halved, self._measured_memory = False, True, True
         warnings.warn(
             f"Memory ran out with {rows} rows in the model at once; going on with {self._rows} (chunk_size).",
             RuntimeWarning,
@@ -188,20 +208,27 @@ def _in_mb(count: int) -> str:
     return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e6:.1g} MB"
 
 
-_KNOWN: WeakKeyDictionary[object, dict[Hashable, ChunkSize]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[object, dict[Hashable, dict[Hashable, ChunkSize]]] = WeakKeyDictionary()
 
 
-def known_chunk_size(forward_func: object, key: Hashable, make: Callable[[], ChunkSize]) -> ChunkSize:
-    """What has been learnt of a model at a shape (`key`), or a new one; forgotten when the model is."""
+def known_chunk_size(forward_func: object, kind: Hashable, shape: Hashable, make: Callable[[], ChunkSize]) -> ChunkSize:
+    """What has been learnt of a model in passes of a kind at a shape, or a new one; forgotten when the model is.
+
+    A new one begins where the same model took as many bytes of input at another shape.
+    """
     try:
-        known = _KNOWN.setdefault(forward_func, {})
+        known = _KNOWN.setdefault(forward_func, {}).setdefault(kind, {})
     except TypeError:  # of a type that cannot be remembered
         return make()
-    if key in known:
-        known[key].resume()
-    else:
-        known[key] = make()
-    return known[key]
+    if shape in known:
+        known[shape].resume()
+        return known[shape]
+    new = make()
+    if known:
+        other = list(known.values())[-1]
+        other.lend(new)
+    known[shape] = new
+    return new
 
 
 def _rows_in_memory(device: torch.device, row_bytes: int) -> int:

@@ -48,17 +48,27 @@ class Place(NamedTuple):
 
     def middle(self, tensor: Tensor) -> Tensor:
         """The mean of both ends, as large as `tensor`; points that begin no cell are as they were."""
-        result = tensor.clone()
         begin, end = self.ends(tensor)
-        movable = begin.is_floating_point() or begin.is_complex()
-        self.ends(result)[0].copy_(torch.lerp(begin, end, 0.5) if movable else begin)
+        result = torch.empty_like(tensor)
+        into, _ = self.ends(result)
+        if begin.is_floating_point() or begin.is_complex():
+            torch.lerp(begin, end, 0.5, out=into)
+        else:
+            into.copy_(begin)
+        self._last(result).copy_(self._last(tensor))
         return result
 
     def spread(self, cells: Tensor, like: Tensor) -> Tensor:
         """`cells`, one for each, filled up with zeros to the size of `like`."""
-        result = torch.zeros_like(like)
+        result = torch.empty_like(like)
         self.ends(result)[0].copy_(cells)
+        self._last(result).zero_()
         return result
+
+    def _last(self, tensor: Tensor) -> Tensor:
+        """A view of the last points, which begin no cell."""
+        tensor, dim = self.opened(tensor)
+        return tensor.narrow(dim, tensor.shape[dim] - self.step, self.step)
 
 
 # Where points lie, or the name of the operation behind which that is not known.

@@ -458,7 +458,7 @@ class Sampler:
         if fixed is not None:
             return make()
         shapes = tuple((x.shape[1:], x.dtype) for x in inputs)
-        return known_chunk_size(self._function.forward_func, (kind, device, shapes, torch.get_num_threads()), make)
+        return known_chunk_size(self._function.forward_func, (kind, device, torch.get_num_threads()), shapes, make)
 
     def _weighed(
         self, gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]

@@ -28,7 +28,7 @@ from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.freezing import Freezing, Hooks
 from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
 from ig_widgets.engine.rows import Place
-from ig_widgets.engine.unit_length import Length, OverLength
+from ig_widgets.engine.unit_length import Length, Normalised, OverLength
 
 Function = Callable[..., Any]
 Handler = Callable[..., Any]
@@ -509,8 +509,13 @@ def _rdiv(mode: SecantMode, func: Function, b: Tensor, a: Any) -> Any:
         return b.reciprocal() * a
 
 
+_MATRIX_PRODUCTS = frozenset(("matmul", "bmm", "mm"))
+
+
 def _bilinear(mode: SecantMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
+        if _name(func) in _MATRIX_PRODUCTS and a.dim() > 1 and b.dim() > 1 and not kwargs:
+            return slopes.MatrixProduct.apply(a, b, mode.place(a), mode.place(b))
         return slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
@@ -631,7 +636,8 @@ def _attention(
         if enable_gqa:
             groups = query.shape[-3] // key.shape[-3]
             key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
-        scores = (query @ key.mT) * (query.shape[-1] ** -0.5 if scale is None else scale)
+        # Queries are fewer numbers than scores.
+        scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.mT
         if is_causal:
             allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
             scores = scores.masked_fill(~allowed, float("-inf"))
@@ -649,21 +655,34 @@ def _attention(
         return shares @ value
 
 
-def _normalised(mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
-    """x over the root of its mean square, or of its variance; `dims` are negative."""
-    with mode:
-        d = x - x.mean(dims, keepdim=True) if centred else x
-        count = math.prod(d.shape[dim] for dim in dims)
-        scale = ((d * d).mean(dims, keepdim=True) + eps).rsqrt()
-        length = Length(d, dims, 1 / count, eps)
-        return _over(mode, d, length, lambda: d.detach() * scale.detach())
+def _normalised(
+    mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, y: Tensor, weight: Any, *, centred: bool = True
+) -> Tensor:
+    """`y`, which is x over the root of its mean square, or of its variance, times a constant weight, plus a constant.
+
+    `dims` are negative; `weight` (or None) can be broadcast to x.
+    """
+    place = mode.place(x)
+    _refuse_across(x, dims, place)
+    flat = x.detach()
+    d = flat - flat.mean(dims, keepdim=True) if centred else flat
+    scale = 1 / math.prod(x.shape[dim] for dim in dims)
+    squares = torch.linalg.vector_norm(d, dim=dims, keepdim=True).square_().mul_(scale)
+    _note_scales(mode, "a norm", squares.add_(eps), place, _MOST_SCALES**2)
+    return _made(Normalised.apply(x, y.detach(), weight, dims, scale, eps, centred, place), place)
+
+
+def _refuse_across(x: Tensor, dims: tuple[int, ...], place: Place) -> None:
+    across = {dim % x.dim() for dim in dims}
+    if place.dim in across or (place.outer > 1 and any(dim <= place.dim for dim in across)):
+        raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
 
 
 def _over(mode: SecantMode, d: Tensor, length: Length, compute: Callable[[], Tensor]) -> Tensor:
     """What `compute` gives, d over its length, with the slope of that."""
     place = mode.place(d)
     if place.outer > 1 and any(dim % d.dim() <= place.dim for dim in length.dims):
-        raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
+        _refuse_across(d, length.dims, place)
     squares = torch.linalg.vector_norm(d.detach(), dim=length.dims, keepdim=True).square_().mul_(length.scale)
     _note_scales(mode, "a norm", squares.add_(length.eps), place, _MOST_SCALES**2)
     return _made(OverLength.apply(d, compute(), length, place), place)
@@ -680,37 +699,47 @@ def _note_scales(mode: SecantMode, name: str, x: Tensor, place: Place, most: flo
         mode.scales.add(name)
 
 
-def _scaled(result: Tensor, weight: Any, bias: Any) -> Tensor:
-    result = result if weight is None else result * weight
-    return result if bias is None else result + bias
-
-
 def _layer_norm(
     mode: SecantMode, func: Function, x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     *_: Any, **__: Any,
 ) -> Any:  # fmt: skip
-    y = _normalised(mode, x, tuple(range(-len(shape), 0)), eps)
+    if mode.depends(weight) or mode.depends(bias):
+        return _scaled(mode, lambda: torch.nn.functional.layer_norm(x, shape, None, None, eps), weight, bias)
+    y = torch.nn.functional.layer_norm(x.detach(), shape, weight, bias, eps)
+    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight)
+
+
+def _scaled(mode: SecantMode, norm: Callable[[], Tensor], weight: Any, bias: Any) -> Tensor:
+    """A norm whose weight or bias moves along the path."""
     with mode:
-        return _scaled(y, weight, bias)
+        result = norm() if weight is None else norm() * weight
+        return result if bias is None else result + bias
 
 
 def _rms_norm(mode: SecantMode, func: Function, x: Tensor, shape: Any, weight: Any = None, eps: Any = None) -> Any:
-    y = _normalised(mode, x, tuple(range(-len(shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps, False)
-    with mode:
-        return _scaled(y, weight, None)
+    if mode.depends(weight):
+        return _scaled(mode, lambda: torch.nn.functional.rms_norm(x, shape, None, eps), weight, None)
+    y = torch.nn.functional.rms_norm(x.detach(), shape, weight, eps)
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight, centred=False)
 
 
 def _group_norm(
     mode: SecantMode, func: Function, x: Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     *_: Any, **__: Any,
 ) -> Any:  # fmt: skip
+    if mode.depends(weight) or mode.depends(bias):
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        with mode:
+            weight, bias = (None if p is None else p.view(shape) for p in (weight, bias))
+        return _scaled(mode, lambda: torch.nn.functional.group_norm(x, groups, None, None, eps), weight, bias)
+    y = torch.nn.functional.group_norm(x.detach(), groups, weight, bias, eps)
     with mode:
         parts = x.unflatten(1, (groups, -1))
-    y = _normalised(mode, parts, tuple(range(2 - parts.dim(), 0)), eps)
-    per_channel = (1, -1, *[1] * (x.dim() - 2))
+    weight = None if weight is None else weight.view(1, groups, -1, *[1] * (x.dim() - 2))
+    y = _normalised(mode, parts, tuple(range(2 - parts.dim(), 0)), eps, y.unflatten(1, (groups, -1)), weight)
     with mode:
-        y = y.flatten(1, 2)
-        return _scaled(y, *(None if p is None else p.view(per_channel) for p in (weight, bias)))
+        return y.flatten(1, 2)
 
 
 def _instance_norm(

@@ -29,6 +29,8 @@ Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 # What lies in the processor's caches while a slope is worked out: of so many elements at a time.
 _BLOCK = 1 << 19
+# Where a derivative is needed by fewer elements than this share, these are picked out.
+_FEW = 0.15
 
 
 # ---------------------------------------------------------------- element by element
@@ -49,25 +51,33 @@ class Smooth:
         wide = x.float() if x.element_size() < 4 else x
         (x_a, x_b), (y_a, y_b) = ends(wide), ends(y if wide is x else self.op(wide))
         run = x_b - x_a
-        quotient = (y_b - y_a).div_(run)
-        flat = self._too_close(x_a, x_b, run) | ~torch.isfinite(quotient)
-        if bool(flat.any()):
-            derivative = _derivative(self.op, (x_a + x_b) / 2)
-            quotient = torch.where(flat, derivative, quotient)
-        slope.copy_(quotient)
+        flat = self._too_close(x_a, run)
+        quotient = torch.sub(y_b, y_a, out=slope if wide is x else torch.empty_like(run)).div_(run)
+        quotient.masked_fill_(flat, 0.0)
+        if not bool(torch.isfinite(quotient.sum())):
+            flat |= ~torch.isfinite(quotient)
+        count = int(flat.count_nonzero())
+        if count > _FEW * flat.numel() or (count and x.is_cuda):
+            torch.where(flat, _derivative(self.op, run.mul_(0.5).add_(x_a)), quotient, out=quotient)
+        elif count:
+            # Of a few the derivative is worked out where it is needed, as it costs more than all the rest.
+            at = flat.flatten().nonzero()[:, 0]
+            quotient.put_(at, _derivative(self.op, x_a.take(at).add_(run.take(at), alpha=0.5)))
+        if wide is not x:
+            slope.copy_(quotient)
 
-    def _too_close(self, x_a: Tensor, x_b: Tensor, run: Tensor) -> Tensor:
+    def _too_close(self, begin: Tensor, run: Tensor) -> Tensor:
         # There a quotient is all rounding; the derivative is right to the square of `run`.
         limit = torch.finfo(run.dtype).eps ** (1 / 3)
-        size = torch.maximum(x_a.abs(), x_b.abs())
-        return ~(run.abs() > (size if self.scaled else size.clamp_(max=1.0)).mul_(limit))
+        size = begin.abs()
+        return (run.abs() > (size if self.scaled else size.clamp_(max=1.0)).mul_(limit)).logical_not_()
 
 
 @dataclass(frozen=True)
 class Kinked(Smooth):
     """Linear but for kinks: a quotient is exact however close the ends are."""
 
-    def _too_close(self, x_a: Tensor, x_b: Tensor, run: Tensor) -> Tensor:
+    def _too_close(self, begin: Tensor, run: Tensor) -> Tensor:
         return run == 0
 
 
@@ -179,7 +189,12 @@ class Product(Function):
 
 
 def _factor(grad: Tensor, other: Tensor, like: Tensor) -> Tensor:
-    result = (grad * other.conj()).sum_to_size(like.shape)
+    return _fitted(grad * other.conj(), like)
+
+
+def _fitted(gradient: Tensor, like: Tensor) -> Tensor:
+    """Summed over what was broadcast, and real where `like` is."""
+    result = gradient.sum_to_size(like.shape)
     return (result if like.is_complex() or not result.is_complex() else result.real).to(like.dtype)
 
 
@@ -199,9 +214,29 @@ class Bilinear(Function):
         a, b = ctx.saved_tensors
         op, (place_a, place_b) = ctx.op, ctx.places
         needs = ctx.needs_input_grad
-        grad_a = _pull_back(lambda v: op(v, place_b.middle(b)), a, grad) if needs[0] else None
-        grad_b = _pull_back(lambda v: op(place_a.middle(a), v), b, grad) if needs[1] else None
+        middle_a, middle_b = place_a.middle(a), place_b.middle(b)
+        grad_a = _pull_back(lambda v: op(v, middle_b), a, grad) if needs[0] else None
+        grad_b = _pull_back(lambda v: op(middle_a, v), b, grad) if needs[1] else None
         return grad_a, grad_b, None, None, None
+
+
+class MatrixProduct(Function):
+    """a @ b of matrices: `Bilinear`, whose backward pass is known without computing the product anew."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, place_a: Place, place_b: Place) -> Tensor:
+        ctx.save_for_backward(a, b)
+        ctx.places = place_a, place_b
+        return a @ b
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        place_a, place_b = ctx.places
+        needs = ctx.needs_input_grad
+        grad_a = _fitted(grad @ place_b.middle(b).mH, a) if needs[0] else None
+        grad_b = _fitted(place_a.middle(a).mH @ grad, b) if needs[1] else None
+        return grad_a, grad_b, None, None
 
 
 def _pull_back(linear: Op, at: Tensor, grad: Tensor) -> Tensor:

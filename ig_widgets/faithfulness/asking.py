@@ -45,8 +45,8 @@ class Asker:
         def make() -> ChunkSize:
             return ChunkSize(fixed, device, inputs[0].numel() * inputs.element_size())
 
-        key = ("forward", device, inputs.shape[1:], inputs.dtype, torch.get_num_threads())
-        self._chunks = make() if fixed is not None else known_chunk_size(forward_func, key, make)
+        kind, shape = ("forward", device, torch.get_num_threads()), (inputs.shape[1:], inputs.dtype)
+        self._chunks = make() if fixed is not None else known_chunk_size(forward_func, kind, shape, make)
 
     def __call__(
         self,

@@ -50,13 +50,12 @@ def test_it_grows_while_it_pays() -> None:
     """A large fixed cost a call: 10 ms, and a row is nearly free."""
     seconds: Seconds = lambda rows: 0.010 + 1e-5 * rows  # noqa: E731
     sizes = settle(started(seconds), seconds)
-    assert sizes == sorted(sizes)
-    assert seconds(sizes[-1]) / sizes[-1] <= 1.2 * 1e-5
+    assert seconds(sizes[-1]) / sizes[-1] <= 1.1 * 1e-5
 
 
 def test_it_falls_back_when_the_caches_are_left() -> None:
     """Beyond 16 rows a row becomes twice as dear."""
-    seconds: Seconds = lambda rows: 0.02 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
+    seconds: Seconds = lambda rows: 0.002 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
     sizes = settle(started(seconds), seconds)
     assert max(sizes) > 16
     assert sizes[-1] <= 16
@@ -66,7 +65,9 @@ def test_it_falls_back_when_the_caches_are_left() -> None:
 def test_a_first_guess_beyond_the_caches_is_taken_back() -> None:
     """Not slower than the best fixed size by more than a fifth, also where the first guess is too large already."""
     seconds: Seconds = lambda rows: 0.002 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
-    chunk = started(seconds)
+    chunk, other = ChunkSize(None, CPU, 1000), ChunkSize(None, CPU, 8000)
+    settle(other, lambda rows: 0.0005 + 0.0005 * rows)
+    other.lend(chunk)
     assert chunk.rows > 16
     last = settle(chunk, seconds)[-1]
     assert seconds(last) / last <= 1.2 * min(seconds(rows) / rows for rows in range(1, 257))
@@ -99,6 +100,30 @@ def test_a_chunk_stays_short_enough_to_answer_cancel(fixed: float, row: float) -
         return fixed + row * rows
 
     assert max(seconds(rows) for rows in settle(started(seconds), seconds)) <= 2.0
+
+
+def test_chunks_that_are_not_quite_full_teach() -> None:
+    """Cells that share no ends leave the last row of a chunk empty, each time."""
+    chunk = started(lambda rows: 0.001 + 1e-5 * rows)
+    for _ in range(40):
+        rows = max(1, chunk.rows - 1)
+        chunk.record(rows, 0.001 + 1e-5 * rows, None)
+    assert chunk.rows >= 512
+
+
+def test_a_large_batch_of_a_small_model_finds_its_size_in_a_first_run() -> None:
+    """Rows that cost a microsecond, twice that beyond 4096: the search costs a fifth of 100,000 of them at most."""
+
+    def seconds(rows: int) -> float:
+        return 0.0005 + 1e-6 * rows * (2 if rows > 4096 else 1)
+
+    chunk, left, spent = started(seconds), 100_000, 0.0
+    while left > 0:
+        rows = min(chunk.rows, left)
+        spent += seconds(rows)
+        chunk.record(rows, seconds(rows), None)
+        left -= rows
+    assert spent <= 1.2 * 100_000 * seconds(4096) / 4096
 
 
 def test_one_hiccup_of_the_clock_does_not_freeze_a_chunk_that_is_too_small() -> None:
@@ -162,9 +187,9 @@ def test_an_accelerator_is_filled_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_chunks_of_other_sizes_teach_nothing() -> None:
     """The last rows of a run, or the first few for someone who waits, say little of the fixed cost."""
     chunk = ChunkSize(None, CPU, 1000)
-    chunk.start(0.001)
+    chunk.start(0.0001)
     rows = chunk.rows
-    assert rows > 3
+    assert rows > 6
     chunk.record(3, 5.0, 3000)
     assert chunk.rows == rows
 
@@ -214,6 +239,17 @@ def test_a_slow_start_is_not_remembered_for_good() -> None:
     chunk.resume()
     settle(chunk, lambda rows: 0.05 + 0.01 * rows)
     assert chunk.rows >= 8
+
+
+def test_what_was_learnt_serves_other_shapes() -> None:
+    """A model of texts is asked at many lengths: rows of half the size come twice as many at a time."""
+
+    def model(at: Tensor) -> Tensor:
+        return at.square().sum(1)
+
+    known = make_samples(model, draw(1, 2, 4)).sampler.chunks
+    settle(known, lambda rows: 0.01 + 1e-5 * rows)
+    assert make_samples(model, draw(1, 2, 2)).sampler.chunks.rows == 2 * known.rows
 
 
 def test_cells_and_points_are_learnt_apart() -> None:

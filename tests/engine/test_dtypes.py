@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ig_widgets.engine.attribution import attribute
+from ig_widgets.engine.errors import ConvergenceWarning
 from tests.engine.subjects import METHODS, ConvScores, Scores, draw, points, relative
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
@@ -58,6 +61,18 @@ def test_the_weights_of_gausslegendre_are_not_rounded(dtype: torch.dtype) -> Non
     result = attribute(lambda at: at.sum(1), x, method="gausslegendre", n_steps=300)
     assert torch.equal(result.attributions, x)
     assert result.path.density.eq(3).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_cells_are_left_where_rounding_hides_their_sums(dtype: torch.dtype) -> None:
+    """What cells miss of F is the only sign that the secant rule has misread a model; in half precision it is void."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 1)).eval().to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        result = attribute(model, draw(1, 1, 16).to(dtype), tol=0.05, max_evaluations=100)
+    assert (result.method != "secant") == ("rounding hides" in result.reason) == (dtype in HALF)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
