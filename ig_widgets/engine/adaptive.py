@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson, values_at
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
@@ -44,6 +46,8 @@ _SEARCHES = 32
 # map is off.
 _OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
 _SEED = 20170304
+# Groups of features are looked at so often, of so many examples; of all where one of these is wrong.
+_LOOKS, _FIRST_LOOKED_AT = 12, 16
 
 # Samples crowd at an end where the first is nearer to it.
 _CROWDED = 2e-3
@@ -77,6 +81,7 @@ class _Example:
     following: int = 0
     cuts: list[Cut] = field(default_factory=list)
     searches: int = 0
+    looks: int = 0
     checks: int = 0
     surprise: float = 0.0
     error: float | None = None
@@ -126,6 +131,7 @@ class Adaptive:
         ends = zip(samples.baseline_output.tolist(), samples.output.tolist(), strict=True)
         self._examples = [_Example(low, high) for low, high in ends]
         self._pending: list[Floats] = []
+        self._misled = False
 
     @property
     def evaluations(self) -> int:
@@ -285,7 +291,7 @@ class Adaptive:
         """Where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         found = [_NOWHERE] * len(self._examples)
         chance = self._chance.uniform(size=self.most)
-        hard = []
+        hard, settled = [], []
         # Most examples have the same samples.
         tests: dict[bytes, Floats] = {}
         for e, own in enumerate(self._examples):
@@ -305,10 +311,80 @@ class Adaptive:
                     tests[key] = self._at_random(e, affordable, chance)
                 found[e] = tests[key]
                 own.checks = len(found[e])
+                if own.checks:
+                    settled.append(e)
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)
             found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
+        for e, more in self._doubts(settled, tol, cancel).items():
+            own = self._examples[e]
+            # All samples serve now, and are put to the test once more.
+            own.rule = own.following = own.checks = 0
+            found[e] = np.setdiff1d([*found[e], *more], own.alphas)[: self.most - len(own.alphas)]
         return found
+
+    def _doubts(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+        """Where groups of features do not add up to what they do to F, of examples that seem settled."""
+        differ = self._differing
+        if not 1 < len(differ) <= MOST_FEATURES:
+            return {}
+        able = [e for e in members if self._examples[e].looks < _LOOKS]
+        parts = [able] if self._misled else [able[:_FIRST_LOOKED_AT], able[_FIRST_LOOKED_AT:]]
+        found: dict[int, list[float]] = {}
+        for part in parts:
+            if part and (part is parts[0] or self._misled):
+                found |= self._look_beside(part, tol, cancel)
+                self._misled |= bool(found)
+        return found
+
+    def _look_beside(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+        path = self.samples.path
+
+        def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
+            of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
+            values = self.samples.sampler.outputs(
+                lambda part: corner_points(path, of[part], at[part], beside[part], chosen[part]), of, at, cancel
+            )
+            scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
+            return scaled
+
+        walks = [self._walk(e) for e in members]
+        for e in members:
+            self._examples[e].looks += 1
+        return doubted(walks, self._numbering, tol, ask)
+
+    def _walk(self, example: int) -> Walk:
+        own = self._examples[example]
+        parts = list(self.samples.maps(example, own.alphas.tolist(), multiply_by_inputs=True))
+        maps = torch.cat(parts, 1).double().cpu().numpy()[:, self._differing] / own.scale
+        nodes = own.nodes
+        weights = np.zeros(len(own.alphas))
+        weights[np.searchsorted(own.alphas, nodes.alphas)] = nodes.weights
+        return Walk(
+            example,
+            own.alphas,
+            own.outputs,
+            (own.low, own.high),
+            maps,
+            float(np.linalg.norm(weights @ maps)),
+            own.rule if own.assessment is None else 0,
+            float(self._rounding(own.outputs[None])[0]),
+            8 * float(self._shortest(example, np.ones(1))[0]),
+            tuple((cut.low, cut.high) for cut in own.cuts),
+        )
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        features = sum(x[0].numel() for x in self.samples.path.inputs)
+        return Numbering(self._differing, features, self._chance)
+
+    @cached_property
+    def _differing(self) -> Integers:
+        """Which features differ between any baseline and its input."""
+        path = self.samples.path
+        each = path.differences(torch.arange(path.batch, device="cpu"))
+        differ: Integers = np.flatnonzero(torch.cat([(t != 0).flatten(1).any(0) for t in each]).cpu().numpy())
+        return differ
 
     def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
