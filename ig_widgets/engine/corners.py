@@ -26,10 +26,10 @@ from ig_widgets.engine.steep import places_about
 
 # Of more features forward passes tell too little for what they take: halves of them interact in too many ways.
 MOST_FEATURES = 256
-# So many groups at a time, at first and where something is looked for; and for each example so many rows at least,
-# with more samples as many as these.
-GROUPS, _MORE_GROUPS = 6, 6
-_ROWS = 144
+# So many groups at a time; of many samples fewer.
+_GROUPS, _LEAST_GROUPS = 6, 2
+# Rows for each example; more where there are many samples, as many as two for each.
+_ROWS = 288
 # Polynomials through so many samples say what a group's map collects in an interval, and how well that is known.
 _ORDER, _HIGHER = 4, 6
 _GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -38,9 +38,9 @@ _DOUBTED = 0.7
 # Intervals that hold this share of it are looked into; so many places at a time.
 _SHARE, _PLACES = 0.3, 6
 _SECTIONS = 8
-# Sections that hold at least this share count, with one on each side, as corners reach farther than their section. A
+# Sections that miss at least this share of the most count, with one on each side, as corners reach farther than their section. A
 # place that takes up so many of the sections is seen as it is.
-_COUNTS, _SPREAD = 0.15, 7
+_COUNTS, _SPREAD = 0.4, 7
 _ROUNDS = 40
 
 # F at points whose features are at alphas of their own: examples (rows,), alphas (rows,) of the features of a group,
@@ -136,15 +136,16 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
 
 def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
     """Where each example is to be sampled, as groups of features miss more than `tol` there; none where nothing does."""
-    groups = numbering.next(GROUPS)
-    chosen = [_longest(walk) for walk in walks]
+    most = max(len(walk.alphas) for walk in walks) + 1
+    groups = numbering.next(int(np.clip(_ROWS // (2 * most), _LEAST_GROUPS, _GROUPS)))
+    chosen = [_chosen(walk, len(groups)) for walk in walks]
     edges = [np.concatenate([[0.0], walk.alphas, [1.0]]) for walk in walks]
     outputs = [np.concatenate([walk.ends[:1], walk.outputs, walk.ends[1:]]) for walk in walks]
     counts = [len(one) for one in chosen]
     lows, highs, before, after = (
-        np.concatenate([values[at + step] for values, at in zip(kind, chosen, strict=True)])
+        np.concatenate([values[at + end] for values, at in zip(kind, chosen, strict=True)])
         for kind in (edges, outputs)
-        for step in (0, 1)
+        for end in (0, 1)
     )
     examples = np.repeat([walk.example for walk in walks], counts)
     first, last, _ = _corners(ask, examples, lows, highs, groups)
@@ -158,8 +159,9 @@ def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -
             held = np.flatnonzero(missing > _SHARE * least)
             hints += _runs(walk, least, edge, at[held], missing[held])
     found: dict[int, list[float]] = {}
-    for place in _search(hints, numbering.next(_MORE_GROUPS), ask):
-        found.setdefault(place.walk.example, []).extend(place.samples())
+    for place in _search(hints, numbering.next(_GROUPS), ask):
+        if not place.is_sampled:
+            found.setdefault(place.walk.example, []).extend(place.samples())
     return found
 
 
@@ -174,25 +176,32 @@ class _Place:
     missing: float
     depth: int = 0
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether samples are as close in it as they would become: their gradients are to be believed."""
+        inside = (self.walk.alphas > self.low) & (self.walk.alphas < self.high)
+        return int(inside.sum()) >= _SECTIONS
+
     def samples(self) -> list[float]:
         """Where to sample it: evenly inside, and at growing distances on both sides, up to the next samples."""
         alphas = np.concatenate([[0.0], self.walk.alphas, [1.0]])
         start = float(alphas[alphas <= self.low][-1])
         end = float(alphas[alphas >= self.high][0])
-        inside = np.linspace(self.low, self.high, 2 * _SECTIONS + 1)[1::2].tolist()
+        inside: list[float] = np.linspace(self.low, self.high, 2 * _SECTIONS + 1)[1::2].tolist()
         outside = [at for at in places_about(self.low, self.high, start, end) if not self.low < at < self.high]
         return inside + outside
 
 
-def _longest(walk: Walk) -> Integers:
-    """Which intervals between samples are looked at: the longest."""
+def _chosen(walk: Walk, groups: int) -> Integers:
+    """Which intervals between samples are looked at: as many of the longest as can be afforded, without a jump."""
     edges = np.concatenate([[0.0], walk.alphas, [1.0]])
-    most = max(1, max(_ROWS, len(walk.alphas)) // (2 * GROUPS))
-    longest = np.sort(np.argsort(edges[:-1] - edges[1:], kind="stable")[:most])
-    jumps = np.zeros(len(edges) - 1, dtype=bool)
+    lengths = np.diff(edges)
+    able = lengths > 0
     for low, high in walk.cuts:
-        jumps |= (edges[:-1] < high) & (low < edges[1:])
-    chosen: Integers = longest[~jumps[longest] & (np.diff(edges) > 0)[longest]]
+        able &= (edges[:-1] >= high) | (low >= edges[1:])
+    most = max(_ROWS, 2 * len(walk.alphas)) // (2 * groups)
+    longest = np.argsort(-lengths, kind="stable")
+    chosen: Integers = np.sort(longest[able[longest]][:most])
     return chosen
 
 
@@ -200,7 +209,9 @@ def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing:
     """Neighbouring intervals as one place; those that miss most."""
     runs = np.split(np.arange(len(intervals)), np.flatnonzero(np.diff(intervals) > 1) + 1)
     places = [
-        _Place(walk, least, edges[intervals[run[0]]], edges[intervals[run[-1]] + 1], float(missing[run].max()))
+        _Place(
+            walk, least, float(edges[intervals[run[0]]]), float(edges[intervals[run[-1]] + 1]), float(missing[run].max())
+        )
         for run in runs
         if len(run)
     ]
@@ -271,7 +282,7 @@ def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
 
 def _smaller(place: _Place, edges: Floats, missing: Floats) -> list[_Place] | None:
     """The sections in which most is missing, neighbours as one; None where that is nearly everywhere."""
-    counts = np.flatnonzero(missing > _COUNTS * missing.sum())
+    counts = np.flatnonzero(missing > _COUNTS * missing.max())
     if not len(counts):
         return None
     runs = np.split(counts, np.flatnonzero(np.diff(counts) > 2) + 1)
