@@ -337,7 +337,9 @@ class Adaptive:
                 self._misled |= bool(found)
         return found
 
-    def _look_beside(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+    def _look_beside(
+        self, members: Sequence[int], tol: float, cancel: threading.Event | None
+    ) -> dict[int, list[float]]:
         path = self.samples.path
 
         def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:

@@ -2,16 +2,16 @@
 
 F along the path shows nothing of what one feature gains and another loses, nor of a gradient at right angles to the
 path. But from l to r of the path a group of features can go first, and the others follow, or the other way round: the
-mean of what F changes while the group moves is the group's Shapley value of two players. For functions that are additive
-between both it is the group's Integrated Gradients over [l, r], however steep they are; for others it differs from it to
-third order in r - l. So each interval has a completeness of its own for each group. What misses in it, and still does where it is cut into
-sections, is looked for there; what is gone then was an interaction of features.
+mean of what F changes while the group moves is the group's Shapley value of two players. For functions that are
+additive between both it is the group's Integrated Gradients over [l, r], however steep they are; for others it differs
+from it to third order in r - l. So each interval has a completeness of its own for each group. What is missing in it,
+and still is where it is cut into sections, is looked for there; what is gone then was an interaction of features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ _DOUBTED = 0.7
 # Intervals that hold this share of it are looked into; so many places at a time.
 _SHARE, _PLACES = 0.3, 6
 _SECTIONS = 8
-# Sections that miss at least this share of the most count, with one on each side, as corners reach farther than their section. A
-# place that takes up so many of the sections is seen as it is.
+# Sections that miss at least this share of the most count, with one on each side, as corners reach farther than their
+# section. A place that takes up so many of the sections is seen as it is.
 _COUNTS, _SPREAD = 0.4, 7
 _ROUNDS = 40
 
@@ -123,7 +123,7 @@ class Numbering:
 
 
 def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
-    """Points (rows, ...) whose features in `groups` (rows, features) lie at alphas `own`, and all others at `others`."""
+    """Points (rows, ...) whose features in `groups` (rows, features) lie at alphas `own`, all others at `others`."""
     here, there = path.points(examples, own), path.points(examples, others)
     points, start = [], 0
     for a, b in zip(here, there, strict=True):
@@ -135,7 +135,7 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
 
 
 def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
-    """Where each example is to be sampled, as groups of features miss more than `tol` there; none where nothing does."""
+    """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
     most = max(len(walk.alphas) for walk in walks) + 1
     groups = numbering.next(int(np.clip(_ROWS // (2 * most), _LEAST_GROUPS, _GROUPS)))
     chosen = [_chosen(walk, len(groups)) for walk in walks]
@@ -210,7 +210,11 @@ def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing:
     runs = np.split(np.arange(len(intervals)), np.flatnonzero(np.diff(intervals) > 1) + 1)
     places = [
         _Place(
-            walk, least, float(edges[intervals[run[0]]]), float(edges[intervals[run[-1]] + 1]), float(missing[run].max())
+            walk,
+            least,
+            float(edges[intervals[run[0]]]),
+            float(edges[intervals[run[-1]] + 1]),
+            float(missing[run].max()),
         )
         for run in runs
         if len(run)
@@ -271,8 +275,11 @@ def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
                 found += [place] if place.depth > 1 else []
                 continue
             smaller = _smaller(place, ends, missing)
-            if smaller is None:
+            if smaller is None and not place.is_sampled:
                 found.append(place)
+            elif smaller is None:
+                middle = (place.low + place.high) / 2
+                following += [replace(place, high=middle), replace(place, low=middle)]
             else:
                 following += [one for one in smaller if one.high - one.low > place.walk.shortest]
         # Where no point of the path lies between, F jumps, and there is no gradient to be had.

@@ -27,6 +27,9 @@ _DENSE = 48
 _UNUSUAL = 3.0
 # What F says of a rule is believed as far as the map itself settles from order to order.
 _CAUTION = 1.0
+# Of samples that are as good as drawn the next order changes the sum by the first part of what it is off by; they are
+# where the map settles by no more than the second.
+_DRAWN, _SETTLES = 4.0, 0.4
 # By how much the map settles from order to order where kinks are all there is; what the trapezoid misses there.
 _OF_KINKS, _TRAPEZOID = 0.35, 12**-0.5
 # What may be left of a goal where nothing is added.
@@ -174,6 +177,9 @@ class Profile:
         better = np.sqrt(near[0] / np.maximum(near[1], np.finfo(float).tiny)).clip(max=1)
         alike = np.sqrt(near[2] / np.maximum(near[3], np.finfo(float).tiny)).clip(max=1)
         better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
+        # Where the map does not settle and F does not tell, samples are as good as drawn from what is between them.
+        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - alike)
+        better = better * (1 + (_DRAWN - 1) * unresolved)
         # Two measures of the same, as far as F tells of the map.
         errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + alike**2))
         errors = np.maximum(errors, unseen)
