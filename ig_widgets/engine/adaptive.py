@@ -270,7 +270,9 @@ class Adaptive:
         rounding = float(self._rounding(own.outputs[None])[0])
         ends = own.low, own.high
         cuts = tuple(own.cuts)
-        profile = Profile(own.alphas, own.outputs, own.density, own.products, ends, rounding, cuts, self._is_smooth)
+        nearest = float(self._eps)
+        known = (own.alphas, own.outputs, own.density, own.products, ends, rounding, cuts, self._is_smooth, nearest)
+        profile = Profile(*known)
         own.assessment = profile.assess()
         # What no sample can reach may be anything.
         unreached = sum(abs(cut.size) for cut in own.cuts if not cut.is_jump)
