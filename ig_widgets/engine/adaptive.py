@@ -346,9 +346,11 @@ class Adaptive:
 
         def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
             of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
-            values = self.samples.sampler.outputs(
-                lambda part: corner_points(path, of[part], at[part], beside[part], chosen[part]), of, at, cancel
-            )
+
+            def points(part: slice) -> tuple[Tensor, ...]:
+                return corner_points(path, of[part], at[part], beside[part], chosen[part])
+
+            values = self.samples.sampler.outputs(points, of, at, cancel, first=None)
             scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
             return scaled
 

@@ -26,8 +26,8 @@ from ig_widgets.engine.steep import places_about
 
 # Of more features forward passes tell too little for what they take: halves of them interact in too many ways.
 MOST_FEATURES = 256
-# So many groups at a time; of many samples fewer.
-_GROUPS, _LEAST_GROUPS = 6, 2
+# So many groups at a time, fewer where samples or features are many: no more than this over the features.
+_GROUPS, _LEAST_GROUPS, _GROUPS_BY_FEATURES = 6, 2, 48
 # Rows for each example; more where there are many samples, as many as two for each.
 _ROWS = 288
 # Polynomials through so many samples say what a group's map collects in an interval, and how well that is known.
@@ -137,7 +137,8 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
 def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
     """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
     most = max(len(walk.alphas) for walk in walks) + 1
-    groups = numbering.next(int(np.clip(_ROWS // (2 * most), _LEAST_GROUPS, _GROUPS)))
+    wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])
+    groups = numbering.next(int(np.clip(wanted, _LEAST_GROUPS, _GROUPS)))
     chosen = [_chosen(walk, len(groups)) for walk in walks]
     edges = [np.concatenate([[0.0], walk.alphas, [1.0]]) for walk in walks]
     outputs = [np.concatenate([walk.ends[:1], walk.outputs, walk.ends[1:]]) for walk in walks]
@@ -159,7 +160,7 @@ def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -
             held = np.flatnonzero(missing > _SHARE * least)
             hints += _runs(walk, least, edge, at[held], missing[held])
     found: dict[int, list[float]] = {}
-    for place in _search(hints, numbering.next(_GROUPS), ask):
+    for place in _search(hints, numbering.next(_GROUPS), ask) if hints else ():
         if not place.is_sampled:
             found.setdefault(place.walk.example, []).extend(place.samples())
     return found
