@@ -242,7 +242,7 @@ def _rules(x: Floats, low: float, high: float, products: Floats) -> tuple[Floats
 def _unseen(
     x: Floats, low: float, high: float, products: Floats, density: Floats, rises: Floats, nearest: float
 ) -> Floats:
-    """What may lie in each interval that has a sample on one side alone: at least what the gradient changes to the next.
+    """What may lie in each interval with a sample on one side alone: at least what the gradient changes to the next.
 
     Where a norm has no direction at an end of the path the gradient grows toward it as 1 / alpha: a polynomial that is
     continued to there foresees nothing of it, and F may not change. So what grows as a power of the distance, as both
