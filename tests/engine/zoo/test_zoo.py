@@ -117,8 +117,12 @@ def test_few_adversarial_functions_are_called_converged_where_they_are_not(tol: 
     assert len(false) <= 0.02 * len(judged), told(false)
 
 
+# F along the path is the same whether the hard place is there or not: features cancel each other, or none moves F.
+UNSEEN = ("_cancelled", "_across")
+
+
 def test_adversarial_functions_reach_the_tolerance_where_captum_does() -> None:
-    assert_most_are_met(records(FUNCTIONS, 0.05))
+    assert_most_are_met(records([one for one in FUNCTIONS if not one.name.endswith(UNSEEN)], 0.05))
 
 
 def assert_most_are_met(judged: Sequence[Record]) -> None:
