@@ -18,8 +18,9 @@ from torch import Tensor
 
 from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
 from ig_widgets.engine.norms import unit_of
-from ig_widgets.engine.patterson import SIZES, patterson, values_at
+from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
+from ig_widgets.engine.rule_errors import hidden, rule_errors, spread
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
@@ -30,8 +31,6 @@ from ig_widgets.engine.trace import BatchNodes, Samples
 _FIRST = 7
 # Samples at random places: so many, or one for so many others.
 _CHECKS, _CHECKS_OF = 2, 16
-# What of the room between two points of a rule a sample there shows to hide: as of a bump of about that width.
-_HIDDEN = 0.3
 # What a round of refinement aims at, of the tolerance.
 _AIM = 0.8
 # Where more than this share of the intervals need a sample, the next rule of the whole path is no dearer.
@@ -244,7 +243,7 @@ class Adaptive:
         """The errors of the rule of the whole path, of examples that all have the same samples."""
         size, alphas = members[0].rule, members[0].alphas
         at = SIZES.index(size)
-        own, before, first = (_spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
+        own, before, first = (spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
         products = np.stack([one.products for one in members])
         outputs = np.stack([one.outputs for one in members])
         ends = np.array([[one.low, one.high] for one in members])
@@ -260,7 +259,7 @@ class Adaptive:
             beyond(rises.sum(1) - density @ before, rounding),
             np.abs(rises).sum(1),
         )
-        surprises = _hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
+        surprises = hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
         errors = np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors)
         for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
             one.error, one.surprise, one.assessment = error, surprise, None
@@ -493,71 +492,9 @@ class Adaptive:
                 places[e] += places_about(low, high, start, end)
 
 
-def rule_errors(
-    size: Floats, change: Floats, change_before: Floats, defect: Floats, defect_before: Floats, variation: Floats
-) -> Floats:
-    """Estimates of the relative L2 errors of a rule whose map is `size` long, by `change` from that of the one before.
-
-    `change_before`: how much that one changed. `defect`: what F changes beyond what the rule collects, and beyond the
-    rule before; `variation`: by how much F goes up and down. All are (examples,). By as much as F shows that a rule is
-    better than another, the map is better too.
-    """
-    settled = (change == 0) & (defect == 0)
-    tiny = np.finfo(np.float64).tiny
-    v = change / np.maximum(size, tiny)
-    s = np.maximum(defect, _FLOOR * v * defect_before) / np.maximum(variation, tiny)
-    before = np.maximum(defect_before / np.maximum(variation, tiny), s)
-    v_before = np.maximum(change_before / np.maximum(size, tiny), v)
-    logs = np.log10(np.maximum([v, v_before, s, before], 1e-300))
-    told = 10 ** np.clip(_FIT[0] + np.dot(_FIT[1:], logs), -300, 300)
-    # Where the map changes and F hardly does, F tells nothing of the map.
-    tells = np.clip(_UNUSUAL * np.abs(before) / np.maximum(v, tiny), 0, 1)
-    told = told**tells * np.maximum(v, told) ** (1 - tells)
-    # It is no better than how the map settles from rule to rule.
-    settling = np.clip(change / np.maximum(change_before, tiny), 0, 1)
-    told = np.maximum(told, _CAUTION * v * settling**1.5)
-    # What the samples do not show at all is no smaller than what F says is missing.
-    told = np.maximum(told, defect / np.maximum(2 * variation, tiny))
-    told = np.where(size > 0, told, 1.0)
-    return np.where(settled, 0.0, told)
-
-
-# Fitted to smooth models (benchmarks/zoo.py), a little on the safe side: logarithms of a constant, both changes of the
-# map, and both defects.
-_FIT = (-0.10, 1.28, -0.44, 0.53, -0.33)
-_FLOOR = 0.1
-_UNUSUAL = 5.0
-_CAUTION = 0.5
-
-
 def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
     each = [
         t.detach().abs().flatten(1).sum(1, dtype=torch.float64 if t.device.type != "mps" else None) for t in tensors
     ]
     return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()
-
-
-def _hidden(size: int, alphas: Floats, products: Floats) -> Floats:
-    """How much of each map (members,) samples beside those of the rule show to be unforeseen."""
-    at = patterson(size).alphas
-    checks = np.setdiff1d(alphas, at)
-    if not len(checks):
-        return np.zeros(len(products))
-    weights = np.zeros((len(checks), len(alphas)))
-    weights[:, np.searchsorted(alphas, at)] = -values_at(size, tuple(checks.tolist()))
-    weights[np.arange(len(checks)), np.searchsorted(alphas, checks)] = 1
-    edges = np.concatenate([[0.0], at, [1.0]])
-    place = np.searchsorted(edges, checks)
-    room = edges[place] - edges[place - 1]
-    each = np.stack([_HIDDEN * r * lengths(w, products) for r, w in zip(room, weights, strict=True)])
-    hidden: Floats = each.max(0)
-    return hidden
-
-
-def _spread(size: int, alphas: Floats) -> Floats:
-    """The weights of a rule of the whole path, among all `alphas`."""
-    weights = np.zeros(len(alphas))
-    rule = patterson(size)
-    weights[np.searchsorted(alphas, rule.alphas)] = rule.weights
-    return weights
