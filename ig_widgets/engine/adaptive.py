@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
 from ig_widgets.engine.norms import unit_of
-from ig_widgets.engine.patterson import SIZES, patterson, values_at
+from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
+from ig_widgets.engine.rule_errors import hidden, rule_errors, spread
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sampling import Block
@@ -28,8 +31,6 @@ from ig_widgets.engine.trace import BatchNodes, Samples
 _FIRST = 7
 # Samples at random places: so many, or one for so many others.
 _CHECKS, _CHECKS_OF = 2, 16
-# What of the room between two points of a rule a sample there shows to hide: as of a bump of about that width.
-_HIDDEN = 0.3
 # What a round of refinement aims at, of the tolerance.
 _AIM = 0.8
 # Where more than this share of the intervals need a sample, the next rule of the whole path is no dearer.
@@ -44,6 +45,8 @@ _SEARCHES = 32
 # map is off.
 _OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
 _SEED = 20170304
+# Groups of features are looked at so often, of so many examples; of all where one of these is wrong.
+_LOOKS, _FIRST_LOOKED_AT = 12, 16
 
 # Samples crowd at an end where the first is nearer to it.
 _CROWDED = 2e-3
@@ -77,6 +80,7 @@ class _Example:
     following: int = 0
     cuts: list[Cut] = field(default_factory=list)
     searches: int = 0
+    looks: int = 0
     checks: int = 0
     surprise: float = 0.0
     error: float | None = None
@@ -126,6 +130,7 @@ class Adaptive:
         ends = zip(samples.baseline_output.tolist(), samples.output.tolist(), strict=True)
         self._examples = [_Example(low, high) for low, high in ends]
         self._pending: list[Floats] = []
+        self._misled = False
 
     @property
     def evaluations(self) -> int:
@@ -238,7 +243,7 @@ class Adaptive:
         """The errors of the rule of the whole path, of examples that all have the same samples."""
         size, alphas = members[0].rule, members[0].alphas
         at = SIZES.index(size)
-        own, before, first = (_spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
+        own, before, first = (spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
         products = np.stack([one.products for one in members])
         outputs = np.stack([one.outputs for one in members])
         ends = np.array([[one.low, one.high] for one in members])
@@ -254,7 +259,7 @@ class Adaptive:
             beyond(rises.sum(1) - density @ before, rounding),
             np.abs(rises).sum(1),
         )
-        surprises = _hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
+        surprises = hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
         errors = np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors)
         for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
             one.error, one.surprise, one.assessment = error, surprise, None
@@ -264,7 +269,9 @@ class Adaptive:
         rounding = float(self._rounding(own.outputs[None])[0])
         ends = own.low, own.high
         cuts = tuple(own.cuts)
-        profile = Profile(own.alphas, own.outputs, own.density, own.products, ends, rounding, cuts, self._is_smooth)
+        nearest = float(self._eps)
+        known = (own.alphas, own.outputs, own.density, own.products, ends, rounding, cuts, self._is_smooth, nearest)
+        profile = Profile(*known)
         own.assessment = profile.assess()
         # What no sample can reach may be anything.
         unreached = sum(abs(cut.size) for cut in own.cuts if not cut.is_jump)
@@ -285,7 +292,7 @@ class Adaptive:
         """Where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         found = [_NOWHERE] * len(self._examples)
         chance = self._chance.uniform(size=self.most)
-        hard = []
+        hard, settled = [], []
         # Most examples have the same samples.
         tests: dict[bytes, Floats] = {}
         for e, own in enumerate(self._examples):
@@ -305,10 +312,84 @@ class Adaptive:
                     tests[key] = self._at_random(e, affordable, chance)
                 found[e] = tests[key]
                 own.checks = len(found[e])
+                if own.checks:
+                    settled.append(e)
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)
             found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
+        for e, more in self._doubts(settled, tol, cancel).items():
+            own = self._examples[e]
+            # All samples serve now, and are put to the test once more.
+            own.rule = own.following = own.checks = 0
+            found[e] = np.setdiff1d([*found[e], *more], own.alphas)[: self.most - len(own.alphas)]
         return found
+
+    def _doubts(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+        """Where groups of features do not add up to what they do to F, of examples that seem settled."""
+        differ = self._differing
+        if not 1 < len(differ) <= MOST_FEATURES:
+            return {}
+        able = [e for e in members if self._examples[e].looks < _LOOKS]
+        parts = [able] if self._misled else [able[:_FIRST_LOOKED_AT], able[_FIRST_LOOKED_AT:]]
+        found: dict[int, list[float]] = {}
+        for part in parts:
+            if part and (part is parts[0] or self._misled):
+                found |= self._look_beside(part, tol, cancel)
+                self._misled |= bool(found)
+        return found
+
+    def _look_beside(
+        self, members: Sequence[int], tol: float, cancel: threading.Event | None
+    ) -> dict[int, list[float]]:
+        path = self.samples.path
+
+        def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
+            of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
+
+            def points(part: slice) -> tuple[Tensor, ...]:
+                return corner_points(path, of[part], at[part], beside[part], chosen[part])
+
+            values = self.samples.sampler.outputs(points, of, at, cancel, first=None)
+            scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
+            return scaled
+
+        walks = [self._walk(e) for e in members]
+        for e in members:
+            self._examples[e].looks += 1
+        return doubted(walks, self._numbering, tol, ask)
+
+    def _walk(self, example: int) -> Walk:
+        own = self._examples[example]
+        parts = list(self.samples.maps(example, own.alphas.tolist(), multiply_by_inputs=True))
+        maps = torch.cat(parts, 1).double().cpu().numpy()[:, self._differing] / own.scale
+        nodes = own.nodes
+        weights = np.zeros(len(own.alphas))
+        weights[np.searchsorted(own.alphas, nodes.alphas)] = nodes.weights
+        return Walk(
+            example,
+            own.alphas,
+            own.outputs,
+            (own.low, own.high),
+            maps,
+            float(np.linalg.norm(weights @ maps)),
+            own.rule if own.assessment is None else 0,
+            float(self._rounding(own.outputs[None])[0]),
+            8 * float(self._shortest(example, np.ones(1))[0]),
+            tuple((cut.low, cut.high) for cut in own.cuts),
+        )
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        features = sum(x[0].numel() for x in self.samples.path.inputs)
+        return Numbering(self._differing, features, self._chance)
+
+    @cached_property
+    def _differing(self) -> Integers:
+        """Which features differ between any baseline and its input."""
+        path = self.samples.path
+        each = path.differences(torch.arange(path.batch, device="cpu"))
+        differ: Integers = np.flatnonzero(torch.cat([(t != 0).flatten(1).any(0) for t in each]).cpu().numpy())
+        return differ
 
     def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
@@ -411,71 +492,9 @@ class Adaptive:
                 places[e] += places_about(low, high, start, end)
 
 
-def rule_errors(
-    size: Floats, change: Floats, change_before: Floats, defect: Floats, defect_before: Floats, variation: Floats
-) -> Floats:
-    """Estimates of the relative L2 errors of a rule whose map is `size` long, by `change` from that of the one before.
-
-    `change_before`: how much that one changed. `defect`: what F changes beyond what the rule collects, and beyond the
-    rule before; `variation`: by how much F goes up and down. All are (examples,). By as much as F shows that a rule is
-    better than another, the map is better too.
-    """
-    settled = (change == 0) & (defect == 0)
-    tiny = np.finfo(np.float64).tiny
-    v = change / np.maximum(size, tiny)
-    s = np.maximum(defect, _FLOOR * v * defect_before) / np.maximum(variation, tiny)
-    before = np.maximum(defect_before / np.maximum(variation, tiny), s)
-    v_before = np.maximum(change_before / np.maximum(size, tiny), v)
-    logs = np.log10(np.maximum([v, v_before, s, before], 1e-300))
-    told = 10 ** np.clip(_FIT[0] + np.dot(_FIT[1:], logs), -300, 300)
-    # Where the map changes and F hardly does, F tells nothing of the map.
-    tells = np.clip(_UNUSUAL * np.abs(before) / np.maximum(v, tiny), 0, 1)
-    told = told**tells * np.maximum(v, told) ** (1 - tells)
-    # It is no better than how the map settles from rule to rule.
-    settling = np.clip(change / np.maximum(change_before, tiny), 0, 1)
-    told = np.maximum(told, _CAUTION * v * settling**1.5)
-    # What the samples do not show at all is no smaller than what F says is missing.
-    told = np.maximum(told, defect / np.maximum(2 * variation, tiny))
-    told = np.where(size > 0, told, 1.0)
-    return np.where(settled, 0.0, told)
-
-
-# Fitted to smooth models (benchmarks/zoo.py), a little on the safe side: logarithms of a constant, both changes of the
-# map, and both defects.
-_FIT = (-0.10, 1.28, -0.44, 0.53, -0.33)
-_FLOOR = 0.1
-_UNUSUAL = 5.0
-_CAUTION = 0.5
-
-
 def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
     each = [
         t.detach().abs().flatten(1).sum(1, dtype=torch.float64 if t.device.type != "mps" else None) for t in tensors
     ]
     return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()
-
-
-def _hidden(size: int, alphas: Floats, products: Floats) -> Floats:
-    """How much of each map (members,) samples beside those of the rule show to be unforeseen."""
-    at = patterson(size).alphas
-    checks = np.setdiff1d(alphas, at)
-    if not len(checks):
-        return np.zeros(len(products))
-    weights = np.zeros((len(checks), len(alphas)))
-    weights[:, np.searchsorted(alphas, at)] = -values_at(size, tuple(checks.tolist()))
-    weights[np.arange(len(checks)), np.searchsorted(alphas, checks)] = 1
-    edges = np.concatenate([[0.0], at, [1.0]])
-    place = np.searchsorted(edges, checks)
-    room = edges[place] - edges[place - 1]
-    each = np.stack([_HIDDEN * r * lengths(w, products) for r, w in zip(room, weights, strict=True)])
-    hidden: Floats = each.max(0)
-    return hidden
-
-
-def _spread(size: int, alphas: Floats) -> Floats:
-    """The weights of a rule of the whole path, among all `alphas`."""
-    weights = np.zeros(len(alphas))
-    rule = patterson(size)
-    weights[np.searchsorted(alphas, rule.alphas)] = rule.weights
-    return weights

@@ -27,8 +27,13 @@ _DENSE = 48
 _UNUSUAL = 3.0
 # What F says of a rule is believed as far as the map itself settles from order to order.
 _CAUTION = 1.0
+# Of samples that are as good as drawn the next order changes the sum by the first part of what it is off by; they are
+# where the map settles by no more than the second.
+_DRAWN, _SETTLES = 4.0, 0.4
 # By how much the map settles from order to order where kinks are all there is; what the trapezoid misses there.
 _OF_KINKS, _TRAPEZOID = 0.35, 12**-0.5
+# A power that is so near to 1 is that of 1 / alpha.
+_FLAT = 1e-6
 # What may be left of a goal where nothing is added.
 _LEFT = 0.6
 # Where a sample is added at an end of the path, from there; from which unevenness of neighbours on not in the middle.
@@ -90,7 +95,7 @@ class Profile:
     """The samples of one path: ascending `alphas` (n,), F and dF/dalpha there, and the inner products of their maps.
 
     `ends`: F at the baseline and at the input. `rounding`: how far F may be off. `cuts`: where F jumps. `is_smooth`: no
-    kinks lie on the path.
+    kinks lie on the path. `nearest`: how near to an end a point of the path may lie.
     """
 
     alphas: Floats
@@ -101,6 +106,7 @@ class Profile:
     rounding: float
     cuts: Sequence[Cut] = ()
     is_smooth: bool = True
+    nearest: float = float(np.finfo(np.float64).eps)
 
     def assess(self) -> Assessment:
         """Weigh all samples, and tell the error; each stretch between jumps on its own."""
@@ -113,6 +119,7 @@ class Profile:
             weights[chosen] = each.sum(0)
             edges = np.concatenate([[low], x, [high]])
             outputs = np.concatenate([[before], self.outputs[chosen], [after]])
+            unseen = _unseen(x, low, high, products, density, np.diff(outputs), self.nearest)
             parts.append(
                 (
                     np.stack([edges[:-1], edges[1:]], 1),
@@ -120,7 +127,7 @@ class Profile:
                     lengths(each - lower, products),
                     settling,
                     lengths(each, products),
-                    np.maximum(_unseen(x, low, high, products), self._of_kinks(x, low, high, products, settling)),
+                    np.maximum(unseen, self._of_kinks(x, low, high, products, settling)),
                     each @ density,
                     lower @ density,
                 )
@@ -177,6 +184,9 @@ class Profile:
         better = np.sqrt(near[0] / np.maximum(near[1], np.finfo(float).tiny)).clip(max=1)
         alike = np.sqrt(near[2] / np.maximum(near[3], np.finfo(float).tiny)).clip(max=1)
         better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
+        # Where the map does not settle and F does not tell, samples are as good as drawn from what is between them.
+        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - alike)
+        better = better * (1 + (_DRAWN - 1) * unresolved)
         # Two measures of the same, as far as F tells of the map.
         errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + alike**2))
         errors = np.maximum(errors, unseen)
@@ -232,18 +242,40 @@ def _rules(x: Floats, low: float, high: float, products: Floats) -> tuple[Floats
     return each, lower, settling
 
 
-def _unseen(x: Floats, low: float, high: float, products: Floats) -> Floats:
-    """What may lie in each interval that has a sample on one side alone: as much as the gradient changes to the next.
+def _unseen(
+    x: Floats, low: float, high: float, products: Floats, density: Floats, rises: Floats, nearest: float
+) -> Floats:
+    """What may lie in each interval with a sample on one side alone: at least what the gradient changes to the next.
 
     Where a norm has no direction at an end of the path the gradient grows toward it as 1 / alpha: a polynomial that is
-    continued to there foresees nothing of it, and F does not change.
+    continued to there foresees nothing of it, and F may not change. So what grows as a power of the distance, as both
+    samples say, is taken to go on to the `nearest` point of the path, unless F says that it does not.
     """
-    change = np.zeros((len(x) + 1, len(x)))
-    for interval, own, beside, length in ((0, 0, 1, x[0] - low), (-1, -1, -2, high - x[-1])):
-        change[interval, own] += length
-        if len(x) > 1:
-            change[interval, beside] -= length
-    return lengths(change, products)
+    unseen = np.zeros(len(x) + 1)
+    for interval, own, beside, end in ((0, 0, 1, low), (-1, -1, -2, high)):
+        room = abs(float(x[own]) - end)
+        change = np.zeros(len(x))
+        change[own] = 1
+        size = float(lengths(change, products))
+        if len(x) < 2 or not room:
+            unseen[interval] = room * size
+            continue
+        change[beside] = -1
+        grown, size_beside = float(lengths(change, products)), float(np.sqrt(max(products[beside, beside], 0)))
+        unseen[interval] = room * grown
+        power = np.log(size / size_beside) / np.log(abs(float(x[beside]) - end) / room) if 0 < size_beside < size else 0
+        if room > nearest and power > 0:
+            farther = room * size * _beyond_power(min(power, 1.0), nearest / room)
+            shown = abs(float(density[own] - density[beside]))
+            told = abs(float(rises[interval])) * grown / shown if shown else np.inf
+            unseen[interval] = max(unseen[interval], min(farther, told))
+    return unseen
+
+
+def _beyond_power(power: float, least: float) -> float:
+    """The integral of t^-power from `least` to 1, beyond that of 1."""
+    left = 1 - power
+    return float(-np.log(least) if left < _FLAT else (1 - least**left) / left) - 1
 
 
 def _near(values: Floats) -> Floats:

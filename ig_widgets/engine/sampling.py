@@ -189,11 +189,13 @@ class Sampler:
         examples: Tensor,
         alphas: Tensor,
         cancel: threading.Event | None = None,
+        *,
+        first: int | None = 2,
     ) -> Tensor:
         """F (rows,) float64 on the CPU, without gradients, at the rows that `points` gives of a slice of them.
 
-        `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message. Raises
-        Cancelled, OutOfMemoryError, and what the model raises.
+        `examples` (rows,): whose target and further arguments; `alphas` (rows,): where they lie, for a message.
+        `first` bounds the rows of the first pass. Raises Cancelled, OutOfMemoryError, and what the model raises.
         """
 
         def ask(part: slice) -> Tensor:
@@ -206,7 +208,7 @@ class Sampler:
 
         outputs = []
         # As few rows as say what a row costs, before it is known how many fit.
-        for _, values, seconds in self.chunks.run(len(examples), ask, first=2, cancel=cancel):
+        for _, values, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
             for chunks in (self.chunks, self._cell_chunks):
                 chunks.start(seconds / len(values))
             outputs.append(values)

@@ -94,6 +94,19 @@ def test_rows_that_depend_on_each_other_are_not_called_converged() -> None:
     assert result.caveats
 
 
+def test_a_small_estimate_does_not_outweigh_that_the_model_answered_differently() -> None:
+    """By a rule that comes by the ends of the path, of a function whose estimated error is within the tolerance."""
+
+    def model(v: Tensor) -> Tensor:
+        return v.sum(1) + torch.sin(v).sum(1) + (v - v.mean(0)).sum(1)
+
+    with pytest.warns(igw.errors.NondeterminismWarning):
+        result = igw.attribute(model, draw(3, 2, 4), method="riemann_trapezoid", tol=0.5)
+    assert result.error_estimate is not None
+    assert float(result.error_estimate.max()) <= 0.5
+    assert not result.converged
+
+
 def test_adaptive_takes_no_number_of_points() -> None:
     with pytest.raises(igw.errors.ArgumentValueError, match="leave n_steps out"):
         igw.attribute(lambda v: v.sum(1), X, method="adaptive", n_steps=8)
