@@ -38,6 +38,8 @@ _DOUBTED = 0.7
 # Intervals that hold this share of it are looked into; so many places at a time.
 _SHARE, _PLACES = 0.3, 6
 _SECTIONS = 8
+# A step that lies on an edge is passed by neither neighbour, or half; people's steps lie at round numbers.
+_EDGES = np.concatenate([[0.0], (np.arange(1, _SECTIONS) + 0.0618) / _SECTIONS, [1.0]])
 # Sections that miss at least this share of the most count, with one on each side, as corners reach farther than their
 # section. A place that takes up so many of the sections is seen as it is.
 _COUNTS, _SPREAD = 0.4, 7
@@ -262,7 +264,7 @@ def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
     for _ in range(_ROUNDS):
         if not going:
             break
-        cut = np.stack([np.linspace(place.low, place.high, _SECTIONS + 1) for place in going])
+        cut = np.stack([place.low + (place.high - place.low) * _EDGES for place in going])
         of = np.repeat([place.walk.example for place in going], _SECTIONS)
         first, last, values = _corners(ask, of, cut[:, :-1].ravel(), cut[:, 1:].ravel(), groups, cut.ravel())
         values = values.reshape(cut.shape)
