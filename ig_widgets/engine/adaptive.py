@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.interpolation import values_at
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson
+from ig_widgets.engine.patterson import values_at as rule_values_at
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
 from ig_widgets.engine.rule_errors import hidden, rule_errors, spread
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
@@ -45,6 +47,12 @@ _SEARCHES = 32
 # map is off.
 _OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
 _SEED = 20170304
+# An interval stands out where it misses so many times more of what F changes than any other.
+_OUTSTANDING = 3.0
+# Where it is sampled if nothing in it is steep; polynomials through so many samples foresee what lies between them.
+_WITHIN = (0.25, 0.5, 0.75)
+_LOCALLY = 4
+_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 # Groups of features are looked at so often, of so many examples; of all where one of these is wrong.
 _LOOKS, _FIRST_LOOKED_AT = 12, 16
 
@@ -317,7 +325,10 @@ class Adaptive:
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)
             found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
-        for e, more in self._doubts(settled, tol, cancel).items():
+        doubts = self._doubts(settled, tol, cancel)
+        for e, more in self._steps(settled, tol, cancel).items():
+            doubts[e] = [*doubts.get(e, []), *more]
+        for e, more in doubts.items():
             own = self._examples[e]
             # All samples serve now, and are put to the test once more.
             own.rule = own.following = own.checks = 0
@@ -337,6 +348,62 @@ class Adaptive:
                 found |= self._look_beside(part, tol, cancel)
                 self._misled |= bool(found)
         return found
+
+    def _steps(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+        """Where F changes more than samples show, of examples that seem settled.
+
+        Of many features' F it may be little, and yet more than the tolerance of their map, if it is all of one feature.
+        """
+        if not self._multiply:
+            return {}
+        found: dict[int, list[float]] = {}
+        for part in (members[:_FIRST_LOOKED_AT], members[_FIRST_LOOKED_AT:]):
+            if part and (part[0] == members[0] or found):
+                places: dict[int, list[float]] = {e: [] for e in part}
+                if wanted := [(e, at) for e in part if (at := self._outstanding(e, tol)) is not None]:
+                    self._search(wanted, places, cancel, foresee=True)
+                for e, at in wanted:
+                    low, high = self._edges(e)[at]
+                    # What is not steep is seen by samples that are close enough.
+                    found[e] = places[e] or [float(low + (high - low) * share) for share in _WITHIN]
+        return found
+
+    def _outstanding(self, example: int, tol: float) -> int | None:
+        """The interval that misses most of what F changes, if it alone could miss the tolerance; None if none does."""
+        own = self._examples[example]
+        if own.searches >= _SEARCHES:
+            return None
+        surprise, known = own.surprise, own.assessment
+        one = self._assess(own) if known is None else known
+        own.surprise, own.assessment = surprise, known
+        defects = one.defects
+        if known is None:
+            lengths_of = np.diff(one.edges, axis=1)
+            places = one.edges[:, :1] + lengths_of * (_GAUSS + 1) / 2
+            foreseen = self._slopes(own, places.ravel()).reshape(places.shape)
+            defects = one.rises - (foreseen @ _GAUSS_WEIGHTS) * lengths_of[:, 0] / 2
+        missed = beyond(defects, float(self._rounding(own.outputs[None])[0]))
+        at = int(missed.argmax())
+        low, high = one.edges[at]
+        stands_out = missed[at] > _OUTSTANDING * np.delete(missed, at).max(initial=0)
+        if not stands_out or missed[at] <= tol * one.size * own.unit / own.scale:
+            return None
+        if high - low <= 8 * self._shortest(example, np.array([high]))[0]:
+            return None
+        own.assessment = one
+        return at
+
+    def _edges(self, example: int) -> Floats:
+        own = self._examples[example].assessment
+        return own.edges if own is not None else np.zeros((0, 2))
+
+    def _slopes(self, own: _Example, places: Floats) -> Floats:
+        """dF/dalpha at `places`, as the samples in use foresee it."""
+        if own.rule:
+            at = np.searchsorted(own.alphas, patterson(own.rule).alphas)
+            by_rule: Floats = rule_values_at(own.rule, tuple(places.tolist())) @ own.density[at]
+            return by_rule
+        return np.stack([values_at(own.alphas, place, _LOCALLY) for place in places]) @ own.density
 
     def _look_beside(
         self, members: Sequence[int], tol: float, cancel: threading.Event | None
@@ -463,8 +530,19 @@ class Adaptive:
         return np.setdiff1d(places, own.alphas) if len(places) <= affordable else _NOWHERE
 
     def _search(
-        self, wanted: Sequence[tuple[int, int]], places: dict[int, list[float]], cancel: threading.Event | None
+        self,
+        wanted: Sequence[tuple[int, int]],
+        places: dict[int, list[float]],
+        cancel: threading.Event | None,
+        *,
+        foresee: bool = False,
     ) -> None:
+        def slope(intervals: Integers, alphas: Floats) -> Floats:
+            found = np.zeros(len(alphas))
+            for k in np.unique(intervals).tolist():
+                found[intervals == k] = self._slopes(self._examples[wanted[k][0]], alphas[intervals == k])
+            return found
+
         def ask(examples: Integers, alphas: Floats) -> Floats:
             of, at = torch.from_numpy(examples), torch.from_numpy(alphas)
             path = self.samples.path
@@ -477,7 +555,8 @@ class Adaptive:
         values = np.array([one.outputs[i] for _, one, i in spans if one is not None])
         shown = np.array([one.rises[i] - one.defects[i] for _, one, i in spans if one is not None])
         examples = np.array([e for e, _ in wanted], dtype=np.int64)
-        found = search(ask, examples, ends[:, 0], ends[:, 1], values[:, 0], values[:, 1], shown, self._shortest)
+        known = (ends[:, 0], ends[:, 1], values[:, 0], values[:, 1], shown)
+        found = search(ask, examples, *known, self._shortest, slope if foresee else None)
         for k, (e, _) in enumerate(wanted):
             own = self._examples[e]
             own.searches += 1

@@ -49,14 +49,16 @@ def search(
     after: Floats,
     shown: Floats,
     shortest: Callable[[Integers, Floats], Floats],
+    slope: Callable[[Integers, Floats], Floats] | None = None,
 ) -> Steep:
     """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
     `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
-    alphas)`: how short a section before there is in which no points of the path lie.
+    alphas)`: how short a section before there is in which no points of the path lie. `slope(intervals, alphas)` gives
+    the slope of F as samples foresee it, where that says more than `shown`.
     """
     lows, highs, before, after = lows.copy(), highs.copy(), before.copy(), after.copy()
-    slopes = shown / (highs - lows)
+    whole = highs - lows
     is_short = highs - lows <= shortest(examples, highs)
     beside = np.ones(len(lows))
     going = np.flatnonzero(~is_short)
@@ -68,7 +70,11 @@ def search(
         inner = ask(np.repeat(examples[going], _SECTIONS - 1), places.ravel()).reshape(places.shape)
         values = np.concatenate([before[going, None], inner, after[going, None]], 1)
         edges = np.concatenate([lows[going, None], places, highs[going, None]], 1)
-        change = np.abs(np.diff(values, axis=1) - slopes[going, None] * np.diff(edges, axis=1))
+        slopes = shown[going, None] / whole[going, None]
+        if slope is not None:
+            middles = (edges[:, 1:] + edges[:, :-1]) / 2
+            slopes = slope(np.repeat(going, _SECTIONS), middles.ravel()).reshape(middles.shape)
+        change = np.abs(np.diff(values, axis=1) - slopes * np.diff(edges, axis=1))
         counts = change > _COUNTS * change.sum(1, keepdims=True)
         first, last = counts.argmax(1), _SECTIONS - 1 - counts[:, ::-1].argmax(1)
         narrow = counts.any(1) & (last - first < _MOST)

@@ -119,3 +119,20 @@ def test_gradients_that_are_zero_wherever_they_are_taken_do_not_explain_a_change
     )
     assert abs(float(result.attributions.sum()) - 1) < 0.1
     assert result.converged
+
+
+@pytest.mark.parametrize("features", [100, 300, 3000])
+@pytest.mark.parametrize(("at", "width"), [(0.05, 1e-2), (0.437, 1e-4), (0.81, 1e-7)])
+def test_a_step_of_one_feature_counts_however_many_others_change_f_more(features: int, at: float, width: float) -> None:
+    """Of the change of F it is a fiftieth or less, of the length of the map a tenth or more."""
+    x = torch.ones(1, features, dtype=torch.float64)
+    height = features**0.5 / 9
+
+    def function(v: Tensor) -> Tensor:
+        return height * torch.tanh((v[:, 0] - at) / width) + torch.sin(v).sum(1)
+
+    result = igw.attribute(function, x, tol=0.05)
+    exact = torch.full_like(x, np.sin(1.0))
+    exact[0, 0] += height * (np.tanh((1 - at) / width) - np.tanh(-at / width))
+    assert result.converged
+    assert float((result.attributions - exact).norm() / exact.norm()) <= 0.1
