@@ -180,7 +180,8 @@ def test_the_budget_holds_and_is_told(seed: int, most: int, batch: int, method: 
     assert result.n_steps <= result.evaluations
     assert result.complete
     if not result.converged:
-        assert result.error_estimate is None or (result.error_estimate > 1e-6).any()
+        untested = any("could not be put to the test" in text for text in result.caveats)
+        assert untested or result.error_estimate is None or (result.error_estimate > 1e-6).any()
         assert "not converged" in repr(result)
     edges = result.path.edges
     assert (edges[:, 0] == 0).all()
