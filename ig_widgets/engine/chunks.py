@@ -29,6 +29,10 @@ Found = TypeVar("Found")
 _FIRST_SECONDS = 0.005
 _GRADIENT_OVER_FORWARD = 3.0
 _LEAP = 4
+# So few rows cost a deep model hardly more than one, where calls of layers are what takes the time.
+_FEW = 8
+# By what a row must become cheaper, as is foreseen, for a chunk to take twice as long as others may.
+_MUCH = 1.2
 # From here on the fixed cost of a call is a few per cent, and a larger chunk must earn its place: by so much a row.
 _LONG_SECONDS = 0.25
 _EARNS = 1.1
@@ -116,7 +120,8 @@ class ChunkSize:
     def start(self, forward_seconds: float) -> None:
         """Choose the first size, from what a forward pass of one row took."""
         if self._tries and not self._costs and not self._guessed:
-            rows = _FIRST_SECONDS / (_GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-9))
+            row = _GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-9)
+            rows = max(_FIRST_SECONDS / row, min(_FEW, _LONGEST_SECONDS / row))
             self._rows = max(1, min(1 << int(rows).bit_length() >> 1, self._limit))
 
     def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
@@ -157,8 +162,11 @@ class ChunkSize:
         # Nothing is tried beyond what is known to be worse.
         most = min((size for size in known if size > best), default=math.inf)
         for size in (best * _LEAP if seconds < _FIRST_SECONDS else 0, best * 2, best // 2):
-            longest = min(costs[best] * size, seconds if best == 1 else math.inf)
-            able = 0 < size <= self._limit and size <= most and longest <= _LONGEST_SECONDS
+            expected = _expected(costs, best, size) if size > best else costs[best] * size
+            longest = min(expected, seconds if best == 1 else math.inf)
+            # Where it gains much a row a chunk may take longer.
+            allowed = (2 if expected * _MUCH <= costs[best] * size else 1) * _LONGEST_SECONDS
+            able = 0 < size <= self._limit and size <= most and longest <= allowed
             if (able or 0 < size < best) and self._times[size] < 2:
                 return size
         self._tries = False
@@ -202,6 +210,16 @@ class ChunkSize:
         if self._row_bytes:
             parts.append(f"a row keeps {_in_mb(self._row_bytes)} for its backward pass alone")
         return f": {', '.join(parts)}" if parts else ""
+
+
+def _expected(costs: dict[int, float], best: int, size: int) -> float:
+    """Seconds that a chunk of `size` rows should take, by how much more the `best` took than the next smaller one."""
+    seconds = costs[best] * best
+    smaller = max((one for one in costs if one < best), default=0)
+    if not smaller:
+        return costs[best] * size
+    row = (seconds - costs[smaller] * smaller) / (best - smaller)
+    return seconds + (size - best) * min(max(row, costs[best] / _LEAP), costs[best])
 
 
 def _in_mb(count: int) -> str:
