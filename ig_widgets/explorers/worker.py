@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import weakref
 from collections.abc import Callable
 
 from ig_widgets.texts import traceback_of
@@ -80,16 +79,3 @@ class Worker:
                 # A job answers for its own errors; what escapes (sys.exit() too) must not keep the next from its turn.
                 _log.error("A job of an explorer failed.\n%s", traceback_of(error))
             del job, cancel  # not kept alive until the next one
-
-
-_locks: weakref.WeakKeyDictionary[object, threading.RLock] = weakref.WeakKeyDictionary()
-_locks_guard = threading.Lock()
-
-
-def lock_of(model: object) -> threading.RLock:
-    """The one lock of a model, so that explorers of it take turns."""
-    with _locks_guard:
-        try:
-            return _locks.setdefault(model, threading.RLock())
-        except TypeError:  # not weakly referable: nothing to share it by
-            return threading.RLock()
