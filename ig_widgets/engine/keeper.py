@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ig_widgets.engine.model import ForwardFunc, modules_of
 from ig_widgets.engine.modes import Modes, outside_inference_mode
 from ig_widgets.engine.turns import Turns, in_turn, turns_of
-from ig_widgets.engine.witness import Generators, Watched, Witness, version_of
+from ig_widgets.engine.witness import Generators, Watched, Witness
 
 _T = TypeVar("_T")
 
@@ -148,18 +148,18 @@ class _Before:
         now = owner._buffers.get(name)
         if now is buffer and name in owner._buffers:
             return False, False
-        ours = self._alone or now is None or (self._witness is not None and self._witness.has_made(now))
-        if ours:
+        witness = self._witness
+        ours = self._alone or now is None or (witness is not None and witness.has_made(now))
+        if ours and not (witness is not None and now is not None and witness.is_theirs(now)):
             owner._buffers[name] = buffer
-        return ours, not ours and self._witness is None
+        return ours, not ours and witness is None
 
     def _put_back_values(self, one: Watched) -> tuple[bool, bool]:
         """Whether the pass has written to a buffer, which is undone, and whether that is not known."""
         written = self._witness is not None and id(one) in self._witness.written
         if not written and not one.is_changed():
             return False, False
-        ours = written and version_of(one.buffer) == one.version
-        if ours or self._alone:
+        if self._alone or (written and not one.is_theirs()):
             one.put_back()
             return True, False
         return written, self._witness is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import ref
@@ -40,20 +41,27 @@ class Generators:
 class Watched:
     """A buffer as it is to be again: the tensor, and, with `copies`, a copy of its values.
 
-    `version` is that of the tensor when it was last known to be the pass's doing or from before it: where it is another
-    one now, somebody else has written.
+    Where torch has counted another write than the pass's own, somebody else has written.
     """
 
     def __init__(self, buffer: Tensor, *, copies: bool) -> None:
         self.buffer = buffer
         self.copy = buffer.detach().clone() if copies else None
-        self.version = version_of(buffer)
+        self.note()
+
+    def note(self) -> None:
+        """That it is as the pass knows it."""
+        self._version = version_of(self.buffer)
+
+    def is_theirs(self) -> bool:
+        """Whether somebody else has written to it since."""
+        return version_of(self.buffer) != self._version
 
     def is_changed(self) -> bool:
         """Whether it holds other values than it did; by torch's count where there is no copy, or to look is dear."""
         buffer, copy = self.buffer, self.copy
         if copy is None or buffer.device.type != "cpu":
-            return version_of(buffer) != self.version
+            return self.is_theirs()
         return not (torch.equal(buffer, copy) or bool(((buffer == copy) | ((buffer != buffer) & (copy != copy))).all()))
 
     def put_back(self) -> None:
@@ -61,7 +69,7 @@ class Watched:
         if self.copy is not None:
             with torch.no_grad():
                 self.buffer.copy_(self.copy)
-        self.version = version_of(self.buffer)
+        self.note()
 
 
 def version_of(tensor: Tensor) -> int:
@@ -86,7 +94,10 @@ class Witness(TorchDispatchMode):
         self._watched: dict[int, list[Watched]] = {}
         for one in watched:
             self._watched.setdefault(_place(one.buffer), []).append(one)
+        # What the last operation has written to: torch counts it when the operation is over.
+        self._uncounted: list[Watched] = []
         self._made: dict[int, ref[Tensor]] = {}
+        self._writes: Counter[int] = Counter()  # to each tensor that was made, by id
         self._generators = generators
         self._own = stream
         # The session's random state, while an operation draws from the pass's own.
@@ -102,12 +113,17 @@ class Witness(TorchDispatchMode):
         try:
             return act()
         finally:
+            self._count()
             _C._pop_torch_dispatch_stack(None)
 
     def has_made(self, tensor: Tensor) -> bool:
         """Whether the pass has made it."""
         made = self._made.get(id(tensor))
         return made is not None and made() is tensor
+
+    def is_theirs(self, tensor: Tensor) -> bool:
+        """Whether somebody else has written to what the pass has made."""
+        return version_of(tensor) > self._writes[id(tensor)]
 
     def put_back(self) -> None:
         """The session's random state, if an operation was left in the middle."""
@@ -117,6 +133,7 @@ class Witness(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self._count()
         if not isinstance(func, OpOverload):
             return func(*args, **kwargs)
         result = self._seen(func, args, kwargs) if self._watched else self._drawn(func, args, kwargs)
@@ -125,16 +142,22 @@ class Witness(TorchDispatchMode):
                 self._made[id(value)] = ref(value)
         return result
 
+    def _count(self) -> None:
+        for one in self._uncounted:
+            one.note()
+        self._uncounted = []
+
     def _seen(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
-        given = [one for tensor in _written(func, args, kwargs) for one in self._watched.get(_place(tensor), ())]
+        written = _written(func, args, kwargs)
+        self._writes.update(map(id, written))
+        given = [one for tensor in written for one in self._watched.get(_place(tensor), ())]
         for one in given:
-            if version_of(one.buffer) != one.version:
-                # Somebody else wrote before: to that it is put back.
-                one.copy, one.version = one.buffer.detach().clone(), version_of(one.buffer)
+            if one.is_theirs():
+                # To that it is put back.
+                one.copy = one.buffer.detach().clone()
         result = self._drawn(func, args, kwargs)
-        for one in given:
-            one.version = version_of(one.buffer)
-            self.written.add(id(one))
+        self.written.update(map(id, given))
+        self._uncounted = given
         return result
 
     def _drawn(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
