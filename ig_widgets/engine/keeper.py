@@ -56,9 +56,12 @@ class Keeper:
                 return before.run(act)
             finally:
                 before.put_back()
-        except BaseException:
+        except BaseException as error:
             before.put_back()
-            raise
+            interrupt = _interrupt_in(error)
+            if interrupt is None:
+                raise
+            raise interrupt from None
         finally:
             self.draws |= before.draws
 
@@ -72,6 +75,15 @@ def drawn_from(state: Tensor, act: Callable[[], _T]) -> _T:
         modes.put_back()
         witness.put_back()
         raise
+
+
+def _interrupt_in(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that `error` stands in the place of: contexts left in the middle raise as they are left again."""
+    while (before := error.__context__) is not None and not error.__suppress_context__:
+        if isinstance(before, KeyboardInterrupt):
+            return before
+        error = before
+    return None
 
 
 class _Before:
@@ -103,11 +115,14 @@ class _Before:
         self._watched = [Watched(b, copies=copies) for b in unique.values()]
         self._witness = Witness(self._watched, generators) if looks else None
         self.draws = False
+        self._is_whole = False
 
     def run(self, act: Callable[[], _T]) -> _T:
         """What `act` gives."""
         with torch.set_grad_enabled(self._gradients):
-            return act() if self._witness is None else self._witness.run(act)
+            result = act() if self._witness is None else self._witness.run(act)
+            self._is_whole = True
+            return result
 
     def put_back(self) -> None:
         """All of it; a second time changes nothing. What is learnt of the model is noted."""
@@ -127,9 +142,9 @@ class _Before:
         for turns in self._turns:
             turns.writes |= wrote
             turns.draws |= self.draws
-            if foreseen:
+            if foreseen and self._is_whole:
                 turns.seen.add(self._gradients)
-            elif unclear or drew:
+            elif not foreseen and (unclear or drew):
                 # Others, or the model itself, other than before: the next pass is looked at.
                 turns.seen.discard(self._gradients)
 
