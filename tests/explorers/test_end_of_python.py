@@ -51,6 +51,7 @@ print(time.time(), flush=True)
 """
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize(("kind", "delay"), [("", 0.0), ("", 0.03), ("", 0.1), ("never returns", 0.05)])
 def test_python_ends_while_an_explorer_computes(kind: str, delay: float, figure: Callable[..., None]) -> None:
     """Quietly, and with 0. A thread that came back to a Python that is gone would abort the process."""
