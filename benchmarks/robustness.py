@@ -28,9 +28,9 @@ ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "benchmarks" / "robustness.md"
 HEAD = """# Faults, floods and hostile input
 
-What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800 --minutes 30` renews this page; each row
-also has a command of its own, for the root of the repository and its environment (`source .venv/bin/activate`). A row
-without a goal counts or says how large something is.
+What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800 --minutes 30` renews this
+page; each row also has a command of its own, for the root of the repository and its environment (`source
+.venv/bin/activate`). A row without a goal counts or says how large something is.
 """
 # Which tests a promise is kept by. What is nowhere here comes last, under the name of its file.
 PROMISES: dict[str, dict[str, tuple[str, ...]]] = {

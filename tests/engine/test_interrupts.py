@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -57,3 +59,34 @@ def test_the_harness_sees_what_is_left() -> None:
 
     _, damage = interrupted(careless, Restless(), 10**9)
     assert {"random state", ".calls", "norm_forward_hooks"} <= set(damage)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers of the process's own time")
+@pytest.mark.parametrize("name", ["points", "secant", "layer", "drop-in"])
+def test_signals(name: str) -> None:
+    """As Ctrl-C comes: between two instructions, at any time."""
+    way, make = ALL[name]
+    model, hit = make(), 0
+    way(model)
+    begin = time.process_time()
+    way(model)
+    took = time.process_time() - begin
+    before, old = state(model), signal.signal(signal.SIGVTALRM, _interrupt)
+    try:
+        for i in range(15):
+            try:
+                signal.setitimer(signal.ITIMER_VIRTUAL, took * (i + 1) / 16)
+                way(model)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            except KeyboardInterrupt:
+                hit += 1
+                assert differences(before, state(model)) == []
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, old)
+    assert differences(before, state(model)) == []
+    assert hit
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
