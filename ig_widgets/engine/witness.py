@@ -84,6 +84,11 @@ class Witness(TorchDispatchMode):
     stands: what others draw meanwhile is theirs. It costs about ten microseconds an operation.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # To be skipped, the mode would be wrapped in what imports all of torch's compiler, for seconds.
+        return False
+
     # Operations that are given functions (`flex_attention`) are run as they are.
     supports_higher_order_operators = True
 

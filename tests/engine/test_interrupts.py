@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ig_widgets.engine.attribution import attribute
-from tests.engine.interrupts import ALL, Restless, X, interrupted, many, traced
+from tests.engine.interrupts import ALL, Restless, X, differences, interrupted, many, state, traced
 from tests.engine.test_leaves import another_thread
 
 pytestmark = [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +213,16 @@ def test_functional_dropout_without_a_module() -> None:
     with another_thread():
         attribute(lambda x: F.dropout(x * weight, 0.5, training=True).sum(1), draw(1, 1, 4), n_steps=3)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_first_pass_beside_another_thread_imports_no_compiler() -> None:
+    """torch._dynamo takes seconds, and a person waits for the first overlay."""
+    program = (
+        "import sys, threading, torch; from ig_widgets.engine.attribution import attribute;"
+        "over = threading.Event(); thread = threading.Thread(target=over.wait); thread.start();"
+        "attribute(lambda x: x.tanh().sum(1), torch.ones(1, 4), n_steps=4); over.set();"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
