@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ig_widgets.engine.errors import ArgumentTypeError, IGError, OutputError
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.sampling import Sampler
 from ig_widgets.engine.target import TargetLike, make_target
@@ -246,11 +247,14 @@ class _Watch:
         """Every kink of the function at this point, in the order of execution."""
         examples = torch.tensor([example], device="cpu")
         alphas = torch.tensor([alpha], dtype=torch.float64, device="cpu")
-        with torch.inference_mode(False), torch.no_grad(), self._keeper.keep():
+        recorder = _Recorder()
+
+        def run() -> Tensor:
             points = self._path.points(examples, alphas)
-            recorder = _Recorder()
             with recorder:
-                output = self._function(points, examples)
+                return self._function(points, examples)
+
+        output = self._keeper.run(run, gradients=False)
         if output.dtype != torch.float64:
             raise OutputError(
                 f"forward_func returned {output.dtype}, and kinks are told apart in float64 only; give "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, NonFiniteError, NotDifferentiableError, OutputError
-from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.keeper import Keeper
 
 if TYPE_CHECKING:
     from ig_widgets.baselines.boundary import boundary
@@ -92,7 +92,8 @@ class Search:
     def _step(self, points: Tensor, examples: Tensor, own: Tensor, limits: Limits) -> Tensor:
         """The shortest step (rows, ...) to where the linearised scores are even."""
         dims = tuple(range(1, points.dim()))
-        with self.keeper.keep(), torch.enable_grad():
+
+        def run() -> Tensor:
             points.requires_grad_()
             # A copy, for a model that writes into what it is given.
             scores = self._forward(points.clone(), examples)
@@ -113,7 +114,9 @@ class Search:
                 nearer = _rows(distance < best, step)
                 step = torch.where(nearer, (slope.to(wide) * _rows(length, slope)).to(step.dtype), step)
                 best = torch.minimum(distance, best)
-        return step.detach()
+            return step.detach()
+
+        return self.keeper.run(run, gradients=True)
 
     def _rivals(self, scores: Tensor, own: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Pairs of classes (rows,): the one to leave and the one to come to."""
@@ -152,8 +155,7 @@ class Search:
     # ------------------------------------------------------------ the model
 
     def _scores(self, points: Tensor, examples: Tensor) -> Tensor:
-        with self.keeper.keep(), torch.no_grad():
-            return self._forward(points.clone(), examples)
+        return self.keeper.run(lambda: self._forward(points.clone(), examples), gradients=False)
 
     def _forward(self, points: Tensor, examples: Tensor) -> Tensor:
         if self.cancel is not None and self.cancel.is_set():

@@ -38,8 +38,9 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute as engine_attribute
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
+from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layers import Layer, activations_at
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.target import Target, TargetLike
 
@@ -365,13 +366,18 @@ def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ..
 
     Up to rounding, which on an accelerator depends on the number of rows: a hundredth of what the layers change.
     """
-    keeper = Keeper(scalar.forward_func, xs[0].device)
-    with keeper.keep(), torch.inference_mode(False), torch.no_grad():
+
+    def run() -> tuple[Tensor, Tensor | None]:
         among = torch.cat([scalar(tuple(t.clone() for t in ends), index)[:1] for ends in (xs, bs)]).double()
         try:
             alone = scalar(tuple(torch.cat([x[:1], b[:1]]) for x, b in zip(xs, bs, strict=True)), index[[0, 0]])
         except (RuntimeError, ValueError, IndexError):
-            return False
+            return among, None
+        return among, alone
+
+    among, alone = Keeper(scalar.forward_func, xs[0].device).run(run, gradients=False)
+    if alone is None:
+        return False
     bound = (among[0] - among[1]).abs() / 100 + among.abs().max() * 1e-5
     return bool(((alone.double() - among).abs() <= bound).all())
 
@@ -432,8 +438,10 @@ def _walk(
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
 
     def ask(part: slice) -> Sequence[Tensor]:
-        with keeper.keep(), torch.inference_mode(False), torch.enable_grad():
+        def run() -> Sequence[Tensor]:
             return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
+
+        return keeper.run(run, gradients=True)
 
     for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
         steps = part.stop - part.start

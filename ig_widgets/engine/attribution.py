@@ -455,7 +455,6 @@ def make_samples(
     additional_forward_args: object = None,
     chunk_size: int | None = None,
     precision: str = "full",
-    random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
     output: Tensor | None = None,
@@ -464,8 +463,8 @@ def make_samples(
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
-    For callers who want to change rule or steps and keep what was sampled. `random_state`, `guard` and `chunks` are
-    those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already; `cells` are those
+    For callers who want to change rule or steps and keep what was sampled. `guard` and `chunks` are
+    those of `Sampler`; `output` (batch,) is F(x), if it is known already; `cells` are those
     of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
     raised. Raises as `attribute` does.
     """
@@ -476,7 +475,6 @@ def make_samples(
         additional_forward_args=additional_forward_args,
         chunk_size=chunk_size,
         precision=precision,
-        random_state=random_state,
         guard=guard,
         chunks=chunks,
         output=output,
@@ -493,7 +491,6 @@ def samples_along(
     additional_forward_args: object = None,
     chunk_size: int | None = None,
     precision: str = "full",
-    random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
     output: Tensor | None = None,
@@ -508,7 +505,6 @@ def samples_along(
         path,
         chunk_size=check_chunk_size(chunk_size),
         preview=precision == "preview",
-        random_state=random_state,
         guard=guard,
         chunks=chunks,
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +12,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled, NotDifferentiableError
-from ig_widgets.engine.model import ForwardFunc, Keeper, modules_of, refuse_training_mode, uncompiled
+from ig_widgets.engine.hooks import hooked
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc, modules_of, refuse_training_mode, uncompiled
 
 Layer: TypeAlias = nn.Module | list[nn.Module]
 
@@ -72,15 +73,17 @@ def activations_at(
         return recorder.run(at, additional_forward_args)
 
     refuse_training_mode(forward_func)
-    with Keeper(forward_func, inputs[0].device).keep(), torch.inference_mode(False):
-        end, start, graph = _Recorder(layers), _Recorder(layers), _Recorder(layers)
-        with torch.no_grad():
-            run(end, inputs)
-            run(start, baselines)
-        # A pass of its own: with gradients some modules (nn.TransformerEncoder) compute otherwise. The graph alone is
-        # wanted, not what a backward pass along it would need.
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
-            reached = graph.reached_by(run(graph, inputs))
+    keeper = Keeper(forward_func, inputs[0].device)
+    end, start, graph = _Recorder(layers), _Recorder(layers), _Recorder(layers)
+
+    def look() -> list[set[int]]:
+        with torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
+            return graph.reached_by(run(graph, inputs))
+
+    keeper.run(lambda: (run(end, inputs), run(start, baselines)), gradients=False)
+    # A pass of its own: with gradients some modules (nn.TransformerEncoder) compute otherwise. The graph alone is
+    # wanted, not what a backward pass along it would need.
+    reached = keeper.run(look, gradients=True)
     used = _used(layers, graph, reached, allow_unused)
     for index, name in enumerate(layers.names):
         shapes = [[tuple(t.shape) for t in recorder.held(index)] for recorder in (end, start)]
@@ -171,9 +174,8 @@ class _Layers:
             if any(module is other for other in self.modules[:index]):
                 raise ArgumentValueError(f"{self.names[index]} is listed twice; list each layer once.")
 
-    @contextmanager
-    def hooked(self, replace: Callable[[int, Any], Any]) -> Iterator[None]:
-        """Let `replace(index, value)` say what each layer returns (or is given), in this thread's calls alone.
+    def hooked(self, replace: Callable[[int, Any], Any], run: Callable[[], Any]) -> Any:
+        """What `run` gives, `replace(index, value)` saying what each layer returns (or is given) in this thread.
 
         Raises ArgumentValueError for a second call of a layer.
         """
@@ -181,7 +183,7 @@ class _Layers:
         called: set[int] = set()
 
         def hook(index: int) -> Callable[..., Any]:
-            def run(_module: nn.Module, *value: Any) -> Any:
+            def called_with(_module: nn.Module, *value: Any) -> Any:
                 if threading.get_ident() != thread:
                     return None
                 if index in called:
@@ -194,16 +196,9 @@ class _Layers:
                 # A pre-hook has (positional, keyword) arguments, a hook has the arguments and what was returned.
                 return replace(index, value if self.to_input else value[-1])
 
-            return run
+            return called_with
 
-        with ExitStack() as stack:
-            for index, module in enumerate(self.modules):
-                if self.to_input:
-                    handle = module.register_forward_pre_hook(hook(index), with_kwargs=True)
-                else:
-                    handle = module.register_forward_hook(hook(index))
-                stack.callback(handle.remove)
-            yield
+        return hooked(self.modules, [hook(index) for index in range(len(self.modules))], run, before=self.to_input)
 
 
 class _Recorder:
@@ -216,8 +211,7 @@ class _Recorder:
         self.sources: dict[int, set[int]] = {}
 
     def run(self, inputs: Sequence[Tensor], further: Sequence[object]) -> object:
-        with self._layers.hooked(self._keep):
-            output = self._layers.forward_func(*_copies([*inputs, *further]))
+        output = self._layers.hooked(self._keep, lambda: self._layers.forward_func(*_copies([*inputs, *further])))
         for index, name in enumerate(self._layers.names):
             if index not in self._leaves:
                 where = (
@@ -291,8 +285,7 @@ class _FromLayers:
             held, put_back = _members(value, self._layers, index)
             return put_back([h if g is None else g for h, g in zip(held, given[index], strict=True)])
 
-        with self._layers.hooked(replace):
-            return self.forward_func(*arguments)
+        return self._layers.hooked(replace, lambda: self.forward_func(*arguments))
 
     def _agree(self, held: Sequence[Any], narrow: Sequence[Any], arguments: Sequence[Any]) -> bool:
         """Whether one row before the layers gives what all rows give. Copies, for a model that writes in place."""

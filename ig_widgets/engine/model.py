@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
+from ig_widgets.engine.modes import outside_inference_mode
 from ig_widgets.engine.target import Target
 
 ForwardFunc = Callable[..., Any]
@@ -38,8 +38,9 @@ class ScalarFunction:
         else:
             extra = (additional_forward_args,)
         # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
-        with torch.inference_mode(False):
-            self._extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
+        self._extra = outside_inference_mode(
+            lambda: tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
+        )
         self._one_by_one = False
 
     @property
@@ -175,50 +176,6 @@ def refuse_training_mode(forward_func: ForwardFunc) -> None:
                     f"forward_func holds {label} in training mode, so that F changes from call to call; "
                     f"call model.eval() first."
                 )
-
-
-class Keeper:
-    """Puts back what a forward pass may change: buffers and random state.
-
-    Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`. A
-    buffer that the model first makes in the pass stays, as after any call: the model may count on having made it.
-    `random_state=False` leaves the random state alone, for a thread beside the one that owns it.
-    """
-
-    def __init__(self, forward_func: ForwardFunc, device: torch.device, *, random_state: bool = True) -> None:
-        self._owners = [m for root in modules_of(forward_func) for m in root.modules()]
-        self._random_state = random_state
-        self._cuda = device if device.type == "cuda" else None
-
-    @contextmanager
-    def keep(self) -> Iterator[None]:
-        """Run a pass of the model; afterwards, exception or not, buffers and random state are as before it."""
-        buffers = [
-            (owner, name, buffer, None if buffer is None else buffer.detach().clone())
-            for owner in self._owners
-            for name, buffer in owner._buffers.items()
-        ]
-        cpu = torch.get_rng_state() if self._random_state else None
-        cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None and self._random_state else None
-        try:
-            yield
-        finally:
-            if cpu is not None and not torch.equal(cpu, torch.get_rng_state()):
-                torch.set_rng_state(cpu)
-            if cuda is not None and self._cuda is not None:
-                torch.cuda.set_rng_state(cuda, self._cuda)
-            for owner, name, buffer, copy in buffers:
-                owner._buffers[name] = buffer
-                if buffer is not None and copy is not None and not _same(buffer, copy):
-                    with torch.no_grad():
-                        buffer.copy_(copy)
-
-
-def _same(buffer: Tensor, copy: Tensor) -> bool:
-    """Whether both hold the same values. On an accelerator to look is dearer than to copy, and waits for it."""
-    if buffer.device.type != "cpu":
-        return False
-    return torch.equal(buffer, copy) or bool(((buffer == copy) | ((buffer != buffer) & (copy != copy))).all())
 
 
 def fingerprint(forward_func: ForwardFunc) -> tuple[tuple[int, int], ...]:

@@ -6,8 +6,9 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,13 +23,15 @@ from ig_widgets.engine.errors import (
 )
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
+from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.kinks import Kinks
-from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
+from ig_widgets.engine.model import ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 
 Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
 
 # How far F at an end of the path may be from what it was, relative to the larger of both ends. Other chunks stay below
 # a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
@@ -97,13 +100,12 @@ class Sampler:
         *,
         chunk_size: int | None = None,
         preview: bool = False,
-        random_state: bool = True,
         guard: AbstractContextManager[object] | None = None,
         chunks: ChunkSize | None = None,
     ) -> None:
         self._function = function
         self._path = path
-        self._keeper = Keeper(function.forward_func, path.device, random_state=random_state)
+        self._keeper = Keeper(function.forward_func, path.device)
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
@@ -121,7 +123,6 @@ class Sampler:
         self._ends: tuple[Tensor, Tensor] | None = None
         # What was warned of then, for those who have no console before them.
         self.doubt = ""
-        self._draws = False  # Whether random numbers were drawn in a pass without gradients.
 
     def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
@@ -139,7 +140,7 @@ class Sampler:
             return values, values
         known = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
         self._ends = known
-        if self._draws and not self._preview and not self._asks_one_by_one:
+        if self._keeper.draws and not self._preview and not self._asks_one_by_one:
             self._ask_again(examples, alphas, cancel)
         return known
 
@@ -199,12 +200,10 @@ class Sampler:
         """
 
         def ask(part: slice) -> Tensor:
-            with self._pass(alphas[part]), torch.no_grad():
-                before = _random_states(self._path.device)
-                values = self._function(points(part), examples[part]).detach().cpu().double()
-                # Numbers that another thread has drawn meanwhile cost no more than a look.
-                self._draws |= not all(map(torch.equal, before, _random_states(self._path.device)))
-                return values
+            def ask_part() -> Tensor:
+                return self._function(points(part), examples[part]).detach().cpu().double()
+
+            return self._pass(alphas[part], ask_part, gradients=False)
 
         outputs = []
         # As few rows as say what a row costs, before it is known how many fit.
@@ -252,10 +251,13 @@ class Sampler:
     def _look(self, examples: Tensor, alphas: Tensor, found: Kinks, cancel: threading.Event | None) -> None:
         """Let `found` look at a pass of these rows."""
         saved = self._saved(None, cancel)
-        with self._pass(alphas), torch.enable_grad():
+
+        def ask() -> Tensor:
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), KinkMode(leaves, found):
-                outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+                return self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+
+        outputs = self._pass(alphas, ask, gradients=True)
         # This pass is of two rows at the least.
         if not self._asks_one_by_one:
             self._compare(examples, alphas, outputs.detach().cpu().double())
@@ -361,16 +363,19 @@ class Sampler:
         alphas = torch.zeros(count, dtype=torch.float64, device="cpu")
         row_examples[row + 1], alphas[row + 1] = examples, highs
         row_examples[row], alphas[row] = examples, lows
-        with self._pass(alphas), torch.enable_grad():
+        saved = self._saved(self._cell_chunks, cancel)
+
+        def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            saved = self._saved(self._cell_chunks, cancel)
             with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
             seeds = torch.zeros_like(outputs)
             seeds[row.to(outputs.device)] = 1
-            gradients = tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds))
+            return outputs, leaves, tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds)), secant
+
+        outputs, leaves, gradients, secant = self._pass(alphas, ask, gradients=True)
         values = outputs.detach().cpu().double()
         self.scales |= secant.scales
         defects, roundings = _defects(values, leaves, gradients, row, _eps(secant.dtypes, leaves[0]))
@@ -405,12 +410,15 @@ class Sampler:
     def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
         begin = time.perf_counter()
         saved = self._saved(self.chunks, cancel)
-        with self._pass(alphas), torch.enable_grad():
+
+        def ask() -> tuple[Tensor, tuple[Tensor, ...]]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), self._freezing() or nullcontext(), self._casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
-            gradients = _differentiate(outputs, leaves)
+            return outputs, _differentiate(outputs, leaves)
+
+        outputs, gradients = self._pass(alphas, ask, gradients=True)
         values = outputs.detach().cpu().double()
         self._compare(examples, alphas, values)
         gradients, density = self._weighed(gradients, self._path.tangents(examples, alphas))
@@ -470,12 +478,11 @@ class Sampler:
         density = torch.stack([p.reshape(len(p), -1).sum(1).cpu().double() for p in products]).sum(0)
         return gradients if self._path.is_straight else products, density
 
-    @contextmanager
-    def _pass(self, alphas: Tensor) -> Iterator[None]:
-        """One pass of the user's model, whatever the caller's grad mode; errors of the model name alpha."""
+    def _pass(self, alphas: Tensor, run: Callable[[], _T], *, gradients: bool) -> _T:
+        """What `run` gives, one pass of the user's model, whatever the grad mode; errors of the model name alpha."""
         try:
-            with self._guard, torch.inference_mode(False), self._keeper.keep():
-                yield
+            with self._guard:
+                return self._keeper.run(run, gradients=gradients)
         except IGError:
             raise
         except Exception as error:
@@ -551,12 +558,6 @@ def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | N
                 f"it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
             )
     return before
-
-
-def _random_states(device: torch.device) -> tuple[Tensor, ...]:
-    """Of the generators that a model on `device` may draw from."""
-    cpu = torch.get_rng_state()
-    return (cpu, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (cpu,)
 
 
 class _Stopped(BaseException):

@@ -10,8 +10,9 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.model import Keeper, refuse_training_mode
-from ig_widgets.explorers.worker import lock_of
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import refuse_training_mode
+from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.texts import whole
 
 _TOP = 5
@@ -100,8 +101,8 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     if not callable(model):
         raise ArgumentTypeError(f"model must be a module or another callable, got {type(model).__name__}.")
     refuse_training_mode(model)
-    with lock_of(model), Keeper(model, inputs.device).keep(), torch.no_grad():
-        output = model(inputs)
+    keeper = Keeper(model, inputs.device)
+    output = in_turn([lock_of(model)], lambda: keeper.run(lambda: model(inputs), gradients=False))
     if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != 1 or not output.is_floating_point():
         seen = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
         raise OutputError(

@@ -212,13 +212,12 @@ def make_audits(
     attributions: Attribution | Tensor,
     additional_forward_args: object = None,
     chunk_size: int | None = None,
-    random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
 ) -> RegionAudits:
     """The audits of `masks`, each (height, width), on the path of one picture; for callers who hold these already.
 
-    `guard` is entered around each pass of the model (a lock, say), which must allow that again and again;
-    `random_state` is that of `Keeper`. Raises as `audit_regions`.
+    `guard` is entered around each pass of the model (a lock, say), which must allow that again and again.
+    Raises as `audit_regions`.
     """
     values = _map_of(attributions, path)
     ask = Asker(
@@ -227,7 +226,6 @@ def make_audits(
         target=target,
         additional_forward_args=additional_forward_args,
         chunk_size=_ROWS if chunk_size is None else chunk_size,
-        random_state=random_state,
         guard=guard,
     )
     outputs = _outputs(ask, path, masks)

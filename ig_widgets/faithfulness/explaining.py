@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc, Keeper
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.target import TargetLike
@@ -59,12 +60,12 @@ class Explainer:
 
         Raises ArgumentTypeError, ArgumentValueError for what is no map of each example, and what `explain` raises.
         """
-        with torch.inference_mode(False), torch.enable_grad(), Keeper(model, inputs.device).keep():
-            if self._explain is None:
-                start = baselines[0] if baselines else self._baselines
-                found = attribute(model, inputs, baselines=start, **self._arguments)  # type: ignore[arg-type]
-            else:
-                found = self._explain(model, inputs.clone(), *baselines)  # type: ignore[assignment]
+        explain = self._explain
+        if explain is None:
+            start = baselines[0] if baselines else self._baselines
+            found: object = attribute(model, inputs, baselines=start, **self._arguments)  # type: ignore[arg-type]
+        else:
+            found = Keeper(model, inputs.device).run(lambda: explain(model, inputs.clone(), *baselines), gradients=True)
         return _as_map(found, inputs)
 
 

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.keeper import drawn_from
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -221,11 +222,9 @@ def _draw_one(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     reset = getattr(module, "reset_parameters", None)
     if callable(reset):
-        # On the CPU, where a seed gives the same numbers for every device; `reset` knows the global state only.
+        # On the CPU, where a seed gives the same numbers for every device; `reset` is given no generator.
         twin = copy.deepcopy(module).cpu()
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(generator.get_state())
-            twin.reset_parameters()  # type: ignore[operator]
+        drawn_from(generator.get_state(), twin.reset_parameters)  # type: ignore[arg-type]
         for name, value in (*own.items(), *module._buffers.items()):
             drawn = getattr(twin, name)
             if value is not None and drawn is not None:
