@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -511,3 +512,11 @@ def test_batchnorm_without_running_statistics_is_refused_in_either_mode() -> Non
     model = network(nn.BatchNorm1d(4, track_running_stats=False)).eval()
     with pytest.raises(TrainingModeError, match=r"without running statistics.*track_running_stats=True"):
         attribute(model, X.float(), target=0, n_steps=4)
+
+
+def test_an_unknown_keyword_is_named_and_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match=r"n_step is no keyword .* did you mean n_steps\?"):
+        attribute(MODEL, X, n_step=3)  # type: ignore[call-arg]
+    signature = inspect.signature(attribute)
+    assert signature.parameters["tol"].default == 0.05
+    assert list(signature.parameters) == list(inspect.signature(refine).parameters)
