@@ -38,7 +38,8 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute as engine_attribute
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
-from ig_widgets.engine.layers import Layer, activations_at
+from ig_widgets.engine.layer_calls import Layer
+from ig_widgets.engine.layers import activations_at
 from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.target import Target, TargetLike
@@ -283,15 +284,16 @@ class LayerIntegratedGradients(_Completeness, CaptumsLayerIntegratedGradients): 
             every = [
                 next(given) if used else torch.zeros_like(x) for x, used in zip(found.inputs, found.used, strict=True)
             ]
-            attributions = self._by_layer(every, found.counts)
+            attributions = self._by_layer(found.added_up(every))
             if return_convergence_delta:
                 return attributions, delta(self, every, xs, bs, target, additional_forward_args)
             return attributions
 
-    def _by_layer(self, maps: Sequence[Tensor], counts: tuple[int, ...]) -> list[Tensors] | Tensors:
-        rest = iter(maps)
-        members = [tuple(next(rest) for _ in range(count)) for count in counts]
-        layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members]
+    def _by_layer(self, maps: Sequence[tuple[int, Tensor]]) -> list[Tensors] | Tensors:
+        members: dict[int, tuple[Tensor, ...]] = {}
+        for index, values in maps:
+            members[index] = (*members.get(index, ()), values)
+        layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members.values()]
         return layers if isinstance(self.layer, list) else layers[0]
 
     def has_convergence_delta(self) -> bool:

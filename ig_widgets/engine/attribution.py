@@ -9,8 +9,9 @@ from typing import Unpack
 
 from ig_widgets.engine.groups import check_feature_mask
 from ig_widgets.engine.layers import from_layer
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.options import Options, completed, with_options
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.result import Attribution as Attribution
 from ig_widgets.engine.result import make_attribution as make_attribution
@@ -28,15 +29,20 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks (2017), sections 3 and 5.
 
     Args:
-        forward_func: a module or callable, given the inputs (rows, ...) and `additional_forward_args`; it returns one
-            row for each row of the inputs. It is left as it was found.
+        forward_func: a module or callable, given the inputs (rows, ...), `additional_forward_args` and
+            `forward_kwargs`; it returns one row for each row of the inputs, or several tensors of which `output` names
+            one. It is left as it was found.
         inputs: a tensor (batch, ...) or a tuple of such, of a floating dtype, on any device.
         baselines: where the path starts, for each input: None (zeros), a number, a tensor that broadcasts to the
             input, or for all a callable that is given `inputs` and returns these.
         target: which position of an output row is F: an int or a tuple of ints for all examples, a list of either or
             a 1-D integer tensor for each; None where F is one number a row already.
-        additional_forward_args: one value or a tuple. Tensors whose first dimension is the batch follow their example
-            along the path; all else is passed as it is.
+        additional_forward_args: one value or a tuple. Tensors whose first dimension is the batch, also those in tuples,
+            lists and dicts, follow their example along the path; all else is passed as it is.
+        forward_kwargs: a mapping, the same by keyword: attention masks and the like.
+        output: which tensor of what the model returns is explained: a key, an attribute, a position, a tuple of these
+            that leads inside, or a callable that picks it. None: a tensor as it is, of a mapping or an object with
+            `logits` these.
         method: the quadrature rule, one of riemann_left, riemann_right, riemann_middle, riemann_trapezoid,
             gausslegendre, fejer; or secant, which takes the mean slope of each operation over cells of the path, so
             that attributions sum to F(x) - F(x') for any n_steps. At finite n_steps that depends, like DeepLIFT, on how
@@ -55,9 +61,11 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
         on_progress: called with (done, total) gradient evaluations, over all examples.
         cancel: when set, the run stops after the chunk in hand.
-        layer: a module inside the model, or a list of such: what it gives is attributed to, in place of the inputs, on
-            the straight line between what it gives at both ends. Inputs may then be integers (token ids, with `layer`
-            the embedding).
+        layer: a module inside the model, its dotted name, or a list of such: what it gives is attributed to, in place
+            of the inputs, on the straight line between what it gives at both ends. Inputs may then be integers (token
+            ids, with `layer` the embedding); they stay as they are, unless a list holds their positions too:
+            layer=["embedding", 1] moves inputs[1] beside the embedding. Contributions of several calls of a layer are
+            added up; where their shapes differ they stand side by side in a tuple.
         feature_mask: for each input (with `layer`: each tensor that it gives) the group, from 0, of each feature, a
             tensor of integers that broadcasts to it; `group_attributions` are the sums over the groups.
 
@@ -88,24 +96,28 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
-    baselines, further, cancel = o["baselines"], o["additional_forward_args"], o["cancel"]
-    is_tuple = isinstance(inputs, tuple | list)
+    cancel, inside = o["cancel"], None
+    baselines, is_tuple = o["baselines"], isinstance(inputs, tuple | list)
+    further: tuple[object, ForwardKwargs, Output]
+    further = o["additional_forward_args"], o["forward_kwargs"], o["output"]
     if o["layer"] is not None:
-        inside = from_layer(forward_func, o["layer"], inputs, baselines, further, cancel)
-        forward_func, inputs, baselines, further = inside
-        is_tuple = len(inputs) > 1
+        inside = from_layer(forward_func, o["layer"], inputs, baselines, *further, cancel=cancel)
+        forward_func, inputs, baselines = inside.function, inside.inputs, inside.baselines
+        further, is_tuple = (inside.arguments, inside.keywords, None), len(inputs) > 1
     samples = make_samples(
         forward_func,
         inputs,
         baselines=baselines,
         target=o["target"],
-        additional_forward_args=further,
+        additional_forward_args=further[0],
+        forward_kwargs=further[1],
+        output=further[2],
         chunk_size=o["chunk_size"],
         precision=o["precision"],
         cancel=cancel,
     )
-    masks = check_feature_mask(o["feature_mask"], samples.path.inputs)
-    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks)
+    masks = inside.masks(o["feature_mask"]) if inside else check_feature_mask(o["feature_mask"], samples.path.inputs)
+    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks, inside.as_held if inside else None)
     return run(samples, rule, finish, progressive, o["on_progress"], cancel)
 
 
@@ -115,6 +127,8 @@ def attribute_along(
     *,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     method: str = "auto",
     n_steps: int | None = None,
     tol: float = 0.05,
@@ -132,6 +146,8 @@ def attribute_along(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
+from ig_widgets.engine.output import Output, check_output, chosen
 from ig_widgets.engine.target import Target
 
 ForwardFunc = Callable[..., Any]
+ForwardKwargs: TypeAlias = Mapping[str, object] | None
 
 _DEPTH = 6
 
 
 class ScalarFunction:
-    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
+    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names.
 
-    def __init__(self, forward_func: ForwardFunc, target: Target, additional_forward_args: object, batch: int) -> None:
+    `output`: which tensor of what the function returns (`output.chosen`).
+    """
+
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        target: Target,
+        additional_forward_args: object,
+        batch: int,
+        *,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
+    ) -> None:
         if not callable(forward_func):
             raise ArgumentTypeError(
                 f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
@@ -31,15 +45,11 @@ class ScalarFunction:
         self._eager = uncompiled(forward_func)
         self._target = target
         self._batch = batch
-        if additional_forward_args is None:
-            extra: tuple[object, ...] = ()
-        elif isinstance(additional_forward_args, tuple):
-            extra = additional_forward_args
-        else:
-            extra = (additional_forward_args,)
+        self._output = check_output(output)
         # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
         with torch.inference_mode(False):
-            self._extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
+            self._extra = _mapped(as_args(additional_forward_args), _ordinary)
+            self._named = _mapped(as_kwargs(forward_kwargs), _ordinary)
         self._one_by_one = False
 
     @property
@@ -60,7 +70,8 @@ class ScalarFunction:
         function = self._eager if eager else self.forward_func
         # A model that turns gradients off on its way does so for itself.
         with torch.set_grad_enabled(torch.is_grad_enabled()):
-            output = _check_output(function(*points, *(self._repeat(extra, examples) for extra in self._extra)))
+            returned = function(*points, *self._repeat(self._extra, examples), **self._repeat(self._named, examples))
+        output = chosen(returned, self._output)
         if output.dim() == 0:
             if self._batch > 1:
                 raise OutputError(
@@ -78,27 +89,59 @@ class ScalarFunction:
             )
         return self._target.select(output, examples)
 
-    def _repeat(self, extra: object, examples: Tensor) -> object:
-        if isinstance(extra, Tensor) and extra.dim() > 0 and extra.shape[0] == self._batch:
-            return extra.index_select(0, examples.to(extra.device))
-        return extra
+    def _repeat(self, further: Any, examples: Tensor) -> Any:
+        """Tensors whose first dimension is the batch, at the examples of the rows."""
+
+        def rows(extra: Tensor) -> Tensor:
+            if extra.dim() > 0 and extra.shape[0] == self._batch:
+                return extra.index_select(0, examples.to(extra.device))
+            return extra
+
+        return _mapped(further, rows)
 
 
-def _check_output(output: object) -> Tensor:
-    if not isinstance(output, Tensor):
-        if isinstance(output, dict):
-            seen = f"a {type(output).__name__} with the keys {', '.join(map(str, output))}"
-            remedy = f"lambda x: model(x)[{next(iter(output), 'logits')!r}]"
-        elif isinstance(output, tuple | list):
-            seen, remedy = f"a {type(output).__name__} of {len(output)}", "lambda x: model(x)[0]"
-        else:
-            seen, remedy = f"a {type(output).__name__}", "lambda x: model(x).logits"
-        raise OutputError(f"forward_func must return a tensor, it returned {seen}; choose one, e.g. {remedy}.")
-    if not output.is_floating_point():
-        raise OutputError(
-            f"forward_func returned {output.dtype}, which has no gradient; return scores, not decisions or classes."
+def as_args(additional_forward_args: object) -> tuple[Any, ...]:
+    """Further arguments by position, as a tuple. Raises ArgumentTypeError."""
+    if additional_forward_args is None:
+        return ()
+    if isinstance(additional_forward_args, Mapping):
+        names = ", ".join(map(repr, additional_forward_args))
+        raise ArgumentTypeError(
+            f"additional_forward_args is a {type(additional_forward_args).__name__} with {names}, and they are passed "
+            f"by position; pass arguments by keyword as forward_kwargs=, or a mapping as a tuple of one."
         )
-    return output
+    return additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
+
+
+def as_kwargs(forward_kwargs: object) -> dict[str, Any]:
+    """Further arguments by keyword, as a dict. Raises ArgumentTypeError."""
+    if forward_kwargs is None:
+        return {}
+    if not isinstance(forward_kwargs, Mapping):
+        raise ArgumentTypeError(
+            f"forward_kwargs must be a mapping from keywords to values, got {type(forward_kwargs).__name__}."
+        )
+    for name in forward_kwargs:
+        if not isinstance(name, str):
+            raise ArgumentTypeError(f"forward_kwargs must have texts for keys, got {name!r}.")
+    return dict(forward_kwargs)
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """`value` with its tensors changed, also those in tuples, lists and dicts; what holds none stays itself."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if type(value) is dict:
+        changed = {key: _mapped(member, change) for key, member in value.items()}
+        return changed if any(changed[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        members = [_mapped(member, change) for member in value]
+        return type(value)(members) if any(m is not v for m, v in zip(members, value, strict=True)) else value
+    return value
+
+
+def _ordinary(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
@@ -110,7 +153,7 @@ def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
     return original
 
 
-def modules_of(forward_func: ForwardFunc) -> list[nn.Module]:
+def modules_of(forward_func: object) -> list[nn.Module]:
     """The modules that `forward_func` is, is bound to, wraps, closes over, or holds; each once."""
     found: list[nn.Module] = []
     seen: set[int] = set()
@@ -154,7 +197,7 @@ def _is_filled(cell: CellType) -> bool:
         return False
 
 
-def refuse_training_mode(forward_func: ForwardFunc) -> None:
+def refuse_training_mode(forward_func: object) -> None:
     """Raise TrainingModeError where a point's output would depend on its neighbours in the chunk, or on chance."""
     for root in modules_of(forward_func):
         for name, module in root.named_modules():

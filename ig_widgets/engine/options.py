@@ -10,7 +10,9 @@ from typing import ParamSpec, TypedDict, TypeVar
 
 from ig_widgets.engine.errors import ArgumentTypeError
 from ig_widgets.engine.groups import FeatureMask
-from ig_widgets.engine.layers import Layer
+from ig_widgets.engine.layer_calls import Layer
+from ig_widgets.engine.model import ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -25,6 +27,8 @@ class Options(TypedDict, total=False):
     baselines: Baselines
     target: TargetLike
     additional_forward_args: object
+    forward_kwargs: ForwardKwargs
+    output: Output
     method: str
     n_steps: int | None
     tol: float
@@ -42,6 +46,8 @@ DEFAULTS: Options = {
     "baselines": None,
     "target": None,
     "additional_forward_args": None,
+    "forward_kwargs": None,
+    "output": None,
     "method": "auto",
     "n_steps": None,
     "tol": 0.05,

@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning
-from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.result import Attribution, make_attribution
@@ -71,16 +72,17 @@ def run(
 
 @dataclass(frozen=True)
 class Finish:
-    """What makes an attribution of samples."""
+    """What makes an attribution of samples. `arranged`: brings maps like the path's inputs into another form."""
 
     begin: float
     multiply_by_inputs: bool
     is_tuple: bool
     masks: tuple[Tensor, ...] | None
+    arranged: Callable[[Sequence[Tensor]], Tensors] | None = None
 
     def __call__(self, samples: Samples, nodes: rules.Nodes | Sequence[rules.Nodes], **further: Any) -> Attribution:
         """The attribution; `further` as for `make_attribution`."""
-        return make_attribution(
+        made = make_attribution(
             samples,
             nodes,
             elapsed=time.perf_counter() - self.begin,
@@ -89,6 +91,10 @@ class Finish:
             masks=self.masks,
             **further,
         )
+        if self.arranged is None:
+            return made
+        maps = made.attributions
+        return replace(made, attributions=self.arranged(maps if isinstance(maps, tuple) else (maps,)))
 
 
 def _by_tolerance(stages: Iterator[Stage], finish: Finish, progressive: bool) -> Iterator[Attribution]:
@@ -165,19 +171,22 @@ def make_samples(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     precision: str = "full",
     random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
-    output: Tensor | None = None,
+    known_output: Tensor | None = None,
     cells: rules.Nodes | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
     For callers who want to change rule or steps and keep what was sampled. `random_state`, `guard` and `chunks` are
-    those of `Sampler` and `Keeper`; `output` (batch,) is F(x), if it is known already; `cells` are those
+    those of `Sampler` and `Keeper`; `known_output` (batch,) is F(x), if it is known
+    already; `cells` are those
     of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
     raised. Raises as `attribute` does.
     """
@@ -186,12 +195,14 @@ def make_samples(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         precision=precision,
         random_state=random_state,
         guard=guard,
         chunks=chunks,
-        output=output,
+        known_output=known_output,
         cells=cells,
         cancel=cancel,
     )
@@ -203,18 +214,27 @@ def samples_along(
     *,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     precision: str = "full",
     random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
-    output: Tensor | None = None,
+    known_output: Tensor | None = None,
     cells: rules.Nodes | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
     """As `make_samples`, along any path."""
-    function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
-    refuse_training_mode(forward_func)
+    function = ScalarFunction(
+        forward_func,
+        make_target(target, path.batch),
+        additional_forward_args,
+        path.batch,
+        forward_kwargs=forward_kwargs,
+        output=output,
+    )
+    refuse_training_mode((forward_func, output))
     sampler = Sampler(
         function,
         path,
@@ -225,8 +245,8 @@ def samples_along(
         chunks=chunks,
     )
     if cells is None:
-        return Samples(sampler, path, output, cancel=cancel)
-    return CellSamples(sampler, path, cells, output, cancel=cancel)
+        return Samples(sampler, path, known_output, cancel=cancel)
+    return CellSamples(sampler, path, cells, known_output, cancel=cancel)
 
 
 def check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> Rule:

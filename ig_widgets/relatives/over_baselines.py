@@ -14,7 +14,7 @@ from torch import Tensor
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.groups import FeatureMask
-from ig_widgets.engine.layers import Layer
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.path import Baselines, Tensors

@@ -268,9 +268,9 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         ("method", "simpson", "gausslegendre", "riemann_middle"),
     ),
     "output a dict": (
-        lambda: attribute(lambda at: {"logits": MODEL(at)}, X, **OK),
+        lambda: attribute(lambda at: {"scores": MODEL(at)}, X, **OK),
         OutputError,
-        ("forward_func", "dict", "logits", "lambda x: model(x)['logits']"),
+        ("forward_func", "dict", "scores: float64", "output='scores'", "lambda x: model(x)['scores']"),
     ),
     "output a tuple": (
         lambda: attribute(lambda at: (MODEL(at), None), X, **OK),
@@ -278,9 +278,9 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         ("forward_func", "tuple of 2", "lambda x: model(x)[0]"),
     ),
     "output an object": (
-        lambda: attribute(lambda at: SimpleNamespace(logits=MODEL(at)), X, **OK),
+        lambda: attribute(lambda at: SimpleNamespace(scores=MODEL(at)), X, **OK),
         OutputError,
-        ("forward_func", "SimpleNamespace", ".logits"),
+        ("forward_func", "SimpleNamespace", "output='scores'", ".scores"),
     ),
     "output None": (lambda: attribute(lambda at: None, X, **OK), OutputError, ("forward_func", "NoneType")),
     "output of classes": (
