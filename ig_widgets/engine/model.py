@@ -21,16 +21,15 @@ ForwardKwargs: TypeAlias = Mapping[str, object] | None
 _DEPTH = 6
 
 
-class ScalarFunction:
-    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names.
+class Forward:
+    """The user's function of rows of the path: the tensor that `output` names of what it returns (`output.chosen`).
 
-    `output`: which tensor of what the function returns (`output.chosen`).
+    Of `batch` examples; tensors with as many rows among the further arguments follow their example.
     """
 
     def __init__(
         self,
         forward_func: ForwardFunc,
-        target: Target,
         additional_forward_args: object,
         batch: int,
         *,
@@ -42,38 +41,64 @@ class ScalarFunction:
                 f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
             )
         self.forward_func = forward_func
+        self.batch = batch
         self._eager = uncompiled(forward_func)
-        self._target = target
-        self._batch = batch
         self._output = check_output(output)
         # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
         with torch.inference_mode(False):
-            self._extra = _mapped(as_args(additional_forward_args), _ordinary)
-            self._named = _mapped(as_kwargs(forward_kwargs), _ordinary)
-        self._one_by_one = False
+            self._extra = tensors_changed(as_args(additional_forward_args), _ordinary)
+            self._named = tensors_changed(as_kwargs(forward_kwargs), _ordinary)
 
     @property
     def is_compiled(self) -> bool:
         """Whether it is what `torch.compile` made of a module."""
         return self._eager is not self.forward_func
 
-    def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
-        """F (rows,) at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
+    def tensor(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
+        """The tensor at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
 
         `eager`: by the module itself, where `torch.compile` has made another of it.
-        Raises OutputError, ArgumentValueError (target out of range), and whatever the model raises.
+        Raises OutputError, and whatever the model raises.
         """
+
+        def rows(extra: Tensor) -> Tensor:
+            if extra.dim() > 0 and extra.shape[0] == self.batch:
+                return extra.index_select(0, examples.to(extra.device))
+            return extra
+
+        function = self._eager if eager else self.forward_func
+        # A model that turns gradients off on its way does so for itself.
+        with torch.set_grad_enabled(torch.is_grad_enabled()):
+            returned = function(*points, *tensors_changed(self._extra, rows), **tensors_changed(self._named, rows))
+        return chosen(returned, self._output)
+
+
+class ScalarFunction(Forward):
+    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
+
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        target: Target,
+        additional_forward_args: object,
+        batch: int,
+        *,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
+    ) -> None:
+        super().__init__(forward_func, additional_forward_args, batch, forward_kwargs=forward_kwargs, output=output)
+        self._target = target
+        self._one_by_one = False
+
+    def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
+        """F (rows,) of rows as `tensor` takes them. Raises as that, and ArgumentValueError (target out of range)."""
         rows = len(examples)
         if self._one_by_one and rows > 1:
             single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
-        function = self._eager if eager else self.forward_func
-        # A model that turns gradients off on its way does so for itself.
-        with torch.set_grad_enabled(torch.is_grad_enabled()):
-            returned = function(*points, *self._repeat(self._extra, examples), **self._repeat(self._named, examples))
-        output = chosen(returned, self._output)
+        output = self.tensor(points, examples, eager=eager)
         if output.dim() == 0:
-            if self._batch > 1:
+            if self.batch > 1:
                 raise OutputError(
                     f"forward_func returned a single number for {rows} rows; it must return one row for each "
                     f"(a 0-D output is allowed for a batch of one)."
@@ -88,16 +113,6 @@ class ScalarFunction:
                 f"row for each row of the inputs. (A function that takes one row at a time works with chunk_size=1.)"
             )
         return self._target.select(output, examples)
-
-    def _repeat(self, further: Any, examples: Tensor) -> Any:
-        """Tensors whose first dimension is the batch, at the examples of the rows."""
-
-        def rows(extra: Tensor) -> Tensor:
-            if extra.dim() > 0 and extra.shape[0] == self._batch:
-                return extra.index_select(0, examples.to(extra.device))
-            return extra
-
-        return _mapped(further, rows)
 
 
 def as_args(additional_forward_args: object) -> tuple[Any, ...]:
@@ -127,15 +142,15 @@ def as_kwargs(forward_kwargs: object) -> dict[str, Any]:
     return dict(forward_kwargs)
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """`value` with its tensors changed, also those in tuples, lists and dicts; what holds none stays itself."""
     if isinstance(value, Tensor):
         return change(value)
     if type(value) is dict:
-        changed = {key: _mapped(member, change) for key, member in value.items()}
+        changed = {key: tensors_changed(member, change) for key, member in value.items()}
         return changed if any(changed[key] is not value[key] for key in value) else value
     if type(value) in (list, tuple):
-        members = [_mapped(member, change) for member in value]
+        members = [tensors_changed(member, change) for member in value]
         return type(value)(members) if any(m is not v for m, v in zip(members, value, strict=True)) else value
     return value
 

@@ -37,9 +37,7 @@ def chosen(returned: object, output: Output) -> Tensor:
             raise OutputError(f"output must pick a tensor, it picked a {type(picked).__name__}.")
         return floating(picked)
     if output is None:
-        if isinstance(returned, Tensor):
-            return floating(returned)
-        found = _members(returned).get(LOGITS)
+        found = logits_of(returned)
         if isinstance(found, Tensor):
             return floating(found)
         raise OutputError(f"forward_func must return a tensor, it returned {_told(returned)}; {_remedy(returned)}")
@@ -58,6 +56,11 @@ def chosen(returned: object, output: Output) -> Tensor:
     if not isinstance(value, Tensor):
         raise OutputError(f"output={output!r} is no tensor but {_told(value)}; {_remedy(value, steps)}")
     return floating(value)
+
+
+def logits_of(returned: object) -> Any:
+    """What the model `returned`, or its logits where it has such."""
+    return returned if isinstance(returned, Tensor) else _members(returned).get(LOGITS, returned)
 
 
 def floating(tensor: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.output import logits_of
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import PROBABILITY, Classes, Output
@@ -44,7 +45,7 @@ class Offering(Explorer):
         if new := [name for name in names if name not in said]:
             inputs = torch.cat([self._gallery.inputs(name) for name in new])
             with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
-                said.update(zip(new, self._model(inputs).cpu(), strict=True))
+                said.update(zip(new, logits_of(self._model(inputs)).cpu(), strict=True))
         self._said = {name: said[name] for name in names}
         scores = torch.stack([said[name] for name in names])
         outputs = self._function(settings).read(scores)[:, settings.target]

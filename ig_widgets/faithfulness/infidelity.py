@@ -11,8 +11,9 @@ from torch import Tensor
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -64,6 +65,8 @@ def infidelity(
     perturb: Perturb | None = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     multiply_by_inputs: bool | None = None,
     n_perturb_samples: int = 10,
     normalize: bool = False,
@@ -80,7 +83,7 @@ def infidelity(
     attribution, I_i itself where x_i = x'_i. Replacing a set of features by the baseline promises their sum.
 
     Args:
-        forward_func, baselines, target, additional_forward_args: as in `attribute`.
+        forward_func, baselines, target, additional_forward_args, forward_kwargs, output: as in `attribute`.
         inputs: one tensor (batch, ...).
         attributions: an Attribution of these inputs, or a tensor like them.
         perturb: what is done to x: `perturbations.subset()`, the default, `square` or `noise`, or a callable that is
@@ -110,7 +113,15 @@ def infidelity(
     x0 = make_path(inputs, baselines).baselines[0]
     draws = Draws(perturb, x, x0, n, seed)
     values = values.to(x.device).double()
-    ask = Asker(forward_func, x, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size)
+    ask = Asker(
+        forward_func,
+        x,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+    )
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
     batch, promised = len(x), torch.zeros(len(x), n + 1, dtype=torch.float64, device="cpu")
     examples = torch.arange(batch, device="cpu").repeat_interleave(n + 1)

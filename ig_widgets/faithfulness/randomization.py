@@ -14,6 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.model import ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -71,6 +73,8 @@ def randomize_model(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     seed: int = 0,
     chunk_size: int | None = None,
     on_progress: Progress | None = None,
@@ -88,7 +92,7 @@ def randomize_model(
         model: a module.
         inputs: one tensor (batch, ...).
         explain: the method, (model, inputs) -> Attribution or tensor, of all examples at once. None is `attribute` with
-            `baselines`, `target`, `additional_forward_args` and `chunk_size`.
+            `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output` and `chunk_size`.
         order: cascading, each copy with one more layer drawn anew, or independent, with one layer each.
         layers: names of modules (as `model.named_modules()` has them) in the order in which they are drawn anew, each
             with all that is inside. None is every module with parameters of its own, that called last first.
@@ -110,6 +114,8 @@ def randomize_model(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -21,6 +22,8 @@ def expected_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_samples: int = 200,
     chunk_size: int | None = None,
     seed: int = 0,
@@ -46,6 +49,8 @@ def expected_gradients(
         is_complete=True,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -60,6 +65,8 @@ def gradient_shap(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.0,
     n_samples: int = 200,
     chunk_size: int | None = None,
@@ -80,6 +87,8 @@ def gradient_shap(
         is_complete=not sigma,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,

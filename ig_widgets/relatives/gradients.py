@@ -7,7 +7,8 @@ import threading
 import torch
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -22,6 +23,8 @@ def gradient(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
     on_progress: Progress | None = None,
@@ -38,6 +41,8 @@ def gradient(
         name="gradient",
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -52,6 +57,8 @@ def input_x_gradient(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
     on_progress: Progress | None = None,
@@ -70,6 +77,8 @@ def input_x_gradient(
         is_complete=True,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -84,6 +93,8 @@ def smoothgrad(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -104,6 +115,8 @@ def smoothgrad(
         name="smoothgrad",
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -118,6 +131,8 @@ def smoothgrad_squared(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -137,6 +152,8 @@ def smoothgrad_squared(
         of=SQUARE,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -151,6 +168,8 @@ def vargrad(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -171,6 +190,8 @@ def vargrad(
         of=VARIANCE,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,

@@ -13,7 +13,8 @@ from torch import Tensor
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -27,6 +28,8 @@ def guided_integrated_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_knots: int = 100,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -68,6 +71,8 @@ def guided_integrated_gradients(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         n_knots=knots,
         fraction=fraction,
         max_dist=max_dist,
@@ -80,6 +85,8 @@ def guided_integrated_gradients(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         method=method,
         n_steps=n_steps,
         tol=tol,
@@ -98,6 +105,8 @@ def guided_path(
     *,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_knots: int,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -117,6 +126,8 @@ def guided_path(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         random_state=random_state,
         guard=guard,

@@ -12,8 +12,9 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_samples
 from ig_widgets.engine.errors import Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import unit_of
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -30,6 +31,8 @@ def idgi(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_steps: int = 100,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
@@ -52,6 +55,8 @@ def idgi(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )
@@ -67,13 +72,13 @@ def idgi(
     flat = shared_out(samples, nodes)
     path = samples.path
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
-    output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
+    at_input, at_baseline = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     sums = torch.stack([f.double().sum() for f in flat]).cpu()
     return Attribution(
         attributions=like_inputs(path, split(flat, path), is_tuple),
         convergence_delta=(sums - (samples.output - samples.baseline_output)).to(dtype).to(path.device),
-        output=output,
-        baseline_output=baseline_output,
+        output=at_input,
+        baseline_output=at_baseline,
         method="idgi",
         n_steps=n_steps,
         evaluations=n_steps,

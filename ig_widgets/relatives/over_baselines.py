@@ -15,8 +15,9 @@ from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.groups import FeatureMask
 from ig_widgets.engine.layer_calls import Layer
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -120,6 +121,8 @@ def over_baselines(
     baselines: Sequence[Baselines] | Mapping[str, Baselines],
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     method: str = "auto",
     n_steps: int | None = None,
     tol: float = 0.05,
@@ -171,6 +174,8 @@ def over_baselines(
                 baselines=baseline,
                 target=target,
                 additional_forward_args=additional_forward_args,
+                forward_kwargs=forward_kwargs,
+                output=output,
                 method=method,
                 n_steps=n_steps,
                 tol=tol,
