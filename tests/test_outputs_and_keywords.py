@@ -1,4 +1,4 @@
-"""Every function that explains takes `forward_kwargs` and `output`: the same numbers as with a lambda around the model."""
+"""`forward_kwargs` and `output` of every function that explains: the numbers are those of a lambda around the model."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ ASKED: dict[str, Callable[..., Any]] = {
     "blur_integrated_gradients": lambda f, **o: R.blur_integrated_gradients(f, X, target=1, n_steps=3, **o),
     "guided_integrated_gradients": lambda f, **o: R.guided_integrated_gradients(f, X, target=1, n_steps=3, **o),
     "idgi": lambda f, **o: R.idgi(f, X, target=1, n_steps=3, **o),
-    "over_baselines": lambda f, **o: (
-        R.over_baselines(f, X, target=1, baselines={"a": 0.0, "b": 0.5}, n_steps=3, **o).mean
-    ),
+    "over_baselines": lambda f, **o: R.over_baselines(f, X, target=1, baselines={"a": 0.0, "b": 0.5}, n_steps=3, **o),
     "piecewise_linear": lambda f, **o: igw.exact.piecewise_linear(f, X, target=1, **o),
     "infidelity": lambda f, **o: FAITH.infidelity(f, X, MAPS, target=1, n_perturb_samples=3, **o),
     "sensitivity_max": lambda f, **o: FAITH.sensitivity_max(f, X, target=1, n_perturb_samples=2, **o),

@@ -17,6 +17,7 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning
+from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
@@ -190,6 +191,7 @@ def make_samples(
     of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
     raised. Raises as `attribute` does.
     """
+    refuse_integers(forward_func, inputs)
     return samples_along(
         make_path(inputs, baselines),
         forward_func,
