@@ -1,4 +1,4 @@
-"""Layers by name, called several times, of several rows an example, behind steps that come first, beside other inputs."""
+"""Layers by name, called several times, of several rows an example, with steps first, beside other inputs."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_calls_that_feed_one_another_are_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.step(self.step(x).tanh()).sum(1)
 
-    with pytest.raises(ArgumentValueError, match="'step' is called more than once .* computed from another"):
+    with pytest.raises(ArgumentValueError, match=r"'step' is called more than once .* computed from another"):
         attribute(made(Repeats()), draw(1, 2, 4), layer="step")
 
 
@@ -244,5 +244,38 @@ def test_integers_beside_continuous_inputs_name_all() -> None:
     with pytest.raises(ArgumentTypeError, match=r"inputs\[0\] holds torch\.int64") as caught:
         attribute(lambda *x: model(*x), inputs, target=1)
     assert "layer=['city', 'trade', 2]" in str(caught.value)
-    with pytest.raises(ArgumentTypeError, match="holds torch.int64.*embedding layer's output as inputs"):
+    with pytest.raises(ArgumentTypeError, match=r"holds torch\.int64.*embedding layer's output as inputs"):
         attribute(lambda x: x.double(), ids(1, 3))
+
+
+# ------------------------------------------------------------------ texts of unequal length
+
+
+class Masking(nn.Module):
+    """Leaves a mask away where it masks nothing, as models of Hugging Face do, and picks by it where it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.inner, self.head = nn.Embedding(9, 4), nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        hidden = torch.relu(self.inner(self.embed(words)))
+        if not bool(mask.all()):
+            kept = torch.zeros_like(hidden)
+            kept[mask.bool()] = hidden[mask.bool()]
+            hidden = kept
+        return self.head(hidden.sum(1) / mask.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+@pytest.mark.parametrize(("method", "chunk_size"), [("gausslegendre", 1), ("gausslegendre", None), ("secant", 4)])
+def test_each_example_comes_out_as_it_does_alone(order: list[int], method: str, chunk_size: int | None) -> None:
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+    model, words = made(Masking()), ids(1, 3, 5) * mask
+    options: dict[str, Any] = {"target": 1, "n_steps": 12, "method": method, "layer": "embed", "chunk_size": chunk_size}
+    got = attribute(model, words[order], forward_kwargs={"mask": mask[order]}, **options)
+    for place, example in enumerate(order):
+        own = slice(example, example + 1)
+        alone = attribute(model, words[own], forward_kwargs={"mask": mask[own]}, **options)
+        close(got.attributions[place], alone.attributions[0])
+        close(got.convergence_delta[place], alone.convergence_delta[0])
