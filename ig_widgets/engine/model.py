@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
-from ig_widgets.engine.output import Output, check_output, chosen
+from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
 from ig_widgets.engine.target import Target
 
 ForwardFunc = Callable[..., Any]
@@ -72,6 +72,10 @@ class Forward:
             returned = function(*points, *tensors_changed(self._extra, rows), **tensors_changed(self._named, rows))
         return chosen(returned, self._output)
 
+    def alone(self, points: tuple[Tensor, ...]) -> Tensor:
+        """The tensor at `points`, further arguments as they were given."""
+        return chosen(self.forward_func(*points, *self._extra, **self._named), self._output)
+
 
 class ScalarFunction(Forward):
     """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
@@ -88,12 +92,13 @@ class ScalarFunction(Forward):
     ) -> None:
         super().__init__(forward_func, additional_forward_args, batch, forward_kwargs=forward_kwargs, output=output)
         self._target = target
-        self._one_by_one = False
+        # Whether it takes one row at a time: a graph, a wrapper of a single example.
+        self.one_by_one = False
 
     def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
         """F (rows,) of rows as `tensor` takes them. Raises as that, and ArgumentValueError (target out of range)."""
         rows = len(examples)
-        if self._one_by_one and rows > 1:
+        if self.one_by_one and rows > 1:
             single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
         output = self.tensor(points, examples, eager=eager)
@@ -104,14 +109,14 @@ class ScalarFunction(Forward):
                     f"(a 0-D output is allowed for a batch of one)."
                 )
             if rows > 1:
-                self._one_by_one = True
+                self.one_by_one = True
                 return self(points, examples, eager=eager)
             output = output.reshape(1)
         if output.shape[0] != rows:
-            raise OutputError(
-                f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one "
-                f"row for each row of the inputs. (A function that takes one row at a time works with chunk_size=1.)"
-            )
+            if self.batch == 1 and output.shape[0] == 1:
+                self.one_by_one = True
+                return self(points, examples, eager=eager)
+            raise wrong_rows(output, points)
         return self._target.select(output, examples)
 
 

@@ -77,6 +77,27 @@ def floating(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
+    """That the model returned another number of rows than it was given, and what that may come from."""
+    rows, found = len(points[0]), output.shape[0]
+    told = (
+        f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one row for "
+        f"each row of the inputs."
+    )
+    for i, point in enumerate(points):
+        name = "inputs" if len(points) == 1 else f"inputs[{i}]"
+        for dim in range(1, point.dim()):
+            if point.shape[dim] == found:
+                return OutputError(
+                    f"{told} It returned as many as dimension {dim} of {name} has: if examples lie along that, as "
+                    f"where steps come first, put them first, {name}.transpose(0, {dim}), and let forward_func put "
+                    f"them back, lambda x: model(x.transpose(0, {dim}))."
+                )
+    return OutputError(
+        f"{told} (Where that dimension is the batch, a function that takes one row at a time works with chunk_size=1.)"
+    )
+
+
 def _members(value: object) -> dict[str | int, Any]:
     """What is inside, by key, attribute and position; a key is found before a position of the same number."""
     if isinstance(value, Tensor | str | bytes) or value is None:

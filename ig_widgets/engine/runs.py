@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning
+from ig_widgets.engine.diagnosis import raise_clearer
+from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning, IGError
 from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.output import Output
@@ -24,6 +26,7 @@ from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.result import Attribution, make_attribution
 from ig_widgets.engine.sampling import Progress, Sampler
+from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import CellSamples, Samples
 from ig_widgets.engine.verdict import not_converged
@@ -62,13 +65,33 @@ def run(
             on_progress=on_progress,
         )
         return _by_tolerance(stages, finish, progressive)
+    return _by_rule(samples, rule, rule.n_steps, finish, progressive, on_progress, cancel)
+
+
+def _by_rule(
+    samples: Samples,
+    rule: Rule,
+    n_steps: int,
+    finish: Finish,
+    progressive: bool,
+    on_progress: Progress | None,
+    cancel: threading.Event | None,
+) -> Iterator[Attribution]:
     method, reason = rule.method, ""
     if method == rules.AUTO:
-        method, reason = suits(samples, rule.n_steps, cancel)
-    nodes = rules.nodes(method, rule.n_steps)
+        method, reason = suits(samples, n_steps, cancel)
     if method == rules.SECANT:
-        samples = CellSamples(samples.sampler, samples.path, nodes, like=samples)
-    return _by_steps(samples, nodes, method, reason, finish, progressive, on_progress, cancel)
+        nodes = rules.nodes(method, n_steps)
+        cells = CellSamples(samples.sampler, samples.path, nodes, like=samples)
+        try:
+            yield from _by_steps(cells, nodes, method, reason, finish, progressive, on_progress, cancel)
+            return
+        except SecantRuleError as error:
+            # As many evaluations, where cells are.
+            method = "gausslegendre" if rule.method == rules.AUTO else "riemann_middle"
+            reason = f"{method}: {'; '.join(filter(None, (reason.partition(': ')[2], str(error))))}"
+    nodes = rules.nodes(method, n_steps)
+    yield from _by_steps(samples, nodes, method, reason, finish, progressive, on_progress, cancel)
 
 
 @dataclass(frozen=True)
@@ -246,9 +269,27 @@ def samples_along(
         guard=guard,
         chunks=chunks,
     )
-    if cells is None:
-        return Samples(sampler, path, known_output, cancel=cancel)
-    return CellSamples(sampler, path, cells, known_output, cancel=cancel)
+
+    def evaluated() -> Samples:
+        if cells is None:
+            return Samples(sampler, path, known_output, cancel=cancel)
+        return CellSamples(sampler, path, cells, known_output, cancel=cancel)
+
+    try:
+        return evaluated()
+    except (IGError, MemoryError, torch.OutOfMemoryError) as error:
+        raise_clearer(error, function, path)
+        raise
+    except Exception as error:
+        # Some models take one row at a time; of a batch of one it is clear what is meant.
+        if path.batch == 1 and not function.one_by_one:
+            function.one_by_one = True
+            try:
+                return evaluated()
+            except Exception:  # noqa: BLE001  (what the model said first is what matters)
+                function.one_by_one = False
+        raise_clearer(error, function, path)
+        raise
 
 
 def check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> Rule:

@@ -22,7 +22,7 @@ from ig_widgets.engine.errors import (
 )
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
-from ig_widgets.engine.kinks import Kinks
+from ig_widgets.engine.kinks import Kinks, KinksByOne
 from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rows import LEAF, whereabouts
@@ -33,6 +33,8 @@ Progress = Callable[[int, int], None]
 # How far F at an end of the path may be from what it was, relative to the larger of both ends. Other chunks stay below
 # a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
 _SAME = 0.05
+# How far F may be in the company of another row from what it is alone: more than any rounding.
+_SAME_ALONE = 0.01
 # By how much more examples than before are looked at for kinks.
 _MORE = 8
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
@@ -121,6 +123,9 @@ class Sampler:
         self._ends: tuple[Tensor, Tensor] | None = None
         # What was warned of then, for those who have no console before them.
         self.doubt = ""
+        # Those of the first example, and whether they are the same in one pass; None until it was asked.
+        self._alone = torch.zeros(2, dtype=torch.float64, device="cpu")
+        self._pairs: bool | None = None
         self._draws = False  # Whether random numbers were drawn in a pass without gradients.
 
     def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
@@ -139,6 +144,7 @@ class Sampler:
             return values, values
         known = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
         self._ends = known
+        self._alone = torch.stack([end[0] for end in known])
         if self._draws and not self._preview and not self._asks_one_by_one:
             self._ask_again(examples, alphas, cancel)
         return known
@@ -157,6 +163,26 @@ class Sampler:
     def _asks_one_by_one(self) -> bool:
         """One row at a time draws the same for each, as the random state is put back: that is one function."""
         return self.chunks.is_fixed and self.chunks.rows == 1
+
+    @property
+    def _takes_one_row(self) -> bool:
+        """Whether the function must be given one row at a time, as far as that is known."""
+        return self._asks_one_by_one or self._function.one_by_one
+
+    def _bears_pairs(self) -> bool:
+        """Whether both ends of a path, in one pass, give what they gave alone; asked once."""
+        if self._pairs is None:
+            examples, alphas = torch.zeros(2, dtype=torch.int64, device="cpu"), torch.tensor([0.0, 1.0], device="cpu")
+            ends, batch = self._path.ends(slice(0, 2 * self._path.batch)), self._path.batch
+            try:
+                with self._pass(alphas), torch.no_grad():
+                    found = self._function(tuple(e[[0, batch]] for e in ends), examples).detach().cpu().double()
+            except Exception:  # noqa: BLE001  (it says so by whatever it raises)
+                self._pairs = False
+            else:
+                scale = self._alone.abs().max()
+                self._pairs = bool(((found - self._alone).abs() <= _SAME_ALONE * scale).all())
+        return self._pairs
 
     def _compare(self, examples: Tensor, alphas: Tensor, outputs: Tensor) -> None:
         """Warn, once, where `outputs` (rows,) at an end of the path are others than before.
@@ -218,7 +244,7 @@ class Sampler:
         Of each example the input and the baseline are in one pass. Stops early where these do not fit into memory.
         Raises Cancelled.
         """
-        found = Kinks()
+        found = KinksByOne() if self._takes_one_row else Kinks()
         start, count, batch = 0, 1, self._path.batch
         most = batch
         while start < batch:
@@ -229,8 +255,10 @@ class Sampler:
             examples = torch.arange(start, start + count, device="cpu").repeat_interleave(2)
             # From inputs to baselines, the other way round than `ends`: what is drawn for each row is then another's.
             alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(count)
+            parts = (slice(0, 1), slice(1, 2)) if isinstance(found, KinksByOne) else (slice(0, None),)
             try:
-                self._look(examples, alphas, found, cancel)
+                for part in parts:
+                    self._look(examples[part], alphas[part], found, cancel)
             except _Stopped:
                 continue
             except (RuntimeError, MemoryError) as error:
@@ -254,6 +282,8 @@ class Sampler:
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), KinkMode(leaves, found):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+        if isinstance(found, KinksByOne):
+            found.compare()
         # This pass is of two rows at the least.
         if not self._asks_one_by_one:
             self._compare(examples, alphas, outputs.detach().cpu().double())
@@ -308,6 +338,10 @@ class Sampler:
         added to `fallbacks`. Raises SecantRuleError where the rule does not hold for the model, with a sentence that
         says why, before anything wrong comes out.
         """
+        if self._takes_one_row and (self._function.one_by_one or not self._bears_pairs()):
+            raise SecantRuleError(
+                "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
+            )
         while len(lows):
             if cancel is not None and cancel.is_set():
                 return
