@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.holders import modules_of as modules_of
 from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
 from ig_widgets.engine.target import Target
+from ig_widgets.engine.training import refuse_training_mode as refuse_training_mode
 
 ForwardFunc = Callable[..., Any]
 ForwardKwargs: TypeAlias = Mapping[str, object] | None
-
-_DEPTH = 6
 
 
 class Forward:
@@ -171,73 +169,6 @@ def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
     """
     original: ForwardFunc = getattr(forward_func, "_orig_mod", forward_func)
     return original
-
-
-def modules_of(forward_func: object) -> list[nn.Module]:
-    """The modules that `forward_func` is, is bound to, wraps, closes over, or holds; each once."""
-    found: list[nn.Module] = []
-    seen: set[int] = set()
-    # Level by level, and no deeper than people nest functions in objects: a guard, not an inventory.
-    level: list[object] = [forward_func]
-    for _ in range(_DEPTH):
-        level = [held for holder in level if id(holder) not in seen for held in _held(holder, seen, found)]
-    return found
-
-
-def _held(holder: object, seen: set[int], found: list[nn.Module]) -> list[object]:
-    if id(holder) in seen:
-        return []
-    seen.add(id(holder))
-    if isinstance(holder, nn.Module):
-        found.append(holder)
-        return []
-    if isinstance(holder, functools.partial):
-        return [holder.func, *holder.args, *holder.keywords.values()]
-    if isinstance(holder, FunctionType):
-        held = [holder.__globals__.get(name) for name in holder.__code__.co_names]
-        held += [*(holder.__defaults__ or ()), *(holder.__kwdefaults__ or {}).values()]
-        return held + [cell.cell_contents for cell in holder.__closure__ or () if _is_filled(cell)]
-    if isinstance(holder, MethodType):
-        return [holder.__self__, holder.__func__]
-    if isinstance(holder, list | tuple | set | frozenset):
-        return list(holder)
-    if isinstance(holder, dict):
-        return list(holder.values())
-    if isinstance(holder, Tensor | type | ModuleType | str | bytes | int | float):
-        return []
-    held = list(getattr(holder, "__dict__", {}).values())
-    call = vars(type(holder)).get("__call__")
-    return [*held, call] if isinstance(call, FunctionType) else held
-
-
-def _is_filled(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
-
-
-def refuse_training_mode(forward_func: object) -> None:
-    """Raise TrainingModeError where a point's output would depend on its neighbours in the chunk, or on chance."""
-    for root in modules_of(forward_func):
-        for name, module in root.named_modules():
-            label = f"{type(module).__name__} '{name}'" if name else type(module).__name__
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                if module.training:
-                    raise TrainingModeError(
-                        f"forward_func holds {label} in training mode, which mixes the points of the path "
-                        f"with each other and changes running statistics; call model.eval() first."
-                    )
-                if module.running_mean is None:
-                    raise TrainingModeError(
-                        f"forward_func holds {label} without running statistics, which mixes the points of the "
-                        f"path with each other; build it with track_running_stats=True."
-                    )
-            if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
-                raise TrainingModeError(
-                    f"forward_func holds {label} in training mode, so that F changes from call to call; "
-                    f"call model.eval() first."
-                )
 
 
 class Keeper:

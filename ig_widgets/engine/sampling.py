@@ -27,12 +27,15 @@ from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
+from ig_widgets.engine.training import refuse_chance
 
 Progress = Callable[[int, int], None]
 
-# How far F at an end of the path may be from what it was, relative to the larger of both ends. Other chunks stay below
-# a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
+# How far F at an end of the path may be from what it was, relative to F(x) - F(x'). Half precision stays below this,
+# relative to F; dropout does not.
 _SAME = 0.05
+# So many units in the last place of F are rounding: other chunks stay below a millionth (EfficientNet-Lite0 by 9e-8).
+_ROUNDED = 1000.0
 # How far F may be in the company of another row from what it is alone: more than any rounding.
 _SAME_ALONE = 0.01
 # By how much more examples than before are looked at for kinks.
@@ -157,7 +160,10 @@ class Sampler:
             return tuple(p.flip(0) for p in self._path.ends(slice(total - part.stop, total - part.start)))
 
         examples, alphas = examples.flip(0), alphas.flip(0)
-        self._compare(examples, alphas, self.outputs(points, examples, alphas, cancel))
+        again = self.outputs(points, examples, alphas, cancel)
+        if self._is_other(examples, alphas, again, beyond=0.0).any():
+            refuse_chance(self._function.forward_func)
+        self._compare(examples, alphas, again)
 
     @property
     def _asks_one_by_one(self) -> bool:
@@ -191,14 +197,11 @@ class Sampler:
         """
         if self._ends is None or self._preview:
             return
-        scale = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)[examples]
-        before = torch.where(alphas == 0, self._ends[0][examples], self._ends[1][examples])
-        allowed = (_SAME * scale).clamp(min=10 * torch.finfo(self._path.inputs[0].dtype).eps)
-        off = outputs - before
-        others = ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
+        others = self._is_other(examples, alphas, outputs, beyond=_SAME)
         if not bool(others.any()):
             return
         row = int(others.long().argmax())
+        before = torch.where(alphas == 0, self._ends[0][examples], self._ends[1][examples])
         self._ends = None
         self.doubt = (
             f"forward_func was asked the same twice and answered {float(before[row]):.4g}, then "
@@ -208,6 +211,19 @@ class Sampler:
             f"and let no row depend on the others of its chunk."
         )
         warnings.warn(self.doubt, NondeterminismWarning, stacklevel=2)
+
+    def _is_other(self, examples: Tensor, alphas: Tensor, outputs: Tensor, *, beyond: float) -> Tensor:
+        """Which of `outputs` (rows,) are at an end, and other than F was there: `beyond` so many times F(x) - F(x')."""
+        if self._ends is None:
+            return torch.zeros(len(examples), dtype=torch.bool, device="cpu")
+        start, end = self._ends
+        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)
+        change = torch.where((end - start).isfinite(), (end - start).abs(), 0.0)
+        # What rounding may do is a share of F itself, however little of it is attributed.
+        eps = torch.finfo(self._path.inputs[0].dtype).eps
+        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)[examples]
+        off = outputs - torch.where(alphas == 0, start[examples], end[examples])
+        return ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
 
     def outputs(
         self,
