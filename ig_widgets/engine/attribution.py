@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Unpack
 
-from ig_widgets.engine.groups import check_feature_mask
+from ig_widgets.engine.groups import check_feature_mask, check_mask_type
+from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.layers import from_layer
-from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
-from ig_widgets.engine.options import Options, completed, with_options
-from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Path, Tensors
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_callable, check_chunk_size
+from ig_widgets.engine.options import Options, check_flag, completed, with_options
+from ig_widgets.engine.output import Output, check_output
+from ig_widgets.engine.path import Path, Tensors, make_path
+from ig_widgets.engine.progress import Progress, ProgressLike, check_cancel, check_progress, reported
 from ig_widgets.engine.result import Attribution as Attribution
 from ig_widgets.engine.result import make_attribution as make_attribution
 from ig_widgets.engine.runs import Finish, check_rule, run
 from ig_widgets.engine.runs import make_samples as make_samples
 from ig_widgets.engine.runs import samples_along as samples_along
-from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 
 
@@ -59,7 +60,8 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
             has it; a map changes by about 1%. For point rules only: the secant rule divides differences, of which
             bfloat16 leaves little.
         multiply_by_inputs: False leaves out the factor (x - x'): the mean gradient on the path.
-        on_progress: called with (done, total) gradient evaluations, over all examples.
+        on_progress: called with (done, total) gradient evaluations, over all examples; True shows a bar, in a notebook
+            or a terminal, with the estimated error and the time left.
         cancel: when set, the run stops after the chunk in hand.
         layer: a module inside the model, its dotted name, or a list of such: what it gives is attributed to, in place
             of the inputs, on the straight line between what it gives at both ends. Inputs may then be integers (token
@@ -96,18 +98,31 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
+    check_callable(forward_func)
+    check_progress(o["on_progress"])
+    check_cancel(o["cancel"])
+    check_chunk_size(o["chunk_size"])
+    check_mask_type(o["feature_mask"])
+    check_flag("multiply_by_inputs", o["multiply_by_inputs"])
+    check_output(o["output"])
     cancel, inside = o["cancel"], None
-    baselines, is_tuple = o["baselines"], isinstance(inputs, tuple | list)
+    is_tuple = isinstance(inputs, tuple | list)
     further: tuple[object, ForwardKwargs, Output]
     further = o["additional_forward_args"], o["forward_kwargs"], o["output"]
-    if o["layer"] is not None:
-        inside = from_layer(forward_func, o["layer"], inputs, baselines, *further, cancel=cancel)
-        forward_func, inputs, baselines = inside.function, inside.inputs, inside.baselines
-        further, is_tuple = (inside.arguments, inside.keywords, None), len(inputs) > 1
-    samples = make_samples(
+    if o["layer"] is None:
+        refuse_integers(forward_func, inputs)
+        path = make_path(inputs, o["baselines"])
+        masks = check_feature_mask(o["feature_mask"], path.inputs)
+    else:
+        inside = from_layer(
+            forward_func, o["layer"], inputs, o["baselines"], *further, target=o["target"], cancel=cancel
+        )
+        forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
+        further, is_tuple = (inside.arguments, inside.keywords, None), len(inside.inputs) > 1
+        masks = inside.masks(o["feature_mask"])
+    samples = samples_along(
+        path,
         forward_func,
-        inputs,
-        baselines=baselines,
         target=o["target"],
         additional_forward_args=further[0],
         forward_kwargs=further[1],
@@ -116,9 +131,15 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
         precision=o["precision"],
         cancel=cancel,
     )
-    masks = inside.masks(o["feature_mask"]) if inside else check_feature_mask(o["feature_mask"], samples.path.inputs)
     finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks, inside.as_held if inside else None)
-    return run(samples, rule, finish, progressive, o["on_progress"], cancel)
+    return _reported(lambda progress: run(samples, rule, finish, progressive, progress, cancel), o["on_progress"])
+
+
+def _reported(
+    start: Callable[[Progress | None], Iterator[Attribution]], on_progress: ProgressLike
+) -> Iterator[Attribution]:
+    with reported(on_progress) as progress:
+        yield from start(progress)
 
 
 def attribute_along(

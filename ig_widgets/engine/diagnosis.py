@@ -12,12 +12,14 @@ from ig_widgets.engine.model import Keeper, ScalarFunction
 from ig_widgets.engine.path import Path
 
 # What says enough as it is.
-_CLEAR = (Cancelled, NonFiniteError, MemoryError)
+_CLEAR = (Cancelled, NonFiniteError)
+# What models and torch raise where a shape does not fit. After any other error the model is not asked again.
+SHAPE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 
 
 def raise_clearer(error: Exception, function: ScalarFunction, path: Path) -> None:
     """Raise ArgumentValueError if what failed on the path works with one more dimension."""
-    if isinstance(error, _CLEAR) or is_out_of_memory(error):
+    if isinstance(error, _CLEAR) or is_out_of_memory(error) or not isinstance(error, SHAPE_ERRORS):
         return
     if isinstance(error, IGError) and not isinstance(error, OutputError):
         return

@@ -11,11 +11,10 @@ from typing import Any
 from torch import Tensor, nn
 
 _DEPTH = 6
-_GLOBAL, _CELL, _ATTRIBUTE = (
-    ("LOAD_GLOBAL", "LOAD_NAME"),
-    ("LOAD_DEREF", "LOAD_CLASSDEREF"),
-    ("LOAD_ATTR", "LOAD_METHOD"),
-)
+# Of Python's byte code.
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
+_CELL = ("LOAD_DEREF", "LOAD_CLASSDEREF")
+_ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 _MISSING = object()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.groups import check_feature_mask
 from ig_widgets.engine.layer_calls import Call, Layer, Layers, Recorder, copies, used_tensors
 from ig_widgets.engine.layouts import Layout, layouts_of
@@ -25,7 +25,8 @@ from ig_widgets.engine.model import (
     uncompiled,
 )
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Tensors
+from ig_widgets.engine.path import Tensors, make_ends
+from ig_widgets.engine.target import TargetLike, make_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,36 +211,21 @@ def from_layer(
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
     *,
+    target: TargetLike = None,
     cancel: threading.Event | None = None,
 ) -> Inside:
     """The same question asked of what `layer` holds.
 
     Raises as `activations_at`, and ArgumentTypeError or ArgumentValueError for inputs and baselines.
     """
-    xs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    if callable(baselines) and not isinstance(baselines, Tensor):
-        baselines = baselines(inputs)
-    given = tuple(baselines) if isinstance(baselines, tuple | list) else (baselines,) * len(xs)
-    if len(given) != len(xs):
-        raise ArgumentValueError(f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each.")
-    tensors, starts = [], []
-    for x, start in zip(xs, given, strict=True):
-        if not isinstance(x, Tensor) or x.dim() == 0:
-            raise ArgumentTypeError(f"inputs must be tensors, batch first, got {type(x).__name__}.")
-        start = torch.as_tensor(0 if start is None else start).to(device=x.device, dtype=x.dtype)
-        try:
-            starts.append(start.expand(x.shape))
-        except RuntimeError:
-            raise ArgumentValueError(
-                f"baselines has shape {tuple(start.shape)}, its input {tuple(x.shape)}; it must broadcast to its input."
-            ) from None
-        tensors.append(x.detach())
+    tensors, starts = make_ends(inputs, baselines, integers=True)
+    make_target(target, len(tensors[0]))  # before the model is asked
     extra, keywords = as_args(additional_forward_args), as_kwargs(forward_kwargs)
     found = activations_at(
         forward_func,
         layer,
-        inputs=tuple(tensors),
-        baselines=tuple(starts),
+        inputs=tensors,
+        baselines=starts,
         additional_forward_args=extra,
         forward_kwargs=keywords,
         output=output,

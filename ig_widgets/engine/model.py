@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,10 +35,7 @@ class Forward:
         forward_kwargs: ForwardKwargs = None,
         output: Output = None,
     ) -> None:
-        if not callable(forward_func):
-            raise ArgumentTypeError(
-                f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
-            )
+        check_callable(forward_func)
         self.forward_func = forward_func
         self.batch = batch
         self._eager = uncompiled(forward_func)
@@ -116,6 +114,14 @@ class ScalarFunction(Forward):
                 return self(points, examples, eager=eager)
             raise wrong_rows(output, points)
         return self._target.select(output, examples)
+
+
+def check_callable(forward_func: object) -> None:
+    """Raise ArgumentTypeError unless it can be called."""
+    if not callable(forward_func):
+        raise ArgumentTypeError(
+            f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
+        )
 
 
 def as_args(additional_forward_args: object) -> tuple[Any, ...]:
@@ -224,8 +230,9 @@ def check_chunk_size(chunk_size: object) -> int | None:
     """`chunk_size` as None or an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
     if chunk_size is None:
         return None
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int | np.integer):
         raise ArgumentTypeError(f"chunk_size must be None or an integer >= 1, got {chunk_size!r}.")
+    chunk_size = int(chunk_size)
     if chunk_size < 1:
         raise ArgumentValueError(f"chunk_size is rows per forward pass and must be at least 1, got {chunk_size}.")
     return chunk_size

@@ -14,7 +14,7 @@ from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import ProgressLike
 from ig_widgets.engine.target import TargetLike
 
 _P = ParamSpec("_P")
@@ -38,7 +38,7 @@ class Options(TypedDict, total=False):
     multiply_by_inputs: bool
     layer: Layer | None
     feature_mask: FeatureMask
-    on_progress: Progress | None
+    on_progress: ProgressLike
     cancel: threading.Event | None
 
 
@@ -70,6 +70,12 @@ def completed(options: Options) -> Options:
             remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(DEFAULTS)}."
             raise ArgumentTypeError(f"{name} is no keyword of attribute and refine; {remedy}")
     return {**DEFAULTS, **options}
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ArgumentTypeError unless it is a bool."""
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__}).")
 
 
 def with_options(function: Callable[_P, _R]) -> Callable[_P, _R]:

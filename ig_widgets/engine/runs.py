@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.bars import Bar
 from ig_widgets.engine import rules
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.diagnosis import raise_clearer
+from ig_widgets.engine.diagnosis import SHAPE_ERRORS, raise_clearer
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning, IGError
 from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
@@ -64,7 +65,7 @@ def run(
             cancel=cancel,
             on_progress=on_progress,
         )
-        return _by_tolerance(stages, finish, progressive)
+        return _by_tolerance(stages, finish, progressive, on_progress)
     return _by_rule(samples, rule, rule.n_steps, finish, progressive, on_progress, cancel)
 
 
@@ -121,7 +122,9 @@ class Finish:
         return replace(made, attributions=self.arranged(maps if isinstance(maps, tuple) else (maps,)))
 
 
-def _by_tolerance(stages: Iterator[Stage], finish: Finish, progressive: bool) -> Iterator[Attribution]:
+def _by_tolerance(
+    stages: Iterator[Stage], finish: Finish, progressive: bool, on_progress: Progress | None
+) -> Iterator[Attribution]:
     def made(stage: Stage) -> Attribution:
         return finish(
             stage.samples,
@@ -136,6 +139,8 @@ def _by_tolerance(stages: Iterator[Stage], finish: Finish, progressive: bool) ->
 
     stage = None
     for stage in stages:
+        if isinstance(on_progress, Bar) and stage.errors is not None:
+            on_progress.found(float(stage.errors.max()))
         if stage.is_last and not stage.converged and not stage.samples.sampler.doubt:
             text = not_converged(stage.verdict, stage.errors, stage.evaluations)
             _warn(text)
@@ -282,7 +287,7 @@ def samples_along(
         raise
     except Exception as error:
         # Some models take one row at a time; of a batch of one it is clear what is meant.
-        if path.batch == 1 and not function.one_by_one:
+        if path.batch == 1 and not function.one_by_one and isinstance(error, SHAPE_ERRORS):
             function.one_by_one = True
             try:
                 return evaluated()

@@ -25,11 +25,10 @@ from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.kinks import Kinks, KinksByOne
 from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
+from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
-
-Progress = Callable[[int, int], None]
 
 # How far F at an end of the path may be from what it was, relative to F(x) - F(x'). Half precision stays below this,
 # relative to F; dropout does not.

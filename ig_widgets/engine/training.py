@@ -53,8 +53,8 @@ def _draws(module: nn.Module) -> bool:
         # Between layers only.
         return module.dropout > 0 and module.num_layers > 1
     if isinstance(module, nn.MultiheadAttention):
-        return module.dropout > 0
-    return isinstance(module, nn.RReLU) and module.lower != module.upper
+        return bool(module.dropout > 0)
+    return isinstance(module, nn.RReLU) and bool(module.lower != module.upper)
 
 
 def _label(name: str, module: nn.Module) -> str:

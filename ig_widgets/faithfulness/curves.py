@@ -13,7 +13,7 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.fills import Fill, make_fill
@@ -85,6 +85,7 @@ class Curves:
         return rows if len(rows) == 1 else [*rows, ("mean", *map(numbers, columns.mean(0).tolist()))]
 
 
+@with_progress
 def deletion(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -155,6 +156,7 @@ def deletion(
     )
 
 
+@with_progress
 def insertion(
     forward_func: ForwardFunc,
     inputs: Tensor,

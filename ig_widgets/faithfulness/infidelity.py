@@ -15,7 +15,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.maps import check_attributions, check_count, check_inputs, numbers
@@ -56,6 +56,7 @@ class Infidelity:
         return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(pairs)]
 
 
+@with_progress
 def infidelity(
     forward_func: ForwardFunc,
     inputs: Tensor,

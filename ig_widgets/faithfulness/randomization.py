@@ -17,7 +17,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Canc
 from ig_widgets.engine.model import ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
 from ig_widgets.faithfulness.maps import by_feature, check_inputs, numbers, rank_correlation
@@ -63,6 +63,7 @@ class Randomization:
         ]
 
 
+@with_progress
 def randomize_model(
     model: nn.Module,
     inputs: Tensor,

@@ -14,7 +14,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norm, refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
 from ig_widgets.faithfulness.maps import check_count, check_inputs, numbers
@@ -50,6 +50,7 @@ class Sensitivity:
         return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(columns)]
 
 
+@with_progress
 def sensitivity_max(
     forward_func: ForwardFunc,
     inputs: Tensor,

@@ -13,7 +13,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
 from ig_widgets.faithfulness.maps import check_inputs, numbers
@@ -69,6 +69,7 @@ def _twin(forward_func: ForwardFunc, shift: Tensor) -> ForwardFunc:
     return shifted
 
 
+@with_progress
 def input_shift(
     forward_func: ForwardFunc,
     inputs: Tensor,

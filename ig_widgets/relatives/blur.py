@@ -14,13 +14,14 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, along, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 
 # Below so many pixels the blur falls evenly: there it has next to no effect.
 _FINE = 0.5
 
 
+@with_progress
 def blur_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,

@@ -9,10 +9,11 @@ from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 
 
+@with_progress
 def deeplift(
     forward_func: ForwardFunc,
     inputs: Tensors,

@@ -8,13 +8,14 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
 from ig_widgets.relatives.origins import make_origins
 
 
+@with_progress
 def expected_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -58,6 +59,7 @@ def expected_gradients(
     )
 
 
+@with_progress
 def gradient_shap(
     forward_func: ForwardFunc,
     inputs: Tensors,

@@ -10,12 +10,13 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import SQUARE, VARIANCE, attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
 
 
+@with_progress
 def gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -50,6 +51,7 @@ def gradient(
     )
 
 
+@with_progress
 def input_x_gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -86,6 +88,7 @@ def input_x_gradient(
     )
 
 
+@with_progress
 def smoothgrad(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -124,6 +127,7 @@ def smoothgrad(
     )
 
 
+@with_progress
 def smoothgrad_squared(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -161,6 +165,7 @@ def smoothgrad_squared(
     )
 
 
+@with_progress
 def vargrad(
     forward_func: ForwardFunc,
     inputs: Tensors,

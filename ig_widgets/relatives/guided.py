@@ -16,11 +16,12 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Canc
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count
 
 
+@with_progress
 def guided_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -99,6 +100,7 @@ def guided_integrated_gradients(
     return replace(result, method=f"guided path, {result.method}", evaluations=result.evaluations + knots)
 
 
+@with_progress
 def guided_path(
     path: Path,
     forward_func: ForwardFunc,

@@ -16,7 +16,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.drawn import like_inputs, split
@@ -24,6 +24,7 @@ from ig_widgets.relatives.draws import check_count
 from ig_widgets.relatives.told import doubts_of
 
 
+@with_progress
 def idgi(
     forward_func: ForwardFunc,
     inputs: Tensors,

@@ -19,7 +19,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
@@ -114,6 +114,7 @@ class OverBaselines:
         return f"dependence on the baseline {shown} (0: none, 1: nothing in common){noted}"
 
 
+@with_progress
 def over_baselines(
     forward_func: ForwardFunc,
     inputs: Tensors,

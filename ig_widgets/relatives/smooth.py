@@ -15,13 +15,14 @@ from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, wide
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import like_inputs
 from ig_widgets.relatives.gradients import noisy
 from ig_widgets.relatives.told import caveats_of, unattributed_of
 
 
+@with_progress
 def smooth_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,

@@ -18,7 +18,7 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count, draw
 from ig_widgets.relatives.told import caveats_of
@@ -37,6 +37,7 @@ class RegionAttribution(Attribution):
     ranks: Tensor = field(default_factory=lambda: torch.zeros(0, device="cpu"), repr=False)
 
 
+@with_progress
 def xrai(
     forward_func: ForwardFunc,
     inputs: Tensors,

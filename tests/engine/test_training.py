@@ -127,7 +127,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "of an attribute": lambda x: nested.inner.model(x),
     "method": OWNER.score,
     "method in a lambda": lambda x: OWNER.score(x),
-    "inside": lambda x: [holder.model(one) for one in (x,)][0],
+    "inside": lambda x: torch.cat([holder.model(one) for one in (x,)]),
     "in a function inside": lambda x: (lambda y: holder.model(y))(x),
 }
 
