@@ -10,7 +10,7 @@ from typing import Unpack
 from ig_widgets.engine.groups import check_feature_mask, check_mask_type
 from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.layers import from_layer
-from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_callable, check_chunk_size
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size
 from ig_widgets.engine.options import Options, check_flag, completed, with_options
 from ig_widgets.engine.output import Output, check_output
 from ig_widgets.engine.path import Path, Tensors, make_path
@@ -21,6 +21,7 @@ from ig_widgets.engine.runs import Finish, check_rule, run
 from ig_widgets.engine.runs import make_samples as make_samples
 from ig_widgets.engine.runs import samples_along as samples_along
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.unfit import refuse_unfit
 
 
 @with_options
@@ -98,7 +99,7 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
-    check_callable(forward_func)
+    refuse_unfit(forward_func)
     check_progress(o["on_progress"])
     check_cancel(o["cancel"])
     check_chunk_size(o["chunk_size"])

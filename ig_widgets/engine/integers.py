@@ -14,7 +14,11 @@ _MOST = 6
 def refuse_integers(forward_func: object, inputs: object) -> None:
     """Raise ArgumentTypeError, with the call that would work, where `inputs` hold integers."""
     xs = inputs if isinstance(inputs, tuple | list) else (inputs,)
-    found = [i for i, x in enumerate(xs) if isinstance(x, Tensor) and not (x.is_floating_point() or x.is_complex())]
+    found = [
+        i
+        for i, x in enumerate(xs)
+        if isinstance(x, Tensor) and not (x.is_floating_point() or x.is_complex() or x.is_quantized)
+    ]
     if not found:
         return
     name = "inputs" if len(xs) == 1 else f"inputs[{found[0]}]"
@@ -49,3 +53,7 @@ def _embeddings(forward_func: object) -> list[tuple[str, int]]:
             if isinstance(module, nn.Embedding | nn.EmbeddingBag) and name:
                 found.setdefault(id(module), (name, module.num_embeddings))
     return list(found.values())
+
+
+def _is_integral(x: Tensor) -> bool:
+    return not (x.is_floating_point() or x.is_complex() or x.is_quantized)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -21,6 +22,8 @@ Call: TypeAlias = tuple[int, int]
 # What `layer` gives in all calls, and what is put in its place.
 Replace: TypeAlias = Callable[[Call, Any], Any]
 
+# What DataParallel and torch.compile call the module that they wrap.
+_WRAPPERS = ("module", "_orig_mod")
 # So many names are listed where one is not found.
 _MOST = 12
 
@@ -50,6 +53,11 @@ class Layers:
             for module in self.modules
         ]
         for index, module in enumerate(self.modules):
+            if isinstance(module, torch.jit.ScriptModule):
+                raise ArgumentTypeError(
+                    f"{self.names[index]} is TorchScript, in which no layer can be looked into; give a layer of the "
+                    f"model from which it was made."
+                )
             if any(module is other for other in self.modules[:index]):
                 raise ArgumentValueError(f"{self.names[index]} is listed twice; list each layer once.")
 
@@ -65,6 +73,9 @@ class Layers:
         roots = modules_of(self.forward_func)
         every = [(name, module) for root in roots for name, module in root.named_modules() if name]
         found: dict[int, nn.Module] = {id(module): module for name, module in every if name == layer}
+        if not found and layer.partition(".")[0] in _WRAPPERS:
+            # As the wrapper calls what is inside.
+            return self._found(layer.partition(".")[2], listed)
         if not found:
             names = list(dict.fromkeys(name for name, _ in every))
             near = difflib.get_close_matches(layer, names, 3) or [n for n in names if n.endswith(f".{layer}")]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from ig_widgets.engine.checkpoints import unrolled
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.groups import check_feature_mask
 from ig_widgets.engine.layer_calls import Call, Layer, Layers, Recorder, copies, used_tensors
@@ -118,7 +119,7 @@ def activations_at(
         return recorder.run([*at, *additional_forward_args], keywords)
 
     refuse_training_mode((forward_func, output))
-    with Keeper(forward_func, inputs[0].device).keep(), torch.inference_mode(False):
+    with Keeper(forward_func, inputs[0].device).keep(), torch.inference_mode(False), unrolled():
         end, start, graph = Recorder(layers), Recorder(layers), Recorder(layers)
         with torch.no_grad():
             run(end, inputs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
 from ig_widgets.engine.holders import modules_of as modules_of
@@ -39,6 +40,7 @@ class Forward:
         self.forward_func = forward_func
         self.batch = batch
         self._eager = uncompiled(forward_func)
+        self._compiled = self._eager is not forward_func or _holds_compiled(forward_func)
         self._output = check_output(output)
         # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
         with torch.inference_mode(False):
@@ -47,8 +49,8 @@ class Forward:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether it is what `torch.compile` made of a module."""
-        return self._eager is not self.forward_func
+        """Whether it is what `torch.compile` made, or holds such."""
+        return self._compiled
 
     def tensor(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
         """The tensor at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
@@ -169,12 +171,37 @@ def _ordinary(tensor: Tensor) -> Tensor:
 
 
 def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
-    """The module of which `torch.compile` has made `forward_func`, if it has.
+    """The module or function of which `torch.compile` has made `forward_func`, if it has.
 
     A function mode would be compiled along with the model, anew for each chunk, and hooks inside it are not called.
     """
-    original: ForwardFunc = getattr(forward_func, "_orig_mod", forward_func)
-    return original
+    if isinstance(forward_func, nn.Module) and getattr(forward_func, "_compiled_call_impl", None) is not None:
+        eager: ForwardFunc = forward_func._call_impl
+        return eager
+    for name in ("_orig_mod", "_torchdynamo_orig_callable"):
+        original: ForwardFunc | None = getattr(forward_func, name, None)
+        if callable(original):
+            return original
+    return forward_func
+
+
+@contextmanager
+def uncompiling() -> Iterator[None]:
+    """A context in which what was compiled, wherever it is inside the model, runs as it was written."""
+    # Where nothing was compiled, the compiler is not even loaded.
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def _holds_compiled(forward_func: object) -> bool:
+    for root in modules_of(forward_func):
+        for module in root.modules():
+            if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod"):
+                return True
+    return False
 
 
 class Keeper:

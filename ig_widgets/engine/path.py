@@ -182,6 +182,7 @@ def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
             raise ArgumentTypeError(
                 f"{name} must be a tensor, batch first, got {type(x).__name__}; torch.as_tensor(...) makes one."
             )
+        _refuse_unfit(name, x)
         if not x.is_floating_point() and (x.is_complex() or not integers):
             raise ArgumentTypeError(
                 f"{name} holds {x.dtype}, along which there is no path and no gradient. For token ids attribute the "
@@ -200,6 +201,21 @@ def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
             raise ArgumentValueError(f"{name} holds NaN or infinite values; a path to them has no integral.")
     # Copies: what is changed in place afterwards does not change the path.
     return tuple(x.detach().clone() for x in members)
+
+
+def _refuse_unfit(name: str, x: Tensor) -> None:
+    """Raise ArgumentTypeError for tensors of which there are no rows, or no values."""
+    if x.is_nested:
+        raise ArgumentTypeError(
+            f"{name} is a nested tensor, whose rows are of different size; pad it, torch.nested.to_padded_tensor(x, "
+            f"0.0), and pass a mask by forward_kwargs."
+        )
+    if x.layout != torch.strided:
+        raise ArgumentTypeError(f"{name} is sparse ({x.layout}); give {name}.to_dense().")
+    if x.is_quantized:
+        raise ArgumentTypeError(f"{name} is quantised ({x.dtype}); give {name}.dequantize().")
+    if x.is_meta:
+        raise ArgumentTypeError(f"{name} is on the meta device, where tensors have a shape and no values.")
 
 
 def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:

@@ -30,6 +30,7 @@ from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.trace import CellSamples, Samples
+from ig_widgets.engine.unfit import refuse_unfit
 from ig_widgets.engine.verdict import not_converged
 
 # So many points of each path give the first item of `refine`.
@@ -256,6 +257,7 @@ def samples_along(
     cancel: threading.Event | None = None,
 ) -> Samples:
     """As `make_samples`, along any path."""
+    refuse_unfit(forward_func)
     function = ScalarFunction(
         forward_func,
         make_target(target, path.batch),

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.checkpoints import unrolled
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
 from ig_widgets.engine.errors import (
+    ArgumentValueError,
     Cancelled,
     IGError,
     NondeterminismWarning,
@@ -23,7 +25,7 @@ from ig_widgets.engine.errors import (
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.kinks import Kinks, KinksByOne
-from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
+from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of, uncompiling
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
@@ -119,7 +121,8 @@ class Sampler:
         # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
         self.scales: set[str] = set()
         self._freezes = not function.is_compiled
-        self._hooks = True
+        # A compiler would trace them, anew for each model.
+        self._hooks = not function.is_compiled
         self._folds = Folds(function.forward_func)
         # F(x') and F(x), to be compared with where F is there again; None once they were compared in vain.
         self._ends: tuple[Tensor, Tensor] | None = None
@@ -295,7 +298,7 @@ class Sampler:
         saved = self._saved(None, cancel)
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
-            with saved.look_at(), KinkMode(leaves, found):
+            with saved.look_at(), uncompiling(), KinkMode(leaves, found):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
         if isinstance(found, KinksByOne):
             found.compare()
@@ -408,7 +411,12 @@ class Sampler:
         with self._pass(alphas), torch.enable_grad():
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
             saved = self._saved(self._cell_chunks, cancel)
-            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
+            with (
+                saved.look_at(),
+                uncompiling(),
+                SecantMode(leaves, self.fallbacks, self._freezing()) as secant,
+                Folding(self._folds),
+            ):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
@@ -518,13 +526,18 @@ class Sampler:
     def _pass(self, alphas: Tensor) -> Iterator[None]:
         """One pass of the user's model, whatever the caller's grad mode; errors of the model name alpha."""
         try:
-            with self._guard, torch.inference_mode(False), self._keeper.keep():
+            with self._guard, torch.inference_mode(False), unrolled(), self._keeper.keep():
                 yield
         except IGError:
             raise
         except Exception as error:
             if not is_out_of_memory(error):
                 place = self._path.place(float(alphas.min()), float(alphas.max()))
+                if says(error, "Guard failed"):
+                    raise ArgumentValueError(
+                        "forward_func was exported for fixed shapes; export it with a dynamic first dimension, "
+                        "dynamic_shapes=({0: torch.export.Dim('batch')},)."
+                    ) from error
                 error.add_note(f"The model raised this on the path from baseline to input, {place}.")
             raise
 

@@ -14,7 +14,7 @@ def refuse_training_mode(forward_func: object) -> None:
         for name, module in root.named_modules():
             label = _label(name, module)
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                if module.training:
+                if _trains(module):
                     raise TrainingModeError(
                         f"forward_func holds {label} in training mode, which mixes the points of the path "
                         f"with each other and changes running statistics; call model.eval() first."
@@ -24,7 +24,7 @@ def refuse_training_mode(forward_func: object) -> None:
                         f"forward_func holds {label} without running statistics, which mixes the points of the "
                         f"path with each other; build it with track_running_stats=True."
                     )
-            if module.training and _draws(module):
+            if _trains(module) and _draws(module):
                 raise TrainingModeError(
                     f"forward_func holds {label} in training mode, so that F changes from call to call; "
                     f"call model.eval() first."
@@ -38,11 +38,16 @@ def refuse_chance(forward_func: object) -> None:
     """
     for root in modules_of(forward_func):
         for name, module in root.named_modules():
-            if module.training:
+            if _trains(module):
                 raise TrainingModeError(
                     f"forward_func draws random numbers, so that F changes from call to call, and "
                     f"{_label(name, module)} is in training mode; call model.eval() first."
                 )
+
+
+def _trains(module: nn.Module) -> bool:
+    # A frozen ScriptModule has no mode.
+    return bool(getattr(module, "training", False))
 
 
 def _draws(module: nn.Module) -> bool:
