@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ig_widgets.engine.checkpoints import unrolled
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
+from ig_widgets.engine.devices import switched_off, widest, without_cudnn
 from ig_widgets.engine.errors import (
     ArgumentValueError,
     Cancelled,
@@ -32,6 +33,8 @@ from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
 
+# What a pass is run again for, in another way.
+_KNOWN = ("does not require grad", "cudnn RNN backward")
 # How far F at an end of the path may be from what it was, relative to F(x) - F(x'). Half precision stays below this,
 # relative to F; dropout does not.
 _SAME = 0.05
@@ -121,6 +124,7 @@ class Sampler:
         # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
         self.scales: set[str] = set()
         self._freezes = not function.is_compiled
+        self._cudnn_fails = False
         # A compiler would trace them, anew for each model.
         self._hooks = not function.is_compiled
         self._folds = Folds(function.forward_func)
@@ -449,7 +453,7 @@ class Sampler:
         except IGError:
             raise
         except Exception as error:
-            if is_out_of_memory(error) or says(error, "does not require grad"):
+            if is_out_of_memory(error) or any(says(error, words) for words in _KNOWN):
                 raise
             told = f"{type(error).__name__} in the backward pass"
             raise LeaveError(f"the secant rule does not hold here: {told}") from error
@@ -477,6 +481,9 @@ class Sampler:
         asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
         return Freezing(asking) if asking else None
 
+    def _without_cudnn(self) -> AbstractContextManager[object]:
+        return switched_off() if self._cudnn_fails else without_cudnn(self._modules, self._path.device)
+
     def _adapts(self, error: BaseException) -> bool:
         """Whether the pass should be run again, as the model bears less than others.
 
@@ -488,6 +495,10 @@ class Sampler:
             return True
         if self._hooks and says(error, "saved tensor hooks"):
             self._hooks = False
+            return True
+        if not self._cudnn_fails and says(error, "cudnn RNN backward"):
+            # Of one that no module holds.
+            self._cudnn_fails = True
             return True
         return False
 
@@ -526,7 +537,7 @@ class Sampler:
     def _pass(self, alphas: Tensor) -> Iterator[None]:
         """One pass of the user's model, whatever the caller's grad mode; errors of the model name alpha."""
         try:
-            with self._guard, torch.inference_mode(False), unrolled(), self._keeper.keep():
+            with self._guard, torch.inference_mode(False), unrolled(), self._without_cudnn(), self._keeper.keep():
                 yield
         except IGError:
             raise
@@ -556,8 +567,9 @@ def _defects(
         wide = torch.promote_types(leaf.dtype, torch.float32)
         flat = gradient.reshape(len(row), -1).to(wide)
         parts = flat * (end.to(wide) - begin.to(wide))
-        total += parts.sum(1, dtype=torch.float64).cpu()
-        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=torch.float64).cpu()
+        most = widest(leaf.device)
+        total += parts.sum(1, dtype=most).cpu()
+        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=most).cpu()
     return total - (values[row + 1] - values[row]), _ROUNDING * eps * size
 
 

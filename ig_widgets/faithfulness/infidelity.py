@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
@@ -113,7 +114,8 @@ def infidelity(
     perturb = subset() if perturb is None else perturb
     x0 = make_path(inputs, baselines).baselines[0]
     draws = Draws(perturb, x, x0, n, seed)
-    values = values.to(x.device).double()
+    most = widest(x.device)
+    values = values.to(x.device, most)
     ask = Asker(
         forward_func,
         x,
@@ -133,9 +135,9 @@ def infidelity(
             example, number = divmod(row, n + 1)
             one = slice(example, example + 1)
             rows.append(x[one] if number == 0 else draws(example, number - 1))
-            change = x[one].double() - rows[-1].double()
+            change = x[one].to(most) - rows[-1].to(most)
             if multiply_by_inputs:
-                span = x[one].double() - x0[one].double()
+                span = x[one].to(most) - x0[one].to(most)
                 change = torch.where(span == 0, change, change / span.where(span != 0, torch.ones_like(span)))
             promised[example, number] = (change * values[one]).sum()
         return torch.cat(rows)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, samples_along
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled, NonFiniteError
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
@@ -68,7 +69,12 @@ def attribute_draws(
         baseline_output = delta = None
         if is_complete and complete:
             mean = mean_at_baselines(draws, samples, cancel)
-            parts = torch.stack([m.double().reshape(draws.batch, -1).sum(1) for m in made]).sum(0).cpu()
+            parts = (
+                torch.stack([m.reshape(draws.batch, -1).sum(1, dtype=widest(m.device)) for m in made])
+                .sum(0)
+                .cpu()
+                .double()
+            )
             baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
         return Attribution(
             attributions=like_inputs(draws, made, is_tuple),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
 from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
@@ -204,11 +205,11 @@ class _Front:
     def __init__(self, path: Path, example: int, fraction: float, max_dist: float) -> None:
         self._start = torch.cat([wide(b[example]).reshape(-1) for b in path.baselines])
         self._way = torch.cat([wide(x[example]).reshape(-1) for x in path.inputs]) - self._start
-        self._lengths = self._way.abs().double()
+        self._lengths = self._way.abs().to(widest(self._way.device))
         self._total = float(self._lengths.sum())
         self._fraction, self._max_dist = fraction, max_dist
         # What has no way to go has arrived.
-        self._come = (self._way == 0).double()
+        self._come = (self._way == 0).to(self._lengths.dtype)
 
     def point(self) -> Tensor:
         """Where they are, flat."""
@@ -216,7 +217,7 @@ class _Front:
 
     def move(self, gradients: list[Tensor], alpha: float) -> None:
         """Go on until `alpha` of the whole way is behind, the features with the smallest gradients first."""
-        sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().double()
+        sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().to(self._lengths.dtype)
         least, most = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
         self._come = self._come.clamp(min=least)
         while True:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_samples
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import unit_of
@@ -74,7 +75,7 @@ def idgi(
     path = samples.path
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     at_input, at_baseline = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
-    sums = torch.stack([f.double().sum() for f in flat]).cpu()
+    sums = torch.stack([f.sum(dtype=widest(f.device)) for f in flat]).cpu().double()
     return Attribution(
         attributions=like_inputs(path, split(flat, path), is_tuple),
         convergence_delta=(sums - (samples.output - samples.baseline_output)).to(dtype).to(path.device),
@@ -103,7 +104,7 @@ def shared_out(samples: Samples, nodes: rules.Nodes) -> list[Tensor]:
         def squares(units: Tensor = units) -> Any:
             return ((g / units).square() for g in gradients())
 
-        norms = torch.stack([part.double().sum(1) for part in squares()]).sum(0)
-        weights = torch.where(norms > 0, gains.to(norms.device) / norms, 0.0)
+        norms = torch.stack([part.sum(1, dtype=widest(part.device)) for part in squares()]).sum(0)
+        weights = torch.where(norms > 0, gains.to(norms.device, norms.dtype) / norms, 0.0)
         made.append(torch.cat([(weights.to(part.dtype) @ part) for part in squares()]))
     return made

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.groups import FeatureMask
 from ig_widgets.engine.layer_calls import Layer
@@ -200,7 +201,7 @@ def over_baselines(
 def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
     maps = [_as_tuple(one.attributions) for one in each]
     count, output, device = len(each), each[0].output, maps[0][0].device
-    wide = torch.float32 if device.type == "mps" else torch.float64
+    wide = widest(device)
     means, variances = [], []
     off, size = torch.zeros(2, len(output), dtype=wide, device=device)
     # Of squares: those of the maps themselves may overflow, or vanish.

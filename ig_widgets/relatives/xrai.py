@@ -94,7 +94,7 @@ def xrai(
         maps, at_input = torch.stack([_summed(run.attributions, x) for run in runs]).mean(0), runs[0].output
     found = [
         gather(values, given if given is not None else cut(picture), least)
-        for picture, values in zip(x, maps.double().cpu().numpy(), strict=True)
+        for picture, values in zip(x, maps.cpu().double().numpy(), strict=True)
     ]
     levels, ranks = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
     spread = (levels.unsqueeze(1) / x.shape[1]).expand(x.shape).to(device=x.device, dtype=x.dtype, copy=True)
