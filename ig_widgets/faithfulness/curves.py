@@ -221,7 +221,7 @@ def _curves(
     on_progress: Progress | None,
     cancel: threading.Event | None,
 ) -> Curves:
-    x = check_inputs(inputs)
+    x = check_inputs(inputs, integers=True)
     n_steps = check_count("n_steps", n_steps, 1, "the number of parts in which features are replaced")
     n_random = check_count("n_random", n_random, 1, "the number of random orders")
     check_seed(seed)
