@@ -21,19 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """Examples follow each other along `dim`, `count` rows each: sentences of documents, steps that come first."""
+    """Examples follow each other along `dim`, `count` rows each: sentences of documents, steps that come first.
+
+    `is_whole`: all that is held is of the only example, which the model takes alone: a graph.
+    """
 
     dim: int = 0
     count: int = 1
+    is_whole: bool = False
 
     def by_example(self, held: Tensor) -> Tensor:
         """(batch, ...), of what the layer gives."""
+        if self.is_whole:
+            return held[None]
         if self.count > 1:
             held = held.unflatten(self.dim, (-1, self.count))
         return held.movedim(self.dim, 0) if self.dim else held
 
     def as_held(self, values: Tensor) -> Tensor:
         """What the layer gives, of (batch, ...)."""
+        if self.is_whole:
+            if len(values) > 1:
+                raise ValueError(f"a layer that holds one example cannot hold {len(values)} rows; give chunk_size=1")
+            return values[0]
         if self.dim:
             values = values.movedim(0, self.dim)
         return values.flatten(self.dim, self.dim + 1) if self.count > 1 else values
@@ -74,6 +84,8 @@ def layouts_of(
         layout = None if others is None else _layout(tensor, others[i], batch, number)
         if layout is None and others is None and tensor.dim() and tensor.shape[0] == batch:
             layout = Layout()
+        if layout is None and others is None and batch == 1:
+            layout = Layout(is_whole=True)
         if layout is None:
             raise ArgumentValueError(
                 f"layer gives a tensor of shape {tuple(tensor.shape)} for a batch of {batch}; it must have the "

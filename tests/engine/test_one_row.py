@@ -76,6 +76,25 @@ def test_one_row_at_a_time(
     assert "one row at a time" in found.reason or found.method != "secant"
 
 
+@pytest.mark.parametrize("chunk_size", [1, None])
+def test_a_layer_of_a_graph(chunk_size: int | None) -> None:
+    """Which holds (nodes, features), of the only graph."""
+
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.graph = GRAPH
+
+        def forward(self, x: Tensor) -> Tensor:
+            (nodes,) = x
+            return self.graph.last(torch.relu(self.graph.edges @ self.graph.first(nodes)).sum(0))[None]
+
+    options: dict[str, Any] = {"target": 1, "n_steps": 8, "method": "gausslegendre"}
+    found = attribute(Single(), X, layer="graph.first", chunk_size=chunk_size, **options)
+    expected = attribute(GRAPH, X, layer="first", **options)
+    torch.testing.assert_close(found.attributions, expected.attributions[0])
+
+
 @pytest.mark.parametrize("function", ONE_ROW)
 def test_of_a_batch_with_chunk_size_1(function: Callable[[Tensor], Tensor]) -> None:
     x = draw(4, 3, 5, 3)
