@@ -400,12 +400,12 @@ def _added_up(result: Attribution, rule: rules.Nodes, rows: int | None, multiply
 
 
 def _captums_rows(xs: tuple[Tensor, ...], batch: int, n_steps: int, rows: int | None) -> int | None:
-    """The chunk that Captum would take, so that rounding is the same; None, to be found, where it would be large.
+    """The chunk that Captum takes by default, so that rounding is the same; None, to be found, where it is large.
 
     Captum takes all steps at once, which costs large models memory, and four times as long.
     """
     if rows is not None:
-        return max(1, rows // batch) * batch
+        return max(rows, batch)
     values = n_steps * sum(x.numel() for x in xs)
     return n_steps * batch if values <= _FEW_VALUES else None
 
