@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, NonFiniteError, NotDifferentiableError, OutputError
 from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import Forward
 
 if TYPE_CHECKING:
     from ig_widgets.baselines.boundary import boundary
@@ -154,24 +156,28 @@ class Search:
 
     # ------------------------------------------------------------ the model
 
+    @cached_property
+    def _function(self) -> Forward:
+        asked = self.asked
+        return Forward(
+            asked.forward_func,
+            asked.additional_forward_args,
+            self.batch,
+            forward_kwargs=asked.forward_kwargs,
+            output=asked.output,
+        )
+
     def _scores(self, points: Tensor, examples: Tensor) -> Tensor:
         return self.keeper.run(lambda: self._forward(points.clone(), examples), gradients=False)
 
     def _forward(self, points: Tensor, examples: Tensor) -> Tensor:
         if self.cancel is not None and self.cancel.is_set():
             raise Cancelled("Cancelled while a decision boundary was searched for.", None)
-        given = self.asked.additional_forward_args
-        extra = () if given is None else given if isinstance(given, tuple) else (given,)
-        # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
-        extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
-        follow = [isinstance(e, Tensor) and e.dim() > 0 and e.shape[0] == self.batch for e in extra]
-        scores = self.asked.forward_func(
-            points, *(e[examples.to(e.device)] if f else e for e, f in zip(extra, follow, strict=True))
-        )
-        if not isinstance(scores, Tensor) or scores.dim() != 2 or scores.shape[0] != len(points) or scores.shape[1] < 2:
-            seen = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        scores = self._function.tensor((points,), examples)
+        if scores.dim() != 2 or scores.shape[0] != len(points) or scores.shape[1] < 2:
             raise OutputError(
-                f"forward_func must return a row of at least two class scores for each input, it returned {seen} for "
+                f"forward_func must return a row of at least two class scores for each input, it returned shape "
+                f"{tuple(scores.shape)} for "
                 f"{len(points)}; of a single score s make two, torch.stack([-s, s], 1)."
             )
         if not torch.isfinite(scores).all():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
@@ -494,7 +495,5 @@ class Adaptive:
 
 def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
-    each = [
-        t.detach().abs().flatten(1).sum(1, dtype=torch.float64 if t.device.type != "mps" else None) for t in tensors
-    ]
+    each = [t.detach().abs().flatten(1).sum(1, dtype=widest(t.device)) for t in tensors]
     return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()

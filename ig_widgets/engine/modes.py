@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import _C
 
+from ig_widgets.engine.devices import CUDNN
+
 _T = TypeVar("_T")
 _CASTS = ("cpu", "cuda")
 _Nothing = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
@@ -29,7 +31,7 @@ class Modes:
         self._transforms = _C._functorch.get_dynamic_layer_stack_depth()
         self._hooks = _C._autograd._top_saved_tensors_default_hooks(True)
         self._asks_modes = _C._is_torch_function_enabled()
-        self._cudnn = torch.backends.cudnn.enabled
+        self._cudnn = CUDNN.outside()
         self._casts = _casts()
 
     def put_back(self) -> None:
@@ -44,7 +46,7 @@ class Modes:
         if self._asks_modes and not _C._is_torch_function_enabled():
             # One that was never entered leaves for where all are asked.
             _C.DisableTorchFunction().__exit__(*_NOTHING)
-        if torch.backends.cudnn.enabled != self._cudnn:
+        if not CUDNN.is_on and torch.backends.cudnn.enabled != self._cudnn:
             torch.backends.cudnn.enabled = self._cudnn
         if _casts() != self._casts:
             for device, enabled, dtype in self._casts[0]:

@@ -216,7 +216,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
             guard=lock_of(self._model),
             chunks=chunks,
             cells=rules.nodes(settings.method, settings.n_steps) if settings.method == rules.SECANT else None,
-            output=self._classes.scores[settings.target].reshape(1) if own else None,
+            known_output=self._classes.scores[settings.target].reshape(1) if own else None,
             cancel=cancel,
         )
 

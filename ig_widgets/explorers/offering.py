@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.output import logits_of
 from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
@@ -45,7 +46,8 @@ class Offering(Explorer):
             inputs = torch.cat([self._gallery.inputs(name) for name in new])
             keeper = Keeper(self._model, inputs.device)
             scores = in_turn(
-                [lock_of(self._model)], lambda: keeper.run(lambda: self._model(inputs).cpu(), gradients=False)
+                [lock_of(self._model)],
+                lambda: keeper.run(lambda: logits_of(self._model(inputs)).cpu(), gradients=False),
             )
             said.update(zip(new, scores, strict=True))
         self._said = {name: said[name] for name in names}

@@ -13,7 +13,14 @@ from torch import Tensor
 from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.errors import NonFiniteError
 from ig_widgets.engine.keeper import Keeper
-from ig_widgets.engine.model import ForwardFunc, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.model import (
+    ForwardFunc,
+    ForwardKwargs,
+    ScalarFunction,
+    check_chunk_size,
+    refuse_training_mode,
+)
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike, make_target
 
@@ -32,12 +39,21 @@ class Asker:
         *,
         target: TargetLike = None,
         additional_forward_args: object = None,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
         chunk_size: int | None = None,
         guard: AbstractContextManager[object] | None = None,
     ) -> None:
         batch, device = len(inputs), inputs.device
         fixed = check_chunk_size(chunk_size)
-        self._function = ScalarFunction(forward_func, make_target(target, batch), additional_forward_args, batch)
+        self._function = ScalarFunction(
+            forward_func,
+            make_target(target, batch),
+            additional_forward_args,
+            batch,
+            forward_kwargs=forward_kwargs,
+            output=output,
+        )
         refuse_training_mode(forward_func)
         self._keeper = Keeper(forward_func, device)
         self._guard = guard if guard is not None else nullcontext()

@@ -187,7 +187,7 @@ def test_behind_a_wrapper(habit: str) -> None:
 def test_after_an_error_of_ours(error: str) -> None:
     model, x = subject("in place"), draw(1, 2, 4)
     forward = {
-        "output": lambda at: {"logits": model(at)},
+        "output": lambda at: {"scores": model(at)},
         "target": model,
         "nan": lambda at: model(at) * float("nan"),
     }[error]
