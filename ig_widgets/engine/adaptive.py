@@ -362,7 +362,7 @@ class Adaptive:
     def _walk(self, example: int) -> Walk:
         own = self._examples[example]
         parts = list(self.samples.maps(example, own.alphas.tolist(), multiply_by_inputs=True))
-        maps = torch.cat(parts, 1).double().cpu().numpy()[:, self._differing] / own.scale
+        maps = torch.cat(parts, 1).cpu().double().numpy()[:, self._differing] / own.scale
         nodes = own.nodes
         weights = np.zeros(len(own.alphas))
         weights[np.searchsorted(own.alphas, nodes.alphas)] = nodes.weights

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._dynamo import eval_frame
 from torch.nn import functional as F
+from torch.utils.checkpoint import CheckpointFunction
 
 import ig_widgets
 from ig_widgets import baselines, faithfulness, relatives
@@ -104,6 +106,9 @@ def state(model: nn.Module) -> dict[str, Any]:
         "hooks on saved tensors": torch._C._autograd._top_saved_tensors_default_hooks(True),
         "autocast": (torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()),
         "default": (torch.get_default_dtype(), torch.get_default_device()),
+        "cudnn": torch.backends.cudnn.enabled,
+        "checkpoints": vars(CheckpointFunction).get("apply"),
+        "stance of the compiler": eval_frame._stance.stance,
         "warnings": list(warnings.filters),
         "numpy": str(np.random.get_state()),  # noqa: NPY002
         "trained": torch.ones(1, requires_grad=True).mul(2).requires_grad,

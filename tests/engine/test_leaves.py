@@ -46,6 +46,7 @@ class Held(nn.Module):
         self.inner = inner
         self.inside, self.go_on = threading.Event(), threading.Event()
         self._own = threading.get_ident()
+        self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.inner(x)
