@@ -16,6 +16,8 @@ _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 _CELL = ("LOAD_DEREF", "LOAD_CLASSDEREF")
 _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 _MISSING = object()
+# Of these a model uses hundreds of functions, each of which uses others.
+_LIBRARIES = frozenset((__name__.partition(".")[0], "numpy", "torch"))
 
 
 def modules_of(forward_func: object) -> list[nn.Module]:
@@ -64,7 +66,12 @@ def _named(function: FunctionType) -> list[object]:
             cells[name] = cell.cell_contents
         except ValueError:  # not filled yet
             continue
-    return [value for code in _codes(function.__code__) for value in _values(code, function.__globals__, cells)]
+    # What a library knows by name is no model of the user's, who may yet have handed it one.
+    package = str(function.__globals__.get("__name__", "")).partition(".")[0]
+    names = {} if package in _LIBRARIES else function.__globals__
+    if not (names or cells):
+        return []
+    return [value for code in _codes(function.__code__) for value in _values(code, names, cells)]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

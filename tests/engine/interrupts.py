@@ -97,7 +97,7 @@ IN_TOKENS: dict[str, Way] = {
 def state(model: nn.Module) -> dict[str, Any]:
     """All that a run may not change, as it is now."""
     found: dict[str, Any] = {
-        "random state": torch.get_rng_state().tolist(),
+        "random state": torch.get_rng_state().numpy().tobytes(),
         "grad mode": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "function modes": torch._C._len_torch_function_stack(),
@@ -110,7 +110,7 @@ def state(model: nn.Module) -> dict[str, Any]:
         "checkpoints": vars(CheckpointFunction).get("apply"),
         "stance of the compiler": eval_frame._stance.stance,
         "warnings": list(warnings.filters),
-        "numpy": str(np.random.get_state()),  # noqa: NPY002
+        "numpy": [v.tobytes() if isinstance(v, np.ndarray) else v for v in np.random.get_state()],  # noqa: NPY002
         "trained": torch.ones(1, requires_grad=True).mul(2).requires_grad,
     }  # fmt: skip
     for name, module in model.named_modules():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ig_widgets.engine import holders
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import NondeterminismWarning, TrainingModeError
 from ig_widgets.engine.holders import modules_of
@@ -155,3 +156,24 @@ def test_what_is_used_is_found_all_the_same() -> None:
     assert modules_of(lambda x: model[0](x)) == [model]
     encoder = nn.ModuleDict({"encoder": nn.Linear(6, 3), "drop": nn.Dropout()}).train()
     assert modules_of(lambda x: encoder["encoder"](x)) == [encoder]
+
+
+def test_a_models_use_of_torch_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its functions use hundreds of others, and know no model by name; what they were handed, they hold."""
+    model = nn.Linear(6, 3).eval()
+
+    def function(x: Tensor) -> Tensor:
+        return F.softmax(F.multi_head_attention_forward(model(x)), -1)
+
+    looked: list[object] = []
+    look = holders._held
+
+    def counted(holder: object, *further: Any) -> list[object]:
+        looked.append(holder)
+        return look(holder, *further)
+
+    monkeypatch.setattr(holders, "_held", counted)
+    assert modules_of(function) == [model]
+    assert len(looked) < 30
+    for wrapped in (torch.no_grad()(function), torch.func.vmap(function), torch.func.vmap(model)):
+        assert modules_of(wrapped) == [model]
