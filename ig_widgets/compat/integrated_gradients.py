@@ -408,7 +408,7 @@ def _captums_rows(xs: tuple[Tensor, ...], batch: int, n_steps: int, rows: int | 
     if rows is not None:
         return max(rows, batch)
     values = n_steps * sum(x.numel() for x in xs)
-    return n_steps * batch if values <= _FEW_VALUES else None
+    return max(1, n_steps * batch) if values <= _FEW_VALUES else None
 
 
 def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ...], index: Tensor) -> bool:

@@ -160,8 +160,10 @@ class _Before:
 
     def _put_back_tensor(self, owner: nn.Module, name: str, buffer: Tensor | None) -> tuple[bool, bool]:
         """Whether the pass has put another tensor there, which is undone, and whether that is not known."""
-        now = owner._buffers.get(name)
-        if now is buffer and name in owner._buffers:
+        # Those of a ScriptModule are no dict.
+        is_there = name in owner._buffers
+        now = owner._buffers[name] if is_there else None
+        if now is buffer and is_there:
             return False, False
         witness = self._witness
         ours = self._alone or now is None or (witness is not None and witness.has_made(now))

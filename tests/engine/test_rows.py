@@ -238,7 +238,6 @@ def force(x: Tensor) -> Tensor:
         (lambda x: F.relu(x @ x.T).sum(1), "matmul"),
         (force, "gradient"),
         (lambda x: F.relu(torch.func.vmap(torch.func.grad(lambda v: v.sin().sum()))(x)).sum(1), "torch.func"),
-        (lambda x: hidden(x).sum(), "getitem"),
     ],
 )
 def test_it_is_left_with_a_sentence(model: Function, word: str) -> None:
