@@ -241,9 +241,13 @@ def force(x: Tensor) -> Tensor:
     ],
 )
 def test_it_is_left_with_a_sentence(model: Function, word: str) -> None:
-    x = draw(1, 1 if model(draw(1, 2, 8)).dim() == 0 else 2, 8)
     with pytest.raises(SecantRuleError, match=f"the secant rule does not hold here: .*{word}"):
-        cells(model, x, 4)
+        cells(model, draw(1, 2, 8), 4)
+
+
+def test_of_one_row_at_a_time_it_is_left_with_a_sentence() -> None:
+    with pytest.raises(SecantRuleError, match="takes one row at a time"):
+        cells(lambda x: hidden(x).sum(), draw(1, 1, 8), 4)
 
 
 @pytest.mark.parametrize("catches", [Exception, RuntimeError])
