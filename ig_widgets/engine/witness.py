@@ -141,7 +141,9 @@ class Witness(TorchDispatchMode):
         self._count()
         if not isinstance(func, OpOverload):
             return func(*args, **kwargs)
-        result = self._seen(func, args, kwargs) if self._watched else self._drawn(func, args, kwargs)
+        # What TorchScript runs comes from C++, with the function modes of the pass still on.
+        with _C.DisableTorchFunction():
+            result = self._seen(func, args, kwargs) if self._watched else self._drawn(func, args, kwargs)
         for value in [result] if isinstance(result, Tensor) else pytree.tree_leaves(result):
             if isinstance(value, Tensor):
                 self._made[id(value)] = ref(value)
