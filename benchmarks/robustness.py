@@ -1,7 +1,8 @@
 """Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as tables.
 
-python benchmarks/robustness.py [--write] [--soak SECONDS] [-k NAME] [--told FILE ...]
+python benchmarks/robustness.py [--write] [--soak SECONDS] [--minutes MINUTES] [-k NAME] [--told FILE ...]
 
+`--minutes`: about how long runs are interrupted at random lines, at a thousand interrupts a minute.
 `--write` renews benchmarks/robustness.md. A row's own command is given with it. `--told`: what `pytest --figures FILE`
 wrote, in place of a run.
 """
@@ -27,9 +28,9 @@ ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "benchmarks" / "robustness.md"
 HEAD = """# Faults, floods and hostile input
 
-What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800` renews this page; each row
-also has a command of its own, for the root of the repository and its environment (`source .venv/bin/activate`). A row
-without a goal counts or says how large something is.
+What `SECURITY.md` promises, measured. `python benchmarks/robustness.py --write --soak 1800 --minutes 30` renews this
+page; each row also has a command of its own, for the root of the repository and its environment (`source
+.venv/bin/activate`). A row without a goal counts or says how large something is.
 """
 # Which tests a promise is kept by. What is nowhere here comes last, under the name of its file.
 PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -47,6 +48,9 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         "Replies in any order": ("js/tests/store.test.ts",),
         "Cancelled in 10,000 steps": ("tests/engine/test_cancel.py", "tests/engine/test_rules.py"),
         "Two threads, one model": ("tests/engine/test_two_threads.py",),
+        "Ctrl-C at any line": ("tests/engine/test_interrupts.py",),
+        "A thousand calls": ("tests/engine/test_growth.py",),
+        "The end of Python": ("tests/explorers/test_end_of_python.py",),
         "Kernels interrupted, restarted, killed; pages loaded anew; outputs deleted": (
             "tests/browser/test_kernel_life.py",
             "tests/explorers/test_watching.py",
@@ -68,6 +72,9 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
 # The front end's tests that tell figures.
 FRONT_END = ("tests/store.test.ts", "tests/fuzz.test.ts")
 
+# Interrupts that a machine with two cores gets through.
+_A_MINUTE = 1000
+
 Figure = dict[str, Any]
 
 
@@ -75,10 +82,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="renew benchmarks/robustness.md")
     parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS", help="how long the soak lasts")
+    parser.add_argument("--minutes", type=float, default=0.5, help="how long runs are interrupted at random")
     parser.add_argument("-k", default="", metavar="NAME", help="only these tests")
     parser.add_argument("--told", nargs="+", type=Path, default=[], metavar="FILE", help="figures of runs before")
     arguments = parser.parse_args()
-    figures, failed = (told(arguments.told), 0) if arguments.told else measured(arguments.soak, arguments.k)
+    figures, failed = (
+        (told(arguments.told), 0) if arguments.told else measured(arguments.soak, arguments.k, arguments.minutes)
+    )
     figures += [] if arguments.k else front_end()
     text = "\n".join([HEAD, summary(figures), *tables(figures), machine(), ""])
     print(text)
@@ -100,11 +110,12 @@ def told(files: list[Path]) -> list[Figure]:
     return list(rows.values())
 
 
-def measured(soak: float, name: str) -> tuple[list[Figure], int]:
+def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]:
     """Figures of a run, and its exit status."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
-        asked = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout", str(300 + 2 * soak)]
+        asked = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
+        asked += [str(300 + 2 * soak + 240 * minutes), "--interrupts", str(int(_A_MINUTE * minutes))]
         asked += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
         failed = subprocess.run(asked, cwd=ROOT, check=False).returncode
         return told([file]), failed

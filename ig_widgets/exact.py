@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ig_widgets.engine.errors import ArgumentTypeError, IGError, OutputError
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.sampling import Sampler
 from ig_widgets.engine.target import TargetLike, make_target
@@ -63,6 +65,8 @@ def piecewise_linear(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     multiply_by_inputs: bool = True,
     max_pieces: int = 20_000,
 ) -> ExactAttribution:
@@ -73,8 +77,9 @@ def piecewise_linear(
     gradients a piece.
 
     Args:
-        forward_func, inputs, baselines, target, additional_forward_args, multiply_by_inputs: as for `attribute`. The
-            inputs must be float64, and so must be what forward_func returns: `copy.deepcopy(model).double()`.
+        forward_func, inputs, baselines, target, additional_forward_args, forward_kwargs, output, multiply_by_inputs: as
+            for `attribute`. The inputs must be float64, and so must be what forward_func returns:
+            `copy.deepcopy(model).double()`.
         max_pieces: when to give up, for each example.
 
     Raises:
@@ -89,10 +94,17 @@ def piecewise_linear(
                 f"inputs holds {x.dtype}, and kinks are told apart in float64 only; give inputs.double() and "
                 f"copy.deepcopy(model).double()."
             )
-    function = ScalarFunction(forward_func, make_target(target, path.batch), additional_forward_args, path.batch)
+    function = ScalarFunction(
+        forward_func,
+        make_target(target, path.batch),
+        additional_forward_args,
+        path.batch,
+        forward_kwargs=forward_kwargs,
+        output=output,
+    )
     refuse_training_mode(forward_func)
     sampler = Sampler(function, path, chunk_size=_ROWS)
-    baseline_output, output = sampler.ends()
+    baseline_output, at_input = sampler.ends()
     watch = _Watch(function, path)
 
     sums, breakpoints, residuals = [], [], []
@@ -100,7 +112,7 @@ def piecewise_linear(
         edges = _edges(watch, example, max_pieces)
         total, curvature = _add_up(sampler, path, example, edges)
         contributions = total * _flat([d[0] for d in path.differences(torch.tensor([example], device="cpu"))])
-        ends = float(baseline_output[example]), float(output[example])
+        ends = float(baseline_output[example]), float(at_input[example])
         scale = max(float(contributions.abs().sum()), *map(abs, ends))
         delta = abs(float(contributions.sum()) - (ends[1] - ends[0]))
         residual = delta / scale if delta else 0.0
@@ -246,11 +258,14 @@ class _Watch:
         """Every kink of the function at this point, in the order of execution."""
         examples = torch.tensor([example], device="cpu")
         alphas = torch.tensor([alpha], dtype=torch.float64, device="cpu")
-        with torch.inference_mode(False), torch.no_grad(), self._keeper.keep():
+        recorder = _Recorder()
+
+        def run() -> Tensor:
             points = self._path.points(examples, alphas)
-            recorder = _Recorder()
             with recorder:
-                output = self._function(points, examples)
+                return self._function(points, examples)
+
+        output = self._keeper.run(run, gradients=False)
         if output.dtype != torch.float64:
             raise OutputError(
                 f"forward_func returned {output.dtype}, and kinks are told apart in float64 only; give "

@@ -21,6 +21,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--figures", type=Path, help="write what `figure` was told to this file, a line of JSON each")
     parser.addoption("--soak-seconds", type=float, default=60.0, help="how long an explorer is used at random")
+    parser.addoption("--interrupts", type=int, default=500, help="how many interrupts at random lines")
 
 
 @pytest.fixture(scope="module")

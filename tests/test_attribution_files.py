@@ -192,3 +192,41 @@ def test_arrays_and_settings_at_random_are_a_sentence(whole: Path, tmp_path: Pat
     if result.path is not None:
         collected = result.path.cumulative(0.5)
         assert isinstance(collected, Tensor | tuple)
+
+
+def _nan(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    value = value.copy()
+    value.flat[-1] = np.nan
+    return value
+
+
+CHANGES: dict[str, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {
+    "NaN": _nan,
+    "reversed": lambda value: value[:, ::-1],
+    "beyond": lambda value: value + 1,
+    "another shape": lambda value: value[..., :-1],
+}
+UNFIT = [
+    *((name, "NaN") for name in ("attributions", "output", "path_alphas", "path_edges", "path_outputs", "path_inputs_0",
+                                 "block_alphas", "block_outputs", "block_gradients_0")),
+    *((name, "reversed") for name in ("path_alphas", "path_edges", "path_output_alphas")),
+    *((name, "beyond") for name in ("path_alphas", "path_edges", "path_output_alphas")),
+    *((name, "another shape") for name in ("attributions", "path_alphas", "path_inputs_0", "block_gradients_0")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "change"), UNFIT)
+def test_what_does_not_fit_is_refused(whole: Path, tmp_path: Path, name: str, change: str) -> None:
+    arrays, told = files.read_npz(whole)
+    files.write_npz(tmp_path / "b.npz", settings=told, **arrays | {name: CHANGES[change](arrays[name])})
+    with pytest.raises(files.FileError, match="not all fits together"):
+        files.load_attribution(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize("value", [10**18, -1])
+@pytest.mark.parametrize("name", ["n_steps", "evaluations"])
+def test_counts_are_looked_at_before_anything_is_built(whole: Path, tmp_path: Path, name: str, value: int) -> None:
+    arrays, told = files.read_npz(whole)
+    files.write_npz(tmp_path / "b.npz", settings=told | {name: value}, **arrays)
+    with pytest.raises(files.FileError, match="n_steps or evaluations"):
+        files.load_attribution(tmp_path / "b.npz")

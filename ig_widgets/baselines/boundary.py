@@ -19,7 +19,10 @@ from ig_widgets.baselines.base import Baseline, check_positive
 from ig_widgets.baselines.deepfool import Search
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc, Keeper, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.modes import outside_inference_mode
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.sampling import Progress
 
 # Rows in the model at a time unless the caller says otherwise.
@@ -71,7 +74,7 @@ class boundary(Baseline):  # noqa: N801
             likeliest other classes the distance is compared in each step, one backward pass each.
         overshoot: the share by which a step goes too far, to arrive on the other side.
         tol: the margin at the point, as a share of that at the input, at which the bisection ends.
-        additional_forward_args: as in `attribute`. chunk_size: rows in the model at a time.
+        additional_forward_args, forward_kwargs, output: as in `attribute`. chunk_size: rows in the model at a time.
 
     Raises ArgumentTypeError, ArgumentValueError for arguments that cannot work.
     """
@@ -87,6 +90,8 @@ class boundary(Baseline):  # noqa: N801
     overshoot: float = 0.02
     tol: float = 1e-5
     additional_forward_args: object = None
+    forward_kwargs: ForwardKwargs = None
+    output: Output = None
     chunk_size: int | None = None
 
     space: ClassVar[Literal["pictures", "inputs", "any"]] = "inputs"
@@ -139,12 +144,15 @@ class boundary(Baseline):  # noqa: N801
         count = len(inputs)
         rows = ChunkSize(check_chunk_size(self.chunk_size) or _ROWS, inputs.device, inputs[0].nbytes)
         parts = []
-        with torch.inference_mode(False):
+
+        def run() -> None:
             search = Search(self, Keeper(self.forward_func, inputs.device), count, cancel)
             for part, found, _ in rows.run(count, lambda part: search(part, inputs, limits)):
                 parts.append(found)
                 if on_progress is not None:
                     on_progress(part.stop, count)
+
+        outside_inference_mode(run)
         result = BoundaryPoint(*(torch.cat(column) for column in zip(*parts, strict=True)))
         self._check_distance(result)
         return result

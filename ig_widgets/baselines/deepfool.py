@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, NonFiniteError, NotDifferentiableError, OutputError
-from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import Forward
 
 if TYPE_CHECKING:
     from ig_widgets.baselines.boundary import boundary
@@ -92,7 +94,8 @@ class Search:
     def _step(self, points: Tensor, examples: Tensor, own: Tensor, limits: Limits) -> Tensor:
         """The shortest step (rows, ...) to where the linearised scores are even."""
         dims = tuple(range(1, points.dim()))
-        with self.keeper.keep(), torch.enable_grad():
+
+        def run() -> Tensor:
             points.requires_grad_()
             # A copy, for a model that writes into what it is given.
             scores = self._forward(points.clone(), examples)
@@ -113,7 +116,9 @@ class Search:
                 nearer = _rows(distance < best, step)
                 step = torch.where(nearer, (slope.to(wide) * _rows(length, slope)).to(step.dtype), step)
                 best = torch.minimum(distance, best)
-        return step.detach()
+            return step.detach()
+
+        return self.keeper.run(run, gradients=True)
 
     def _rivals(self, scores: Tensor, own: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Pairs of classes (rows,): the one to leave and the one to come to."""
@@ -151,25 +156,28 @@ class Search:
 
     # ------------------------------------------------------------ the model
 
+    @cached_property
+    def _function(self) -> Forward:
+        asked = self.asked
+        return Forward(
+            asked.forward_func,
+            asked.additional_forward_args,
+            self.batch,
+            forward_kwargs=asked.forward_kwargs,
+            output=asked.output,
+        )
+
     def _scores(self, points: Tensor, examples: Tensor) -> Tensor:
-        with self.keeper.keep(), torch.no_grad():
-            return self._forward(points.clone(), examples)
+        return self.keeper.run(lambda: self._forward(points.clone(), examples), gradients=False)
 
     def _forward(self, points: Tensor, examples: Tensor) -> Tensor:
         if self.cancel is not None and self.cancel.is_set():
             raise Cancelled("Cancelled while a decision boundary was searched for.", None)
-        given = self.asked.additional_forward_args
-        extra = () if given is None else given if isinstance(given, tuple) else (given,)
-        # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
-        extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
-        follow = [isinstance(e, Tensor) and e.dim() > 0 and e.shape[0] == self.batch for e in extra]
-        scores = self.asked.forward_func(
-            points, *(e[examples.to(e.device)] if f else e for e, f in zip(extra, follow, strict=True))
-        )
-        if not isinstance(scores, Tensor) or scores.dim() != 2 or scores.shape[0] != len(points) or scores.shape[1] < 2:
-            seen = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        scores = self._function.tensor((points,), examples)
+        if scores.dim() != 2 or scores.shape[0] != len(points) or scores.shape[1] < 2:
             raise OutputError(
-                f"forward_func must return a row of at least two class scores for each input, it returned {seen} for "
+                f"forward_func must return a row of at least two class scores for each input, it returned shape "
+                f"{tuple(scores.shape)} for "
                 f"{len(points)}; of a single score s make two, torch.stack([-s, s], 1)."
             )
         if not torch.isfinite(scores).all():

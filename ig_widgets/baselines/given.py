@@ -37,7 +37,7 @@ class mean(Baseline):  # noqa: N801
     def __call__(self, pictures: Tensor) -> Tensor:
         """The mean, for each of `pictures`. Raises ArgumentValueError where the sizes differ."""
         warn_unless_pictures(self, pictures)
-        return like(self.pictures.double().mean(0, keepdim=True), pictures, "mean")
+        return like(self.pictures.cpu().double().mean(0, keepdim=True), pictures, "mean")
 
     def describe(self) -> str:
         """Of how many."""

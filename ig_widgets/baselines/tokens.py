@@ -90,7 +90,7 @@ class embedding(Baseline):  # noqa: N801
     @classmethod
     def mean(cls, table: Table, keep: object = ()) -> embedding:
         """The mean of the embedding `table`, a module or a tensor (vocabulary, dims): the mean of all tokens."""
-        return cls(_weights(table).double().mean(0), keep, "mean embedding")
+        return cls(_weights(table).cpu().double().mean(0), keep, "mean embedding")
 
     @classmethod
     def row(cls, table: Table, id: int, keep: object = ()) -> embedding:  # noqa: A002  (as in `token`)

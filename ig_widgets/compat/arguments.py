@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.target import Target, TargetLike, make_target
 
 Number: TypeAlias = int | float
@@ -150,7 +150,8 @@ def delta(
     additional_forward_args: object,
 ) -> Tensor:
     """Captum's own delta of finished attributions, with the model and its inputs left as found."""
-    with Keeper(method.forward_func, xs[0].device).keep(), torch.inference_mode(False):
+
+    def run() -> Tensor:
         delta: Tensor = method.compute_convergence_delta(
             tuple(maps),
             tuple(b.detach().clone() if isinstance(b, Tensor) else b for b in bs),
@@ -158,4 +159,6 @@ def delta(
             target=target,
             additional_forward_args=additional_forward_args,
         )
-    return delta
+        return delta
+
+    return Keeper(method.forward_func, xs[0].device).run(run, gradients=torch.is_grad_enabled())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, attribute
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, as_args, as_kwargs, tensors_changed
+from ig_widgets.engine.output import Output, chosen
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.tables import html_table, text_table
@@ -55,6 +57,8 @@ def compare(
     baselines: Tensors,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     internal_batch_size: int | None = 8,
 ) -> CrossCheck:
     """Captum's IntegratedGradients at the rule and points of `ours`, and the largest difference between the two.
@@ -77,7 +81,11 @@ def compare(
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
     scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0
     function, further = _bind(
-        forward_func, additional_forward_args, batch=len(ours.output), count=len(_members(inputs))
+        forward_func,
+        (as_args(additional_forward_args), as_kwargs(forward_kwargs)),
+        output,
+        batch=len(ours.output),
+        count=len(_members(inputs)),
     )
     theirs = IntegratedGradients(function, multiply_by_inputs=ours.path.multiply_by_inputs).attribute(
         inputs,
@@ -141,6 +149,8 @@ def crosscheck(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_steps: int = 50,
     methods: Sequence[str] = rules.RULES,
     internal_batch_size: int | None = 8,
@@ -161,6 +171,8 @@ def crosscheck(
             baselines=ends,
             target=target,
             additional_forward_args=additional_forward_args,
+            forward_kwargs=forward_kwargs,
+            output=output,
             method=method,
             n_steps=n_steps,
         )
@@ -172,6 +184,8 @@ def crosscheck(
                 baselines=ends,
                 target=target,
                 additional_forward_args=additional_forward_args,
+                forward_kwargs=forward_kwargs,
+                output=output,
                 internal_batch_size=internal_batch_size,
             )
         )
@@ -179,21 +193,25 @@ def crosscheck(
 
 
 def _bind(
-    forward_func: ForwardFunc, additional: object, *, batch: int, count: int
-) -> tuple[ForwardFunc, tuple[object, ...] | None]:
+    forward_func: ForwardFunc, further: tuple[Any, Any], output: Output, *, batch: int, count: int
+) -> tuple[ForwardFunc, tuple[Tensor, ...] | None]:
     """Captum repeats every further tensor along the path, this engine those of the batch: pass it only these."""
-    extra = () if additional is None else additional if isinstance(additional, tuple) else (additional,)
-    follows = [isinstance(e, Tensor) and e.dim() > 0 and e.shape[0] == batch for e in extra]
-    if all(follows):
-        return forward_func, extra or None
+    following: list[Tensor] = []
 
-    def bound(*arguments: object) -> object:
+    def found(tensor: Tensor) -> Tensor:
+        if tensor.dim() > 0 and tensor.shape[0] == batch:
+            following.append(tensor)
+        return tensor
+
+    tensors_changed(further, found)
+
+    def bound(*arguments: Any) -> Tensor:
         given = iter(arguments[count:])
-        return forward_func(
-            *arguments[:count], *(next(given) if own else e for e, own in zip(extra, follows, strict=True))
-        )
+        own = {id(t) for t in following}
+        args, keywords = tensors_changed(further, lambda t: next(given) if id(t) in own else t)
+        return chosen(forward_func(*arguments[:count], *args, **keywords), output)
 
-    return bound, tuple(e for e, own in zip(extra, follows, strict=True) if own) or None
+    return bound, tuple(following) or None
 
 
 def _members(tensors: Tensors) -> tuple[Tensor, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.attr import LayerIntegratedGradients as CaptumsLayerIntegratedGradients
@@ -35,13 +36,19 @@ from ig_widgets.compat.arguments import (
     wide,
 )
 from ig_widgets.engine import rules
+from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.attribution import attribute as engine_attribute
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
-from ig_widgets.engine.layers import Layer, activations_at
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, refuse_training_mode
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.layer_calls import Layer
+from ig_widgets.engine.layers import activations_at
+from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.target import Target, TargetLike
+
+# So many values are few: of a picture of 224 x 224 it is seven steps.
+_FEW_VALUES = 2**20
 
 GradientFunc: TypeAlias = Callable[..., Sequence[Tensor]]
 
@@ -283,15 +290,16 @@ class LayerIntegratedGradients(_Completeness, CaptumsLayerIntegratedGradients): 
             every = [
                 next(given) if used else torch.zeros_like(x) for x, used in zip(found.inputs, found.used, strict=True)
             ]
-            attributions = self._by_layer(every, found.counts)
+            attributions = self._by_layer(found.added_up(every))
             if return_convergence_delta:
                 return attributions, delta(self, every, xs, bs, target, additional_forward_args)
             return attributions
 
-    def _by_layer(self, maps: Sequence[Tensor], counts: tuple[int, ...]) -> list[Tensors] | Tensors:
-        rest = iter(maps)
-        members = [tuple(next(rest) for _ in range(count)) for count in counts]
-        layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members]
+    def _by_layer(self, maps: Sequence[tuple[int, Tensor]]) -> list[Tensors] | Tensors:
+        members: dict[int, tuple[Tensor, ...]] = {}
+        for index, values in maps:
+            members[index] = (*members.get(index, ()), values)
+        layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members.values()]
         return layers if isinstance(self.layer, list) else layers[0]
 
     def has_convergence_delta(self) -> bool:
@@ -338,6 +346,7 @@ def _integrate(
     index = torch.arange(batch, device="cpu")
     scalar = ScalarFunction(function, chosen, index, batch)
     if by_row and (not layers or _is_by_row(scalar, xs, bs, index)):
+        at_once = _captums_rows(xs, batch, len(rule.alphas), rows)
         result = engine_attribute(
             function,
             xs,
@@ -346,10 +355,10 @@ def _integrate(
             additional_forward_args=index,
             method=method,
             n_steps=len(rule.alphas),
-            chunk_size=None if rows is None else max(rows, batch),
+            chunk_size=at_once,
             multiply_by_inputs=multiply,
         )
-        maps: Sequence[Tensor] = tuple(result.attributions)
+        maps: Sequence[Tensor] = _added_up(result, rule, at_once, multiply) or tuple(result.attributions)
     else:
 
         def gradient(points: tuple[Tensor, ...], _: int) -> Sequence[Tensor]:
@@ -360,20 +369,67 @@ def _integrate(
     return tuple(m[:, 0] if f else m for m, f in zip(maps, flat, strict=True))
 
 
+def _added_up(result: Attribution, rule: rules.Nodes, rows: int | None, multiply: bool) -> tuple[Tensor, ...] | None:
+    """The attributions in float32 as Captum adds them up, to the bit; None where samples lie otherwise.
+
+    The engine adds up in float64, which is more exact by a digit that Captum's own tests ask for.
+    """
+    trace = result.path
+    if rows is None or trace is None or any(x.dtype != torch.float32 for x in trace._path.inputs):
+        return None
+    path, n_steps = trace._path, len(rule.alphas)
+    blocks = [block for block, _, _ in trace._pieces]
+    alphas, examples = (torch.cat([getattr(b, name) for b in blocks]) for name in ("alphas", "examples"))
+    # Captum goes along the path, and at each step through the examples.
+    order = torch.from_numpy(np.lexsort((examples.numpy(), alphas.numpy())))
+    expected = torch.tensor(rule.alphas).repeat_interleave(path.batch)
+    if not torch.equal(alphas[order], expected):
+        return None
+    at_once = min(max(1, rows // path.batch), n_steps)
+    sums: list[Tensor] = []
+    gradients = [torch.cat(parts)[order.to(path.device)] for parts in zip(*(b.gradients for b in blocks), strict=True)]
+    for start in range(0, n_steps, at_once):
+        stop = min(start + at_once, n_steps)
+        weights = torch.tensor(rule.weights[start:stop]).float()[:, None].to(path.device)
+        parts = [g[start * path.batch : stop * path.batch] for g in gradients]
+        scaled = [part.contiguous().view(stop - start, -1) * weights for part in parts]
+        added = [s.view(stop - start, *x.shape).sum(0) for s, x in zip(scaled, path.inputs, strict=True)]
+        sums = [a + s for a, s in zip(added, sums, strict=True)] if sums else added
+    if not multiply:
+        return tuple(sums)
+    return tuple(s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True))
+
+
+def _captums_rows(xs: tuple[Tensor, ...], batch: int, n_steps: int, rows: int | None) -> int | None:
+    """The chunk that Captum takes by default, so that rounding is the same; None, to be found, where it is large.
+
+    Captum takes all steps at once, which costs large models memory, and four times as long.
+    """
+    if rows is not None:
+        return max(rows, batch)
+    values = n_steps * sum(x.numel() for x in xs)
+    return max(1, n_steps * batch) if values <= _FEW_VALUES else None
+
+
 def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ...], index: Tensor) -> bool:
     """Whether both ends of one path, on their own in a pass, give what they give among the others.
 
     Up to rounding, which on an accelerator depends on the number of rows: a hundredth of what the layers change.
     """
-    keeper = Keeper(scalar.forward_func, xs[0].device)
-    with keeper.keep(), torch.inference_mode(False), torch.no_grad():
-        among = torch.cat([scalar(tuple(t.clone() for t in ends), index)[:1] for ends in (xs, bs)]).double()
+
+    def run() -> tuple[Tensor, Tensor | None]:
+        among = torch.cat([scalar(tuple(t.clone() for t in ends), index)[:1] for ends in (xs, bs)]).cpu().double()
         try:
             alone = scalar(tuple(torch.cat([x[:1], b[:1]]) for x, b in zip(xs, bs, strict=True)), index[[0, 0]])
         except (RuntimeError, ValueError, IndexError):
-            return False
+            return among, None
+        return among, alone
+
+    among, alone = Keeper(scalar.forward_func, xs[0].device).run(run, gradients=False)
+    if alone is None:
+        return False
     bound = (among[0] - among[1]).abs() / 100 + among.abs().max() * 1e-5
-    return bool(((alone.double() - among).abs() <= bound).all())
+    return bool(((alone.cpu().double() - among).abs() <= bound).all())
 
 
 class _Rows:
@@ -432,8 +488,10 @@ def _walk(
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
 
     def ask(part: slice) -> Sequence[Tensor]:
-        with keeper.keep(), torch.inference_mode(False), torch.enable_grad():
+        def run() -> Sequence[Tensor]:
             return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
+
+        return keeper.run(run, gradients=True)
 
     for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
         steps = part.stop - part.start

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.interpolation import values_at
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson
@@ -428,7 +429,7 @@ class Adaptive:
     def _walk(self, example: int) -> Walk:
         own = self._examples[example]
         parts = list(self.samples.maps(example, own.alphas.tolist(), multiply_by_inputs=True))
-        maps = torch.cat(parts, 1).double().cpu().numpy()[:, self._differing] / own.scale
+        maps = torch.cat(parts, 1).cpu().double().numpy()[:, self._differing] / own.scale
         nodes = own.nodes
         weights = np.zeros(len(own.alphas))
         weights[np.searchsorted(own.alphas, nodes.alphas)] = nodes.weights
@@ -573,7 +574,5 @@ class Adaptive:
 
 def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
-    each = [
-        t.detach().abs().flatten(1).sum(1, dtype=torch.float64 if t.device.type != "mps" else None) for t in tensors
-    ]
+    each = [t.detach().abs().flatten(1).sum(1, dtype=widest(t.device)) for t in tensors]
     return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()

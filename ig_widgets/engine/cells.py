@@ -101,6 +101,7 @@ class Cells:
         self._missing = torch.zeros_like(self._variation)
         # The sum of squares of what rounding may hide of it, cell by cell.
         self._hidden = torch.zeros_like(self._variation)
+        self._rounding_unit: Tensor | None = None
         ends = samples.baseline_output.tolist()
         self._outputs: dict[tuple[int, float], float] = {(e, 0.0): value for e, value in enumerate(ends)}
         self._samples = CellSamples(samples.sampler, samples.path, like=samples)
@@ -188,11 +189,15 @@ class Cells:
             self._variation.index_add_(0, block.examples, rises.abs())
         self._meet_again(block)
         self._missing.index_add_(0, block.examples, (block.defects.abs() - block.roundings).clamp(min=0))
-        self._hidden.index_add_(0, block.examples, block.roundings.square())
+        if self._rounding_unit is None:
+            # Squares of what F may be would overflow.
+            self._rounding_unit = unit_of(block.roundings.amax())
+        self._hidden.index_add_(0, block.examples, (block.roundings / self._rounding_unit).square())
         # An example whose first cells are not all seen has no variation to compare with.
         seen = block.examples if self.evaluations else block.examples[block.highs == 1]
         variation = self._variation[seen]
-        if bool(((self._hidden[seen].sqrt() > self._tol * variation) & (variation > 0)).any()):
+        hidden = self._hidden[seen].sqrt() * self._rounding_unit
+        if bool(((hidden > self._tol * variation) & (variation > 0)).any()):
             raise SecantRuleError(
                 "the secant rule does not hold here: rounding hides whether cells sum to what F changes "
                 "(a wider dtype would show it)"

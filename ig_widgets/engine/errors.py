@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ig_widgets.engine.attribution import Attribution
+    from ig_widgets.engine.result import Attribution
 
 
 class IGError(Exception):

@@ -19,7 +19,7 @@ def check_feature_mask(feature_mask: object, inputs: tuple[Tensor, ...]) -> tupl
     """
     if feature_mask is None:
         return None
-    members = tuple(feature_mask) if isinstance(feature_mask, tuple | list) else (feature_mask,)
+    members = _members(feature_mask)
     if len(members) != len(inputs):
         raise ArgumentValueError(
             f"feature_mask has {len(members)} members, inputs has {len(inputs)}; give one for each."
@@ -28,11 +28,26 @@ def check_feature_mask(feature_mask: object, inputs: tuple[Tensor, ...]) -> tupl
                  for i, (m, x) in enumerate(zip(members, inputs, strict=True)))  # fmt: skip
 
 
-def _check(mask: object, x: Tensor, name: str) -> Tensor:
+def check_mask_type(feature_mask: object) -> None:
+    """Raise ArgumentTypeError unless it holds tensors of integers."""
+    for i, mask in enumerate(members := () if feature_mask is None else _members(feature_mask)):
+        _check_type(mask, f"feature_mask[{i}]" if len(members) > 1 else "feature_mask")
+
+
+def _members(feature_mask: object) -> tuple[object, ...]:
+    return tuple(feature_mask) if isinstance(feature_mask, tuple | list) else (feature_mask,)
+
+
+def _check_type(mask: object, name: str) -> Tensor:
     if not isinstance(mask, Tensor):
         raise ArgumentTypeError(f"{name} must be a tensor of integers, got {type(mask).__name__}.")
     if mask.is_floating_point() or mask.is_complex() or mask.dtype == torch.bool:
         raise ArgumentTypeError(f"{name} must hold integers, the group of each feature, got {mask.dtype}.")
+    return mask
+
+
+def _check(mask: object, x: Tensor, name: str) -> Tensor:
+    mask = _check_type(mask, name)
     try:
         expanded = mask.detach().to(x.device, torch.int64).expand(x.shape)
     except RuntimeError:

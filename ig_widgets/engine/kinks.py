@@ -85,6 +85,35 @@ class Kinks:
             self.elements[label] += crossed.numel()
 
 
+class KinksByOne(Kinks):
+    """Of points that come in passes of their own: what operations did at the last is compared with the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: list[tuple[str, Tensor]] = []
+        self._now: list[tuple[str, Tensor]] = []
+
+    def look(
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
+    ) -> None:
+        """Note what the operation is about to do with the tensors `on_path`."""
+        self._now += [(label, what) for label, what, _ in _pieces(name, func, args, kwargs, on_path)]
+
+    def compare(self) -> None:
+        """A pass is over: count what is otherwise than in the one before it."""
+        before, now = self._before, self._now
+        self._before, self._now = now, []
+        if not before:
+            return
+        if [(label, what.shape) for label, what in before] != [(label, what.shape) for label, what in now]:
+            self.hidden.add("a function that runs otherwise at both ends")
+            return
+        self._before = []
+        for (label, begin), (_, end) in zip(before, now, strict=True):
+            self.crossed[label] += int((begin != end).sum())
+            self.elements[label] += begin.numel()
+
+
 def _share(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 

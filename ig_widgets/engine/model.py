@@ -3,222 +3,217 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
+from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.holders import modules_of as modules_of
+from ig_widgets.engine.modes import outside_inference_mode
+from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
+from ig_widgets.engine.switches import Switch
 from ig_widgets.engine.target import Target
+from ig_widgets.engine.training import refuse_training_mode as refuse_training_mode
 
+_T = TypeVar("_T")
 ForwardFunc = Callable[..., Any]
+ForwardKwargs: TypeAlias = Mapping[str, object] | None
 
-_DEPTH = 6
 
+class Forward:
+    """The user's function of rows of the path: the tensor that `output` names of what it returns (`output.chosen`).
 
-class ScalarFunction:
-    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
+    Of `batch` examples; tensors with as many rows among the further arguments follow their example.
+    """
 
-    def __init__(self, forward_func: ForwardFunc, target: Target, additional_forward_args: object, batch: int) -> None:
-        if not callable(forward_func):
-            raise ArgumentTypeError(
-                f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
-            )
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        additional_forward_args: object,
+        batch: int,
+        *,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
+    ) -> None:
+        check_callable(forward_func)
         self.forward_func = forward_func
+        self.batch = batch
         self._eager = uncompiled(forward_func)
-        self._target = target
-        self._batch = batch
-        if additional_forward_args is None:
-            extra: tuple[object, ...] = ()
-        elif isinstance(additional_forward_args, tuple):
-            extra = additional_forward_args
-        else:
-            extra = (additional_forward_args,)
+        self._compiled = self._eager is not forward_func or _holds_compiled(forward_func)
+        self._output = check_output(output)
         # A tensor made in inference mode cannot be saved for a backward pass; a copy can.
-        with torch.inference_mode(False):
-            self._extra = tuple(e.clone() if isinstance(e, Tensor) and e.is_inference() else e for e in extra)
-        self._one_by_one = False
+        extra, named = as_args(additional_forward_args), as_kwargs(forward_kwargs)
+        self._extra, self._named = outside_inference_mode(
+            lambda: (tensors_changed(extra, _ordinary), tensors_changed(named, _ordinary))
+        )
 
     @property
     def is_compiled(self) -> bool:
-        """Whether it is what `torch.compile` made of a module."""
-        return self._eager is not self.forward_func
+        """Whether it is what `torch.compile` made, or holds such."""
+        return self._compiled
 
-    def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
-        """F (rows,) at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
+    def tensor(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
+        """The tensor at `points`, tensors (rows, ...), on the paths of `examples` (rows,).
 
         `eager`: by the module itself, where `torch.compile` has made another of it.
-        Raises OutputError, ArgumentValueError (target out of range), and whatever the model raises.
+        Raises OutputError, and whatever the model raises.
         """
-        rows = len(examples)
-        if self._one_by_one and rows > 1:
-            single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
-            return torch.cat(single)
+
+        def rows(extra: Tensor) -> Tensor:
+            if extra.dim() > 0 and extra.shape[0] == self.batch:
+                return extra.index_select(0, examples.to(extra.device))
+            return extra
+
         function = self._eager if eager else self.forward_func
         # A model that turns gradients off on its way does so for itself.
         with torch.set_grad_enabled(torch.is_grad_enabled()):
-            output = _check_output(function(*points, *(self._repeat(extra, examples) for extra in self._extra)))
+            returned = function(*points, *tensors_changed(self._extra, rows), **tensors_changed(self._named, rows))
+        return chosen(returned, self._output)
+
+    def alone(self, points: tuple[Tensor, ...]) -> Tensor:
+        """The tensor at `points`, further arguments as they were given."""
+        return chosen(self.forward_func(*points, *self._extra, **self._named), self._output)
+
+
+class ScalarFunction(Forward):
+    """F: points (rows, ...) of the path to one scalar a row, of the output position that `target` names."""
+
+    def __init__(
+        self,
+        forward_func: ForwardFunc,
+        target: Target,
+        additional_forward_args: object,
+        batch: int,
+        *,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
+    ) -> None:
+        super().__init__(forward_func, additional_forward_args, batch, forward_kwargs=forward_kwargs, output=output)
+        self._target = target
+        # Whether it takes one row at a time: a graph, a wrapper of a single example.
+        self.one_by_one = False
+
+    def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
+        """F (rows,) of rows as `tensor` takes them. Raises as that, and ArgumentValueError (target out of range)."""
+        rows = len(examples)
+        if self.one_by_one and rows > 1:
+            single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
+            return torch.cat(single)
+        output = self.tensor(points, examples, eager=eager)
         if output.dim() == 0:
-            if self._batch > 1:
+            if self.batch > 1:
                 raise OutputError(
                     f"forward_func returned a single number for {rows} rows; it must return one row for each "
                     f"(a 0-D output is allowed for a batch of one)."
                 )
             if rows > 1:
-                self._one_by_one = True
+                self.one_by_one = True
                 return self(points, examples, eager=eager)
             output = output.reshape(1)
         if output.shape[0] != rows:
-            raise OutputError(
-                f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one "
-                f"row for each row of the inputs. (A function that takes one row at a time works with chunk_size=1.)"
-            )
+            if self.batch == 1 and output.shape[0] == 1:
+                self.one_by_one = True
+                return self(points, examples, eager=eager)
+            raise wrong_rows(output, points)
         return self._target.select(output, examples)
 
-    def _repeat(self, extra: object, examples: Tensor) -> object:
-        if isinstance(extra, Tensor) and extra.dim() > 0 and extra.shape[0] == self._batch:
-            return extra.index_select(0, examples.to(extra.device))
-        return extra
 
-
-def _check_output(output: object) -> Tensor:
-    if not isinstance(output, Tensor):
-        if isinstance(output, dict):
-            seen = f"a {type(output).__name__} with the keys {', '.join(map(str, output))}"
-            remedy = f"lambda x: model(x)[{next(iter(output), 'logits')!r}]"
-        elif isinstance(output, tuple | list):
-            seen, remedy = f"a {type(output).__name__} of {len(output)}", "lambda x: model(x)[0]"
-        else:
-            seen, remedy = f"a {type(output).__name__}", "lambda x: model(x).logits"
-        raise OutputError(f"forward_func must return a tensor, it returned {seen}; choose one, e.g. {remedy}.")
-    if not output.is_floating_point():
-        raise OutputError(
-            f"forward_func returned {output.dtype}, which has no gradient; return scores, not decisions or classes."
+def check_callable(forward_func: object) -> None:
+    """Raise ArgumentTypeError unless it can be called."""
+    if not callable(forward_func):
+        raise ArgumentTypeError(
+            f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
         )
-    return output
+
+
+def as_args(additional_forward_args: object) -> tuple[Any, ...]:
+    """Further arguments by position, as a tuple. Raises ArgumentTypeError."""
+    if additional_forward_args is None:
+        return ()
+    if isinstance(additional_forward_args, Mapping):
+        names = ", ".join(map(repr, additional_forward_args))
+        raise ArgumentTypeError(
+            f"additional_forward_args is a {type(additional_forward_args).__name__} with {names}, and they are passed "
+            f"by position; pass arguments by keyword as forward_kwargs=, or a mapping as a tuple of one."
+        )
+    return additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
+
+
+def as_kwargs(forward_kwargs: object) -> dict[str, Any]:
+    """Further arguments by keyword, as a dict. Raises ArgumentTypeError."""
+    if forward_kwargs is None:
+        return {}
+    if not isinstance(forward_kwargs, Mapping):
+        raise ArgumentTypeError(
+            f"forward_kwargs must be a mapping from keywords to values, got {type(forward_kwargs).__name__}."
+        )
+    for name in forward_kwargs:
+        if not isinstance(name, str):
+            raise ArgumentTypeError(f"forward_kwargs must have texts for keys, got {name!r}.")
+    return dict(forward_kwargs)
+
+
+def tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """`value` with its tensors changed, also those in tuples, lists and dicts; what holds none stays itself."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if type(value) is dict:
+        changed = {key: tensors_changed(member, change) for key, member in value.items()}
+        return changed if any(changed[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        members = [tensors_changed(member, change) for member in value]
+        return type(value)(members) if any(m is not v for m, v in zip(members, value, strict=True)) else value
+    return value
+
+
+def _ordinary(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
-    """The module of which `torch.compile` has made `forward_func`, if it has.
+    """The module or function of which `torch.compile` has made `forward_func`, if it has.
 
     A function mode would be compiled along with the model, anew for each chunk, and hooks inside it are not called.
     """
-    original: ForwardFunc = getattr(forward_func, "_orig_mod", forward_func)
-    return original
+    if isinstance(forward_func, nn.Module) and getattr(forward_func, "_compiled_call_impl", None) is not None:
+        eager: ForwardFunc = forward_func._call_impl
+        return eager
+    for name in ("_orig_mod", "_torchdynamo_orig_callable"):
+        original: ForwardFunc | None = getattr(forward_func, name, None)
+        if callable(original):
+            return original
+    return forward_func
 
 
-def modules_of(forward_func: ForwardFunc) -> list[nn.Module]:
-    """The modules that `forward_func` is, is bound to, wraps, closes over, or holds; each once."""
-    found: list[nn.Module] = []
-    seen: set[int] = set()
-    # Level by level, and no deeper than people nest functions in objects: a guard, not an inventory.
-    level: list[object] = [forward_func]
-    for _ in range(_DEPTH):
-        level = [held for holder in level if id(holder) not in seen for held in _held(holder, seen, found)]
-    return found
+def uncompiling(act: Callable[[], _T]) -> _T:
+    """What `act` gives, called while what was compiled, wherever it is inside the model, runs as it was written."""
+    # Where nothing was compiled, the compiler is not even loaded.
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return act()
+    return _stances().during(act)
 
 
-def _held(holder: object, seen: set[int], found: list[nn.Module]) -> list[object]:
-    if id(holder) in seen:
-        return []
-    seen.add(id(holder))
-    if isinstance(holder, nn.Module):
-        found.append(holder)
-        return []
-    if isinstance(holder, functools.partial):
-        return [holder.func, *holder.args, *holder.keywords.values()]
-    if isinstance(holder, FunctionType):
-        held = [holder.__globals__.get(name) for name in holder.__code__.co_names]
-        held += [*(holder.__defaults__ or ()), *(holder.__kwdefaults__ or {}).values()]
-        return held + [cell.cell_contents for cell in holder.__closure__ or () if _is_filled(cell)]
-    if isinstance(holder, MethodType):
-        return [holder.__self__, holder.__func__]
-    if isinstance(holder, list | tuple | set | frozenset):
-        return list(holder)
-    if isinstance(holder, dict):
-        return list(holder.values())
-    if isinstance(holder, Tensor | type | ModuleType | str | bytes | int | float):
-        return []
-    held = list(getattr(holder, "__dict__", {}).values())
-    call = vars(type(holder)).get("__call__")
-    return [*held, call] if isinstance(call, FunctionType) else held
+@functools.cache
+def _stances() -> Switch[Any]:
+    # `torch.compiler.set_stance` is such for one thread at a time, and has no way to ask what is set.
+    from torch._dynamo import eval_frame
+
+    def write(stance: Any) -> None:
+        eval_frame._set_stance(stance)
+
+    return Switch(lambda: eval_frame._stance, write, eval_frame.DynamoStance("force_eager"))
 
 
-def _is_filled(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
-
-
-def refuse_training_mode(forward_func: ForwardFunc) -> None:
-    """Raise TrainingModeError where a point's output would depend on its neighbours in the chunk, or on chance."""
+def _holds_compiled(forward_func: object) -> bool:
     for root in modules_of(forward_func):
-        for name, module in root.named_modules():
-            label = f"{type(module).__name__} '{name}'" if name else type(module).__name__
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                if module.training:
-                    raise TrainingModeError(
-                        f"forward_func holds {label} in training mode, which mixes the points of the path "
-                        f"with each other and changes running statistics; call model.eval() first."
-                    )
-                if module.running_mean is None:
-                    raise TrainingModeError(
-                        f"forward_func holds {label} without running statistics, which mixes the points of the "
-                        f"path with each other; build it with track_running_stats=True."
-                    )
-            if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
-                raise TrainingModeError(
-                    f"forward_func holds {label} in training mode, so that F changes from call to call; "
-                    f"call model.eval() first."
-                )
-
-
-class Keeper:
-    """Puts back what a forward pass may change: buffers and random state.
-
-    Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`. A
-    buffer that the model first makes in the pass stays, as after any call: the model may count on having made it.
-    `random_state=False` leaves the random state alone, for a thread beside the one that owns it.
-    """
-
-    def __init__(self, forward_func: ForwardFunc, device: torch.device, *, random_state: bool = True) -> None:
-        self._owners = [m for root in modules_of(forward_func) for m in root.modules()]
-        self._random_state = random_state
-        self._cuda = device if device.type == "cuda" else None
-
-    @contextmanager
-    def keep(self) -> Iterator[None]:
-        """Run a pass of the model; afterwards, exception or not, buffers and random state are as before it."""
-        buffers = [
-            (owner, name, buffer, None if buffer is None else buffer.detach().clone())
-            for owner in self._owners
-            for name, buffer in owner._buffers.items()
-        ]
-        cpu = torch.get_rng_state() if self._random_state else None
-        cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None and self._random_state else None
-        try:
-            yield
-        finally:
-            if cpu is not None and not torch.equal(cpu, torch.get_rng_state()):
-                torch.set_rng_state(cpu)
-            if cuda is not None and self._cuda is not None:
-                torch.cuda.set_rng_state(cuda, self._cuda)
-            for owner, name, buffer, copy in buffers:
-                owner._buffers[name] = buffer
-                if buffer is not None and copy is not None and not _same(buffer, copy):
-                    with torch.no_grad():
-                        buffer.copy_(copy)
-
-
-def _same(buffer: Tensor, copy: Tensor) -> bool:
-    """Whether both hold the same values. On an accelerator to look is dearer than to copy, and waits for it."""
-    if buffer.device.type != "cpu":
-        return False
-    return torch.equal(buffer, copy) or bool(((buffer == copy) | ((buffer != buffer) & (copy != copy))).all())
+        for module in root.modules():
+            if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod"):
+                return True
+    return False
 
 
 def fingerprint(forward_func: ForwardFunc) -> tuple[tuple[int, int], ...]:
@@ -230,8 +225,9 @@ def check_chunk_size(chunk_size: object) -> int | None:
     """`chunk_size` as None or an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
     if chunk_size is None:
         return None
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int | np.integer):
         raise ArgumentTypeError(f"chunk_size must be None or an integer >= 1, got {chunk_size!r}.")
+    chunk_size = int(chunk_size)
     if chunk_size < 1:
         raise ArgumentValueError(f"chunk_size is rows per forward pass and must be at least 1, got {chunk_size}.")
     return chunk_size

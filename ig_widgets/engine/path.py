@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,6 +15,12 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
 Baseline: TypeAlias = None | int | float | Tensor
 Baselines: TypeAlias = Baseline | tuple[Baseline, ...] | Callable[..., Tensors]
+
+# Where one input is given several baselines.
+_SEVERAL = (
+    " From several baselines for each input igw.relatives.over_baselines makes a map of each, and "
+    "igw.relatives.expected_gradients one of all."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +133,17 @@ def make_path(inputs: Tensors, baselines: Baselines) -> Path:
 
     Raises ArgumentTypeError, ArgumentValueError: each names the argument, what was seen and what would work.
     """
-    xs = _check_inputs(inputs)
+    return Path(*make_ends(inputs, baselines))
+
+
+def make_ends(
+    inputs: object, baselines: Any, *, integers: bool = False
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The inputs and the baseline of each, copies, equal in shape; `integers`: token ids may be among them.
+
+    Raises as `make_path`.
+    """
+    xs = _check_inputs(inputs, integers)
     if callable(baselines) and not isinstance(baselines, Tensor):
         baselines = baselines(inputs)
     given = tuple(baselines) if isinstance(baselines, tuple | list) else (baselines,) * len(xs)
@@ -136,29 +152,38 @@ def make_path(inputs: Tensors, baselines: Baselines) -> Path:
             f"baselines is one tensor for {len(xs)} inputs; give a tuple of {len(xs)} baselines, a number or None."
         )
     if len(given) != len(xs):
-        raise ArgumentValueError(f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each.")
+        raise ArgumentValueError(
+            f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each."
+            f"{_SEVERAL if len(xs) == 1 else ''}"
+        )
     checked = [
         _check_baseline(baseline, x, _name("baselines", i, xs))
         for i, (baseline, x) in enumerate(zip(given, xs, strict=True))
     ]
-    return Path(xs, tuple(checked))
+    return xs, tuple(checked)
 
 
 def _name(argument: str, index: int, members: tuple[object, ...]) -> str:
     return argument if len(members) == 1 else f"{argument}[{index}]"
 
 
-def _check_inputs(inputs: object) -> tuple[Tensor, ...]:
+def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
     members = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     if not members:
         raise ArgumentValueError("inputs is an empty tuple; give a tensor or a tuple of tensors, batch first.")
     for i, x in enumerate(members):
         name = _name("inputs", i, members)
+        if isinstance(x, Mapping):
+            raise ArgumentTypeError(
+                f"{name} is a {type(x).__name__}; pass what is explained as inputs, a tensor, and the rest as "
+                f"forward_kwargs."
+            )
         if not isinstance(x, Tensor):
             raise ArgumentTypeError(
                 f"{name} must be a tensor, batch first, got {type(x).__name__}; torch.as_tensor(...) makes one."
             )
-        if not x.is_floating_point():
+        _refuse_unfit(name, x)
+        if not x.is_floating_point() and (x.is_complex() or not integers):
             raise ArgumentTypeError(
                 f"{name} holds {x.dtype}, along which there is no path and no gradient. For token ids attribute the "
                 f"embeddings instead: pass the embedding layer's output as inputs, and a forward_func that takes it."
@@ -178,12 +203,31 @@ def _check_inputs(inputs: object) -> tuple[Tensor, ...]:
     return tuple(x.detach().clone() for x in members)
 
 
+def _refuse_unfit(name: str, x: Tensor) -> None:
+    """Raise ArgumentTypeError for tensors of which there are no rows, or no values."""
+    if x.is_nested:
+        raise ArgumentTypeError(
+            f"{name} is a nested tensor, whose rows are of different size; pad it, torch.nested.to_padded_tensor(x, "
+            f"0.0), and pass a mask by forward_kwargs."
+        )
+    if x.layout != torch.strided:
+        raise ArgumentTypeError(f"{name} is sparse ({x.layout}); give {name}.to_dense().")
+    if x.is_quantized:
+        raise ArgumentTypeError(f"{name} is quantised ({x.dtype}); give {name}.dequantize().")
+    if x.is_meta:
+        raise ArgumentTypeError(f"{name} is on the meta device, where tensors have a shape and no values.")
+
+
 def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     if baseline is None:
         baseline = 0.0
     if isinstance(baseline, int | float) and not isinstance(baseline, bool):
-        value = torch.tensor(float(baseline), dtype=x.dtype, device=x.device)
+        if not x.is_floating_point() and baseline != int(baseline):
+            raise ArgumentValueError(f"{name} is {baseline}, and its input holds {x.dtype}; give an integer.")
+        value = torch.tensor(baseline, dtype=x.dtype, device=x.device)
     elif isinstance(baseline, Tensor):
+        if baseline.is_complex() or (baseline.is_floating_point() and not x.is_floating_point()):
+            raise ArgumentTypeError(f"{name} holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")
         value = baseline.detach().to(device=x.device, dtype=x.dtype, copy=True)
     else:
         raise ArgumentTypeError(
@@ -193,9 +237,10 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     try:
         value = value.expand(x.shape)
     except RuntimeError:
+        several = _SEVERAL if value.dim() == x.dim() and value.shape[1:] == x.shape[1:] else ""
         raise ArgumentValueError(
             f"{name} has shape {tuple(value.shape)}, its input {tuple(x.shape)}; a baseline must broadcast to its "
-            f"input: give {tuple(x.shape)}, or {(1, *x.shape[1:])} for all examples."
+            f"input: give {tuple(x.shape)}, or {(1, *x.shape[1:])} for all examples.{several}"
         ) from None
     if not torch.isfinite(value).all():
         raise ArgumentValueError(f"{name} holds NaN or infinite values; a path from them has no integral.")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.legendre import gauss_legendre
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -65,37 +66,9 @@ def _fejer(n: int) -> tuple[Floats, Floats]:
 
 def _gausslegendre(n: int) -> tuple[Floats, Floats]:
     if n > _DENSE:
-        return _gausslegendre_by_newton(n)
+        return gauss_legendre(n)
     x, w = np.polynomial.legendre.leggauss(n)
     return (1 + x) / 2, w / 2
-
-
-def _gausslegendre_by_newton(n: int) -> tuple[Floats, Floats]:
-    """Each zero of P_n from Tricomi's estimate of it, in the angle; eigenvalues of a matrix n by n take minutes.
-
-    Hale, Townsend: Fast and Accurate Computation of Gauss-Legendre and Gauss-Jacobi Quadrature Nodes and Weights
-    (2013), section 3.
-    """
-    k = np.arange((n + 1) // 2, 0, -1)
-    angles = np.arccos((1 - (n - 1) / (8 * n**3)) * np.cos(np.pi * (4 * k - 1) / (4 * n + 2)))
-    for _ in range(_NEWTON_STEPS):
-        value, slope = _legendre(n, angles)
-        angles = angles - value / slope
-    weights = 2 / _legendre(n, angles)[1] ** 2
-    near = np.sin(angles / 2) ** 2
-    return (
-        np.concatenate([near[::-1], 1 - near[n % 2 :]]),
-        np.concatenate([weights[::-1], weights[n % 2 :]]) / (2 * weights.sum() - n % 2 * weights[0]),
-    )
-
-
-def _legendre(n: int, angles: Floats) -> tuple[Floats, Floats]:
-    """P_n(cos angle), and its slope by the angle."""
-    x = np.cos(angles)
-    before, value = np.ones_like(x), x.copy()
-    for i in range(2, n + 1):
-        before, value = value, ((2 * i - 1) * x * value - (i - 1) * before) / i
-    return value, n * (x * value - before) / np.sin(angles)
 
 
 _RULES: dict[str, Callable[[int], tuple[Floats, Floats]]] = {
@@ -120,7 +93,10 @@ ADAPTIVE = "adaptive"
 AUTO = "auto"
 # Up to here eigenvalues take no longer than a blink, and are what Captum takes.
 _DENSE = 512
-_NEWTON_STEPS = 2
+# More would take all memory for what is kept of each, and hours for what a thousand tell.
+MOST_STEPS = 1_000_000
+# Larger rules are not kept.
+_KEPT = 4096
 # So many levels of cells, 7 cells, are seen before the others follow in their order.
 _FIRST_LEVELS = 3
 
@@ -138,11 +114,16 @@ def check_method(method: object) -> str:
 
 
 def check_n_steps(n_steps: object) -> int:
-    """`n_steps` as an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
+    """`n_steps` as an int from 1 to a million. Raises ArgumentTypeError, ArgumentValueError."""
     if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer):
         raise ArgumentTypeError(f"n_steps must be an integer >= 1, got {n_steps!r} ({type(n_steps).__name__}).")
     if n_steps < 1:
         raise ArgumentValueError(f"n_steps must be at least 1, got {n_steps}.")
+    if n_steps > MOST_STEPS:
+        raise ArgumentValueError(
+            f"n_steps must be at most {MOST_STEPS:,}, got {n_steps:.4g}; method='auto' with tol=0.001, say, takes "
+            f"as many as are needed."
+        )
     return int(n_steps)
 
 
@@ -153,10 +134,15 @@ def nodes(method: str, n_steps: int) -> Nodes:
     `riemann_trapezoid` has the true weights, which sum to 1 (Captum's sum to (n - 1) / n).
     Raises ArgumentValueError for an unknown rule, n_steps < 1, or a trapezoid of one point.
     """
-    return _nodes(check_method(method), check_n_steps(n_steps))
+    method, n_steps = check_method(method), check_n_steps(n_steps)
+    return _kept(method, n_steps) if n_steps <= _KEPT else _nodes(method, n_steps)
 
 
 @lru_cache(maxsize=256)
+def _kept(method: str, n_steps: int) -> Nodes:
+    return _nodes(method, n_steps)
+
+
 def _nodes(method: str, n_steps: int) -> Nodes:
     alphas, weights = _RULES.get(method, _middle)(n_steps)
     edges = np.concatenate([[0.0], np.cumsum(weights)])

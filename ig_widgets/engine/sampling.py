@@ -6,14 +6,18 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.checkpoints import unrolled
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
+from ig_widgets.engine.devices import fails_in_cudnn, widest, without_cudnn
 from ig_widgets.engine.errors import (
+    ArgumentValueError,
     Cancelled,
     IGError,
     NondeterminismWarning,
@@ -22,17 +26,26 @@ from ig_widgets.engine.errors import (
 )
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
-from ig_widgets.engine.kinks import Kinks
-from ig_widgets.engine.model import Keeper, ScalarFunction, modules_of
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.kinks import Kinks, KinksByOne
+from ig_widgets.engine.model import ScalarFunction, modules_of, uncompiling
 from ig_widgets.engine.path import Path
+from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
+from ig_widgets.engine.training import refuse_chance
 
-Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
 
-# How far F at an end of the path may be from what it was, relative to the larger of both ends. Other chunks stay below
-# a millionth (EfficientNet-Lite0 by 9e-8), half precision below this; dropout does not.
+# What a pass is run again for, in another way.
+_KNOWN = ("does not require grad", "cudnn RNN backward")
+# How far F at an end of the path may be from what it was, relative to F(x) - F(x'). Half precision stays below this,
+# relative to F; dropout does not.
 _SAME = 0.05
+# So many units in the last place of F are rounding: other chunks stay below a millionth (EfficientNet-Lite0 by 9e-8).
+_ROUNDED = 1000.0
+# How far F may be in the company of another row from what it is alone: more than any rounding.
+_SAME_ALONE = 0.01
 # By how much more examples than before are looked at for kinks.
 _MORE = 8
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
@@ -97,13 +110,12 @@ class Sampler:
         *,
         chunk_size: int | None = None,
         preview: bool = False,
-        random_state: bool = True,
         guard: AbstractContextManager[object] | None = None,
         chunks: ChunkSize | None = None,
     ) -> None:
         self._function = function
         self._path = path
-        self._keeper = Keeper(function.forward_func, path.device, random_state=random_state)
+        self._keeper = Keeper(function.forward_func, path.device)
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
@@ -115,13 +127,17 @@ class Sampler:
         # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
         self.scales: set[str] = set()
         self._freezes = not function.is_compiled
-        self._hooks = True
+        self._cudnn_fails = False
+        # A compiler would trace them, anew for each model.
+        self._hooks = not function.is_compiled
         self._folds = Folds(function.forward_func)
         # F(x') and F(x), to be compared with where F is there again; None once they were compared in vain.
         self._ends: tuple[Tensor, Tensor] | None = None
         # What was warned of then, for those who have no console before them.
         self.doubt = ""
-        self._draws = False  # Whether random numbers were drawn in a pass without gradients.
+        # Those of the first example, and whether they are the same in one pass; None until it was asked.
+        self._alone = torch.zeros(2, dtype=torch.float64, device="cpu")
+        self._pairs: bool | None = None
 
     def ends(self, output: Tensor | None = None, cancel: threading.Event | None = None) -> tuple[Tensor, Tensor]:
         """F(x') and F(x), (batch,) float64 on the CPU, from a forward pass without gradients.
@@ -139,7 +155,8 @@ class Sampler:
             return values, values
         known = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
         self._ends = known
-        if self._draws and not self._preview and not self._asks_one_by_one:
+        self._alone = torch.stack([end[0] for end in known])
+        if self._keeper.draws and not self._preview and not self._asks_one_by_one:
             self._ask_again(examples, alphas, cancel)
         return known
 
@@ -151,12 +168,38 @@ class Sampler:
             return tuple(p.flip(0) for p in self._path.ends(slice(total - part.stop, total - part.start)))
 
         examples, alphas = examples.flip(0), alphas.flip(0)
-        self._compare(examples, alphas, self.outputs(points, examples, alphas, cancel))
+        again = self.outputs(points, examples, alphas, cancel)
+        if self._is_other(examples, alphas, again, beyond=0.0).any():
+            refuse_chance(self._function.forward_func)
+        self._compare(examples, alphas, again)
 
     @property
     def _asks_one_by_one(self) -> bool:
         """One row at a time draws the same for each, as the random state is put back: that is one function."""
         return self.chunks.is_fixed and self.chunks.rows == 1
+
+    @property
+    def _takes_one_row(self) -> bool:
+        """Whether the function must be given one row at a time, as far as that is known."""
+        return self._asks_one_by_one or self._function.one_by_one
+
+    def _bears_pairs(self) -> bool:
+        """Whether both ends of a path, in one pass, give what they gave alone; asked once."""
+        if self._pairs is None:
+            examples, alphas = torch.zeros(2, dtype=torch.int64, device="cpu"), torch.tensor([0.0, 1.0], device="cpu")
+            ends, batch = self._path.ends(slice(0, 2 * self._path.batch)), self._path.batch
+
+            def ask() -> Tensor:
+                return self._function(tuple(e[[0, batch]] for e in ends), examples).detach().cpu().double()
+
+            try:
+                found = self._pass(alphas, ask, gradients=False)
+            except Exception:  # noqa: BLE001  (it says so by whatever it raises)
+                self._pairs = False
+            else:
+                scale = self._alone.abs().max()
+                self._pairs = bool(((found - self._alone).abs() <= _SAME_ALONE * scale).all())
+        return self._pairs
 
     def _compare(self, examples: Tensor, alphas: Tensor, outputs: Tensor) -> None:
         """Warn, once, where `outputs` (rows,) at an end of the path are others than before.
@@ -165,14 +208,11 @@ class Sampler:
         """
         if self._ends is None or self._preview:
             return
-        scale = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)[examples]
-        before = torch.where(alphas == 0, self._ends[0][examples], self._ends[1][examples])
-        allowed = (_SAME * scale).clamp(min=10 * torch.finfo(self._path.inputs[0].dtype).eps)
-        off = outputs - before
-        others = ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
+        others = self._is_other(examples, alphas, outputs, beyond=_SAME)
         if not bool(others.any()):
             return
         row = int(others.long().argmax())
+        before = torch.where(alphas == 0, self._ends[0][examples], self._ends[1][examples])
         self._ends = None
         self.doubt = (
             f"forward_func was asked the same twice and answered {float(before[row]):.4g}, then "
@@ -182,6 +222,19 @@ class Sampler:
             f"and let no row depend on the others of its chunk."
         )
         warnings.warn(self.doubt, NondeterminismWarning, stacklevel=2)
+
+    def _is_other(self, examples: Tensor, alphas: Tensor, outputs: Tensor, *, beyond: float) -> Tensor:
+        """Which of `outputs` (rows,) are at an end, and other than F was there: `beyond` so many times F(x) - F(x')."""
+        if self._ends is None:
+            return torch.zeros(len(examples), dtype=torch.bool, device="cpu")
+        start, end = self._ends
+        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)
+        change = torch.where((end - start).isfinite(), (end - start).abs(), 0.0)
+        # What rounding may do is a share of F itself, however little of it is attributed.
+        eps = torch.finfo(self._path.inputs[0].dtype).eps
+        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)[examples]
+        off = outputs - torch.where(alphas == 0, start[examples], end[examples])
+        return ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
 
     def outputs(
         self,
@@ -199,12 +252,10 @@ class Sampler:
         """
 
         def ask(part: slice) -> Tensor:
-            with self._pass(alphas[part]), torch.no_grad():
-                before = _random_states(self._path.device)
-                values = self._function(points(part), examples[part]).detach().cpu().double()
-                # Numbers that another thread has drawn meanwhile cost no more than a look.
-                self._draws |= not all(map(torch.equal, before, _random_states(self._path.device)))
-                return values
+            def ask_part() -> Tensor:
+                return self._function(points(part), examples[part]).detach().cpu().double()
+
+            return self._pass(alphas[part], ask_part, gradients=False)
 
         outputs = []
         # As few rows as say what a row costs, before it is known how many fit.
@@ -220,7 +271,7 @@ class Sampler:
         Of each example the input and the baseline are in one pass. Stops early where these do not fit into memory.
         Raises Cancelled.
         """
-        found = Kinks()
+        found = KinksByOne() if self._takes_one_row else Kinks()
         start, count, batch = 0, 1, self._path.batch
         most = batch
         while start < batch:
@@ -231,8 +282,10 @@ class Sampler:
             examples = torch.arange(start, start + count, device="cpu").repeat_interleave(2)
             # From inputs to baselines, the other way round than `ends`: what is drawn for each row is then another's.
             alphas = torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu").repeat(count)
+            parts = (slice(0, 1), slice(1, 2)) if isinstance(found, KinksByOne) else (slice(0, None),)
             try:
-                self._look(examples, alphas, found, cancel)
+                for part in parts:
+                    self._look(examples[part], alphas[part], found, cancel)
             except _Stopped:
                 continue
             except (RuntimeError, MemoryError) as error:
@@ -252,10 +305,15 @@ class Sampler:
     def _look(self, examples: Tensor, alphas: Tensor, found: Kinks, cancel: threading.Event | None) -> None:
         """Let `found` look at a pass of these rows."""
         saved = self._saved(None, cancel)
-        with self._pass(alphas), torch.enable_grad():
+
+        def ask() -> Tensor:
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), KinkMode(leaves, found):
-                outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+                return self._function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
+
+        outputs = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
+        if isinstance(found, KinksByOne):
+            found.compare()
         # This pass is of two rows at the least.
         if not self._asks_one_by_one:
             self._compare(examples, alphas, outputs.detach().cpu().double())
@@ -310,6 +368,10 @@ class Sampler:
         added to `fallbacks`. Raises SecantRuleError where the rule does not hold for the model, with a sentence that
         says why, before anything wrong comes out.
         """
+        if self._takes_one_row and (self._function.one_by_one or not self._bears_pairs()):
+            raise SecantRuleError(
+                "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
+            )
         while len(lows):
             if cancel is not None and cancel.is_set():
                 return
@@ -361,16 +423,19 @@ class Sampler:
         alphas = torch.zeros(count, dtype=torch.float64, device="cpu")
         row_examples[row + 1], alphas[row + 1] = examples, highs
         row_examples[row], alphas[row] = examples, lows
-        with self._pass(alphas), torch.enable_grad():
+        saved = self._saved(self._cell_chunks, cancel)
+
+        def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            saved = self._saved(self._cell_chunks, cancel)
             with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
             seeds = torch.zeros_like(outputs)
             seeds[row.to(outputs.device)] = 1
-            gradients = tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds))
+            return outputs, leaves, tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds)), secant
+
+        outputs, leaves, gradients, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
         values = outputs.detach().cpu().double()
         self.scales |= secant.scales
         defects, roundings = _defects(values, leaves, gradients, row, _eps(secant.dtypes, leaves[0]))
@@ -397,7 +462,7 @@ class Sampler:
         except IGError:
             raise
         except Exception as error:
-            if is_out_of_memory(error) or says(error, "does not require grad"):
+            if is_out_of_memory(error) or any(says(error, words) for words in _KNOWN):
                 raise
             told = f"{type(error).__name__} in the backward pass"
             raise LeaveError(f"the secant rule does not hold here: {told}") from error
@@ -405,12 +470,15 @@ class Sampler:
     def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
         begin = time.perf_counter()
         saved = self._saved(self.chunks, cancel)
-        with self._pass(alphas), torch.enable_grad():
+
+        def ask() -> tuple[Tensor, tuple[Tensor, ...]]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(examples, alphas))
             with saved.look_at(), self._freezing() or nullcontext(), self._casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
-            gradients = _differentiate(outputs, leaves)
+            return outputs, _differentiate(outputs, leaves)
+
+        outputs, gradients = self._pass(alphas, ask, gradients=True)
         values = outputs.detach().cpu().double()
         self._compare(examples, alphas, values)
         gradients, density = self._weighed(gradients, self._path.tangents(examples, alphas))
@@ -425,6 +493,12 @@ class Sampler:
         asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
         return Freezing(asking) if asking else None
 
+    def _bearable(self, run: Callable[[], _T]) -> _T:
+        """What `run` gives, without what has no backward pass that we could take."""
+        if self._cudnn_fails or fails_in_cudnn(self._modules, self._path.device):
+            return unrolled(lambda: without_cudnn(run))
+        return unrolled(run)
+
     def _adapts(self, error: BaseException) -> bool:
         """Whether the pass should be run again, as the model bears less than others.
 
@@ -436,6 +510,10 @@ class Sampler:
             return True
         if self._hooks and says(error, "saved tensor hooks"):
             self._hooks = False
+            return True
+        if not self._cudnn_fails and says(error, "cudnn RNN backward"):
+            # Of one that no module holds.
+            self._cudnn_fails = True
             return True
         return False
 
@@ -470,17 +548,21 @@ class Sampler:
         density = torch.stack([p.reshape(len(p), -1).sum(1).cpu().double() for p in products]).sum(0)
         return gradients if self._path.is_straight else products, density
 
-    @contextmanager
-    def _pass(self, alphas: Tensor) -> Iterator[None]:
-        """One pass of the user's model, whatever the caller's grad mode; errors of the model name alpha."""
+    def _pass(self, alphas: Tensor, run: Callable[[], _T], *, gradients: bool) -> _T:
+        """What `run` gives, one pass of the user's model, whatever the grad mode; errors of the model name alpha."""
         try:
-            with self._guard, torch.inference_mode(False), self._keeper.keep():
-                yield
+            with self._guard:
+                return self._keeper.run(lambda: self._bearable(run), gradients=gradients)
         except IGError:
             raise
         except Exception as error:
             if not is_out_of_memory(error):
                 place = self._path.place(float(alphas.min()), float(alphas.max()))
+                if says(error, "Guard failed"):
+                    raise ArgumentValueError(
+                        "forward_func was exported for fixed shapes; export it with a dynamic first dimension, "
+                        "dynamic_shapes=({0: torch.export.Dim('batch')},)."
+                    ) from error
                 error.add_note(f"The model raised this on the path from baseline to input, {place}.")
             raise
 
@@ -499,8 +581,9 @@ def _defects(
         wide = torch.promote_types(leaf.dtype, torch.float32)
         flat = gradient.reshape(len(row), -1).to(wide)
         parts = flat * (end.to(wide) - begin.to(wide))
-        total += parts.sum(1, dtype=torch.float64).cpu()
-        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=torch.float64).cpu()
+        most = widest(leaf.device)
+        total += parts.sum(1, dtype=most).cpu()
+        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=most).cpu()
     return total - (values[row + 1] - values[row]), _ROUNDING * eps * size
 
 
@@ -551,12 +634,6 @@ def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | N
                 f"it is; a map with NaN in it explains nothing. Look at the model there, or use a wider dtype.",
             )
     return before
-
-
-def _random_states(device: torch.device) -> tuple[Tensor, ...]:
-    """Of the generators that a model on `device` may draw from."""
-    cpu = torch.get_rng_state()
-    return (cpu, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (cpu,)
 
 
 class _Stopped(BaseException):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.path import Path
@@ -61,7 +62,7 @@ class PathTrace:
     def _sum(self, alpha: float = 1.0) -> tuple[Tensor, ...]:
         """The same in the dtype it is added up in: the blocks in at least float32, their sum in float64."""
         device = self._path.device
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+        dtype = widest(device)
         sums = [torch.zeros(x.shape, dtype=dtype, device=device) for x in self._path.inputs]
         for block, start, stop in self._pieces:
             weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
@@ -245,7 +246,7 @@ class Samples:
         device = self.path.device
         rows, other_rows = self.rows(examples, keys), self.rows(examples, others)
         same = torch.equal(rows, other_rows)
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+        dtype = widest(device)
         result = torch.zeros(*rows.shape, other_rows.shape[1], dtype=dtype, device=device)
         unit = torch.from_numpy(1 / units).to(device, dtype)[:, None]
         chosen = torch.from_numpy(examples).to(device)
@@ -259,7 +260,7 @@ class Samples:
                 own = self._gathered(rows, i, part, dtype) * factor[:, None, part]
                 beside = own if same else self._gathered(other_rows, i, part, dtype) * factor[:, None, part]
                 result += own @ beside.mT
-        return result.double().cpu().numpy()
+        return result.cpu().double().numpy()
 
     def units(self, examples: Integers, keys: Floats, multiply_by_inputs: bool) -> Floats:
         """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.path import make_path
+from ig_widgets.engine.turns import lock_of
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Output
@@ -20,7 +21,6 @@ from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
-from ig_widgets.explorers.worker import lock_of
 from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
 from ig_widgets.faithfulness.regions import Region
 
@@ -90,7 +90,6 @@ class Auditing(Explorer):
             masks,
             target=settings.target,
             attributions=result,
-            random_state=False,
             guard=lock_of(function.model),
         )
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from ig_widgets.explorers.worker import Worker
+from ig_widgets.explorers.worker import ThreadError, Worker
 from ig_widgets.texts import traceback_of
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,11 @@ class Chores:
         """Do this soon, in the place of what was asked by that name and is not begun."""
         with self._lock:
             self._pending[name] = do
-        self._worker.submit(lambda _cancel: self._run())
+        try:
+            self._worker.submit(lambda _cancel: self._run())
+        except ThreadError:
+            # They are small: the session waits for them.
+            self._run()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing is left to do; False if `timeout` seconds pass before."""
@@ -45,5 +49,5 @@ class Chores:
                 do = self._pending.pop(name)
             try:
                 do()
-            except Exception as error:  # noqa: BLE001  (the next has its turn)
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  (the next has its turn)
                 _log.error("An explorer could not finish: %s.\n%s", name, traceback_of(error))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.model import Keeper, refuse_training_mode
-from ig_widgets.explorers.worker import lock_of
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import refuse_training_mode
+from ig_widgets.engine.output import logits_of
+from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.texts import whole
 
 _TOP = 5
@@ -27,14 +30,14 @@ class Output:
     `kind`: logit, probability, log-probability, or margin, that is what a class has more than class `second`.
     """
 
-    model: Callable[[Tensor], Tensor]
+    model: Callable[[Tensor], Any]
     kind: str
     is_probability: bool
     second: int = 0
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The scores, as `kind` says."""
-        return self.read(self.model(inputs))
+        return self.read(logits_of(self.model(inputs)))
 
     def read(self, scores: Tensor) -> Tensor:
         """The same of scores (rows, classes) that the model has given."""
@@ -100,8 +103,8 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     if not callable(model):
         raise ArgumentTypeError(f"model must be a module or another callable, got {type(model).__name__}.")
     refuse_training_mode(model)
-    with lock_of(model), Keeper(model, inputs.device).keep(), torch.no_grad():
-        output = model(inputs)
+    keeper = Keeper(model, inputs.device)
+    output = in_turn([lock_of(model)], lambda: keeper.run(lambda: logits_of(model(inputs)), gradients=False))
     if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != 1 or not output.is_floating_point():
         seen = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
         raise OutputError(

@@ -27,6 +27,16 @@ def failed(error: Exception) -> protocol.Message:
     return protocol.failed("error", sentence(error), plain(" ".join(map(str, notes)), _LONGEST_SENTENCE))
 
 
+def left_by(error: BaseException) -> IGError:
+    """Of a model that asks Python to end (`sys.exit()`), or raises what is meant to be caught by nobody."""
+    found = IGError(
+        f"the model raised {type(error).__name__}, which ends a program and is no answer; let forward raise an "
+        f"Exception, or return."
+    )
+    found.__cause__ = error
+    return found
+
+
 def beside_the_model(error: Exception) -> OutOfMemoryError:
     """Memory may run out where no smaller chunk would help."""
     found = OutOfMemoryError(

@@ -21,6 +21,7 @@ from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.turns import lock_of
 from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
@@ -36,7 +37,6 @@ from ig_widgets.explorers.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
 from ig_widgets.explorers.restoring import Saved
 from ig_widgets.explorers.size import check_size
-from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import FileError, PathLike
 from ig_widgets.texts import plain, shorten
@@ -213,11 +213,10 @@ class ImageExplorer(Auditing, Exporting, Depending):
             baselines=self._gallery.inputs(settings.baseline),
             target=settings.target,
             # The random state belongs to the thread of the session, which may be drawing from it.
-            random_state=False,
             guard=lock_of(self._model),
             chunks=chunks,
             cells=rules.nodes(settings.method, settings.n_steps) if settings.method == rules.SECANT else None,
-            output=self._classes.scores[settings.target].reshape(1) if own else None,
+            known_output=self._classes.scores[settings.target].reshape(1) if own else None,
             cancel=cancel,
         )
 

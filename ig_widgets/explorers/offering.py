@@ -11,12 +11,13 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
-from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.output import logits_of
+from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import PROBABILITY, Classes, Output
 from ig_widgets.explorers.gallery import Cards, Gallery
-from ig_widgets.explorers.worker import lock_of
 
 
 class Offering(Explorer):
@@ -43,8 +44,12 @@ class Offering(Explorer):
         said = dict(self._said)
         if new := [name for name in names if name not in said]:
             inputs = torch.cat([self._gallery.inputs(name) for name in new])
-            with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
-                said.update(zip(new, self._model(inputs).cpu(), strict=True))
+            keeper = Keeper(self._model, inputs.device)
+            scores = in_turn(
+                [lock_of(self._model)],
+                lambda: keeper.run(lambda: logits_of(self._model(inputs)).cpu(), gradients=False),
+            )
+            said.update(zip(new, scores, strict=True))
         self._said = {name: said[name] for name in names}
         scores = torch.stack([said[name] for name in names])
         outputs = self._function(settings).read(scores)[:, settings.target]

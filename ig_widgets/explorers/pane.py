@@ -18,13 +18,13 @@ from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
-from ig_widgets.explorers.failure import beside_the_model, failed, sentence
+from ig_widgets.explorers.failure import beside_the_model, failed, left_by, sentence
 from ig_widgets.explorers.memory import Answer, Known, Memory, Sampled, error_of, only, pieces_of
 from ig_widgets.explorers.pulse import pulse
 from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of, result_of, rule_of
 from ig_widgets.explorers.size import most_steps
 from ig_widgets.explorers.stream import Record, Send, Stream
-from ig_widgets.explorers.worker import Worker
+from ig_widgets.explorers.worker import ThreadError, Worker
 
 # So many samples of a new path are drawn first, if they come at once; else the one in the middle.
 _FIRST_SAMPLES = 3
@@ -134,7 +134,11 @@ class Pane:
         self.error, self.wish, self._is_abandoned = None, settings, False
         self._memory.ask(settings)
         request = self.request
-        self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
+        try:
+            self._worker.submit(lambda cancel: self._answer(request, settings, cancel))
+        except ThreadError as error:
+            self.stream.begin(request, self._subject._begin(next(self._numbers.traces), settings, 0))
+            self._fail(request, error)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until there is nothing left to do; False if `timeout` seconds pass before."""
@@ -181,16 +185,14 @@ class Pane:
                 evaluations = self._compute(request, settings, cancel)
         except Cancelled:
             evaluations = None
-        except Exception as error:  # noqa: BLE001  (an error is a reply)
+        except (Exception, SystemExit, KeyboardInterrupt) as raised:  # noqa: BLE001  (an error is a reply)
+            error = raised if isinstance(raised, Exception) else left_by(raised)
             if is_out_of_memory(error) and not isinstance(error, IGError):
                 error = beside_the_model(error)
             if isinstance(error, NonFiniteError):
                 # What made it may pass; asked again, the model is asked anew.
                 self._memory.drop(settings)
-            if request == self.request:
-                self.error = error
-                self.stream.end(request, failed(error))
-                _log.warning("%s: %s", type(self._subject).__name__, sentence(error))
+            self._fail(request, error)
             return
         if request == self.request:
             self._subject._answered(self)
@@ -198,6 +200,12 @@ class Pane:
             self.stream.end(request, protocol.done(evaluations, time.perf_counter() - begin))
         elif request == self.request:
             self.stream.end(request, _CANCELLED)
+
+    def _fail(self, request: int, error: Exception) -> None:
+        if request == self.request:
+            self.error = error
+            self.stream.end(request, failed(error))
+            _log.warning("%s: %s", type(self._subject).__name__, sentence(error))
 
     def _compute(self, request: int, settings: protocol.Settings, cancel: threading.Event) -> int | None:
         """The gradient evaluations that it took, or None if it was cancelled."""

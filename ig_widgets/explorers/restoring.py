@@ -11,7 +11,8 @@ import torch
 import traitlets
 from torch import Tensor
 
-from ig_widgets.engine.model import Keeper
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.explorers import protocol, saving
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes, Output
@@ -20,7 +21,6 @@ from ig_widgets.explorers.memory import Answer
 from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.relative import RELATIVES
-from ig_widgets.explorers.worker import lock_of
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
 from ig_widgets.files.formats import check_format, fitting
@@ -202,8 +202,8 @@ class Restoring(Explorer):
         return ""
 
     def _scores(self, function: Output, inputs: Tensor) -> Tensor:
-        with lock_of(self._model), Keeper(self._model, inputs.device, random_state=False).keep(), torch.no_grad():
-            return function(inputs)
+        keeper = Keeper(self._model, inputs.device)
+        return in_turn([lock_of(self._model)], lambda: keeper.run(lambda: function(inputs), gradients=False))
 
     def _tolerance(self, about: Mapping[str, Any]) -> float:
         inputs = self._image.inputs

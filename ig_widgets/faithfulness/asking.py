@@ -12,7 +12,15 @@ from torch import Tensor
 
 from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.errors import NonFiniteError
-from ig_widgets.engine.model import ForwardFunc, Keeper, ScalarFunction, check_chunk_size, refuse_training_mode
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import (
+    ForwardFunc,
+    ForwardKwargs,
+    ScalarFunction,
+    check_chunk_size,
+    refuse_training_mode,
+)
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike, make_target
 
@@ -20,7 +28,7 @@ from ig_widgets.engine.target import TargetLike, make_target
 class Asker:
     """What the model says of any number of rows, each made from one of `inputs` (batch, ...).
 
-    `guard` is entered around each pass of the model (a lock, say), `random_state` is that of `Keeper`.
+    `guard` is entered around each pass of the model (a lock, say).
     Raises as `ig_widgets.attribute` for what cannot be explained so.
     """
 
@@ -31,15 +39,23 @@ class Asker:
         *,
         target: TargetLike = None,
         additional_forward_args: object = None,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
         chunk_size: int | None = None,
-        random_state: bool = True,
         guard: AbstractContextManager[object] | None = None,
     ) -> None:
         batch, device = len(inputs), inputs.device
         fixed = check_chunk_size(chunk_size)
-        self._function = ScalarFunction(forward_func, make_target(target, batch), additional_forward_args, batch)
+        self._function = ScalarFunction(
+            forward_func,
+            make_target(target, batch),
+            additional_forward_args,
+            batch,
+            forward_kwargs=forward_kwargs,
+            output=output,
+        )
         refuse_training_mode(forward_func)
-        self._keeper = Keeper(forward_func, device, random_state=random_state)
+        self._keeper = Keeper(forward_func, device)
         self._guard = guard if guard is not None else nullcontext()
 
         def make() -> ChunkSize:
@@ -67,8 +83,11 @@ class Asker:
         count, chunks = len(examples), self._chunks
 
         def ask(part: slice) -> Tensor:
-            with self._guard, torch.inference_mode(False), self._keeper.keep(), torch.no_grad():
+            def run() -> Tensor:
                 return self._function((points(part),), examples[part]).detach().cpu().double()
+
+            with self._guard:
+                return self._keeper.run(run, gradients=False)
 
         found = []
         for part, values, seconds in chunks.run(count, ask, cancel=cancel):

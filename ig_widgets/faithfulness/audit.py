@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, make_path
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.wording import counted
@@ -128,6 +129,8 @@ def audit_region(
     target: TargetLike = None,
     attributions: Attribution | Tensor | None = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
 ) -> RegionAudit:
     """The attribution of one region against what happens when the region is replaced; as `audit_regions`."""
@@ -139,6 +142,8 @@ def audit_region(
         target=target,
         attributions=attributions,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
     )
     return audit
@@ -153,6 +158,8 @@ def audit_regions(
     target: TargetLike = None,
     attributions: Attribution | Tensor | None = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
 ) -> RegionAudits:
     """The attribution of regions against what happens to the output when each is replaced by the baseline.
@@ -168,7 +175,7 @@ def audit_regions(
         forward_func: as in `attribute`.
         inputs: one picture (1, channels, height, width).
         regions: what `region_mask` takes, several of them, or a mapping from names to them.
-        baselines, target, additional_forward_args: as in `attribute`.
+        baselines, target, additional_forward_args, forward_kwargs, output: as in `attribute`.
         attributions: an Attribution of these arguments, or a map: (height, width), (channels, height, width) or like
             inputs. None runs `attribute` with its defaults.
         chunk_size: rows in the model at a time. There are two rows for each region and two for F(x) and F(x'), which
@@ -188,6 +195,8 @@ def audit_regions(
             baselines=path.baselines[0],
             target=target,
             additional_forward_args=additional_forward_args,
+            forward_kwargs=forward_kwargs,
+            output=output,
             chunk_size=chunk_size,
         )
     return make_audits(
@@ -198,6 +207,8 @@ def audit_regions(
         target=target,
         attributions=attributions,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
     )
 
@@ -211,14 +222,15 @@ def make_audits(
     target: TargetLike,
     attributions: Attribution | Tensor,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
-    random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
 ) -> RegionAudits:
     """The audits of `masks`, each (height, width), on the path of one picture; for callers who hold these already.
 
-    `guard` is entered around each pass of the model (a lock, say), which must allow that again and again;
-    `random_state` is that of `Keeper`. Raises as `audit_regions`.
+    `guard` is entered around each pass of the model (a lock, say), which must allow that again and again.
+    Raises as `audit_regions`.
     """
     values = _map_of(attributions, path)
     ask = Asker(
@@ -226,14 +238,15 @@ def make_audits(
         path.inputs[0],
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=_ROWS if chunk_size is None else chunk_size,
-        random_state=random_state,
         guard=guard,
     )
     outputs = _outputs(ask, path, masks)
-    output, baseline_output = outputs[:2]
+    at_input, at_baseline = outputs[:2]
     if isinstance(attributions, Attribution):
-        _check_ends(attributions, output, baseline_output)
+        _check_ends(attributions, at_input, at_baseline)
     total = float(values.sum())
     audits = []
     for i, (name, mask) in enumerate(zip(names, masks, strict=True)):
@@ -244,8 +257,8 @@ def make_audits(
             RegionAudit(
                 attribution_sum=inside,
                 share=inside / total if total else math.nan,
-                output=output,
-                baseline_output=baseline_output,
+                output=at_input,
+                baseline_output=at_baseline,
                 output_without_region=outputs[2 + 2 * i],
                 output_with_region_only=outputs[3 + 2 * i],
                 pixels=int(mask.sum()),

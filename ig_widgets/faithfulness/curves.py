@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.fills import Fill, make_fill
@@ -84,6 +85,7 @@ class Curves:
         return rows if len(rows) == 1 else [*rows, ("mean", *map(numbers, columns.mean(0).tolist()))]
 
 
+@with_progress
 def deletion(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -93,6 +95,8 @@ def deletion(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_steps: int = 100,
     n_random: int = 1,
     by_pixel: bool = True,
@@ -115,7 +119,7 @@ def deletion(
         fill: what replaces: baseline (the `baselines`), blur, mean (of each channel), noise (with each channel's mean
             and deviation), one of `ig_widgets.baselines`, a tensor, a number, or a callable that is given the inputs.
             None: the baselines where they are given, else blur, for pictures.
-        baselines, target, additional_forward_args: as in `attribute`.
+        baselines, target, additional_forward_args, forward_kwargs, output: as in `attribute`.
         n_steps: equal parts in which features are replaced, at most as many as there are.
         n_random: random orders, each of which takes as many forward passes as the order of the map. They are the same
             for each example.
@@ -140,6 +144,8 @@ def deletion(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         n_steps=n_steps,
         n_random=n_random,
         by_pixel=by_pixel,
@@ -150,6 +156,7 @@ def deletion(
     )
 
 
+@with_progress
 def insertion(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -159,6 +166,8 @@ def insertion(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_steps: int = 100,
     n_random: int = 1,
     by_pixel: bool = True,
@@ -180,6 +189,8 @@ def insertion(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         n_steps=n_steps,
         n_random=n_random,
         by_pixel=by_pixel,
@@ -200,6 +211,8 @@ def _curves(
     baselines: Baselines,
     target: TargetLike,
     additional_forward_args: object,
+    forward_kwargs: ForwardKwargs,
+    output: Output,
     n_steps: int,
     n_random: int,
     by_pixel: bool,
@@ -208,7 +221,7 @@ def _curves(
     on_progress: Progress | None,
     cancel: threading.Event | None,
 ) -> Curves:
-    x = check_inputs(inputs)
+    x = check_inputs(inputs, integers=True)
     n_steps = check_count("n_steps", n_steps, 1, "the number of parts in which features are replaced")
     n_random = check_count("n_random", n_random, 1, "the number of random orders")
     check_seed(seed)
@@ -216,7 +229,15 @@ def _curves(
     given = check_attributions(attributions, x)
     values = by_feature(given if by_pixel else given.expand_as(x), by_pixel=by_pixel)
     filled, name = make_fill(fill, x, baselines, seed)
-    ask = Asker(forward_func, x, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size)
+    ask = Asker(
+        forward_func,
+        x,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+    )
     rows = _Rows(kind, x, filled, _all_ranks(values, n_random, seed), n_steps, n_random, by_pixel)
     found = ask(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
     return rows.curves(found, name, seed)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc, Keeper
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norms
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
 from ig_widgets.engine.target import TargetLike
 
@@ -32,6 +34,8 @@ class Explainer:
         baselines: Baselines = None,
         target: TargetLike = None,
         additional_forward_args: object = None,
+        forward_kwargs: ForwardKwargs = None,
+        output: Output = None,
         chunk_size: int | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -39,16 +43,18 @@ class Explainer:
             raise ArgumentTypeError(
                 f"explain must be a callable (model, inputs) -> Attribution or tensor, got {type(explain).__name__}."
             )
-        given = (baselines, target, additional_forward_args, chunk_size)
+        given = (baselines, target, additional_forward_args, forward_kwargs, output, chunk_size)
         if explain is not None and any(argument is not None for argument in given):
             raise ArgumentValueError(
-                "explain is given, so that baselines, target, additional_forward_args and chunk_size are its own "
-                "affair; leave them out here."
+                "explain is given, so that baselines, target, additional_forward_args, forward_kwargs, output and "
+                "chunk_size are its own affair; leave them out here."
             )
         self._explain = explain
         self._arguments = {
             "target": target,
             "additional_forward_args": additional_forward_args,
+            "forward_kwargs": forward_kwargs,
+            "output": output,
             "chunk_size": chunk_size,
             "cancel": cancel,
         }
@@ -59,12 +65,12 @@ class Explainer:
 
         Raises ArgumentTypeError, ArgumentValueError for what is no map of each example, and what `explain` raises.
         """
-        with torch.inference_mode(False), torch.enable_grad(), Keeper(model, inputs.device).keep():
-            if self._explain is None:
-                start = baselines[0] if baselines else self._baselines
-                found = attribute(model, inputs, baselines=start, **self._arguments)  # type: ignore[arg-type]
-            else:
-                found = self._explain(model, inputs.clone(), *baselines)  # type: ignore[assignment]
+        explain = self._explain
+        if explain is None:
+            start = baselines[0] if baselines else self._baselines
+            found: object = attribute(model, inputs, baselines=start, **self._arguments)  # type: ignore[arg-type]
+        else:
+            found = Keeper(model, inputs.device).run(lambda: explain(model, inputs.clone(), *baselines), gradients=True)
         return _as_map(found, inputs)
 
 

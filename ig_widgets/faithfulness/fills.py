@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ig_widgets.baselines import blur
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.path import Baselines, make_path
+from ig_widgets.engine.path import Baselines, make_ends
 
 Fill: TypeAlias = None | str | int | float | Tensor | Callable[[Tensor], Tensor]
 
@@ -28,7 +28,7 @@ def make_fill(fill: Fill, inputs: Tensor, baselines: Baselines, seed: int) -> tu
     if fill is None:
         fill = "blur" if baselines is None else "baseline"
     if fill == "baseline" and isinstance(fill, str):
-        return make_path(inputs, baselines).baselines[0], "baseline" if baselines is None else _name(baselines)
+        return make_ends(inputs, baselines, integers=True)[1][0], "baseline" if baselines is None else _name(baselines)
     if baselines is not None:
         raise ArgumentValueError("baselines is heeded with fill='baseline' only; give one of both.")
     if isinstance(fill, str):
@@ -39,7 +39,7 @@ def make_fill(fill: Fill, inputs: Tensor, baselines: Baselines, seed: int) -> tu
             f"{type(fill).__name__}."
         )
     try:
-        return make_path(inputs, fill).baselines[0], _name(fill)
+        return make_ends(inputs, fill, integers=True)[1][0], _name(fill)
     except (ArgumentTypeError, ArgumentValueError) as error:
         # What it is checked by calls it baselines.
         error.add_note("This is about fill.")

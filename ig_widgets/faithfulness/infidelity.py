@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.maps import check_attributions, check_count, check_inputs, numbers
@@ -55,6 +57,7 @@ class Infidelity:
         return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(pairs)]
 
 
+@with_progress
 def infidelity(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -64,6 +67,8 @@ def infidelity(
     perturb: Perturb | None = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     multiply_by_inputs: bool | None = None,
     n_perturb_samples: int = 10,
     normalize: bool = False,
@@ -80,7 +85,7 @@ def infidelity(
     attribution, I_i itself where x_i = x'_i. Replacing a set of features by the baseline promises their sum.
 
     Args:
-        forward_func, baselines, target, additional_forward_args: as in `attribute`.
+        forward_func, baselines, target, additional_forward_args, forward_kwargs, output: as in `attribute`.
         inputs: one tensor (batch, ...).
         attributions: an Attribution of these inputs, or a tensor like them.
         perturb: what is done to x: `perturbations.subset()`, the default, `square` or `noise`, or a callable that is
@@ -109,8 +114,17 @@ def infidelity(
     perturb = subset() if perturb is None else perturb
     x0 = make_path(inputs, baselines).baselines[0]
     draws = Draws(perturb, x, x0, n, seed)
-    values = values.to(x.device).double()
-    ask = Asker(forward_func, x, target=target, additional_forward_args=additional_forward_args, chunk_size=chunk_size)
+    most = widest(x.device)
+    values = values.to(x.device, most)
+    ask = Asker(
+        forward_func,
+        x,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+    )
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
     batch, promised = len(x), torch.zeros(len(x), n + 1, dtype=torch.float64, device="cpu")
     examples = torch.arange(batch, device="cpu").repeat_interleave(n + 1)
@@ -121,9 +135,9 @@ def infidelity(
             example, number = divmod(row, n + 1)
             one = slice(example, example + 1)
             rows.append(x[one] if number == 0 else draws(example, number - 1))
-            change = x[one].double() - rows[-1].double()
+            change = x[one].to(most) - rows[-1].to(most)
             if multiply_by_inputs:
-                span = x[one].double() - x0[one].double()
+                span = x[one].to(most) - x0[one].to(most)
                 change = torch.where(span == 0, change, change / span.where(span != 0, torch.ones_like(span)))
             promised[example, number] = (change * values[one]).sum()
         return torch.cat(rows)

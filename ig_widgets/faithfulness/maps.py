@@ -9,11 +9,14 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.path import make_path
+from ig_widgets.engine.path import make_ends
 
 
-def check_inputs(inputs: object) -> Tensor:
-    """A copy of `inputs`, one tensor (batch, ...). Raises ArgumentTypeError, ArgumentValueError."""
+def check_inputs(inputs: object, *, integers: bool = False) -> Tensor:
+    """A copy of `inputs`, one tensor (batch, ...); `integers`: of token ids too.
+
+    Raises ArgumentTypeError, ArgumentValueError.
+    """
     if isinstance(inputs, tuple | list):
         raise ArgumentTypeError(
             f"inputs must be one tensor, batch first, got a {type(inputs).__name__} of {len(inputs)}; pass the others "
@@ -21,14 +24,15 @@ def check_inputs(inputs: object) -> Tensor:
         )
     if not isinstance(inputs, Tensor):
         raise ArgumentTypeError(f"inputs must be a tensor, batch first, got {type(inputs).__name__}.")
-    return make_path(inputs, None).inputs[0]
+    return make_ends(inputs, None, integers=integers)[0][0]
 
 
 def check_attributions(attributions: object, inputs: Tensor) -> Tensor:
     """What was attributed to each value of `inputs` (batch, ...), of their shape, detached.
 
     Of pictures (batch, channels, height, width) a map (batch, height, width) or (batch, 1, height, width) is taken too,
-    and returned as (batch, 1, height, width); of a single one, (height, width) and (channels, height, width). Raises
+    and returned as (batch, 1, height, width); of a single one, (height, width) and (channels, height, width). Of a map
+    of `layer=`, of what is made of each value, the sum counts: (batch, tokens, dims) for ids (batch, tokens). Raises
     ArgumentTypeError, ArgumentValueError.
     """
     values = attributions.attributions if isinstance(attributions, Attribution) else attributions
@@ -37,6 +41,9 @@ def check_attributions(attributions: object, inputs: Tensor) -> Tensor:
             f"attributions must be an Attribution of one tensor, or a tensor, got {type(values).__name__}."
         )
     values, shape = values.detach(), tuple(inputs.shape)
+    if values.dim() > len(shape) and tuple(values.shape[: len(shape)]) == shape:
+        # What a layer makes of each value, the embedding of a token, say.
+        values = values.flatten(len(shape)).sum(-1)
     seen = tuple(values.shape)
     if len(shape) == 4 and seen != shape:
         batch, _, height, width = shape

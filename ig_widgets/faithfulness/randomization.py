@@ -14,8 +14,11 @@ from torch.utils.hooks import RemovableHandle
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.keeper import drawn_from
+from ig_widgets.engine.model import ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
 from ig_widgets.faithfulness.maps import by_feature, check_inputs, numbers, rank_correlation
@@ -61,6 +64,7 @@ class Randomization:
         ]
 
 
+@with_progress
 def randomize_model(
     model: nn.Module,
     inputs: Tensor,
@@ -71,6 +75,8 @@ def randomize_model(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     seed: int = 0,
     chunk_size: int | None = None,
     on_progress: Progress | None = None,
@@ -88,7 +94,7 @@ def randomize_model(
         model: a module.
         inputs: one tensor (batch, ...).
         explain: the method, (model, inputs) -> Attribution or tensor, of all examples at once. None is `attribute` with
-            `baselines`, `target`, `additional_forward_args` and `chunk_size`.
+            `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output` and `chunk_size`.
         order: cascading, each copy with one more layer drawn anew, or independent, with one layer each.
         layers: names of modules (as `model.named_modules()` has them) in the order in which they are drawn anew, each
             with all that is inside. None is every module with parameters of its own, that called last first.
@@ -110,6 +116,8 @@ def randomize_model(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )
@@ -221,11 +229,9 @@ def _draw_one(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     reset = getattr(module, "reset_parameters", None)
     if callable(reset):
-        # On the CPU, where a seed gives the same numbers for every device; `reset` knows the global state only.
+        # On the CPU, where a seed gives the same numbers for every device; `reset` is given no generator.
         twin = copy.deepcopy(module).cpu()
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(generator.get_state())
-            twin.reset_parameters()  # type: ignore[operator]
+        drawn_from(generator.get_state(), twin.reset_parameters)  # type: ignore[arg-type]
         for name, value in (*own.items(), *module._buffers.items()):
             drawn = getattr(twin, name)
             if value is not None and drawn is not None:

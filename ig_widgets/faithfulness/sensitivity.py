@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norm, refuse_overflow
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
 from ig_widgets.faithfulness.maps import check_count, check_inputs, numbers
@@ -49,6 +50,7 @@ class Sensitivity:
         return [(f"example {i}", *map(numbers, row)) for i, row in enumerate(columns)]
 
 
+@with_progress
 def sensitivity_max(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -57,6 +59,8 @@ def sensitivity_max(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     perturb: Perturb | None = None,
     n_perturb_samples: int = 10,
     seed: int = 0,
@@ -74,8 +78,8 @@ def sensitivity_max(
         forward_func: as in `attribute`.
         inputs: one tensor (batch, ...).
         explain: the method, (forward_func, inputs) -> Attribution or tensor, of all examples at once. None is
-            `attribute` with `baselines`, `target`, `additional_forward_args` and `chunk_size`, and its other defaults,
-            of which the tolerance is part of what is measured.
+            `attribute` with `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output` and
+            `chunk_size`, and its other defaults, of which the tolerance is part of what is measured.
         perturb: as in `infidelity`; None is noise within 0.02, in the units of the inputs. Inputs take the place of
             the baseline that it is given.
         n_perturb_samples: perturbations of each example, the same draws for each.
@@ -94,6 +98,8 @@ def sensitivity_max(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
 from ig_widgets.faithfulness.maps import check_inputs, numbers
@@ -53,21 +54,22 @@ class _Shifted(nn.Module):
         self.model = model
         self.shift = shift  # no buffer: it is no state of the model's
 
-    def forward(self, x: Tensor, *rest: object) -> object:
+    def forward(self, x: Tensor, *rest: object, **keywords: object) -> object:
         """What f says of x, taken back."""
-        return self.model(x - self.shift, *rest)
+        return self.model(x - self.shift, *rest, **keywords)
 
 
 def _twin(forward_func: ForwardFunc, shift: Tensor) -> ForwardFunc:
     if isinstance(forward_func, nn.Module):
         return _Shifted(forward_func, shift)
 
-    def shifted(x: Tensor, *rest: object) -> object:
-        return forward_func(x - shift, *rest)
+    def shifted(x: Tensor, *rest: object, **keywords: object) -> object:
+        return forward_func(x - shift, *rest, **keywords)
 
     return shifted
 
 
+@with_progress
 def input_shift(
     forward_func: ForwardFunc,
     inputs: Tensor,
@@ -77,6 +79,8 @@ def input_shift(
     baselines: Baselines = None,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
@@ -88,7 +92,7 @@ def input_shift(
     written from -1 to 1 in place of 0 to 1; with a baseline that stays, zeros say, it is not.
 
     Args:
-        forward_func, baselines, target, additional_forward_args, chunk_size: as in `attribute`.
+        forward_func, baselines, target, additional_forward_args, forward_kwargs, output, chunk_size: as in `attribute`.
         inputs: one tensor (batch, ...).
         shift: a number, or a tensor that broadcasts to one example (1, ...).
         explain: the method, (forward_func, inputs, baselines) -> Attribution or tensor; None is `attribute`.
@@ -103,6 +107,8 @@ def input_shift(
         explain,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )

@@ -21,6 +21,8 @@ from ig_widgets.files.npz import MOST_BYTES, Array, read_npz, write_npz
 
 KIND, _VERSION = "ig_widgets.Attribution", 1
 
+# What JSON keeps exactly.
+_MOST = 2**53
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
@@ -159,12 +161,23 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
     plain = {"method": str, "n_steps": int, "evaluations": int, "elapsed": float, "complete": bool, "reason": str}
     for name, kind in plain.items():
         _require(type(settings[name]) is kind, name)
+    _require(0 <= result.n_steps <= _MOST and 0 <= result.evaluations <= _MOST, "n_steps or evaluations")
     _require(math.isfinite(result.elapsed) and settings["converged"] in (None, True, False), "elapsed or converged")
     _require(type(settings.get("caveats", [])) is list, "caveats")
     _require(all(type(text) is str for text in (*result.fallbacks, *result.caveats)), "fallbacks or caveats")
     members = _members(result.attributions)
+    _require(all(one.dim() and one.is_floating_point() for one in members), "attributions")
     batch = len(members[0])
     _require(all(len(one) == batch for one in members), "attributions")
+    # Sums that are too large for half a precision are infinite.
+    _require(not any(one.isnan().any() for one in members), "attributions that are NaN")
+    if result.path is not None:
+        _require(_shapes(result.attributions) == _shapes(result.path._path.inputs), "attributions and path")
+    for name in ("output", "baseline_output"):
+        value = getattr(result, name)
+        _require(value is None or bool(value.isfinite().all()), f"{name} that is no number")
+    groups = result.group_attributions
+    _require(groups is None or all(len(one) == batch for one in _members(groups)), "group_attributions")
     if result.standard_error is not None:
         _require(_shapes(result.standard_error) == _shapes(result.attributions), "standard_error")
     for name in ("output", "baseline_output", "convergence_delta", "error_estimate", "unattributed"):
@@ -180,13 +193,18 @@ def _made_trace(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
     _require(outputs.shape == output_alphas.shape and len(outputs) == batch, "outputs of the path")
     inputs, baselines = kept.take("path_inputs"), kept.take("path_baselines")
     _require(_shapes(inputs) == _shapes(baselines) and all(len(x) == batch for x in inputs), "ends of the path")
-    sizes = [int(size) for size in about["blocks"]]
+    _require(all(_is_in_order(one) for one in (alphas, output_alphas, edges)), "order along the path")
+    _require(bool((edges[:, 0] == 0).all() and (edges[:, -1] == 1).all()), "ends of the pieces")
+    _require(all(bool(one.isfinite().all()) for one in (*inputs, *baselines, outputs)), "numbers of the path")
+    _require(all(type(size) is int for size in about["blocks"]), "samples")
+    sizes = list(about["blocks"])
     examples, *rows = (kept.take(f"block_{name}") for name in (*_BLOCK, "starts", "stops"))
     gradients = kept.take("block_gradients")
     _require(min(sizes) > 0 and all(value.shape == (sum(sizes),) for value in (examples, *rows)), "samples")
     _require(examples.dtype == torch.int64 and bool(((examples >= 0) & (examples < batch)).all()), "examples")
     wanted = [(sum(sizes), *x.shape[1:]) for x in inputs]
     _require([tuple(g.shape) for g in gradients] == wanted, "gradients")
+    _require(not any(one.isnan().any() for one in (*rows, *gradients)), "samples that are NaN")
     at, values, slopes, starts, stops = (value.split(sizes) for value in rows)
     grouped = zip(examples.split(sizes), at, values, slopes, *(g.split(sizes) for g in gradients), strict=True)
     blocks = [Block(e, a, o, d, tuple(g)) for e, a, o, d, *g in grouped]
@@ -202,6 +220,13 @@ def _made_trace(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
         _pieces=tuple(zip(blocks, starts, stops, strict=True)),
         _is_tuple=bool(about["is_tuple"]),
     )
+
+
+def _is_in_order(alphas: Tensor) -> bool:
+    """Whether rows (batch, points) lie on the path from 0 to 1, none before the one before it; NaN does not."""
+    if alphas.dim() != 2:
+        return False
+    return bool(((alphas >= 0) & (alphas <= 1)).all() and (alphas.diff(dim=1) >= 0).all())
 
 
 def _members(tensors: Tensors) -> tuple[Tensor, ...]:

@@ -1,8 +1,9 @@
 """The relatives of IG: what else is asked of gradients, each called as `attribute` is and with its paper named.
 
-`f(forward_func, inputs, *, target=None, baselines=None, additional_forward_args=None, ..., chunk_size=None, seed=0,
-on_progress=None, cancel=None)` returns an `Attribution`. These arguments, and what is raised, are those of `attribute`;
-what has no part in a method (`baselines` in a gradient, `seed` where nothing is drawn) changes nothing. A convergence
+`f(forward_func, inputs, *, target=None, baselines=None, additional_forward_args=None, forward_kwargs=None,
+output=None, ..., chunk_size=None, seed=0, on_progress=None, cancel=None)` returns an
+`Attribution`. These arguments, and what is raised, are those of `attribute`; what has no part in a method (`baselines`
+in a gradient, `seed` where nothing is drawn) changes nothing. A convergence
 delta is there only where completeness is claimed.
 """
 

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, along, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 
 # Below so many pixels the blur falls evenly: there it has next to no effect.
 _FINE = 0.5
 
 
+@with_progress
 def blur_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -27,6 +29,8 @@ def blur_integrated_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 50.0,
     method: str = "auto",
     n_steps: int | None = None,
@@ -53,6 +57,8 @@ def blur_integrated_gradients(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         method=method,
         n_steps=n_steps,
         tol=tol,

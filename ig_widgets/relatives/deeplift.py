@@ -6,12 +6,14 @@ import threading
 from dataclasses import replace
 
 from ig_widgets.engine.attribution import Attribution, attribute
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 
 
+@with_progress
 def deeplift(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -19,6 +21,8 @@ def deeplift(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
     on_progress: Progress | None = None,
@@ -38,6 +42,8 @@ def deeplift(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         method="secant",
         n_steps=1,
         chunk_size=chunk_size,

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, samples_along
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled, NonFiniteError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
@@ -34,6 +36,8 @@ def attribute_draws(
     is_complete: bool = False,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     is_tuple: bool = False,
     on_progress: Progress | None = None,
@@ -48,6 +52,8 @@ def attribute_draws(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )
@@ -63,7 +69,12 @@ def attribute_draws(
         baseline_output = delta = None
         if is_complete and complete:
             mean = mean_at_baselines(draws, samples, cancel)
-            parts = torch.stack([m.double().reshape(draws.batch, -1).sum(1) for m in made]).sum(0).cpu()
+            parts = (
+                torch.stack([m.reshape(draws.batch, -1).sum(1, dtype=widest(m.device)) for m in made])
+                .sum(0)
+                .cpu()
+                .double()
+            )
             baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
         return Attribution(
             attributions=like_inputs(draws, made, is_tuple),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
 from ig_widgets.relatives.origins import make_origins
 
 
+@with_progress
 def expected_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -21,6 +23,8 @@ def expected_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_samples: int = 200,
     chunk_size: int | None = None,
     seed: int = 0,
@@ -46,6 +50,8 @@ def expected_gradients(
         is_complete=True,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -53,6 +59,7 @@ def expected_gradients(
     )
 
 
+@with_progress
 def gradient_shap(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -60,6 +67,8 @@ def gradient_shap(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.0,
     n_samples: int = 200,
     chunk_size: int | None = None,
@@ -80,6 +89,8 @@ def gradient_shap(
         is_complete=not sigma,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,

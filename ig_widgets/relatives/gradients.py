@@ -7,14 +7,16 @@ import threading
 import torch
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import SQUARE, VARIANCE, attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
 
 
+@with_progress
 def gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -22,6 +24,8 @@ def gradient(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
     on_progress: Progress | None = None,
@@ -38,6 +42,8 @@ def gradient(
         name="gradient",
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -45,6 +51,7 @@ def gradient(
     )
 
 
+@with_progress
 def input_x_gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -52,6 +59,8 @@ def input_x_gradient(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
     on_progress: Progress | None = None,
@@ -70,6 +79,8 @@ def input_x_gradient(
         is_complete=True,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -77,6 +88,7 @@ def input_x_gradient(
     )
 
 
+@with_progress
 def smoothgrad(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -84,6 +96,8 @@ def smoothgrad(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -104,6 +118,8 @@ def smoothgrad(
         name="smoothgrad",
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -111,6 +127,7 @@ def smoothgrad(
     )
 
 
+@with_progress
 def smoothgrad_squared(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -118,6 +135,8 @@ def smoothgrad_squared(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -137,6 +156,8 @@ def smoothgrad_squared(
         of=SQUARE,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,
@@ -144,6 +165,7 @@ def smoothgrad_squared(
     )
 
 
+@with_progress
 def vargrad(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -151,6 +173,8 @@ def vargrad(
     target: TargetLike = None,
     baselines: Baselines = None,  # noqa: ARG001  (one signature for all)
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
@@ -171,6 +195,8 @@ def vargrad(
         of=VARIANCE,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
         on_progress=on_progress,

@@ -12,14 +12,17 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
 from ig_widgets.engine.chunks import ChunkSize
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count
 
 
+@with_progress
 def guided_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -27,6 +30,8 @@ def guided_integrated_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_knots: int = 100,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -68,6 +73,8 @@ def guided_integrated_gradients(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         n_knots=knots,
         fraction=fraction,
         max_dist=max_dist,
@@ -80,6 +87,8 @@ def guided_integrated_gradients(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         method=method,
         n_steps=n_steps,
         tol=tol,
@@ -92,17 +101,19 @@ def guided_integrated_gradients(
     return replace(result, method=f"guided path, {result.method}", evaluations=result.evaluations + knots)
 
 
+@with_progress
 def guided_path(
     path: Path,
     forward_func: ForwardFunc,
     *,
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_knots: int,
     fraction: float = 0.25,
     max_dist: float = 0.02,
     chunk_size: int | None = None,
-    random_state: bool = True,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
     on_progress: Progress | None = None,
@@ -117,8 +128,9 @@ def guided_path(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
-        random_state=random_state,
         guard=guard,
         chunks=chunks,
         cancel=cancel,
@@ -191,11 +203,11 @@ class _Front:
     def __init__(self, path: Path, example: int, fraction: float, max_dist: float) -> None:
         self._start = torch.cat([wide(b[example]).reshape(-1) for b in path.baselines])
         self._way = torch.cat([wide(x[example]).reshape(-1) for x in path.inputs]) - self._start
-        self._lengths = self._way.abs().double()
+        self._lengths = self._way.abs().to(widest(self._way.device))
         self._total = float(self._lengths.sum())
         self._fraction, self._max_dist = fraction, max_dist
         # What has no way to go has arrived.
-        self._come = (self._way == 0).double()
+        self._come = (self._way == 0).to(self._lengths.dtype)
 
     def point(self) -> Tensor:
         """Where they are, flat."""
@@ -203,7 +215,7 @@ class _Front:
 
     def move(self, gradients: list[Tensor], alpha: float) -> None:
         """Go on until `alpha` of the whole way is behind, the features with the smallest gradients first."""
-        sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().double()
+        sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().to(self._lengths.dtype)
         least, most = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
         self._come = self._come.clamp(min=least)
         while True:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_samples
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import unit_of
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.drawn import like_inputs, split
@@ -23,6 +25,7 @@ from ig_widgets.relatives.draws import check_count
 from ig_widgets.relatives.told import doubts_of
 
 
+@with_progress
 def idgi(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -30,6 +33,8 @@ def idgi(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_steps: int = 100,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
@@ -52,6 +57,8 @@ def idgi(
         baselines=baselines,
         target=target,
         additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
         chunk_size=chunk_size,
         cancel=cancel,
     )
@@ -67,13 +74,13 @@ def idgi(
     flat = shared_out(samples, nodes)
     path = samples.path
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
-    output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
-    sums = torch.stack([f.double().sum() for f in flat]).cpu()
+    at_input, at_baseline = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
+    sums = torch.stack([f.sum(dtype=widest(f.device)) for f in flat]).cpu().double()
     return Attribution(
         attributions=like_inputs(path, split(flat, path), is_tuple),
         convergence_delta=(sums - (samples.output - samples.baseline_output)).to(dtype).to(path.device),
-        output=output,
-        baseline_output=baseline_output,
+        output=at_input,
+        baseline_output=at_baseline,
         method="idgi",
         n_steps=n_steps,
         evaluations=n_steps,
@@ -97,7 +104,7 @@ def shared_out(samples: Samples, nodes: rules.Nodes) -> list[Tensor]:
         def squares(units: Tensor = units) -> Any:
             return ((g / units).square() for g in gradients())
 
-        norms = torch.stack([part.double().sum(1) for part in squares()]).sum(0)
-        weights = torch.where(norms > 0, gains.to(norms.device) / norms, 0.0)
+        norms = torch.stack([part.sum(1, dtype=widest(part.device)) for part in squares()]).sum(0)
+        weights = torch.where(norms > 0, gains.to(norms.device, norms.dtype) / norms, 0.0)
         made.append(torch.cat([(weights.to(part.dtype) @ part) for part in squares()]))
     return made

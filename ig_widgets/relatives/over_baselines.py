@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.groups import FeatureMask
-from ig_widgets.engine.layers import Layer
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.layer_calls import Layer
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
@@ -113,6 +115,7 @@ class OverBaselines:
         return f"dependence on the baseline {shown} (0: none, 1: nothing in common){noted}"
 
 
+@with_progress
 def over_baselines(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -120,6 +123,8 @@ def over_baselines(
     baselines: Sequence[Baselines] | Mapping[str, Baselines],
     target: TargetLike = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     method: str = "auto",
     n_steps: int | None = None,
     tol: float = 0.05,
@@ -171,6 +176,8 @@ def over_baselines(
                 baselines=baseline,
                 target=target,
                 additional_forward_args=additional_forward_args,
+                forward_kwargs=forward_kwargs,
+                output=output,
                 method=method,
                 n_steps=n_steps,
                 tol=tol,
@@ -194,7 +201,7 @@ def over_baselines(
 def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
     maps = [_as_tuple(one.attributions) for one in each]
     count, output, device = len(each), each[0].output, maps[0][0].device
-    wide = torch.float32 if device.type == "mps" else torch.float64
+    wide = widest(device)
     means, variances = [], []
     off, size = torch.zeros(2, len(output), dtype=wide, device=device)
     # Of squares: those of the maps themselves may overflow, or vanish.

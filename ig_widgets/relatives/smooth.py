@@ -12,15 +12,17 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import Cancelled
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, wide
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import like_inputs
 from ig_widgets.relatives.gradients import noisy
 from ig_widgets.relatives.told import caveats_of, unattributed_of
 
 
+@with_progress
 def smooth_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -28,6 +30,8 @@ def smooth_integrated_gradients(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     sigma: float = 0.15,
     n_samples: int = 10,
     method: str = "auto",
@@ -90,6 +94,8 @@ def smooth_integrated_gradients(
                 baselines=one_baseline,
                 target=target,
                 additional_forward_args=additional_forward_args,
+                forward_kwargs=forward_kwargs,
+                output=output,
                 method=method,
                 n_steps=n_steps,
                 tol=tol,

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute, samples_along
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count, draw
 from ig_widgets.relatives.told import caveats_of
@@ -36,6 +37,7 @@ class RegionAttribution(Attribution):
     ranks: Tensor = field(default_factory=lambda: torch.zeros(0, device="cpu"), repr=False)
 
 
+@with_progress
 def xrai(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -43,6 +45,8 @@ def xrai(
     target: TargetLike = None,
     baselines: Baselines = None,
     additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     attributions: Attribution | Tensor | None = None,
     segments: Segments | None = None,
     min_pixels: int = 50,
@@ -76,6 +80,8 @@ def xrai(
     options: dict[str, Any] = {
         "target": target,
         "additional_forward_args": additional_forward_args,
+        "forward_kwargs": forward_kwargs,
+        "output": output,
         "chunk_size": chunk_size,
     }
     runs = [attributions] if isinstance(attributions, Attribution) else []
@@ -83,19 +89,19 @@ def xrai(
         runs = _runs(forward_func, x, baselines, on_progress, options | {"cancel": cancel})
     if isinstance(attributions, Tensor):
         given_map = samples_along(draw(x, count=1), forward_func, **options, cancel=cancel)
-        maps, output = _summed(attributions, x), given_map.output
+        maps, at_input = _summed(attributions, x), given_map.output
     else:
-        maps, output = torch.stack([_summed(run.attributions, x) for run in runs]).mean(0), runs[0].output
+        maps, at_input = torch.stack([_summed(run.attributions, x) for run in runs]).mean(0), runs[0].output
     found = [
         gather(values, given if given is not None else cut(picture), least)
-        for picture, values in zip(x, maps.double().cpu().numpy(), strict=True)
+        for picture, values in zip(x, maps.cpu().double().numpy(), strict=True)
     ]
     levels, ranks = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
     spread = (levels.unsqueeze(1) / x.shape[1]).expand(x.shape).to(device=x.device, dtype=x.dtype, copy=True)
     return RegionAttribution(
         attributions=(spread,) if isinstance(inputs, tuple | list) else spread,
         convergence_delta=_mean([run.convergence_delta for run in runs]),
-        output=output.to(device=x.device, dtype=torch.promote_types(x.dtype, torch.float32)),
+        output=at_input.to(device=x.device, dtype=torch.promote_types(x.dtype, torch.float32)),
         baseline_output=_mean([run.baseline_output for run in runs]),
         method=f"xrai of {runs[0].method}" if runs else "xrai",
         n_steps=runs[0].n_steps if runs else 0,

@@ -402,7 +402,7 @@ def test_models_that_cannot_be_searched():
     for function, message in (
         (lambda x: x.sum(1), r"at least two class scores .* returned shape \(2,\) for 2"),
         (lambda x: x.sum(1, keepdim=True), r"returned shape \(2, 1\) for 2; of a single score"),
-        (lambda x: {"logits": x}, "returned a dict"),
+        (lambda x: {"scores": x}, "returned a dict"),
         (lambda x: x[:1], r"returned shape \(1, 4\) for 2"),
     ):
         with pytest.raises(errors.OutputError, match=message):

@@ -620,3 +620,19 @@ def test_without_captum_the_extra_is_named(name: str, monkeypatch: pytest.Monkey
         getattr(ig_widgets.compat.captum, name)
     with pytest.raises(AttributeError, match="Saliency"):
         _ = ig_widgets.compat.captum.Saliency
+
+
+@pytest.mark.parametrize("method", ["gausslegendre", "riemann_left", "riemann_middle"])
+@pytest.mark.parametrize("n_steps", [7, 50, 200])
+def test_bit_for_bit_with_all_steps_at_once(method: str, n_steps: int) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5)).eval(), torch.randn(4, 10)
+    options: dict[str, Any] = {"target": 1, "n_steps": n_steps, "method": method, "return_convergence_delta": True}
+    ours, theirs = (
+        kind(model).attribute(x, **options) for kind in (IntegratedGradients, captum.attr.IntegratedGradients)
+    )
+    assert torch.equal(ours[0], theirs[0])
+    assert torch.equal(ours[1], theirs[1])
+    layers = (kind(model, model[0]) for kind in (LayerIntegratedGradients, captum.attr.LayerIntegratedGradients))
+    ours, theirs = (layer.attribute(x, **options) for layer in layers)
+    assert torch.equal(ours[0], theirs[0])

@@ -300,3 +300,25 @@ def test_the_next_result_is_that_of_a_fresh_process() -> None:
         [sys.executable, "-c", FRESH.format(method="secant")], capture_output=True, text=True, check=True
     ).stdout.split()
     assert fresh == [t.numpy().tobytes().hex() for t in (done.attributions, done.convergence_delta)]
+
+
+def test_thirty_thousand_gauss_legendre_points_hear_it(figure: Callable[..., None]) -> None:
+    """Also while they are worked out."""
+    cancel, at = threading.Event(), [0.0]
+
+    def stop() -> None:
+        at[0] = time.perf_counter()
+        cancel.set()
+
+    timer = threading.Timer(0.005, stop)
+    timer.start()
+    with pytest.raises(Cancelled):
+        attribute(
+            lambda x: x.tanh().sum(1),
+            draw(1, 1, 4),
+            method="gausslegendre",
+            n_steps=30_000,
+            chunk_size=1,
+            cancel=cancel,
+        )
+    figure("from cancel to the end of a run of 30,000 Gauss-Legendre points", time.perf_counter() - at[0], " s", 0.3)

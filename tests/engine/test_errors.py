@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -267,9 +268,9 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         ("method", "simpson", "gausslegendre", "riemann_middle"),
     ),
     "output a dict": (
-        lambda: attribute(lambda at: {"logits": MODEL(at)}, X, **OK),
+        lambda: attribute(lambda at: {"scores": MODEL(at)}, X, **OK),
         OutputError,
-        ("forward_func", "dict", "logits", "lambda x: model(x)['logits']"),
+        ("forward_func", "dict", "scores: float64", "output='scores'", "lambda x: model(x)['scores']"),
     ),
     "output a tuple": (
         lambda: attribute(lambda at: (MODEL(at), None), X, **OK),
@@ -277,9 +278,9 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         ("forward_func", "tuple of 2", "lambda x: model(x)[0]"),
     ),
     "output an object": (
-        lambda: attribute(lambda at: SimpleNamespace(logits=MODEL(at)), X, **OK),
+        lambda: attribute(lambda at: SimpleNamespace(scores=MODEL(at)), X, **OK),
         OutputError,
-        ("forward_func", "SimpleNamespace", ".logits"),
+        ("forward_func", "SimpleNamespace", "output='scores'", ".scores"),
     ),
     "output None": (lambda: attribute(lambda at: None, X, **OK), OutputError, ("forward_func", "NoneType")),
     "output of classes": (
@@ -511,3 +512,11 @@ def test_batchnorm_without_running_statistics_is_refused_in_either_mode() -> Non
     model = network(nn.BatchNorm1d(4, track_running_stats=False)).eval()
     with pytest.raises(TrainingModeError, match=r"without running statistics.*track_running_stats=True"):
         attribute(model, X.float(), target=0, n_steps=4)
+
+
+def test_an_unknown_keyword_is_named_and_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match=r"n_step is no keyword .* did you mean n_steps\?"):
+        attribute(MODEL, X, n_step=3)  # type: ignore[call-arg]
+    signature = inspect.signature(attribute)
+    assert signature.parameters["tol"].default == 0.05
+    assert list(signature.parameters) == list(inspect.signature(refine).parameters)

@@ -106,6 +106,6 @@ def test_layers_that_cannot_work() -> None:
     with pytest.raises(ArgumentValueError, match="embed"):
         attribute(model, IDS, target=0, layer=[model.embed, model.first], n_steps=2)
     with pytest.raises(ArgumentTypeError, match="layer"):
-        attribute(model, IDS, target=0, layer="embed", n_steps=2)  # type: ignore[arg-type]
+        attribute(model, IDS, target=0, layer=2.0, n_steps=2)  # type: ignore[arg-type]
     with pytest.raises(ArgumentValueError, match="baselines has 2 members"):
         attribute(model, IDS, target=0, layer=model.embed, baselines=(0, 0), n_steps=2)

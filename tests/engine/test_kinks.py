@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ig_widgets.engine.attribution import attribute, make_samples
 from ig_widgets.engine.kinks import Kinks
 from tests.engine.subjects import draw
+from tests.engine.test_leaves import another_thread
 
 A, B = draw(1, 1, 40), draw(2, 1, 40)
 
@@ -162,6 +163,8 @@ def scripted() -> Callable[[Tensor], Tensor]:
 def test_what_cannot_be_looked_into_is_told(forward: Callable[[Tensor], Tensor], name: str) -> None:
     found = kinks(lambda x: forward(x).sum(1))
     assert found.hidden >= {name}
+    with another_thread():
+        assert kinks(lambda x: forward(x).sum(1)).hidden >= {name}
     assert name in str(found)
     assert "not visible inside" in str(found)
 

@@ -243,7 +243,9 @@ REUSES = Reuses()
 @pytest.mark.parametrize(
     ("layer", "options", "kind", "message"),
     [
-        ("stem", {}, TypeError, "got str"),
+        (7.0, {}, TypeError, "got float"),
+        ("stam", {}, ValueError, "layer names 'stam', .* the nearest are 'stem'"),
+        ([MODEL.left, 3], {}, ValueError, r"layer lists inputs\[3\], and there are 1 inputs"),
         ([], {}, ValueError, "empty list"),
         ([MODEL.left, None], {}, TypeError, "got NoneType"),
         ([MODEL.left, MODEL.left], {}, ValueError, "layer 'left' is listed twice"),

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ig_widgets.engine.attribution import attribute, make_samples, refine
 from ig_widgets.engine.errors import Cancelled, IGError
-from tests.engine.subjects import draw
+from tests.engine.subjects import SECONDS, draw
 
 
 class Restless(nn.Module):
@@ -187,7 +187,7 @@ def test_behind_a_wrapper(habit: str) -> None:
 def test_after_an_error_of_ours(error: str) -> None:
     model, x = subject("in place"), draw(1, 2, 4)
     forward = {
-        "output": lambda at: {"logits": model(at)},
+        "output": lambda at: {"scores": model(at)},
         "target": model,
         "nan": lambda at: model(at) * float("nan"),
     }[error]
@@ -280,12 +280,28 @@ def test_the_guard_is_free_after_an_exception() -> None:
     assert not lock.locked()
 
 
-def test_random_state_can_be_left_to_its_owner() -> None:
-    """A worker thread must not set back the random numbers that a cell draws at the same time."""
-    model = Restless("random")
-    before = torch.get_rng_state()
-    make_samples(model, draw(1, 2, 4), target=0, random_state=False)
-    assert not torch.equal(before, torch.get_rng_state())
+def test_random_numbers_that_others_draw_stay_drawn() -> None:
+    """A thread beside the session draws from a stream of its own, and does not set back the session's."""
+    model, inside, go_on = Restless("random"), threading.Event(), threading.Event()
+    torch.manual_seed(5)
+    expected = [torch.rand(3) for _ in range(3)]
+
+    def forward(at: Tensor) -> Tensor:
+        first = model(at)
+        inside.set()
+        assert go_on.wait(SECONDS)
+        return first + 0 * model(at)
+
+    torch.manual_seed(5)
+    seen = [torch.rand(3)]
+    thread = threading.Thread(target=make_samples, args=(forward, draw(1, 2, 4)), kwargs={"target": 0})
+    thread.start()
+    assert inside.wait(SECONDS)
+    seen.append(torch.rand(3))
+    go_on.set()
+    thread.join(SECONDS)
+    seen.append(torch.rand(3))
+    assert all(map(torch.equal, seen, expected))
 
 
 def test_attribute_in_several_threads_at_once() -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_widgets.engine import rules
+from ig_widgets.engine import legendre, rules
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.legendre import gauss_legendre
 from tests.engine.subjects import METHODS, few, methods, points, smallest
 
 # From 513 on the points of Gauss-Legendre are found in another way.
@@ -152,3 +153,37 @@ def test_unknown_method_lists_the_known() -> None:
     assert all(method in str(raised.value) for method in METHODS)
     with pytest.raises(ArgumentTypeError, match="method must be a name"):
         rules.nodes(3, 4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [513, 600, 1001])
+def test_gausslegendre_by_the_formula_is_numpys(n: int) -> None:
+    alphas, weights = gauss_legendre(n)
+    xs, ws = np.polynomial.legendre.leggauss(n)
+    np.testing.assert_allclose(alphas, (1 + xs) / 2, rtol=0, atol=1e-14)
+    # NumPy's own are off by 4e-14 at 1,001 points, beside the ends.
+    np.testing.assert_allclose(weights, ws / 2, rtol=0, atol=5e-14)
+
+
+@pytest.mark.parametrize("n", [601, 20_000])
+@pytest.mark.parametrize("k", [11, 50, 101])
+def test_the_series_is_what_the_decimals_are(n: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside an end the points are zeros of a polynomial, to any number of digits: so are those that follow."""
+    monkeypatch.setattr(legendre, "_DIGITS", 45 + 3 * k)
+    alpha, weight = legendre._near_end(n, k)
+    alphas, weights = gauss_legendre(n)
+    assert abs(alphas[k - 1] / alpha - 1) <= 2e-15
+    assert abs(weights[k - 1] / weight - 1) <= 4e-15
+
+
+def test_a_million_points_are_exact_for_polynomials() -> None:
+    nodes = rules.nodes("gausslegendre", rules.MOST_STEPS)
+    assert (np.diff(nodes.alphas) > 0).all()
+    for k in (1, 2, 9):
+        assert abs(moment(nodes, k) * (k + 1) - 1) <= 1e-14
+
+
+@pytest.mark.parametrize("method", rules.METHODS)
+@pytest.mark.parametrize("n", [rules.MOST_STEPS + 1, 10**18])
+def test_more_points_than_anyone_can_wait_for_are_refused(method: str, n: int) -> None:
+    with pytest.raises(ArgumentValueError, match=r"n_steps must be at most 1,000,000"):
+        rules.nodes(method, n)

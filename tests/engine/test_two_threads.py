@@ -18,7 +18,11 @@ from ig_widgets.engine.chunks import ChunkSize
 from tests.engine.subjects import SECONDS, Meeting, draw, relative
 from tests.engine.test_left_as_found import as_found
 
-pytestmark = pytest.mark.robustness
+pytestmark = [
+    pytest.mark.robustness,
+    # The budgets are small by intent.
+    pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.ConvergenceWarning"),
+]
 
 
 def network(kind: str) -> nn.Module:

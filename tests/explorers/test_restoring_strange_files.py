@@ -100,6 +100,7 @@ WRONG = [
     ("panes", [{}] * 9), ("panes", [{"n_steps": "a"}]), ("panes", 3), ("regions", [{"kind": "rectangle"}]),
     ("regions", [{"kind": "mask", "runs": [10**12]}]), ("regions", [[]] * 99), ("given", ["a"]), ("given", "abc"),
     ("answers", {}), ("answers", [{}]), ("answers.0.settings", {}), ("answers.0.settings.n_steps", 9),
+    ("answers.0.settings.n_steps", 10**18), ("answers.0.settings.n_steps", -1), ("traits.n_steps", 10**18),
     ("answers.0.settings.target", "1"), ("answers.0.dtype", "object"), ("answers.0.ends", [1.0]),
     ("answers.0.ends", ["nan", 1.0]), ("answers.0.spent", -1), ("answers.0.n_steps", True), ("answers.0.elapsed", -1.0),
     ("answers.0.elapsed", "long"), ("answers.0.complete", 1), ("answers.0.converged", "yes"), ("answers.0.reason", 5),

@@ -389,3 +389,16 @@ def test_results_are_frozen_and_print_their_numbers():
     assert "<table>" in found._repr_html_()
     assert f"<td>{float(found.advantage[1]):.3g}</td>" in found._repr_html_()
     assert "mean" not in repr(deletion(lambda points: points.sum(1), x[:1], x[:1], baselines=0))
+
+
+def test_of_a_layers_map_tokens_are_taken_away() -> None:
+    """The map of an embedding, (batch, tokens, dims), for ids (batch, tokens): a token counts by the sum."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Flatten(), torch.nn.Linear(20, 1)).double()
+    ids = torch.tensor([[3, 1, 4, 1, 5], [2, 6, 5, 3, 5]])
+    result = igw.attribute(model, ids, layer="0", n_steps=4)
+    found = deletion(model, ids, result, baselines=0, n_steps=5, n_random=2)
+    # F is linear in each embedding, so that what a token takes along is what was attributed to it.
+    by_token = result.attributions.sum(-1).sort(dim=1, descending=True).values
+    expected = model(ids).detach() - torch.cat([torch.zeros(2, 1), by_token.cumsum(1)], 1)
+    torch.testing.assert_close(found.outputs, expected)

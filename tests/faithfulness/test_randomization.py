@@ -129,7 +129,7 @@ def test_a_map_that_does_not_depend_on_a_layer_stays_when_it_is_drawn_anew():
     head = nn.Linear(3, 1, bias=False).double()
     body = nn.Linear(36, 3).double()
     model = nn.Sequential(nn.Flatten(), body, head)
-    inner = lambda m, x: igw.attribute(lambda p: m[1](m[0](p)), x, target=0)  # noqa: E731
+    inner = lambda m, x: igw.attribute(lambda p: m[1](m[0](p)), x, target=0, chunk_size=8)  # noqa: E731
     found = randomize_model(model, pictures(), inner, layers=["2", "1"])
     assert torch.allclose(found.correlations[:, 0], torch.ones(2, dtype=torch.float64))
     assert torch.allclose(found.absolute_correlations[:, 0], torch.ones(2, dtype=torch.float64))

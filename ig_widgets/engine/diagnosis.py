@@ -1,0 +1,47 @@
+"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ig_widgets.engine.chunks import is_out_of_memory
+from ig_widgets.engine.errors import ArgumentValueError, Cancelled, IGError, NonFiniteError, OutputError
+from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model import ScalarFunction
+from ig_widgets.engine.path import Path
+
+# What says enough as it is.
+_CLEAR = (Cancelled, NonFiniteError)
+# What models and torch raise where a shape does not fit. After any other error the model is not asked again.
+SHAPE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
+
+
+def raise_clearer(error: Exception, function: ScalarFunction, path: Path) -> None:
+    """Raise ArgumentValueError if what failed on the path works with one more dimension."""
+    if isinstance(error, _CLEAR) or is_out_of_memory(error) or not isinstance(error, SHAPE_ERRORS):
+        return
+    if isinstance(error, IGError) and not isinstance(error, OutputError):
+        return
+    keeper = Keeper(function.forward_func, path.device)
+    try:
+        found: Any = keeper.run(lambda: function.alone(tuple(x[None].clone() for x in path.inputs)), gradients=False)
+    except Exception:  # noqa: BLE001  (then it is something else, and the error says it)
+        return
+    if found.dim() == 0 or found.shape[0] != 1:
+        return
+    several = len(path.inputs) > 1
+    shapes = ", ".join(str(tuple(x.shape)) for x in path.inputs)
+    raise ArgumentValueError(
+        f"inputs of shape {shapes} {'are' if several else 'is'} taken for {path.batch} examples, and forward_func does "
+        f"not take them as such ({_short(error)}); with a batch dimension it does: give "
+        f"{'x.unsqueeze(0) of each' if several else 'inputs.unsqueeze(0)'}."
+    ) from error
+
+
+def _short(error: Exception) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  (a stranger's)
+        return type(error).__name__
+    line = text.partition("\n")[0]
+    return f"{type(error).__name__}: {line if len(line) <= 120 else line[:117] + '...'}"

@@ -1,0 +1,92 @@
+"""Ctrl-C at any line: nothing is left of what was entered, written or drawn, and the next run is as ever."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from ig_widgets.engine.attribution import attribute
+from tests.engine.interrupts import ALL, Restless, X, differences, interrupted, many, state, traced
+from tests.engine.test_leaves import another_thread
+
+pytestmark = [
+    pytest.mark.robustness,
+    pytest.mark.usefixtures("one_thread_of_torch"),
+    pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.NondeterminismWarning"),
+    pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.ConvergenceWarning"),
+]
+
+
+@pytest.mark.parametrize("beside", ["alone", "beside another thread"])
+def test_nothing_is_left_behind(beside: str, figure: Callable[..., None], request: pytest.FixtureRequest) -> None:
+    """Beside another thread what a pass does is told from what others do, by other code."""
+    count = request.config.getoption("--interrupts") // 2
+    with another_thread() if beside != "alone" else nullcontext():
+        found = many(count, seed=len(beside), ways=ALL)
+    hit = [one for one in found if one[1]]
+    damaged = [one for one in hit if one[2]]
+    figure(f"of {len(hit)} interrupts at random lines, {beside}: damaged", len(damaged), at_most=0)
+    assert len(hit) > 0.8 * count
+    assert damaged == []
+
+
+def test_after_an_interrupt_the_next_run_is_as_ever() -> None:
+    model = Restless()
+    expected = ALL["secant"][0](model).attributions
+    lines = traced(ALL["secant"][0], model).count
+    for share in (0.2, 0.5, 0.9):
+        where, damage = interrupted(ALL["secant"][0], model, int(share * lines))
+        assert where
+        assert damage == []
+        assert torch.equal(ALL["secant"][0](model).attributions, expected)
+
+
+def test_the_harness_sees_what_is_left() -> None:
+    """A run that sets something and does not put it back is told of, whatever it was."""
+
+    def careless(model: Restless) -> None:
+        with torch.no_grad():
+            attribute(model, X, target=1, method="riemann_middle", n_steps=1)
+        model.calls += 1
+        torch.rand(1)
+        model.norm.register_forward_hook(lambda *_: None)
+        raise KeyboardInterrupt
+
+    _, damage = interrupted(careless, Restless(), 10**9)
+    assert {"random state", ".calls", "norm_forward_hooks"} <= set(damage)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers of the process's own time")
+@pytest.mark.parametrize("name", ["points", "secant", "layer", "drop-in"])
+def test_signals(name: str) -> None:
+    """As Ctrl-C comes: between two instructions, at any time."""
+    way, make = ALL[name]
+    model, hit = make(), 0
+    way(model)
+    begin = time.process_time()
+    way(model)
+    took = time.process_time() - begin
+    before, old = state(model), signal.signal(signal.SIGVTALRM, _interrupt)
+    try:
+        for i in range(15):
+            try:
+                signal.setitimer(signal.ITIMER_VIRTUAL, took * (i + 1) / 16)
+                way(model)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            except KeyboardInterrupt:
+                hit += 1
+                assert differences(before, state(model)) == []
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, old)
+    assert differences(before, state(model)) == []
+    assert hit
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
