@@ -44,6 +44,8 @@ _AIM = 0.95
 # part of the tolerance.
 _MISREAD, _MISSED = 1e-3, 0.25
 _LOOKS = 32
+# A dtype whose numbers lie farther apart is one of half precision.
+_HALF = 1e-4
 # Maps are compared so many elements at a time, so that copies stay small.
 _ELEMENTS = 1 << 21
 # Splits that it takes until what they say of the order counts as much as what is assumed; a few that turn out well
@@ -102,6 +104,7 @@ class Cells:
         # The sum of squares of what rounding may hide of it, cell by cell.
         self._hidden = torch.zeros_like(self._variation)
         self._rounding_unit: Tensor | None = None
+        self._is_half = torch.finfo(samples.path.inputs[0].dtype).eps > _HALF
         ends = samples.baseline_output.tolist()
         self._outputs: dict[tuple[int, float], float] = {(e, 0.0): value for e, value in enumerate(ends)}
         self._samples = CellSamples(samples.sampler, samples.path, like=samples)
@@ -192,7 +195,9 @@ class Cells:
         if self._rounding_unit is None:
             # Squares of what F may be would overflow.
             self._rounding_unit = unit_of(block.roundings.amax())
-        self._hidden.index_add_(0, block.examples, (block.roundings / self._rounding_unit).square())
+        # In half precision rounding may hide anything; else what is missing is what it hides, which is far less.
+        lost = block.roundings if self._is_half else torch.minimum(block.defects.abs(), block.roundings)
+        self._hidden.index_add_(0, block.examples, (lost / self._rounding_unit).square())
         # An example whose first cells are not all seen has no variation to compare with.
         seen = block.examples if self.evaluations else block.examples[block.highs == 1]
         variation = self._variation[seen]

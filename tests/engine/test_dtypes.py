@@ -75,6 +75,18 @@ def test_cells_are_left_where_rounding_hides_their_sums(dtype: torch.dtype) -> N
     assert (result.method != "secant") == ("rounding hides" in result.reason) == (dtype in HALF)
 
 
+def test_many_cells_in_single_precision_hold() -> None:
+    """The most that rounding could hide in each adds up to more than the tolerance; what is missing does not."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)).eval()
+    x = 30 * draw(1, 1, 32).float().repeat_interleave(2, 1)
+    # What pairs of features do cancels, so that attributions are far larger than what F changes.
+    result = attribute(lambda v: model(v) + 10 * (v[:, ::2] - v[:, 1::2]).sum(1, True), x, baselines=1.0, tol=0.002)
+    assert result.converged
+    assert result.method == "secant"
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_network_in_each_dtype(dtype: torch.dtype) -> None:
     model = Scores([(4,)], (3,), seed=1).to(dtype)
