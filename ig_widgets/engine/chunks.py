@@ -29,8 +29,10 @@ Found = TypeVar("Found")
 _FIRST_SECONDS = 0.005
 _GRADIENT_OVER_FORWARD = 3.0
 _LEAP = 4
-# So few rows cost a deep model hardly more than one, where calls of layers are what takes the time.
-_FEW = 8
+# What is shown while sampling is shown after each chunk: no chunk is tried that should take longer.
+_LONGEST_SECONDS = 0.5
+# So few rows cost a model hardly more than one, where calls of layers are what takes the time; if no longer than that.
+_FEW = ((64, 0.1), (8, _LONGEST_SECONDS))
 # By what a row must become cheaper, as is foreseen, for a chunk to take twice as long as others may.
 _MUCH = 1.2
 # From here on the fixed cost of a call is a few per cent, and a larger chunk must earn its place: by so much a row.
@@ -38,8 +40,6 @@ _LONG_SECONDS = 0.25
 _EARNS = 1.1
 # Any chunk of twice as many rows must gain so much: beyond the caches all cost the same.
 _GAIN = 0.01
-# What is shown while sampling is shown after each chunk: no chunk is tried that should take longer.
-_LONGEST_SECONDS = 0.5
 # A size that was so much dearer a row is not looked at again in a later run.
 _HOPELESS = 1.25
 # A share of free memory that what is saved for the backward pass may take; the pass itself needs about as much again.
@@ -121,7 +121,7 @@ class ChunkSize:
         """Choose the first size, from what a forward pass of one row took."""
         if self._tries and not self._costs and not self._guessed:
             row = _GRADIENT_OVER_FORWARD * max(forward_seconds, 1e-9)
-            rows = max(_FIRST_SECONDS / row, min(_FEW, _LONGEST_SECONDS / row))
+            rows = max(_FIRST_SECONDS / row, *(min(few, seconds / row) for few, seconds in _FEW))
             self._rows = max(1, min(1 << int(rows).bit_length() >> 1, self._limit))
 
     def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
@@ -161,7 +161,7 @@ class ChunkSize:
         known = [size for size, times in self._times.items() if times > 1 and size != best]
         # Nothing is tried beyond what is known to be worse.
         most = min((size for size in known if size > best), default=math.inf)
-        for size in (best * _LEAP if seconds < _FIRST_SECONDS else 0, best * 2, best // 2):
+        for size in (best * _LEAP if seconds < _FIRST_SECONDS / 2 else 0, best * 2, best // 2):
             expected = _expected(costs, best, size) if size > best else costs[best] * size
             longest = min(expected, seconds if best == 1 else math.inf)
             # Where it gains much a row a chunk may take longer.

@@ -71,8 +71,8 @@ def test_baselines_of_tuples() -> None:
 
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_a_tuple_of_one_gives_a_tuple_of_one(kind: type) -> None:
-    plain = attribute(MODEL, X, target=0, n_steps=5)
-    packed = attribute(MODEL, kind([X]), target=0, n_steps=5)
+    plain = attribute(MODEL, X, target=0, n_steps=5, chunk_size=15)
+    packed = attribute(MODEL, kind([X]), target=0, n_steps=5, chunk_size=15)
     assert isinstance(packed.attributions, tuple)
     assert torch.equal(packed.attributions[0], plain.attributions)
 

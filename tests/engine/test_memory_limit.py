@@ -100,7 +100,7 @@ for name, ask in (("attribute", attribute), ("deletion", deletion), ("smoothgrad
 explorer = igw.ImageExplorer(model, x[0], n_steps=4)
 explorer.wait()
 # What is sampled is kept, 20 MB of it, and takes room as well; without a limit up to 145 MB are taken.
-for megabytes, n_steps in ((48, 256), (0, 128)):
+for megabytes, n_steps in ((64, 256), (0, 128)):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with limited(megabytes):
@@ -162,9 +162,9 @@ def test_an_explorer_ends_with_a_result_or_a_sentence_and_goes_on(
     told: dict[str, dict[str, Any]], figure: Callable[..., None]
 ) -> None:
     # How large its chunks grow, and whether the limit is met, is a matter of the clock; the result is not.
-    halvings = sum("going on with" in text for text in told["explorer, 48 MB"]["warnings"])
-    figure("48 MB left to an explorer that may take 145: chunks halved on the way to its result", halvings)
-    assert told["explorer, 48 MB"]["answer"] == "256 evaluations"
+    halvings = sum("going on with" in text for text in told["explorer, 64 MB"]["warnings"])
+    figure("64 MB left to an explorer that may take 145: chunks halved on the way to its result", halvings)
+    assert told["explorer, 64 MB"]["answer"] == "256 evaluations"
     assert told["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out ")
-    for run in (told["explorer, 48 MB"], told["explorer, 0 MB"]):
+    for run in (told["explorer, 64 MB"], told["explorer, 0 MB"]):
         assert run["next"] == run["wished"]

@@ -96,7 +96,7 @@ def test_the_mean_over_subsets_of_all_sizes_is_exact_in_the_limit():
 
 def test_an_attribution_says_whether_it_holds_the_factor():
     x, model = draw(0, 1, 3, 6, 6), ConvScores((4,))
-    arguments = {"target": 0, "perturb": noise(sigma=1e-4)}
+    arguments = {"target": 0, "perturb": noise(sigma=1e-4), "chunk_size": 8}
     for multiply in (True, False):
         result = igw.attribute(model, x, target=0, n_steps=20, multiply_by_inputs=multiply)
         found = infidelity(model, x, result, **arguments)
