@@ -189,3 +189,23 @@ def test_modes_are_of_one_thread(options: dict[str, Any]) -> None:
         model.go_on.set()
         thread.join(SECONDS)
     assert torch.equal(results[0], expected)
+
+
+def test_a_seed_that_a_model_sets_is_put_back_beside_another_thread() -> None:
+    """Setting a seed is no operation of torch, so that nobody sees it happen."""
+
+    def model(x: Tensor) -> Tensor:
+        torch.manual_seed(7)
+        return x.square().sum(1)
+
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        attribute(model, torch.ones(1, 3), n_steps=3)
+        assert torch.equal(before, torch.get_rng_state())
+    finally:
+        done.set()
+        other.join()
