@@ -133,13 +133,13 @@ def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[
 
 
 def calibration(what: str, records: Sequence[Record]) -> list[Row]:
-    """Truth over estimate. An error below a hundredth of the tolerance is rounding, and says nothing of estimates."""
+    """Truth over estimate, where the error is not too small to say anything of estimates."""
     both = [(r.error / max(r.estimate, 1e-300), r) for r in records if r.error is not None and r.estimate is not None]
-    said = [ratio for ratio, r in both if r.error is not None and r.error > 0.01 * r.tol]
+    said = [ratio for ratio, r in both if not small(r)]
     outside = 100 - share((0.5 <= ratio <= 2 for ratio in said), said)
     above = share((ratio > 2 and not small(r) for ratio, r in both), both)
     middle = f"; median {median(said):.2f}" if said else ""
-    counted = f"{len(said)} with errors over a hundredth of the tolerance"
+    counted = f"{len(said)} with errors over a hundredth of the tolerance that the reference can tell"
     text = f"{outside:.0f}% (within {100 - outside:.0f}% of {counted}{middle})"
     every = share((0.5 <= ratio <= 2 for ratio, _ in both), both)
     return [
@@ -150,8 +150,11 @@ def calibration(what: str, records: Sequence[Record]) -> list[Row]:
 
 
 def small(record: Record) -> bool:
-    """Whether the error is too small for an estimate to be blamed: below a hundredth of the tolerance."""
-    return record.error is not None and record.error <= 0.01 * record.tol
+    """Whether the error is too small for an estimate to be blamed.
+
+    That is below a hundredth of the tolerance (rounding), or below twice of what the true map may itself be off by.
+    """
+    return record.error is not None and record.error <= max(0.01 * record.tol, 2 * record.unknown)
 
 
 def costs(what: str, judged: Sequence[tuple[Case, Record]]) -> list[Row]:

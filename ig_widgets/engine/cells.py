@@ -4,7 +4,8 @@ A cell that is split shows its own error: what it said less what its parts say. 
 they follow from it by how errors fall with the size of a cell, which is checked each time that a part is itself split.
 Of the first cells a few are split; the others' errors then go as what they differ from their neighbours. Errors of
 different cells are as good as independent, so that their squares add up. What seems settled is put to the test: the
-cells that differ most from their neighbours are split, and must turn out to have the errors that were expected.
+cells that differ most from their neighbours and some at other places are split, and must turn out to have the errors
+that were expected.
 """
 
 from __future__ import annotations
@@ -52,8 +53,11 @@ _ELEMENTS = 1 << 21
 # say little of the rest.
 _PRIOR = 12.0
 _LEAST_RATIO = 0.5
-# Cells that are split as a test when all seems settled: so many, or one for so many cells; into two each.
-_CHECKS, _CHECKS_OF = 2, 16
+# Cells that are split as a test when all seems settled, into two each: so many of the roughest, or one for so many
+# cells; and twice as many at other places, as the roughest may be exact where others are not.
+_CHECKS, _CHECKS_OF = 1, 32
+# Places that fill the path evenly, however many are taken.
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +126,9 @@ class Cells:
         # Logarithms of measured over expected errors: their weighted sum, and the weight.
         self._seen, self._weight = np.zeros(batch), np.zeros(batch)
         self._probed = False
-        # Which cells are split as a test, and which examples have passed it.
+        # Which cells are split as a test, for how many cells each stands, and which examples have passed it.
         self._tested: Any = np.zeros(0, dtype=bool)
+        self._stands_for: Floats = np.ones(0)
         self._passed: Any = np.zeros(batch, dtype=bool)
 
     @property
@@ -175,7 +180,8 @@ class Cells:
         if not able.any():
             return Wanted.nothing()
         self._plan = self._planned(tol, affordable, able & unsettled)
-        self._tested = self._suspects(np.flatnonzero(able & ~unsettled), affordable)
+        self._stands_for = self._suspects(able & ~unsettled, affordable)
+        self._tested = self._stands_for > 0
         self._plan[self._tested] = 2
         of, ends = self._cells.parts(np.where(self._plan > 1, self._plan, 0))
         return Wanted(self._cells.examples[of], ends)
@@ -269,7 +275,8 @@ class Cells:
         # A change is the error of the cell less those of its parts, as if independent.
         own = changes / np.sqrt(1 + remaining(counts, orders[examples]))
         self._judge(at[tested], own[tested])
-        again = ~first & ~tested
+        # The roughest say nothing of the others.
+        again = ~first & (~tested | (self._stands_for[at] > 1))
         later, told = _ratios(examples[again], old.errors[at][again], own[again], batch)
         later = np.maximum(later, _LEAST_RATIO)
         self._seen = np.where(told > 0, self._seen / 2 + told * np.log(later), self._seen)
@@ -287,26 +294,35 @@ class Cells:
         """
         examples, batch = self._cells.examples[at], len(self._units)
         expected = (self._factors[examples] * self._cells.errors[at]) ** 2
-        missing = np.bincount(examples, np.maximum(own**2 - expected, 0), batch)
+        missing = np.bincount(examples, self._stands_for[at] * np.maximum(own**2 - expected, 0), batch)
         surprise = np.sqrt(missing) / np.where(self._sizes > 0, self._sizes, 1)
         passed = (np.bincount(examples, minlength=batch) > 0) & (np.hypot(self._errors, surprise) <= self._tol)
         self._passed = self._passed | passed
 
-    def _suspects(self, members: Integers, affordable: Integers) -> Any:
-        """The cells of the examples `members` that differ most from their neighbours: (cells,) of booleans."""
-        own = self._cells
-        if not len(members):
-            return np.zeros(len(own), dtype=bool)
-        rough = self._roughness()
-        rough[own.errors == 0] = 0
+    def _suspects(self, asked: Any, affordable: Integers) -> Floats:
+        """Of the examples that are `asked` (batch,) of booleans, the cells to test: for how many each stands, (cells,).
+
+        Some are those that differ most from their neighbours; each stands for itself. The others lie at places that
+        have nothing to do with what is known of them, and stand for cells of their length all along the path.
+        """
+        own, stands_for = self._cells, np.zeros(len(self._cells))
+        if not asked.any():
+            return stands_for
         counts = np.bincount(own.examples, minlength=len(affordable))
-        wanted = np.minimum(np.maximum(_CHECKS, counts // _CHECKS_OF), affordable // 2)
+        roughest = np.minimum(np.maximum(_CHECKS, counts // _CHECKS_OF), affordable // 2) * asked
+        elsewhere = np.minimum(2 * roughest, affordable // 2 - roughest)
+        members = np.repeat(np.arange(len(asked)), elsewhere)
+        step = np.arange(len(members)) - (np.cumsum(elsewhere) - elsewhere)[members]
+        places = (self._spent[members] + step + 1) * _GOLDEN % 1
+        drawn = np.searchsorted(own.examples + own.lows, members + places, side="right") - 1
+        stands_for[drawn] = 1 / (elsewhere[members] * (own.highs - own.lows)[drawn])
+        rough = self._roughness()
+        rough[(own.errors == 0) | (stands_for > 0)] = 0
         order = np.lexsort((-rough, own.examples))
-        place = np.empty(len(own), dtype=np.int64)
-        place[order] = np.arange(len(own)) - (np.cumsum(counts) - counts)[own.examples[order]]
-        asked = np.zeros(len(affordable), dtype=bool)
-        asked[members] = True
-        return asked[own.examples] & (place < wanted[own.examples])
+        rank = np.empty(len(own), dtype=np.int64)
+        rank[order] = np.arange(len(own)) - (np.cumsum(counts) - counts)[own.examples[order]]
+        stands_for[(rank < roughest[own.examples]) & (stands_for == 0)] = 1
+        return stands_for
 
     def _roughness(self) -> Floats:
         """How far the share of each cell is from what its neighbours give for its length, (cells,)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ig_widgets.engine import rules
+from ig_widgets.engine import cells, rules
 from ig_widgets.engine.attribution import Attribution, attribute, refine
+from ig_widgets.engine.cells import Cells
 from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.exact import piecewise_linear
 from tests.engine.subjects import METHODS, Counting, Scores, draw, few, seeds
 
@@ -24,11 +28,10 @@ ALL = (*METHODS, "fejer", "secant", "adaptive", "auto")
 UNCONVERGED = pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.ConvergenceWarning")
 
 
-def relu_network(seed: int, *, width: int = 40) -> nn.Module:
-    model = nn.Sequential(
-        nn.Linear(12, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 20), nn.ReLU(),
-        nn.Linear(20, 1),
-    )  # fmt: skip
+def relu_network(seed: int, *, width: int = 40, layers: int = 2) -> nn.Module:
+    sizes = [12, *[width] * layers, 20]
+    hidden = [part for pair in pairwise(sizes) for part in (nn.Linear(*pair), nn.ReLU())]
+    model = nn.Sequential(*hidden, nn.Linear(20, 1))
     for i, parameter in enumerate(model.parameters()):
         parameter.data = 1.5 * draw(seed + i, *parameter.shape) / parameter[0].numel() ** 0.5
     return model.double()
@@ -73,7 +76,9 @@ def test_kinked_networks(tol: float) -> None:
         ratios.append(float(result.error_estimate[0]) / max(error, 1e-12))
         assert abs(float(result.convergence_delta[0])) <= 1e-9 * float(result.attributions.abs().sum())  # type: ignore[union-attr]
     assert np.mean(kept) >= 0.9
-    assert 0.6 <= np.exp(np.mean(np.log(np.clip(ratios, 1e-2, 1e2)))) <= 2.2
+    # Errors of single networks are those of a cell or two: their ratios have no mean to speak of, but a middle.
+    assert 0.8 <= np.median(ratios) <= 2.2
+    assert np.mean(np.array(ratios) < 0.5) <= 0.3
 
 
 @pytest.mark.parametrize("tol", [0.1, 0.01, 0.0001])
@@ -237,7 +242,9 @@ def test_cells_lie_where_the_map_changes() -> None:
     result = attribute(model, x, tol=0.001)
     centres, lengths = result.path.alphas[0], result.path.edges[0].diff()
     assert result.converged
-    assert torch.allclose(lengths[centres < 0.7], lengths.max())
+    # But for those that are split as a test, at places that have nothing to do with the map.
+    assert (lengths[centres < 0.7] > 0.99 * lengths.max()).double().mean() > 0.5
+    assert lengths[centres < 0.7].min() > 0.49 * lengths.max()
     assert lengths[centres > 0.8].max() < 0.51 * lengths.max()
 
 
@@ -379,3 +386,28 @@ def test_no_stretch_is_passed_over_that_is_as_long_as_what_may_be_missed(tol: fl
         exact = 1 + slope * width / 2 * torch.tensor([[1.0, -1.0]], dtype=torch.float64)
         assert result.converged
         assert float((result.attributions - exact).norm() / exact.norm()) <= 2 * tol
+
+
+def test_cells_whose_errors_are_said_to_be_nothing_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, with a few cells, all errors are taken for a billionth: tests of single cells must show it, as a rule."""
+    accept, hidden = Cells.accept, []
+
+    def believing(self: Cells, rows: Wanted) -> None:
+        accept(self, rows)
+        if self.errors is not None and not self._cells.first.any() and not hidden:
+            hidden.append(float(self.errors.max()))
+            self._cells = replace(self._cells, errors=self._cells.errors * 1e-9)
+
+    monkeypatch.setattr(Cells, "accept", believing)
+    monkeypatch.setattr(cells, "_FIRST", 4)
+    monkeypatch.setattr(cells, "_MOST_FIRST", 4)
+    kept, tol = [], 0.001
+    for seed in range(12):
+        model, x = relu_network(100 * seed, width=100, layers=4), draw(seed, 1, 12)
+        hidden.clear()
+        result = attribute(model, x, baselines=-x, target=0, tol=tol, method="secant", max_evaluations=4000)
+        true = attribute(model, x, baselines=-x, target=0, method="secant", n_steps=1000)
+        if hidden[0] > 5 * tol:
+            kept.append(float(errors(result, true.attributions)) <= 2 * tol)  # type: ignore[arg-type]
+    assert len(kept) >= 6
+    assert np.mean(kept) >= 0.6
