@@ -18,6 +18,14 @@ export function significant(value: number, digits = 3): string {
   return (value < 0 ? MINUS : "") + text;
 }
 
+/** A number with an exponent, told to the power of ten `place`. */
+export function exponent(value: number, place: number): string {
+  const size = Math.abs(value);
+  if (size < 10 ** place / 2) return "0";
+  const digits = Math.max(0, Math.floor(Math.log10(size) + 1e-9) - place);
+  return (value < 0 ? MINUS : "") + exponential(size, digits + 1);
+}
+
 /** As `significant`, with the sign always written. */
 export function signed(value: number, digits = 3): string {
   return (value > 0 ? "+" : "") + significant(value, digits);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { axisOver, tidyTicks } from "../src/charts/axis.js";
+import { axisOver, labelled, tidyTicks } from "../src/charts/axis.js";
 import { balance } from "../src/charts/completeness.js";
 import { fixed, percent, shorten, signed, significant } from "../src/format.js";
 import { understood } from "./support/pixels.js";
@@ -79,5 +79,31 @@ describe("completeness", () => {
 
   test("an end that was not sampled is not made up", () => {
     expect(balance(plan({ outputs: [[0.5, 1]] })).atInput).toBeNaN();
+  });
+});
+
+describe("labels of ticks", () => {
+  const labels = (ticks: number[]) => labelled(ticks).map(([, label]) => label);
+  const number = (label: string) => Number(label.replaceAll("\u2212", "-"));
+
+  test("tell the ticks apart, are short, and say what the ticks are", () => {
+    for (const scale of [1e-9, 1e-4, 0.01, 1, 40, 9000, 5e4, 3e12])
+      for (const middle of [0, 0.7, -3, 12])
+        for (const count of [3, 4, 6]) {
+          const ticks = tidyTicks((middle - 1.1) * scale, (middle + 0.9) * scale, count);
+          const found = labels(ticks);
+          const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0)) || scale;
+          expect(new Set(found).size).toBe(ticks.length);
+          found.forEach((label, i) => {
+            expect(label.length).toBeLessThanOrEqual(8);
+            expect(Math.abs(number(label) - (ticks[i] ?? 0))).toBeLessThan(step / 100);
+          });
+        }
+  });
+
+  test("write long numbers with an exponent", () => {
+    expect(labels([-50000, -40000, 0])).toEqual(["\u22125e4", "\u22124e4", "0"]);
+    expect(labels([0, 0.5, 1])).toEqual(["0.0", "0.5", "1.0"]);
+    expect(labels([3])).toEqual(["3.00"]);
   });
 });

@@ -1,3 +1,5 @@
+import { exponent, fixed, significant } from "../format.js";
+
 /** A straight map from values to pixels. */
 export interface Axis {
   readonly ticks: readonly number[];
@@ -36,4 +38,19 @@ export function axisOver(
     ticks: tidyTicks(low - room, high + room, count),
     at: (value) => start + (value - low + room) * scale,
   };
+}
+
+/** Ticks and what stands beside them: digits that tell them apart, an exponent where numbers would be long. */
+export function labelled(ticks: readonly number[]): [number, string][] {
+  const [first, second] = ticks;
+  if (first === undefined || second === undefined)
+    return ticks.map((value) => [value, significant(value)]);
+  const largest = Math.max(...ticks.map(Math.abs));
+  const step = Math.abs(second - first);
+  const place = Math.floor(Math.log10(step) + 1e-9);
+  const isShort = largest < 1e4 && place >= -3;
+  return ticks.map((value) => [
+    value,
+    isShort ? fixed(value, Math.max(0, -place)) : exponent(value, place),
+  ]);
 }

@@ -1,8 +1,8 @@
 import { assign, html, svg, write } from "../dom.js";
-import { fixed, percent, signed, significant } from "../format.js";
+import { fixed, percent, signed } from "../format.js";
 import type { Point } from "../protocol.js";
 import { along, reaches } from "./along.js";
-import { axisOver } from "./axis.js";
+import { axisOver, labelled } from "./axis.js";
 import { panel } from "./panel.js";
 import { onWidth } from "./width.js";
 
@@ -76,12 +76,12 @@ export class Curve {
     }
     marks.push(svg("line", { class: "igw-tick", x1: start, x2: end, y1: bottom, y2: bottom }));
     if (this.#subject !== undefined) {
-      for (const value of axis.ticks) {
+      for (const [value, text] of labelled(axis.ticks)) {
         const y = axis.at(value);
         const name = value === 0 ? "igw-tick" : "igw-gridline";
         const label = { x: start - 6, y, "text-anchor": "end", "dominant-baseline": "central" };
         marks.push(svg("line", { class: name, x1: start, x2: end, y1: y, y2: y }));
-        marks.push(svg("text", label, significant(value, 2)));
+        marks.push(svg("text", label, text));
       }
       const points = this.#subject.line.map(
         ([alpha, value]) => `${this.#x(alpha).toFixed(2)} ${axis.at(value).toFixed(2)}`,

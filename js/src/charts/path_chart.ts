@@ -4,7 +4,7 @@ import { listen } from "../life.js";
 import type { Plan, Point } from "../protocol.js";
 import type { Picture } from "../store.js";
 import { along } from "./along.js";
-import { type Axis, axisOver } from "./axis.js";
+import { type Axis, axisOver, labelled } from "./axis.js";
 import { onWidth } from "./width.js";
 
 const HEIGHT = 188;
@@ -121,13 +121,13 @@ export class PathChart {
       return;
     }
     const [left, right] = [this.#left, this.#right];
-    for (const value of left.ticks) {
+    for (const [value, text] of labelled(left.ticks)) {
       const y = left.at(value);
       yield svg("line", { class: "igw-gridline", x1: MARGIN.left, x2: end, y1: y, y2: y });
-      yield svg("text", tick(MARGIN.left - 6, y, "end", "output"), significant(value, 2));
+      yield svg("text", tick(MARGIN.left - 6, y, "end", "output"), text);
     }
-    for (const value of right.ticks)
-      yield svg("text", tick(end + 6, right.at(value), "start", "density"), significant(value, 2));
+    for (const [value, text] of labelled(right.ticks))
+      yield svg("text", tick(end + 6, right.at(value), "start", "density"), text);
   }
 
   *#lines({ outputs, density }: Plan): Generator<SVGElement> {
