@@ -14,7 +14,7 @@ from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import Progress, ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.fills import Fill, make_fill
@@ -103,7 +103,7 @@ def deletion(
     by_pixel: bool = True,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Curves:
     """F as the features of the input are replaced, those of the largest attribution first, beside random orders.
@@ -155,7 +155,7 @@ def deletion(
         by_pixel=by_pixel,
         seed=seed,
         chunk_size=chunk_size,
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
@@ -178,7 +178,7 @@ def insertion(
     by_pixel: bool = True,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Curves:
     """F as the features of the input are put into the fill, those of the largest attribution first; as `deletion`.
@@ -202,7 +202,7 @@ def insertion(
         by_pixel=by_pixel,
         seed=seed,
         chunk_size=chunk_size,
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 

@@ -17,7 +17,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.maps import check_count, numbers
@@ -77,7 +77,7 @@ def infidelity(
     normalize: bool = False,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Infidelity:
     """The mean square of what the map promises of perturbations, less what they do to F.
@@ -152,7 +152,7 @@ def infidelity(
         example, number = divmod(row, n + 1)
         return f"at the input (example {example})" if number == 0 else f"in perturbation {number} of example {example}"
 
-    outputs = ask(examples, points, where, on_progress=on_progress, cancel=cancel).reshape(batch, n + 1)
+    outputs = ask(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(batch, n + 1)
     a, b = promised[:, 1:], outputs[:, :1] - outputs[:, 1:]
     if normalize:
         scale = (a * b).sum(1) / a.square().sum(1).clamp_min(torch.finfo(torch.float64).tiny)

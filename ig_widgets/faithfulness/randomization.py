@@ -20,7 +20,7 @@ from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
 from ig_widgets.faithfulness.maps import by_feature, numbers, rank_correlation
@@ -83,7 +83,7 @@ def randomize_model(
     layer: Layer | None = None,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Randomization:
     """How far the map moves as the weights of a copy of the model are drawn anew, from the output downwards.
@@ -108,6 +108,7 @@ def randomize_model(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` or the model raises.
     """
+    tell = progress_of(on_progress)
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
             f"model must be a torch.nn.Module, of which a copy is given new weights, got {type(model).__name__}."
@@ -136,16 +137,16 @@ def randomize_model(
     names = calls.last_first() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
-        if on_progress is not None:
-            on_progress(done, total)
+        if tell is not None:
+            tell(done, total)
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
         if order == "independent":
             changed = copy.deepcopy(model)
         _draw(changed, name, seed)
         maps.append(explainer(changed, x))
-    if on_progress is not None:
-        on_progress(total, total)
+    if tell is not None:
+        tell(total, total)
     own, *others = (torch.cat([by_feature(values) for values in members], dim=1) for members in maps)
     shown: list[Tensors] = [members if len(members) > 1 or is_tuple else members[0] for members in maps]
     return Randomization(

@@ -16,7 +16,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norm, refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer, flat
 from ig_widgets.faithfulness.maps import check_count, numbers
@@ -69,7 +69,7 @@ def sensitivity_max(
     n_perturb_samples: int = 10,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Sensitivity:
     """The largest relative change of the map over small changes of the input.
@@ -93,6 +93,7 @@ def sensitivity_max(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
+    tell = progress_of(on_progress)
     n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
     check_seed(seed)
     perturb = noise(radius=0.02) if perturb is None else perturb
@@ -127,8 +128,8 @@ def sensitivity_max(
             maps = found
         else:
             changes.append(norm(found - maps))
-        if on_progress is not None:
-            on_progress(number + 1, n + 1)
+        if tell is not None:
+            tell(number + 1, n + 1)
     assert maps is not None
     scale = norm(maps)
     relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]

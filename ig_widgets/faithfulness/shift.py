@@ -15,7 +15,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
 from ig_widgets.faithfulness.maps import numbers
@@ -92,7 +92,7 @@ def input_shift(
     output: Output = None,
     layer: Layer | None = None,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> InputShift:
     """The map of f at x, against that of its twin g(x) = f(x - shift) at x + shift, which says the same of the same.
@@ -111,6 +111,7 @@ def input_shift(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
+    tell = progress_of(on_progress)
     path, is_tuple = make_path(inputs, baselines), isinstance(inputs, tuple | list)
     shifts = _check_shifts(shift, path.inputs)
     # The twin holds the same modules, by other names.
@@ -142,8 +143,8 @@ def input_shift(
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
         maps.append(explainer(function, points, start))
-        if on_progress is not None:
-            on_progress(done, len(asked))
+        if tell is not None:
+            tell(done, len(asked))
     changes = [relative_difference(other, maps[0]) for other in maps[1:]]
     refuse_overflow("A relative change", *changes)
     return InputShift(*changes)

@@ -20,7 +20,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
@@ -135,7 +135,7 @@ def over_baselines(
     layer: Layer | None = None,
     feature_mask: FeatureMask = None,
     keep_paths: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> OverBaselines:
     """`attribute` from each of several baselines, one after the other.
@@ -157,6 +157,7 @@ def over_baselines(
     Raises as `attribute`, with a note that names the baseline, and ArgumentTypeError, ArgumentValueError for a list
     that is none. When `cancel` is set: Cancelled, whose `partial` is of the run in hand.
     """
+    tell = progress_of(on_progress)
     named = _check_baselines(baselines)
     each: list[Attribution] = []
     before = done = 0
@@ -164,8 +165,8 @@ def over_baselines(
     def report(of_run: int, run_total: int) -> None:
         nonlocal done
         done = before + of_run
-        if on_progress is not None:
-            on_progress(done, before + run_total * (len(named) - len(each)))
+        if tell is not None:
+            tell(done, before + run_total * (len(named) - len(each)))
 
     for name, baseline in named:
         before = done
