@@ -52,8 +52,8 @@ from ig_widgets.engine.target import Target, TargetLike
 
 # So many values are few: of a picture of 224 x 224 it is seven steps.
 _FEW_VALUES = 2**20
-# Of so many gradients a copy may be made: 256 MB.
-_MOST_VALUES = 2**26
+# Of so many gradients copies may be made, 64 MB each.
+_MOST_VALUES = 2**24
 
 GradientFunc: TypeAlias = Callable[..., Sequence[Tensor]]
 

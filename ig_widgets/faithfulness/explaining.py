@@ -115,11 +115,7 @@ def _as_maps(found: object, batch: int) -> tuple[Tensor, ...]:
 
 def flat(maps: tuple[Tensor, ...]) -> Tensor:
     """All that was attributed to each example, (batch, features), float64 on the CPU."""
-    return torch.cat([values.detach().cpu().double().flatten(1) for values in map(_with_features, maps)], dim=1)
-
-
-def _with_features(values: Tensor) -> Tensor:
-    return values[:, None] if values.dim() == 1 else values
+    return torch.cat([values.detach().cpu().double().reshape(len(values), -1) for values in maps], dim=1)
 
 
 def relative_difference(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:

@@ -96,7 +96,7 @@ def randomize_model(
 
     Args:
         model: a module.
-        inputs: a tensor (batch, ...) or a tuple of such; without `layer`, or with `explain`, of any floating dtype.
+        inputs: a tensor (batch, ...) or a tuple of such, with `layer` or `explain` of any dtype.
         explain: the method, (model, inputs) -> Attribution or tensors, of all examples at once. None is `attribute`
             with `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output`, `layer` and `chunk_size`.
         layer: as in `attribute`, for maps of what a layer gives; of the copies it is the module of that name.
@@ -116,7 +116,10 @@ def randomize_model(
     if order not in _ORDERS:
         raise ArgumentValueError(f"order must be one of {', '.join(_ORDERS)}, got {order!r}.")
     check_seed(seed)
-    xs, is_tuple = make_ends(inputs, None, integers=layer is not None)[0], isinstance(inputs, tuple | list)
+    xs, is_tuple = (
+        make_ends(inputs, None, integers=layer is not None or explain is not None)[0],
+        isinstance(inputs, tuple | list),
+    )
     x: Tensors = xs if is_tuple else xs[0]
     explainer = Explainer(
         explain,

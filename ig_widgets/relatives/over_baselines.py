@@ -213,8 +213,8 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         squares = torch.zeros_like(mean)
         for one in member:
             squares += ((one.to(wide) - mean) / unit).square()
-            size += (one.to(wide) / unit).square().flatten(1).sum(1)
-        off += squares.flatten(1).sum(1)
+            size += (one.to(wide) / unit).square().reshape(len(one), -1).sum(1)
+        off += squares.reshape(len(squares), -1).sum(1)
         means.append(mean)
         variances.append((squares / (count - 1) * unit * unit).to(torch.promote_types(member[0].dtype, torch.float32)))
     refuse_overflow("The variance over the baselines", *variances)
@@ -245,7 +245,7 @@ def _percent(share: float) -> str:
 
 def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
     """Pearson's over all features, (batch,); NaN where one has no variation."""
-    a, b = (torch.cat([t.to(mean[0].dtype).flatten(1) for t in tensors], 1) for tensors in (one, mean))
+    a, b = (torch.cat([t.to(mean[0].dtype).reshape(len(t), -1) for t in tensors], 1) for tensors in (one, mean))
     a, b = (t / unit_of(t.abs().amax(1, keepdim=True)) for t in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     together: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
