@@ -1,10 +1,11 @@
 """Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as tables.
 
-python benchmarks/robustness.py [--write] [--soak SECONDS] [--minutes MINUTES] [-k NAME] [--told FILE ...]
+python benchmarks/robustness.py [--write] [--keep] [--note TEXT] [--soak SECONDS] [--minutes MINUTES] [-k NAME]
+    [--told FILE ...]
 
 `--minutes`: about how long runs are interrupted at random lines, at a thousand interrupts a minute.
-`--write` renews benchmarks/robustness.md. A row's own command is given with it. `--told`: what `pytest --figures FILE`
-wrote, in place of a run.
+`--write` renews benchmarks/robustness.md; with `--keep` rows stay whose tests were not run. A row's own command is
+given with it. `--told`: what `pytest --figures FILE` wrote, in place of a run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,8 @@ Figure = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="renew benchmarks/robustness.md")
+    parser.add_argument("--keep", action="store_true", help="keep the rows of tests that were not run")
+    parser.add_argument("--note", default="", metavar="TEXT", help="how it was run, for the page")
     parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS", help="how long the soak lasts")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long runs are interrupted at random")
     parser.add_argument("-k", default="", metavar="NAME", help="only these tests")
@@ -89,8 +93,11 @@ def main() -> None:
     figures, failed = (
         (told(arguments.told), 0) if arguments.told else measured(arguments.soak, arguments.k, arguments.minutes)
     )
-    figures += [] if arguments.k else front_end()
-    text = "\n".join([HEAD, summary(figures), *tables(figures), machine(), ""])
+    figures += [] if arguments.k or arguments.told else front_end()
+    if arguments.keep:
+        figures = merged(kept(TABLE.read_text()), figures)
+    note = [textwrap.fill(arguments.note, 118) + "\n"] if arguments.note else []
+    text = "\n".join([HEAD, *note, summary(figures), *tables(figures), machine(), ""])
     print(text)
     if failed or any(figure["failed"] for figure in figures):
         raise SystemExit("Some tests failed; nothing was written.")
@@ -108,6 +115,38 @@ def told(files: list[Path]) -> list[Figure]:
         figure = json.loads(line)
         rows[figure["test"], figure["what"]] = {"failed": False, "command": command(figure)} | figure
     return list(rows.values())
+
+
+def kept(text: str) -> list[Figure]:
+    """The figures of a page that was written before, as far as it shows them."""
+    return [figure_of(line) for line in text.splitlines() if line.startswith("| ") and line.endswith("` |")]
+
+
+def figure_of(row: str) -> Figure:
+    """What a row of a table says."""
+    what, value, goal_, _, asked = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+    number, unit = re.fullmatch(r"([-\d.,e+]+)(.*)", value).groups()  # type: ignore[union-attr]
+    most = re.match(r"at most ([-\d.e+]+)", goal_)
+    shell = asked.strip("`")
+    words = shlex.split(shell.strip("()"))
+    # Of the front end a file and the title that is looked for, of all else the test itself.
+    title = re.sub(r"\\(.)", r"\1", words[-1])
+    test = f"js/{words[-3]}::{title}" if "vitest" in words else words[3]
+    return {
+        "test": test,
+        "what": what,
+        "value": float(number.replace(",", "")),
+        "unit": unit,
+        "at_most": float(most[1]) if most else None,
+        "failed": False,
+        "command": shell,
+    }
+
+
+def merged(before: list[Figure], now: list[Figure]) -> list[Figure]:
+    """Those of before, with all rows of each test that was run now in their place."""
+    ran = {figure["test"] for figure in now}
+    return sorted([one for one in before if one["test"] not in ran] + now, key=lambda one: str(one["test"]))
 
 
 def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]:

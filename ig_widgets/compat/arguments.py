@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,6 +62,24 @@ def check_rule(method: object, n_steps: int) -> rules.Nodes:
     if method not in rules.RULES:
         raise ArgumentValueError(f"method={method!r} is unknown; use one of {', '.join(rules.RULES)}.")
     return rules.nodes(str(method), n_steps)
+
+
+def captums_points(rule: rules.Nodes, method: str, xs: Sequence[Tensor]) -> rules.Nodes:
+    """The rule at Captum's points for single precision: those of the Riemann sums it takes from float32's `linspace`.
+
+    They are off by a last digit, and so is what is computed there. In other precisions the points are exact.
+    """
+    n = len(rule.alphas)
+    if method == "gausslegendre" or any(x.dtype != torch.float32 for x in xs):
+        return rule
+    low, high = {
+        "riemann_left": (0.0, 1 - 1 / n),
+        "riemann_right": (1 / n, 1.0),
+        "riemann_middle": (1 / (2 * n), 1 - 1 / (2 * n)),
+        "riemann_trapezoid": (0.0, 1.0),
+    }[method]
+    points = torch.linspace(low, high, n, dtype=torch.float32, device="cpu").double().numpy()
+    return replace(rule, alphas=points)
 
 
 def as_extra(additional_forward_args: object) -> tuple[object, ...]:

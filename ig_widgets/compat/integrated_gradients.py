@@ -1,7 +1,10 @@
 """Captum's IntegratedGradients and LayerIntegratedGradients, on this engine: same names, arguments and returns.
 
-What differs: `riemann_trapezoid` is the true trapezoid (Captum's weights sum to (n - 1) / n), attributions are
-detached, and the engine's checks hold (training mode, NaN). Errors are those of `ig_widgets.engine.errors` and at the
+In single precision the numbers are Captum's to the bit, in the same chunks: with `internal_batch_size`, and without it
+where the path is small; longer ones go in chunks that fit memory, and agree to rounding.
+What differs: `riemann_trapezoid` is the true trapezoid (Captum's weights sum to (n - 1) / n), in double precision
+weights and points are exact (Captum rounds them to single), attributions are detached, and the engine's checks hold
+(training mode, NaN). Errors are those of `ig_widgets.engine.errors` and at the
 same time those that Captum raises, AssertionError mostly.
 """
 
@@ -25,6 +28,7 @@ from ig_widgets.compat.arguments import (
     as_extra,
     as_target,
     as_tuples,
+    captums_points,
     check_rule,
     check_target,
     delta,
@@ -36,8 +40,7 @@ from ig_widgets.compat.arguments import (
     wide,
 )
 from ig_widgets.engine import rules
-from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.attribution import attribute as engine_attribute
+from ig_widgets.engine.attribution import Attribution, make_attribution, samples_along
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
 from ig_widgets.engine.keeper import Keeper
@@ -49,6 +52,8 @@ from ig_widgets.engine.target import Target, TargetLike
 
 # So many values are few: of a picture of 224 x 224 it is seven steps.
 _FEW_VALUES = 2**20
+# Of so many gradients copies may be made, 64 MB each.
+_MOST_VALUES = 2**24
 
 GradientFunc: TypeAlias = Callable[..., Sequence[Tensor]]
 
@@ -153,7 +158,8 @@ class IntegratedGradients(_Completeness):
             target: as Captum takes it: None, an int, a tuple, a tensor or a list with one of these an example.
             additional_forward_args: one value or a tuple; tensors are repeated along the path.
             n_steps, method: points and name of the quadrature rule.
-            internal_batch_size: rows in the model at a time; None finds it by trying, and fits memory.
+            internal_batch_size: at most so many rows in the model at a time, whole batches as in Captum; None takes all
+                steps at once where they are few, else finds a number that fits memory.
 
         Raises CaptumValueError, CaptumTypeError, CaptumOutputError (each an AssertionError), and as
         `ig_widgets.attribute` does.
@@ -340,25 +346,14 @@ def _integrate(
     # The engine wants a dimension after the batch.
     flat = [by_row and x.dim() == 1 for x in xs]
     function = _Rows(forward_func, [x.dtype for x in xs], flat, extra, batch, chosen)
+    rule = captums_points(rule, method, xs)
     bs = tuple(b[:, None] if f and isinstance(b, Tensor) and b.dim() else b for b, f in zip(bs, flat, strict=True))
     # A wide path: what Captum returns for half precision is wider than its inputs.
     xs = tuple(wide(x[:, None] if f else x) for x, f in zip(xs, flat, strict=True))
     index = torch.arange(batch, device="cpu")
     scalar = ScalarFunction(function, chosen, index, batch)
     if by_row and (not layers or _is_by_row(scalar, xs, bs, index)):
-        at_once = _captums_rows(xs, batch, len(rule.alphas), rows)
-        result = engine_attribute(
-            function,
-            xs,
-            baselines=bs,
-            target=target,
-            additional_forward_args=index,
-            method=method,
-            n_steps=len(rule.alphas),
-            chunk_size=at_once,
-            multiply_by_inputs=multiply,
-        )
-        maps: Sequence[Tensor] = _added_up(result, rule, at_once, multiply) or tuple(result.attributions)
+        maps: Sequence[Tensor] = _along_rows(function, make_path(xs, bs), target, index, rule, method, rows, multiply)
     else:
 
         def gradient(points: tuple[Tensor, ...], _: int) -> Sequence[Tensor]:
@@ -369,46 +364,80 @@ def _integrate(
     return tuple(m[:, 0] if f else m for m, f in zip(maps, flat, strict=True))
 
 
-def _added_up(result: Attribution, rule: rules.Nodes, rows: int | None, multiply: bool) -> tuple[Tensor, ...] | None:
-    """The attributions in float32 as Captum adds them up, to the bit; None where samples lie otherwise.
+def _along_rows(
+    function: ForwardFunc,
+    path: Path,
+    target: TargetLike,
+    index: Tensor,
+    rule: rules.Nodes,
+    method: str,
+    rows: int | None,
+    multiply: bool,
+) -> tuple[Tensor, ...]:
+    """The attributions of a function of rows, by the engine's samples."""
+    n_steps = len(rule.alphas)
+    chunk_size = _captums_rows(path.inputs, path.batch, n_steps, rows)
+    samples = samples_along(
+        path,
+        function,
+        target=target,
+        additional_forward_args=index,
+        chunk_size=chunk_size,
+        # Kernels for weights that want no gradient round otherwise, in transformers.
+        freezes=chunk_size is None,
+    )
+    for _ in samples.extend(rule.alphas):
+        pass
+    result = make_attribution(samples, rule, method=method, elapsed=0.0, multiply_by_inputs=multiply, is_tuple=True)
+    steps = _steps_at_once(path.batch, n_steps, rows)
+    return _added_up(result, rule, steps, multiply) or tuple(result.attributions)
 
-    The engine adds up in float64, which is more exact by a digit that Captum's own tests ask for.
+
+def _added_up(result: Attribution, rule: rules.Nodes, steps_at_once: int, multiply: bool) -> tuple[Tensor, ...] | None:
+    """The attributions in float32 as Captum adds them up, to the bit; None where samples lie otherwise, or are many.
+
+    The engine adds up in float64, which is more exact by a digit, and not what Captum's own tests ask for: Captum sums
+    the steps of a chunk, multiplies that by x - x', and adds the chunks.
     """
     trace = result.path
-    if rows is None or trace is None or any(x.dtype != torch.float32 for x in trace._path.inputs):
+    if trace is None or any(x.dtype != torch.float32 for x in trace._path.inputs):
         return None
     path, n_steps = trace._path, len(rule.alphas)
+    if n_steps * sum(x.numel() for x in path.inputs) > _MOST_VALUES:
+        return None
     blocks = [block for block, _, _ in trace._pieces]
     alphas, examples = (torch.cat([getattr(b, name) for b in blocks]) for name in ("alphas", "examples"))
     # Captum goes along the path, and at each step through the examples.
     order = torch.from_numpy(np.lexsort((examples.numpy(), alphas.numpy())))
-    expected = torch.tensor(rule.alphas).repeat_interleave(path.batch)
-    if not torch.equal(alphas[order], expected):
+    if not torch.equal(alphas[order], torch.tensor(rule.alphas).repeat_interleave(path.batch)):
         return None
-    at_once = min(max(1, rows // path.batch), n_steps)
-    sums: list[Tensor] = []
     gradients = [torch.cat(parts)[order.to(path.device)] for parts in zip(*(b.gradients for b in blocks), strict=True)]
-    for start in range(0, n_steps, at_once):
-        stop = min(start + at_once, n_steps)
+    sums: list[Tensor] = []
+    for start in range(0, n_steps, steps_at_once):
+        stop = min(start + steps_at_once, n_steps)
         weights = torch.tensor(rule.weights[start:stop]).float()[:, None].to(path.device)
         parts = [g[start * path.batch : stop * path.batch] for g in gradients]
         scaled = [part.contiguous().view(stop - start, -1) * weights for part in parts]
         added = [s.view(stop - start, *x.shape).sum(0) for s, x in zip(scaled, path.inputs, strict=True)]
+        if multiply:
+            added = [a * (x - b) for a, x, b in zip(added, path.inputs, path.baselines, strict=True)]
         sums = [a + s for a, s in zip(added, sums, strict=True)] if sums else added
-    if not multiply:
-        return tuple(sums)
-    return tuple(s * (x - b) for s, x, b in zip(sums, path.inputs, path.baselines, strict=True))
+    return tuple(sums)
+
+
+def _steps_at_once(batch: int, n_steps: int, rows: int | None) -> int:
+    """How many steps Captum takes in a chunk: all, or as many as whole batches fit into `internal_batch_size` rows."""
+    return n_steps if rows is None else min(n_steps, max(1, rows // batch))
 
 
 def _captums_rows(xs: tuple[Tensor, ...], batch: int, n_steps: int, rows: int | None) -> int | None:
-    """The chunk that Captum takes by default, so that rounding is the same; None, to be found, where it is large.
+    """The rows of Captum's chunks, so that rounding is the same; None, to be found, where Captum takes very many.
 
-    Captum takes all steps at once, which costs large models memory, and four times as long.
+    Captum takes all steps at once by default, which costs large models memory, and four times as long.
     """
-    if rows is not None:
-        return max(rows, batch)
-    values = n_steps * sum(x.numel() for x in xs)
-    return max(1, n_steps * batch) if values <= _FEW_VALUES else None
+    if rows is None and n_steps * sum(x.numel() for x in xs) > _FEW_VALUES:
+        return None
+    return _steps_at_once(batch, n_steps, rows) * batch
 
 
 def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ...], index: Tensor) -> bool:

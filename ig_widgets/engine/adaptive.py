@@ -456,7 +456,7 @@ class Adaptive:
         """Which features differ between any baseline and its input."""
         path = self.samples.path
         each = path.differences(torch.arange(path.batch, device="cpu"))
-        differ: Integers = np.flatnonzero(torch.cat([(t != 0).flatten(1).any(0) for t in each]).cpu().numpy())
+        differ: Integers = np.flatnonzero(torch.cat([(t != 0).reshape(len(t), -1).any(0) for t in each]).cpu().numpy())
         return differ
 
     def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
@@ -574,5 +574,5 @@ class Adaptive:
 
 def _sizes(tensors: Sequence[Tensor]) -> Floats:
     """The sum of the sizes of each example's values: (batch,)."""
-    each = [t.detach().abs().flatten(1).sum(1, dtype=widest(t.device)) for t in tensors]
+    each = [t.detach().abs().reshape(len(t), -1).sum(1, dtype=widest(t.device)) for t in tensors]
     return torch.stack([t.cpu().double() for t in each]).sum(0).numpy()

@@ -195,6 +195,20 @@ class Inside:
         members = tuple(t for _, t in self.found.added_up(every))
         return members if len(members) > 1 else members[0]
 
+    @property
+    def parts(self) -> list[list[int]]:
+        """For each tensor that `as_held` gives: which of `inputs` are added up in it."""
+        places = [sum(self.found.used[:i]) for i in range(len(self.found.used))]
+        return [[places[i] for i in own if self.found.used[i]] for _, own in self.found.members]
+
+    def by_part(self, values: Sequence[object]) -> list[object]:
+        """Values as `as_held` gives them, batch first, where their shapes are those."""
+        shapes = [tuple(self.found.inputs[own[0]].shape) for _, own in self.found.members]
+        return [
+            self.layouts[own[0]].by_example(v) if own and isinstance(v, Tensor) and tuple(v.shape) == shape else v
+            for v, own, shape in zip(values, self.parts, shapes, strict=True)
+        ]
+
     def masks(self, feature_mask: object) -> tuple[Tensor, ...] | None:
         """One mask for each of `inputs`, of one for each tensor that `as_held` returns."""
         members = [own for _, own in self.found.members]

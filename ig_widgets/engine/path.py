@@ -154,7 +154,7 @@ def make_ends(
     if len(given) != len(xs):
         raise ArgumentValueError(
             f"baselines has {len(given)} members, inputs has {len(xs)}; give one for each."
-            f"{_SEVERAL if len(xs) == 1 else ''}"
+            f"{_SEVERAL if len(xs) == 1 or any(isinstance(b, tuple | list) for b in given) else ''}"
         )
     checked = [
         _check_baseline(baseline, x, _name("baselines", i, xs))
@@ -232,7 +232,7 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     else:
         raise ArgumentTypeError(
             f"{name} must be None, a number, a tensor or a callable that is given the inputs, "
-            f"got {type(baseline).__name__}."
+            f"got {type(baseline).__name__}.{_SEVERAL if isinstance(baseline, tuple | list) else ''}"
         )
     try:
         value = value.expand(x.shape)

@@ -52,6 +52,11 @@ def reported(on_progress: ProgressLike) -> Iterator[Progress | None]:
     yield on_progress
 
 
+def progress_of(on_progress: ProgressLike) -> Progress | None:
+    """The callable that `with_progress` has made of what was given."""
+    return None if isinstance(on_progress, bool) else on_progress
+
+
 def with_progress(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Let `function` take True for `on_progress`, and look at it and at `cancel` before any work."""
 

@@ -250,9 +250,10 @@ def samples_along(
     chunks: ChunkSize | None = None,
     known_output: Tensor | None = None,
     cells: rules.Nodes | None = None,
+    freezes: bool = True,
     cancel: threading.Event | None = None,
 ) -> Samples:
-    """As `make_samples`, along any path."""
+    """As `make_samples`, along any path; `freezes` is that of `Sampler`."""
     refuse_unfit(forward_func)
     function = ScalarFunction(
         forward_func,
@@ -270,6 +271,7 @@ def samples_along(
         preview=precision == "preview",
         guard=guard,
         chunks=chunks,
+        freezes=freezes,
     )
 
     def evaluated() -> Samples:

@@ -112,6 +112,7 @@ class Sampler:
         preview: bool = False,
         guard: AbstractContextManager[object] | None = None,
         chunks: ChunkSize | None = None,
+        freezes: bool = True,
     ) -> None:
         self._function = function
         self._path = path
@@ -126,7 +127,7 @@ class Sampler:
         self.fallbacks: set[str] = set()
         # What passed over many scales within a cell: there the secant rule is complete, and far from its limit.
         self.scales: set[str] = set()
-        self._freezes = not function.is_compiled
+        self._freezes = freezes and not function.is_compiled
         self._cudnn_fails = False
         # A compiler would trace them, anew for each model.
         self._hooks = not function.is_compiled

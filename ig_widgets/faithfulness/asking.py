@@ -13,20 +13,14 @@ from torch import Tensor
 from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.errors import NonFiniteError
 from ig_widgets.engine.keeper import Keeper
-from ig_widgets.engine.model import (
-    ForwardFunc,
-    ForwardKwargs,
-    ScalarFunction,
-    check_chunk_size,
-    refuse_training_mode,
-)
-from ig_widgets.engine.output import Output
+from ig_widgets.engine.model import ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike, make_target
+from ig_widgets.faithfulness.subject import Subject
 
 
 class Asker:
-    """What the model says of any number of rows, each made from one of `inputs` (batch, ...).
+    """What the model says of any number of rows, each made from an example of `subject`.
 
     `guard` is entered around each pass of the model (a lock, say).
     Raises as `ig_widgets.attribute` for what cannot be explained so.
@@ -34,40 +28,38 @@ class Asker:
 
     def __init__(
         self,
-        forward_func: ForwardFunc,
-        inputs: Tensor,
+        subject: Subject,
         *,
         target: TargetLike = None,
-        additional_forward_args: object = None,
-        forward_kwargs: ForwardKwargs = None,
-        output: Output = None,
         chunk_size: int | None = None,
         guard: AbstractContextManager[object] | None = None,
     ) -> None:
-        batch, device = len(inputs), inputs.device
+        forward_func, inputs = subject.forward_func, subject.inputs
+        batch, device = subject.batch, inputs[0].device
         fixed = check_chunk_size(chunk_size)
         self._function = ScalarFunction(
             forward_func,
             make_target(target, batch),
-            additional_forward_args,
+            subject.additional_forward_args,
             batch,
-            forward_kwargs=forward_kwargs,
-            output=output,
+            forward_kwargs=subject.forward_kwargs,
+            output=subject.output,
         )
-        refuse_training_mode(forward_func)
+        refuse_training_mode((forward_func, subject.output))
         self._keeper = Keeper(forward_func, device)
         self._guard = guard if guard is not None else nullcontext()
 
         def make() -> ChunkSize:
-            return ChunkSize(fixed, device, inputs[0].numel() * inputs.element_size())
+            return ChunkSize(fixed, device, sum(x[0].numel() * x.element_size() for x in inputs))
 
-        kind, shape = ("forward", device, torch.get_num_threads()), (inputs.shape[1:], inputs.dtype)
+        kind = ("forward", device, torch.get_num_threads())
+        shape = tuple((x.shape[1:], x.dtype) for x in inputs)
         self._chunks = make() if fixed is not None else known_chunk_size(forward_func, kind, shape, make)
 
     def __call__(
         self,
         examples: Tensor,
-        points: Callable[[slice], Tensor],
+        points: Callable[[slice], tuple[Tensor, ...]],
         where: Callable[[int], str],
         *,
         alphas: Sequence[float] = (),
@@ -76,15 +68,15 @@ class Asker:
     ) -> Tensor:
         """F (rows,), float64 on the CPU, of rows that belong to `examples` (rows,).
 
-        `points` makes those of a slice, in memory of their own; `where` says in words what a row is. `alphas`: where on
-        a path the first rows lie, if they do. Raises Cancelled, NonFiniteError, OutOfMemoryError, and what the model
-        raises.
+        `points` makes those of a slice, of each input, in memory of their own; `where` says in words what a row is.
+        `alphas`: where on a path the first rows lie, if they do. Raises Cancelled, NonFiniteError, OutOfMemoryError,
+        and what the model raises.
         """
         count, chunks = len(examples), self._chunks
 
         def ask(part: slice) -> Tensor:
             def run() -> Tensor:
-                return self._function((points(part),), examples[part]).detach().cpu().double()
+                return self._function(points(part), examples[part]).detach().cpu().double()
 
             with self._guard:
                 return self._keeper.run(run, gradients=False)

@@ -10,22 +10,22 @@ from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.path import Baselines, Tensors
+from ig_widgets.engine.progress import Progress, ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.fills import Fill, make_fill
 from ig_widgets.faithfulness.maps import (
     by_feature,
-    check_attributions,
     check_count,
-    check_inputs,
     numbers,
     order_of,
     ranks_of,
 )
+from ig_widgets.faithfulness.subject import Subject, make_subject
 from ig_widgets.tables import html_table, text_table
 
 DELETION, INSERTION = "deletion", "insertion"
@@ -88,8 +88,8 @@ class Curves:
 @with_progress
 def deletion(
     forward_func: ForwardFunc,
-    inputs: Tensor,
-    attributions: Attribution | Tensor,
+    inputs: Tensors,
+    attributions: Attribution | Tensors,
     *,
     fill: Fill = None,
     baselines: Baselines = None,
@@ -97,12 +97,13 @@ def deletion(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     n_steps: int = 100,
     n_random: int = 1,
     by_pixel: bool = True,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Curves:
     """F as the features of the input are replaced, those of the largest attribution first, beside random orders.
@@ -114,12 +115,14 @@ def deletion(
 
     Args:
         forward_func: as in `attribute`; what is measured is what it returns, so softmax is its own affair.
-        inputs: one tensor (batch, ...).
-        attributions: an Attribution of these inputs, or a tensor like them; for pictures also (batch, height, width).
+        inputs: a tensor (batch, ...) or a tuple of such, whose features are replaced in one order of all.
+        attributions: an Attribution of these inputs, or tensors like them; for pictures also (batch, height, width).
         fill: what replaces: baseline (the `baselines`), blur, mean (of each channel), noise (with each channel's mean
             and deviation), one of `ig_widgets.baselines`, a tensor, a number, or a callable that is given the inputs.
-            None: the baselines where they are given, else blur, for pictures.
+            None: the baselines where they are given, else blur, for pictures. Of several inputs a tuple has one each.
         baselines, target, additional_forward_args, forward_kwargs, output: as in `attribute`.
+        layer: as in `attribute`, for the map of what a layer gives: that is then what is replaced, by what the layer
+            gives at the baselines. Without it, features are those of the inputs, for token ids the tokens.
         n_steps: equal parts in which features are replaced, at most as many as there are.
         n_random: random orders, each of which takes as many forward passes as the order of the map. They are the same
             for each example.
@@ -146,12 +149,13 @@ def deletion(
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
+        layer=layer,
         n_steps=n_steps,
         n_random=n_random,
         by_pixel=by_pixel,
         seed=seed,
         chunk_size=chunk_size,
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
@@ -159,8 +163,8 @@ def deletion(
 @with_progress
 def insertion(
     forward_func: ForwardFunc,
-    inputs: Tensor,
-    attributions: Attribution | Tensor,
+    inputs: Tensors,
+    attributions: Attribution | Tensors,
     *,
     fill: Fill = None,
     baselines: Baselines = None,
@@ -168,12 +172,13 @@ def insertion(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     n_steps: int = 100,
     n_random: int = 1,
     by_pixel: bool = True,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Curves:
     """F as the features of the input are put into the fill, those of the largest attribution first; as `deletion`.
@@ -191,12 +196,13 @@ def insertion(
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
+        layer=layer,
         n_steps=n_steps,
         n_random=n_random,
         by_pixel=by_pixel,
         seed=seed,
         chunk_size=chunk_size,
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
@@ -204,8 +210,8 @@ def insertion(
 def _curves(
     kind: str,
     forward_func: ForwardFunc,
-    inputs: Tensor,
-    attributions: Attribution | Tensor,
+    inputs: Tensors,
+    attributions: Attribution | Tensors,
     *,
     fill: Fill,
     baselines: Baselines,
@@ -213,6 +219,7 @@ def _curves(
     additional_forward_args: object,
     forward_kwargs: ForwardKwargs,
     output: Output,
+    layer: Layer | None,
     n_steps: int,
     n_random: int,
     by_pixel: bool,
@@ -221,24 +228,32 @@ def _curves(
     on_progress: Progress | None,
     cancel: threading.Event | None,
 ) -> Curves:
-    x = check_inputs(inputs, integers=True)
     n_steps = check_count("n_steps", n_steps, 1, "the number of parts in which features are replaced")
     n_random = check_count("n_random", n_random, 1, "the number of random orders")
     check_seed(seed)
-    by_pixel = by_pixel and x.dim() == 4
-    given = check_attributions(attributions, x)
-    values = by_feature(given if by_pixel else given.expand_as(x), by_pixel=by_pixel)
-    filled, name = make_fill(fill, x, baselines, seed)
-    ask = Asker(
+    subject = make_subject(
         forward_func,
-        x,
+        inputs,
+        baselines,
+        layer=layer,
         target=target,
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
-        chunk_size=chunk_size,
+        integers=True,
+        cancel=cancel,
     )
-    rows = _Rows(kind, x, filled, _all_ranks(values, n_random, seed), n_steps, n_random, by_pixel)
+    maps = subject.maps(attributions)
+    values = []
+    for given, own in zip(maps, subject.parts, strict=True):
+        x = subject.inputs[own[0]]
+        pixels = by_pixel and x.dim() == 4
+        values.append(by_feature(given if pixels else given.expand_as(x), by_pixel=pixels))
+    filled, name = make_fill(fill, subject, baselines, seed)
+    ask = Asker(subject, target=target, chunk_size=chunk_size)
+    rows = _Rows(
+        kind, subject, filled, _all_ranks(torch.cat(values, dim=1), n_random, seed), n_steps, n_random, by_pixel
+    )
     found = ask(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
     return rows.curves(found, name, seed)
 
@@ -256,14 +271,27 @@ class _Rows:
     then in each random order those between, since both ends are the same for all."""
 
     def __init__(
-        self, kind: str, x: Tensor, filled: Tensor, ranks: Tensor, n_steps: int, n_random: int, by_pixel: bool
+        self,
+        kind: str,
+        subject: Subject,
+        filled: tuple[Tensor, ...],
+        ranks: Tensor,
+        n_steps: int,
+        n_random: int,
+        by_pixel: bool,
     ) -> None:
-        batch, features = len(x), ranks.shape[1]
+        batch, features, xs = subject.batch, ranks.shape[1], subject.inputs
         steps = min(n_steps, features)
-        self._kind, self._n_random = kind, n_random
-        self._start, self._end = (x, filled) if kind == DELETION else (filled, x)
-        self._ranks = ranks.to(x.device)
-        self._shape = (1, *x.shape[2:]) if by_pixel else x.shape[1:]
+        self._kind, self._n_random, self._batch = kind, n_random, batch
+        self._start, self._end = (xs, filled) if kind == DELETION else (filled, xs)
+        # For each input the part of the ranks that is about it; several calls of a layer have one.
+        shapes = [(1, *x.shape[2:]) if by_pixel and x.dim() == 4 else tuple(x.shape[1:]) for x in xs]
+        sizes = [torch.Size(shapes[own[0]]).numel() for own in subject.parts]
+        self._ranks = {
+            i: (part.to(xs[i].device), shapes[i])
+            for part, own in zip(ranks.split(sizes, dim=1), subject.parts, strict=True)
+            for i in own
+        }
         # To the nearest: parts differ by one feature at most.
         self._counts = (torch.arange(steps + 1, device="cpu") * features + steps // 2) // steps
         self._features = features
@@ -274,18 +302,23 @@ class _Rows:
         self._steps, self._orders = one.repeat(batch), order.repeat(batch)
         self.examples = torch.arange(batch, device="cpu").repeat_interleave(len(one))
 
-    def points(self, part: slice) -> Tensor:
-        """The rows (rows, ...) of the slice."""
-        examples, orders, device = self.examples[part], self._orders[part], self._start.device
-        places = torch.where(orders == 0, examples, len(self._start) - 1 + orders)
+    def points(self, part: slice) -> tuple[Tensor, ...]:
+        """The rows (rows, ...) of the slice, of each input."""
+        return tuple(self._points(i, part) for i in range(len(self._start)))
+
+    def _points(self, number: int, part: slice) -> Tensor:
+        ranks, shape = self._ranks[number]
+        examples, orders, device = self.examples[part], self._orders[part], ranks.device
+        places = torch.where(orders == 0, examples, self._batch - 1 + orders)
         counts = self._counts[self._steps[part]].to(device, torch.int32)
-        taken = self._ranks[places.to(device)] < counts[:, None]
-        taken = taken.reshape(len(examples), *self._shape)
+        taken = ranks[places.to(device)] < counts[:, None]
+        taken = taken.reshape(len(examples), *shape)
         start, end = (t.expand(len(examples), *t.shape[1:]) if len(t) == 1 else t[examples.to(device)]
-                      for t in (self._start, self._end))  # fmt: skip
+                      for t in (self._start[number], self._end[number]))  # fmt: skip
         # Exact, as each factor is 0 or 1 and both are finite; `where` takes thrice as long on the CPU.
         taken = taken.to(start.dtype)
-        return (start * (1 - taken)).addcmul_(end, taken)
+        mixed: Tensor = (start * (1 - taken)).addcmul_(end, taken)
+        return mixed
 
     def where(self, row: int) -> str:
         """In words."""
@@ -298,7 +331,7 @@ class _Rows:
     def curves(self, found: Tensor, fill: str, seed: int) -> Curves:
         """What `found` (rows,) says."""
         points = len(self._counts)
-        by_example = found.reshape(len(self._start), -1)
+        by_example = found.reshape(self._batch, -1)
         outputs, between = by_example[:, :points], by_example[:, points:]
         between = between.reshape(len(outputs), self._n_random, points - 2)
         ends = [outputs[:, None, k].unsqueeze(-1).expand(-1, self._n_random, 1) for k in (0, -1)]

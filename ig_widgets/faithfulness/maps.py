@@ -7,38 +7,20 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.path import make_ends
 
 
-def check_inputs(inputs: object, *, integers: bool = False) -> Tensor:
-    """A copy of `inputs`, one tensor (batch, ...); `integers`: of token ids too.
-
-    Raises ArgumentTypeError, ArgumentValueError.
-    """
-    if isinstance(inputs, tuple | list):
-        raise ArgumentTypeError(
-            f"inputs must be one tensor, batch first, got a {type(inputs).__name__} of {len(inputs)}; pass the others "
-            f"on by additional_forward_args."
-        )
-    if not isinstance(inputs, Tensor):
-        raise ArgumentTypeError(f"inputs must be a tensor, batch first, got {type(inputs).__name__}.")
-    return make_ends(inputs, None, integers=integers)[0][0]
-
-
-def check_attributions(attributions: object, inputs: Tensor) -> Tensor:
+def check_map(values: object, inputs: Tensor, name: str = "attributions", of: str = "inputs") -> Tensor:
     """What was attributed to each value of `inputs` (batch, ...), of their shape, detached.
 
     Of pictures (batch, channels, height, width) a map (batch, height, width) or (batch, 1, height, width) is taken too,
     and returned as (batch, 1, height, width); of a single one, (height, width) and (channels, height, width). Of a map
     of `layer=`, of what is made of each value, the sum counts: (batch, tokens, dims) for ids (batch, tokens). Raises
-    ArgumentTypeError, ArgumentValueError.
+    ArgumentTypeError, ArgumentValueError that call it `name`, and the inputs `of`.
     """
-    values = attributions.attributions if isinstance(attributions, Attribution) else attributions
     if not isinstance(values, Tensor):
         raise ArgumentTypeError(
-            f"attributions must be an Attribution of one tensor, or a tensor, got {type(values).__name__}."
+            f"{name} must be an Attribution of these inputs, or a tensor like each, got {type(values).__name__}."
         )
     values, shape = values.detach(), tuple(inputs.shape)
     if values.dim() > len(shape) and tuple(values.shape[: len(shape)]) == shape:
@@ -56,9 +38,12 @@ def check_attributions(attributions: object, inputs: Tensor) -> Tensor:
         values = values.unsqueeze(0)
     if tuple(values.shape) != shape and tuple(values.shape) != (shape[0], 1, *shape[2:]):
         maps = f", or maps {(shape[0], *shape[2:])}" if len(shape) == 4 else ""
-        raise ArgumentValueError(f"attributions has shape {seen}, inputs {shape}; it must be like inputs{maps}.")
+        raise ArgumentValueError(
+            f"{name} has shape {seen}, {of} {shape}; it must be like {of}{maps}."
+            f"{'' if of == 'layer' else ' For the map of what a layer gives, give layer too.'}"
+        )
     if values.is_complex() or not torch.isfinite(values).all():
-        raise ArgumentValueError("attributions holds values that are NaN, infinite or complex, which have no order.")
+        raise ArgumentValueError(f"{name} holds values that are NaN, infinite or complex, which have no order.")
     return values
 
 

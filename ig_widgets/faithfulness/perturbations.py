@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ig_widgets.baselines.base import check_positive
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.path import Tensors
 
 
 class Perturbation(ABC):
@@ -22,17 +23,24 @@ class Perturbation(ABC):
     def __call__(self, inputs: Tensor, baselines: Tensor, generator: torch.Generator) -> Tensor:
         """The changed example, of the shape, dtype and device of `inputs`."""
 
+    def several(
+        self, inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """Of an example that has several inputs: each changed for itself, one after the other."""
+        return tuple(self(x, b, generator) for x, b in zip(inputs, baselines, strict=True))
+
     @abstractmethod
     def describe(self) -> str:
         """What it does, in few words, for a table."""
 
 
-Perturb: TypeAlias = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+# Of several inputs: with tuples of them.
+Perturb: TypeAlias = Callable[[Any, Any, torch.Generator], Tensors]
 
 
 @dataclass(frozen=True)
 class subset(Perturbation):  # noqa: N801
-    """A random share of the features is replaced by the baseline; of pictures whole pixels.
+    """A random share of the features is replaced by the baseline; of pictures whole pixels, of several inputs all.
 
     `share` is that of the features, above 0 up to 1; None draws it evenly each time, at least one feature (the sets of
     Sensitivity-n: Ancona, Ceolini, Öztireli, Gross, 2018, over all n). Raises ArgumentTypeError, ArgumentValueError.
@@ -48,12 +56,22 @@ class subset(Perturbation):  # noqa: N801
 
     def __call__(self, inputs: Tensor, baselines: Tensor, generator: torch.Generator) -> Tensor:
         """`inputs`, a part of them replaced."""
-        shape = (1, 1, *inputs.shape[2:]) if inputs.dim() == 4 else inputs.shape
-        features = torch.Size(shape).numel()
+        return self.several((inputs,), (baselines,), generator)[0]
+
+    def several(
+        self, inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """A share of the features of all inputs together."""
+        shapes = [(1, 1, *x.shape[2:]) if x.dim() == 4 else tuple(x.shape) for x in inputs]
+        sizes = [torch.Size(shape).numel() for shape in shapes]
+        features = sum(sizes)
         share = float(torch.rand((), generator=generator, device="cpu")) if self.share is None else self.share
         taken = torch.zeros(features, dtype=torch.bool, device="cpu")
         taken[torch.randperm(features, generator=generator, device="cpu")[: max(1, round(share * features))]] = True
-        return torch.where(taken.reshape(shape).to(inputs.device), baselines, inputs)
+        return tuple(
+            torch.where(part.reshape(shape).to(x.device), b, x)
+            for part, shape, x, b in zip(taken.split(sizes), shapes, inputs, baselines, strict=True)
+        )
 
     def describe(self) -> str:
         """How much is replaced."""
@@ -129,32 +147,57 @@ class noise(Perturbation):  # noqa: N801
 
 
 class Draws:
-    """The perturbed examples, each by its number: the same whatever is drawn before, and for each example alike."""
+    """The perturbed examples, each by its number: the same whatever is drawn before, and for each example alike.
 
-    def __init__(self, perturb: Perturb, inputs: Tensor, baselines: Tensor, count: int, seed: int) -> None:
+    `is_tuple`: whether a person's own perturbation is given tuples, as it is of several inputs.
+    """
+
+    def __init__(
+        self,
+        perturb: Perturb,
+        inputs: tuple[Tensor, ...],
+        baselines: tuple[Tensor, ...],
+        count: int,
+        seed: int,
+        is_tuple: bool = False,
+    ) -> None:
         if not callable(perturb):
             raise ArgumentTypeError(
                 f"perturb must be a callable (inputs, baselines, generator) -> perturbed inputs, e.g. subset(), got "
                 f"{type(perturb).__name__}."
             )
-        self._perturb, self._inputs, self._baselines = perturb, inputs, baselines
+        self._perturb, self._inputs, self._baselines, self._is_tuple = perturb, inputs, baselines, is_tuple
         generator = torch.Generator().manual_seed(seed)
         self._seeds = torch.randint(2**62, (count,), generator=generator, device="cpu").tolist()
 
-    def __call__(self, example: int, number: int) -> Tensor:
-        """Draw `number` of `example`: (1, ...). Raises ArgumentTypeError, ArgumentValueError for what is none."""
+    def __call__(self, example: int, number: int) -> tuple[Tensor, ...]:
+        """Draw `number` of `example`: (1, ...) of each input. Raises ArgumentTypeError, ArgumentValueError."""
         one = slice(example, example + 1)
         generator = torch.Generator().manual_seed(self._seeds[number])
         # Copies: what is changed in place is not the next draw's input.
-        drawn = self._perturb(self._inputs[one].clone(), self._baselines[one].clone(), generator)
-        if not isinstance(drawn, Tensor):
-            raise ArgumentTypeError(f"perturb must return a tensor like its input, got {type(drawn).__name__}.")
-        if drawn.shape != self._inputs[one].shape:
-            raise ArgumentValueError(
-                f"perturb returned shape {tuple(drawn.shape)} for an input {tuple(self._inputs[one].shape)}; both must "
-                f"be the same."
-            )
-        return drawn.detach().to(self._inputs.device, self._inputs.dtype)
+        x, b = (tuple(t[one].clone() for t in tensors) for tensors in (self._inputs, self._baselines))
+        drawn = self._drawn(x, b, generator)
+        for changed, own in zip(drawn, self._inputs, strict=True):
+            if not isinstance(changed, Tensor):
+                raise ArgumentTypeError(f"perturb must return a tensor like its input, got {type(changed).__name__}.")
+            if changed.shape != own[one].shape:
+                raise ArgumentValueError(
+                    f"perturb returned shape {tuple(changed.shape)} for an input {tuple(own[one].shape)}; both must "
+                    f"be the same."
+                )
+        return tuple(t.detach().to(own.device, own.dtype) for t, own in zip(drawn, self._inputs, strict=True))
+
+    def _drawn(self, x: tuple[Tensor, ...], b: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+        if isinstance(self._perturb, Perturbation):
+            return self._perturb.several(x, b, generator)
+        if not self._is_tuple:
+            found: Any = self._perturb(x[0], b[0], generator)
+            return (found,)
+        found = self._perturb(x, b, generator)
+        if not isinstance(found, tuple | list) or len(found) != len(x):
+            seen = f"{len(found)} of them" if isinstance(found, tuple | list) else type(found).__name__
+            raise ArgumentTypeError(f"perturb must return a tuple of {len(x)} tensors like its inputs, got {seen}.")
+        return tuple(found)
 
 
 def describe(perturb: Perturb) -> str:

@@ -97,6 +97,13 @@ def pointing(attributions: Attribution | Tensor, truth: Truth, *, tolerance: flo
 
 def _as_maps(attributions: object) -> Tensor:
     values = attributions.attributions if isinstance(attributions, Attribution) else attributions
+    if isinstance(values, tuple | list) and len(values) == 1:
+        values = values[0]
+    if isinstance(values, tuple | list):
+        raise ArgumentTypeError(
+            f"attributions is a tuple of {len(values)}; give the map of the picture in which truth lies, e.g. "
+            f"result.attributions[0]."
+        )
     if not isinstance(values, Tensor):
         raise ArgumentTypeError(f"attributions must be an Attribution or a tensor, got {type(values).__name__}.")
     if values.dim() not in (2, 3, 4) or values.numel() == 0:

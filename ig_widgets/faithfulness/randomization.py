@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,14 @@ from torch.utils.hooks import RemovableHandle
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.keeper import drawn_from
+from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardKwargs
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.path import Baselines, Tensors, make_ends
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer
-from ig_widgets.faithfulness.maps import by_feature, check_inputs, numbers, rank_correlation
+from ig_widgets.faithfulness.maps import by_feature, numbers, rank_correlation
 from ig_widgets.tables import html_table, text_table
 
 _ORDERS = ("cascading", "independent")
@@ -34,16 +36,17 @@ class Randomization:
     `layers`: their names, from the output downwards; the k-th copy has that layer drawn anew and, where `order` is
     "cascading", all before it in the list too. `correlations`, `absolute_correlations` (batch, layers): Spearman's, of
     the values and of their sizes, float64, on the CPU; NaN where a map is the same everywhere. Of pictures (batch,
-    channels, height, width) pixels are compared, summed over channels. `attributions`: the model's own map;
-    `randomized`: those of the copies. Prints as a table, of means over the examples.
+    channels, height, width) pixels are compared, summed over channels; of several inputs all features together.
+    `attributions`: the model's own map; `randomized`: those of the copies; a tuple for each where there are several
+    inputs. Prints as a table, of means over the examples.
     """
 
     layers: tuple[str, ...]
     order: str
     correlations: Tensor
     absolute_correlations: Tensor
-    attributions: Tensor = field(repr=False)
-    randomized: tuple[Tensor, ...] = field(repr=False)
+    attributions: Tensors = field(repr=False)
+    randomized: tuple[Tensors, ...] = field(repr=False)
     seed: int
 
     def __repr__(self) -> str:
@@ -67,7 +70,7 @@ class Randomization:
 @with_progress
 def randomize_model(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Tensors,
     explain: Explain | None = None,
     *,
     order: str = "cascading",
@@ -77,9 +80,10 @@ def randomize_model(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Randomization:
     """How far the map moves as the weights of a copy of the model are drawn anew, from the output downwards.
@@ -92,9 +96,10 @@ def randomize_model(
 
     Args:
         model: a module.
-        inputs: one tensor (batch, ...).
-        explain: the method, (model, inputs) -> Attribution or tensor, of all examples at once. None is `attribute` with
-            `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output` and `chunk_size`.
+        inputs: a tensor (batch, ...) or a tuple of such, with `layer` or `explain` of any dtype.
+        explain: the method, (model, inputs) -> Attribution or tensors, of all examples at once. None is `attribute`
+            with `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output`, `layer` and `chunk_size`.
+        layer: as in `attribute`, for maps of what a layer gives; of the copies it is the module of that name.
         order: cascading, each copy with one more layer drawn anew, or independent, with one layer each.
         layers: names of modules (as `model.named_modules()` has them) in the order in which they are drawn anew, each
             with all that is inside. None is every module with parameters of its own, that called last first.
@@ -103,6 +108,7 @@ def randomize_model(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` or the model raises.
     """
+    tell = progress_of(on_progress)
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
             f"model must be a torch.nn.Module, of which a copy is given new weights, got {type(model).__name__}."
@@ -110,7 +116,11 @@ def randomize_model(
     if order not in _ORDERS:
         raise ArgumentValueError(f"order must be one of {', '.join(_ORDERS)}, got {order!r}.")
     check_seed(seed)
-    x = check_inputs(inputs)
+    xs, is_tuple = (
+        make_ends(inputs, None, integers=layer is not None or explain is not None)[0],
+        isinstance(inputs, tuple | list),
+    )
+    x: Tensors = xs if is_tuple else xs[0]
     explainer = Explainer(
         explain,
         baselines=baselines,
@@ -118,6 +128,7 @@ def randomize_model(
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
+        layer=None if layer is None else _Named(model, layer),
         chunk_size=chunk_size,
         cancel=cancel,
     )
@@ -129,26 +140,49 @@ def randomize_model(
     names = calls.last_first() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
-        if on_progress is not None:
-            on_progress(done, total)
+        if tell is not None:
+            tell(done, total)
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
         if order == "independent":
             changed = copy.deepcopy(model)
         _draw(changed, name, seed)
         maps.append(explainer(changed, x))
-    if on_progress is not None:
-        on_progress(total, total)
-    own, *others = (by_feature(values) for values in maps)
+    if tell is not None:
+        tell(total, total)
+    own, *others = (torch.cat([by_feature(values) for values in members], dim=1) for members in maps)
+    shown: list[Tensors] = [members if len(members) > 1 or is_tuple else members[0] for members in maps]
     return Randomization(
         layers=tuple(names),
         order=order,
         correlations=torch.stack([rank_correlation(values, own) for values in others], dim=1),
         absolute_correlations=torch.stack([rank_correlation(v.abs(), own.abs()) for v in others], dim=1),
-        attributions=maps[0],
-        randomized=tuple(maps[1:]),
+        attributions=shown[0],
+        randomized=tuple(shown[1:]),
         seed=seed,
     )
+
+
+class _Named:
+    """The layers of a model, found by their names in a copy of it."""
+
+    def __init__(self, model: nn.Module, layer: Layer) -> None:
+        names = {id(module): name for name, module in model.named_modules()}
+        found = Layers(model, layer, False).modules
+        self._is_list = isinstance(layer, list)
+        self._places: list[int | str] = []
+        for module in found:
+            if not isinstance(module, int) and id(module) not in names:
+                raise ArgumentValueError(
+                    f"layer is a {type(module).__name__} that is not in model; give one of its own."
+                )
+            self._places.append(module if isinstance(module, int) else names[id(module)])
+
+    def __call__(self, model: Any) -> Layer:
+        """The same layers of `model`."""
+        found: list[Any] = [p if isinstance(p, int) else model.get_submodule(p) for p in self._places]
+        layer: Layer = found if self._is_list else found[0]
+        return layer
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -46,7 +46,34 @@ def region_mask(region: Region, height: int, width: int) -> Mask:
     return mask
 
 
-def _as_array(region: object) -> npt.NDArray[Any]:
+def part_mask(region: object, shape: tuple[int, ...], name: str = "region") -> Mask:
+    """The features that `region` holds of an example of `shape`, True inside.
+
+    Of pictures (channels, height, width): the pixels of `region_mask`. Of all else a boolean mask of that shape, or of
+    its first dimensions: (time,) for (time, features). None and False are nothing of it, True is all.
+
+    Raises as `region_mask`, but for a part that holds nothing.
+    """
+    own = shape[1:] if len(shape) == 3 else shape
+    if region is None or isinstance(region, bool):
+        return np.full(own, bool(region))
+    if len(shape) == 3:
+        return region_mask(region, *own)  # type: ignore[arg-type]
+    values = _as_array(region, "a boolean mask of the features, True or None")
+    if values.dtype != np.bool_:
+        raise ArgumentTypeError(
+            f"{name} must be a boolean mask of the features, True or None, got numbers; rectangles and polygons are "
+            f"for pictures."
+        )
+    if values.ndim == 0 or values.ndim > len(own) or values.shape != own[: values.ndim]:
+        raise ArgumentValueError(
+            f"{name} is a mask of shape {values.shape}, the example {own}; they must be the same, or the same in the "
+            f"first dimensions."
+        )
+    return np.broadcast_to(values.reshape(*values.shape, *[1] * (len(own) - values.ndim)), own).copy()
+
+
+def _as_array(region: object, forms: str = _FORMS) -> npt.NDArray[Any]:
     if isinstance(region, Tensor):
         region = region.detach().cpu().numpy()
     try:
@@ -54,7 +81,7 @@ def _as_array(region: object) -> npt.NDArray[Any]:
     except ValueError:  # rows of different lengths
         values = np.asarray(None)
     if values.dtype.kind not in "biuf":
-        raise ArgumentTypeError(f"region must be {_FORMS}, got {type(region).__name__}.")
+        raise ArgumentTypeError(f"region must be {forms}, got {type(region).__name__}.")
     return values if values.dtype == np.bool_ else values.astype(np.float64)
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norm, refuse_overflow
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Baselines
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.path import Baselines, Tensors
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.faithfulness.explaining import Explain, Explainer
-from ig_widgets.faithfulness.maps import check_count, check_inputs, numbers
+from ig_widgets.faithfulness.explaining import Explain, Explainer, flat
+from ig_widgets.faithfulness.maps import check_count, numbers
 from ig_widgets.faithfulness.perturbations import Draws, Perturb, describe, noise
+from ig_widgets.faithfulness.subject import make_subject
 from ig_widgets.tables import html_table, text_table
 
 
@@ -53,7 +56,7 @@ class Sensitivity:
 @with_progress
 def sensitivity_max(
     forward_func: ForwardFunc,
-    inputs: Tensor,
+    inputs: Tensors,
     *,
     explain: Explain | None = None,
     baselines: Baselines = None,
@@ -61,11 +64,12 @@ def sensitivity_max(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     perturb: Perturb | None = None,
     n_perturb_samples: int = 10,
     seed: int = 0,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Sensitivity:
     """The largest relative change of the map over small changes of the input.
@@ -76,10 +80,11 @@ def sensitivity_max(
 
     Args:
         forward_func: as in `attribute`.
-        inputs: one tensor (batch, ...).
-        explain: the method, (forward_func, inputs) -> Attribution or tensor, of all examples at once. None is
-            `attribute` with `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output` and
+        inputs: a tensor (batch, ...) or a tuple of such.
+        explain: the method, (forward_func, inputs) -> Attribution or tensors, of all examples at once. None is
+            `attribute` with `baselines`, `target`, `additional_forward_args`, `forward_kwargs`, `output`, `layer` and
             `chunk_size`, and its other defaults, of which the tolerance is part of what is measured.
+        layer: as in `attribute`; what the layer gives is then what is perturbed.
         perturb: as in `infidelity`; None is noise within 0.02, in the units of the inputs. Inputs take the place of
             the baseline that it is given.
         n_perturb_samples: perturbations of each example, the same draws for each.
@@ -88,33 +93,43 @@ def sensitivity_max(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    x = check_inputs(inputs)
+    tell = progress_of(on_progress)
     n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
     check_seed(seed)
     perturb = noise(radius=0.02) if perturb is None else perturb
-    draws = Draws(perturb, x, x, n, seed)
+    further: dict[str, Any] = {
+        "additional_forward_args": additional_forward_args,
+        "forward_kwargs": forward_kwargs,
+        "output": output,
+    }
+    inside = None if explain is not None else layer
+    subject = make_subject(
+        forward_func, inputs, None if inside is None else baselines, layer=inside, target=target, cancel=cancel,
+        **(further if explain is None else {}),
+    )  # fmt: skip
+    draws = Draws(perturb, subject.inputs, subject.inputs, n, seed, subject.is_tuple)
     explainer = Explainer(
         explain,
-        baselines=baselines,
+        baselines=baselines if inside is None else subject.baselines,
         target=target,
-        additional_forward_args=additional_forward_args,
-        forward_kwargs=forward_kwargs,
-        output=output,
+        layer=None if explain is None else layer,
         chunk_size=chunk_size,
         cancel=cancel,
+        **(subject.further if explain is None else further),
     )
     maps, changes = None, []
     for number in range(n + 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {number} of {n + 1} maps.", None)
-        points = x if maps is None else torch.cat([draws(example, number - 1) for example in range(len(x))])
-        found = explainer(forward_func, points).cpu().double().reshape(len(x), -1)
+        points = subject.inputs if maps is None else _drawn(draws, number - 1, subject.batch)
+        made = explainer(subject.forward_func, points if subject.is_tuple else points[0])
+        found = flat(made if inside is None else subject.added_up(made))
         if maps is None:
             maps = found
         else:
             changes.append(norm(found - maps))
-        if on_progress is not None:
-            on_progress(number + 1, n + 1)
+        if tell is not None:
+            tell(number + 1, n + 1)
     assert maps is not None
     scale = norm(maps)
     relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]
@@ -126,3 +141,9 @@ def sensitivity_max(
         n_perturb_samples=n,
         seed=seed,
     )
+
+
+def _drawn(draws: Draws, number: int, batch: int) -> tuple[Tensor, ...]:
+    """Draw `number` of all examples."""
+    every = [draws(example, number) for example in range(batch)]
+    return tuple(map(torch.cat, zip(*every, strict=True)))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Baselines, make_path
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.path import Baselines, Tensors, make_path
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
-from ig_widgets.faithfulness.maps import check_inputs, numbers
+from ig_widgets.faithfulness.maps import numbers
 from ig_widgets.tables import html_table, text_table
 
 
@@ -43,37 +45,44 @@ class InputShift:
         return [(f"example {i}", *map(numbers, pair)) for i, pair in enumerate(pairs)]
 
 
+Shift: TypeAlias = Tensor | float
+
 _HEAD = ("change of the map, relative", "baseline shifted along", "baseline left where it was")
 
 
 class _Shifted(nn.Module):
-    """g(x) = f(x - shift), a module where f is one, since some methods ask for that."""
+    """g(x) = f(x - shift) of one input or several, a module where f is one, since some methods ask for that."""
 
-    def __init__(self, model: nn.Module, shift: Tensor) -> None:
+    def __init__(self, model: nn.Module, shifts: tuple[Tensor, ...]) -> None:
         super().__init__()
         self.model = model
-        self.shift = shift  # no buffer: it is no state of the model's
+        self.shifts = shifts  # no buffers: they are no state of the model's
 
-    def forward(self, x: Tensor, *rest: object, **keywords: object) -> object:
+    def forward(self, *inputs: Any, **keywords: object) -> object:
         """What f says of x, taken back."""
-        return self.model(x - self.shift, *rest, **keywords)
+        return self.model(*_taken_back(inputs, self.shifts), **keywords)
 
 
-def _twin(forward_func: ForwardFunc, shift: Tensor) -> ForwardFunc:
+def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
     if isinstance(forward_func, nn.Module):
-        return _Shifted(forward_func, shift)
+        return _Shifted(forward_func, shifts)
 
-    def shifted(x: Tensor, *rest: object, **keywords: object) -> object:
-        return forward_func(x - shift, *rest, **keywords)
+    def shifted(*inputs: Any, **keywords: object) -> object:
+        return forward_func(*_taken_back(inputs, shifts), **keywords)
 
     return shifted
+
+
+def _taken_back(arguments: tuple[Any, ...], shifts: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    moved = (x - by for x, by in zip(arguments, shifts, strict=False))
+    return (*moved, *arguments[len(shifts) :])
 
 
 @with_progress
 def input_shift(
     forward_func: ForwardFunc,
-    inputs: Tensor,
-    shift: Tensor | float,
+    inputs: Tensors,
+    shift: Shift | tuple[Shift, ...],
     *,
     explain: Explain | None = None,
     baselines: Baselines = None,
@@ -81,8 +90,9 @@ def input_shift(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     chunk_size: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> InputShift:
     """The map of f at x, against that of its twin g(x) = f(x - shift) at x + shift, which says the same of the same.
@@ -92,42 +102,65 @@ def input_shift(
     written from -1 to 1 in place of 0 to 1; with a baseline that stays, zeros say, it is not.
 
     Args:
-        forward_func, baselines, target, additional_forward_args, forward_kwargs, output, chunk_size: as in `attribute`.
-        inputs: one tensor (batch, ...).
-        shift: a number, or a tensor that broadcasts to one example (1, ...).
-        explain: the method, (forward_func, inputs, baselines) -> Attribution or tensor; None is `attribute`.
+        forward_func, baselines, target, additional_forward_args, forward_kwargs, output, layer, chunk_size: as in
+            `attribute`; the inputs are what is shifted, also where the map is that of a layer.
+        inputs: a tensor (batch, ...) or a tuple of such.
+        shift: a number, or a tensor that broadcasts to one example (1, ...); of several inputs one for all, or a tuple.
+        explain: the method, (forward_func, inputs, baselines) -> Attribution or tensors; None is `attribute`.
         on_progress: called with (done, total) maps. cancel: when set, the run stops with the map in hand.
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    x = check_inputs(inputs)
-    by = _check_shift(shift, x)
-    x0 = make_path(inputs, baselines).baselines[0]
+    tell = progress_of(on_progress)
+    path, is_tuple = make_path(inputs, baselines), isinstance(inputs, tuple | list)
+    shifts = _check_shifts(shift, path.inputs)
+    # The twin holds the same modules, by other names.
+    places: Any = None if layer is None else Layers(forward_func, layer, False).modules
     explainer = Explainer(
         explain,
         target=target,
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
+        layer=places,
         chunk_size=chunk_size,
         cancel=cancel,
     )
-    twin = _twin(forward_func, by)
-    asked: list[tuple[ForwardFunc, Tensor, Tensor]] = [
-        (forward_func, x, x0),
-        (twin, x + by, x0 + by),
-        (twin, x + by, x0),
+
+    def moved(tensors: tuple[Tensor, ...], by: tuple[Tensor, ...] = shifts) -> Tensors:
+        found = tuple(t + s for t, s in zip(tensors, by, strict=True))
+        return found if is_tuple else found[0]
+
+    still = tuple(torch.zeros_like(by) for by in shifts)
+    twin = _twin(forward_func, shifts)
+    asked: list[tuple[ForwardFunc, Tensors, Tensors]] = [
+        (forward_func, moved(path.inputs, still), moved(path.baselines, still)),
+        (twin, moved(path.inputs), moved(path.baselines)),
+        (twin, moved(path.inputs), moved(path.baselines, still)),
     ]
     maps = []
     for done, (function, points, start) in enumerate(asked, 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
         maps.append(explainer(function, points, start))
-        if on_progress is not None:
-            on_progress(done, len(asked))
+        if tell is not None:
+            tell(done, len(asked))
     changes = [relative_difference(other, maps[0]) for other in maps[1:]]
     refuse_overflow("A relative change", *changes)
     return InputShift(*changes)
+
+
+def _check_shifts(shift: object, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One for each input."""
+    if not isinstance(shift, tuple | list):
+        if isinstance(shift, Tensor) and len(xs) > 1:
+            raise ArgumentTypeError(
+                f"shift is one tensor for {len(xs)} inputs; give a tuple of {len(xs)}, or a number."
+            )
+        return tuple(_check_shift(shift, x) for x in xs)
+    if len(shift) != len(xs):
+        raise ArgumentValueError(f"shift has {len(shift)} members, inputs has {len(xs)}; give one for each.")
+    return tuple(_check_shift(by, x) for by, x in zip(shift, xs, strict=True))
 
 
 def _check_shift(shift: object, x: Tensor) -> Tensor:

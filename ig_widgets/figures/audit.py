@@ -42,6 +42,8 @@ def audit(
         raise ArgumentValueError("audits is empty; there is nothing to draw.")
     photo = as_photo(picture)
     height, width = photo.shape[:2]
+    if len(audits[0].masks) > 1 or audits[0].mask.ndim != 2:
+        raise ArgumentValueError("audits are of no picture, or of several inputs, and are not to be drawn on one.")
     if audits[0].mask.shape != (height, width):
         seen = audits[0].mask.shape
         raise ArgumentValueError(

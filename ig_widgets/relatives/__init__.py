@@ -1,10 +1,11 @@
 """The relatives of IG: what else is asked of gradients, each called as `attribute` is and with its paper named.
 
 `f(forward_func, inputs, *, target=None, baselines=None, additional_forward_args=None, forward_kwargs=None,
-output=None, ..., chunk_size=None, seed=0, on_progress=None, cancel=None)` returns an
+output=None, ..., layer=None, chunk_size=None, seed=0, on_progress=None, cancel=None)` returns an
 `Attribution`. These arguments, and what is raised, are those of `attribute`; what has no part in a method (`baselines`
-in a gradient, `seed` where nothing is drawn) changes nothing. A convergence
-delta is there only where completeness is claimed.
+in a gradient, `seed` where nothing is drawn) changes nothing. With `layer` noise, draws and paths are of what the layer
+gives; blurring and regions are of pictures, and refuse it. A convergence delta is there only where completeness is
+claimed.
 """
 
 from ig_widgets.relatives.blur import blur_integrated_gradients

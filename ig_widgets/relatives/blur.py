@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, along, make_path
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.relatives.layer import refuse_layer
 
 # Below so many pixels the blur falls evenly: there it has next to no effect.
 _FINE = 0.5
@@ -31,6 +33,7 @@ def blur_integrated_gradients(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     sigma: float = 50.0,
     method: str = "auto",
     n_steps: int | None = None,
@@ -38,7 +41,7 @@ def blur_integrated_gradients(
     max_evaluations: int = 1024,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """IG along the path on which the input comes into focus, from a blur of `sigma` pixels to none.
@@ -52,6 +55,7 @@ def blur_integrated_gradients(
     `n_steps`, `tol`, `max_evaluations`: as for `attribute`. Xu, Venugopalan, Sundararajan: Attribution in Scale and
     Space (2020), section 3. Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `sigma`.
     """
+    refuse_layer(layer, "the path is one of pictures or sequences that come into focus")
     result = attribute_along(
         blur_path(inputs, sigma),
         forward_func,
@@ -65,7 +69,7 @@ def blur_integrated_gradients(
         max_evaluations=max_evaluations,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
     return replace(result, method=f"blur path, {result.method}")

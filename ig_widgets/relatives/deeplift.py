@@ -6,10 +6,11 @@ import threading
 from dataclasses import replace
 
 from ig_widgets.engine.attribution import Attribution, attribute
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 
 
@@ -23,9 +24,10 @@ def deeplift(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """DeepLIFT by its rescale rule: each operation's mean slope between x' and x, in one backward pass.
@@ -44,10 +46,11 @@ def deeplift(
         additional_forward_args=additional_forward_args,
         forward_kwargs=forward_kwargs,
         output=output,
+        layer=layer,
         method="secant",
         n_steps=1,
         chunk_size=chunk_size,
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
     # It has no number of steps that could be given otherwise; what it misses is of `fallbacks`.

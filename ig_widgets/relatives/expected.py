@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
+from ig_widgets.relatives.layer import of_layer
 from ig_widgets.relatives.origins import make_origins
 
 
 @with_progress
+@of_layer(draws_baselines=True)
 def expected_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -25,10 +28,11 @@ def expected_gradients(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     n_samples: int = 200,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The mean of IG over a distribution of baselines: alpha and baseline are drawn together, `n_samples` times.
@@ -54,12 +58,13 @@ def expected_gradients(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
 
 @with_progress
+@of_layer(draws_baselines=True)
 def gradient_shap(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -69,11 +74,12 @@ def gradient_shap(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     sigma: float = 0.0,
     n_samples: int = 200,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """Expected gradients with Gaussian noise on the input: the mean of (x + noise - x') dF/dx between x' and x + noise.
@@ -93,7 +99,7 @@ def gradient_shap(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 

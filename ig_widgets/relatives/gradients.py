@@ -7,16 +7,19 @@ import threading
 import torch
 
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import SQUARE, VARIANCE, attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
+from ig_widgets.relatives.layer import of_layer
 
 
 @with_progress
+@of_layer()
 def gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -26,9 +29,10 @@ def gradient(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """dF/dx at the input: how F answers to the smallest change of each feature. It is not complete.
@@ -46,12 +50,13 @@ def gradient(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
 
 @with_progress
+@of_layer()
 def input_x_gradient(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -61,9 +66,10 @@ def input_x_gradient(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """(x - x') dF/dx at the input, with x' = 0 unless `baselines` are given, as for `attribute`.
@@ -83,12 +89,13 @@ def input_x_gradient(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
 
 @with_progress
+@of_layer()
 def smoothgrad(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -98,11 +105,12 @@ def smoothgrad(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The mean gradient over `n_samples` points with Gaussian noise about the input. It is not complete.
@@ -122,12 +130,13 @@ def smoothgrad(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
 
 @with_progress
+@of_layer(adds_up=False)
 def smoothgrad_squared(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -137,11 +146,12 @@ def smoothgrad_squared(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The mean square of the gradient over noise about the input: never negative, and without a direction.
@@ -160,12 +170,13 @@ def smoothgrad_squared(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 
 
 @with_progress
+@of_layer(adds_up=False)
 def vargrad(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -175,11 +186,12 @@ def vargrad(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     sigma: float = 0.15,
     n_samples: int = 50,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The variance of the gradient over noise about the input: where it is least settled. Never negative.
@@ -199,7 +211,7 @@ def vargrad(
         output=output,
         chunk_size=chunk_size,
         is_tuple=isinstance(inputs, tuple | list),
-        on_progress=on_progress,
+        on_progress=progress_of(on_progress),
         cancel=cancel,
     )
 

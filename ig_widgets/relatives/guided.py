@@ -14,15 +14,18 @@ from ig_widgets.engine.attribution import Attribution, attribute_along, samples_
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count
+from ig_widgets.relatives.layer import of_layer
 
 
 @with_progress
+@of_layer()
 def guided_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -32,6 +35,7 @@ def guided_integrated_gradients(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     n_knots: int = 100,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -41,7 +45,7 @@ def guided_integrated_gradients(
     max_evaluations: int = 1024,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """IG along a path that moves at each step the features with the smallest gradient first.
@@ -56,17 +60,18 @@ def guided_integrated_gradients(
     Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients (2021), section 4, algorithm 1.
     Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `n_knots`, `fraction`, `max_dist`.
     """
+    tell = progress_of(on_progress)
     straight = make_path(inputs, baselines)
     knots = check_count("n_knots", n_knots)
     searched = knots * straight.batch
 
     def searching(done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(done, total + (n_steps or 0) * straight.batch)
+        if tell is not None:
+            tell(done, total + (n_steps or 0) * straight.batch)
 
     def sampling(done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(searched + done, searched + total)
+        if tell is not None:
+            tell(searched + done, searched + total)
 
     path = guided_path(
         straight,
@@ -116,10 +121,11 @@ def guided_path(
     chunk_size: int | None = None,
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> GuidedPath:
     """The path of `guided_integrated_gradients` between the ends of a straight one. Raises as that, and Cancelled."""
+    tell = progress_of(on_progress)
     share = _check_share("fraction", fraction)
     far = _check_share("max_dist", max_dist)
     search = _Search(path.inputs, path.baselines, [path.baselines])
@@ -148,8 +154,8 @@ def guided_path(
         last = step + 1 == n_knots
         steps.append(path.inputs if last else _together([front.point() for front in fronts], path))
         search.here[0] = steps[-1]
-        if on_progress is not None:
-            on_progress((step + 1) * path.batch, n_knots * path.batch)
+        if tell is not None:
+            tell((step + 1) * path.batch, n_knots * path.batch)
     knots = tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))
     return GuidedPath(path.inputs, path.baselines, knots)
 

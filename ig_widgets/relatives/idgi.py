@@ -13,19 +13,22 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_samples
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.drawn import like_inputs, split
 from ig_widgets.relatives.draws import check_count
+from ig_widgets.relatives.layer import of_layer
 from ig_widgets.relatives.told import doubts_of
 
 
 @with_progress
+@of_layer()
 def idgi(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -35,10 +38,11 @@ def idgi(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     n_steps: int = 100,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The change of F in each of `n_steps` equal steps from x' to x, shared out by the squares of the gradient there.
@@ -49,6 +53,7 @@ def idgi(
     nor a path method. Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients
     (2023), section 4, algorithm 1. Raises as `attribute`, and for `n_steps`.
     """
+    tell = progress_of(on_progress)
     begin = time.perf_counter()
     nodes = rules.nodes("riemann_left", check_count("n_steps", n_steps))
     samples = make_samples(
@@ -66,8 +71,8 @@ def idgi(
     total, done = n_steps * samples.path.batch, 0
     for block in samples.extend(nodes.alphas, cancel=cancel):
         done += len(block.alphas)
-        if on_progress is not None:
-            on_progress(done, total)
+        if tell is not None:
+            tell(done, total)
     if done < total:
         # Steps that were not taken cannot be shared out: there is no partial result.
         raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", None)

@@ -6,21 +6,23 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.path import Tensors, make_path
+from ig_widgets.engine.path import Tensors, make_ends
+from ig_widgets.engine.wording import counted
 
 
-def make_origins(inputs: Tensors, baselines: object) -> tuple[Tensor, ...]:
-    """A distribution of baselines as rows (K, ...) for each input; None is zeros.
+def make_origins(inputs: Tensors, baselines: object, *, integers: bool = False) -> tuple[Tensor, ...]:
+    """A distribution of baselines as rows (K, ...) for each input; None is zeros. `integers`: also of token ids.
 
     Raises ArgumentTypeError, ArgumentValueError that name what was seen.
     """
-    xs = make_path(inputs, None).inputs
+    xs = make_ends(inputs, None, integers=integers)[0]
     if callable(baselines) and not isinstance(baselines, Tensor):
         baselines = baselines(inputs)
     given = tuple(baselines) if isinstance(baselines, tuple | list) else (baselines,) * len(xs)
     if len(given) != len(xs) or (isinstance(baselines, Tensor) and len(xs) > 1):
         raise ArgumentValueError(
-            f"baselines must be one distribution for each of the {len(xs)} inputs: a tuple of tensors (K, ...)."
+            f"baselines must be one distribution for each of {counted(len(xs), 'input')}, a tensor (K, ...) of K "
+            f"baselines{' (torch.cat makes one of a list)' if len(xs) == 1 else ', in a tuple'}."
         )
     rows = tuple(_rows(b, x) for b, x in zip(given, xs, strict=True))
     most = max(len(r) for r in rows)
@@ -42,6 +44,8 @@ def _rows(baseline: object, x: Tensor) -> Tensor:
             f"baselines must be None, a number, a tensor (K, ...) of K baselines or a callable that is given the "
             f"inputs, got {type(baseline).__name__}."
         )
+    if baseline.is_complex() or (baseline.is_floating_point() and baseline.dim() and not x.is_floating_point()):
+        raise ArgumentTypeError(f"baselines holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")
     value = baseline.detach().to(device=x.device, dtype=x.dtype, copy=True)
     value = value.unsqueeze(0) if value.dim() < x.dim() else value
     try:

@@ -20,7 +20,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
@@ -135,7 +135,7 @@ def over_baselines(
     layer: Layer | None = None,
     feature_mask: FeatureMask = None,
     keep_paths: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> OverBaselines:
     """`attribute` from each of several baselines, one after the other.
@@ -157,6 +157,7 @@ def over_baselines(
     Raises as `attribute`, with a note that names the baseline, and ArgumentTypeError, ArgumentValueError for a list
     that is none. When `cancel` is set: Cancelled, whose `partial` is of the run in hand.
     """
+    tell = progress_of(on_progress)
     named = _check_baselines(baselines)
     each: list[Attribution] = []
     before = done = 0
@@ -164,8 +165,8 @@ def over_baselines(
     def report(of_run: int, run_total: int) -> None:
         nonlocal done
         done = before + of_run
-        if on_progress is not None:
-            on_progress(done, before + run_total * (len(named) - len(each)))
+        if tell is not None:
+            tell(done, before + run_total * (len(named) - len(each)))
 
     for name, baseline in named:
         before = done
@@ -212,8 +213,8 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         squares = torch.zeros_like(mean)
         for one in member:
             squares += ((one.to(wide) - mean) / unit).square()
-            size += (one.to(wide) / unit).square().flatten(1).sum(1)
-        off += squares.flatten(1).sum(1)
+            size += (one.to(wide) / unit).square().reshape(len(one), -1).sum(1)
+        off += squares.reshape(len(squares), -1).sum(1)
         means.append(mean)
         variances.append((squares / (count - 1) * unit * unit).to(torch.promote_types(member[0].dtype, torch.float32)))
     refuse_overflow("The variance over the baselines", *variances)
@@ -244,7 +245,7 @@ def _percent(share: float) -> str:
 
 def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
     """Pearson's over all features, (batch,); NaN where one has no variation."""
-    a, b = (torch.cat([t.to(mean[0].dtype).flatten(1) for t in tensors], 1) for tensors in (one, mean))
+    a, b = (torch.cat([t.to(mean[0].dtype).reshape(len(t), -1) for t in tensors], 1) for tensors in (one, mean))
     a, b = (t / unit_of(t.abs().amax(1, keepdim=True)) for t in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     together: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))

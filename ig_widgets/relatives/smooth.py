@@ -12,17 +12,20 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import Cancelled
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, wide
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.drawn import like_inputs
 from ig_widgets.relatives.gradients import noisy
+from ig_widgets.relatives.layer import of_layer
 from ig_widgets.relatives.told import caveats_of, unattributed_of
 
 
 @with_progress
+@of_layer()
 def smooth_integrated_gradients(
     forward_func: ForwardFunc,
     inputs: Tensors,
@@ -32,6 +35,7 @@ def smooth_integrated_gradients(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,  # noqa: ARG001  (of_layer)
     sigma: float = 0.15,
     n_samples: int = 10,
     method: str = "auto",
@@ -40,7 +44,7 @@ def smooth_integrated_gradients(
     max_evaluations: int = 1024,
     chunk_size: int | None = None,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
     """The mean of IG over `n_samples` inputs under Gaussian noise, from the same baseline: SmoothGrad on top of IG.
@@ -51,6 +55,7 @@ def smooth_integrated_gradients(
     bound for that of the mean. `standard_error` says how far chance moves each feature. Smilkov, Thorat, Kim, Viegas,
     Wattenberg: SmoothGrad (2017), section 3.4 on combining it with IG.
     """
+    tell = progress_of(on_progress)
     begin = time.perf_counter()
     draws = noisy(inputs, sigma, n_samples, seed)
     everyone, is_tuple = torch.arange(draws.batch, device="cpu"), isinstance(inputs, tuple | list)
@@ -84,8 +89,8 @@ def smooth_integrated_gradients(
         )
 
         def progress(done: int, total: int, k: int = k) -> None:
-            if on_progress is not None:
-                on_progress(k * total + done, draws.count * total)
+            if tell is not None:
+                tell(k * total + done, draws.count * total)
 
         try:
             one = attribute(

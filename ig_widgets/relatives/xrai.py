@@ -15,12 +15,14 @@ from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute, samples_along
 from ig_widgets.engine.errors import ArgumentValueError
+from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
-from ig_widgets.engine.progress import Progress, with_progress
+from ig_widgets.engine.progress import Progress, ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.relatives.draws import check_count, draw
+from ig_widgets.relatives.layer import refuse_layer
 from ig_widgets.relatives.told import caveats_of
 
 Labels: TypeAlias = npt.NDArray[Any] | Tensor
@@ -47,12 +49,13 @@ def xrai(
     additional_forward_args: object = None,
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
+    layer: Layer | None = None,
     attributions: Attribution | Tensor | None = None,
     segments: Segments | None = None,
     min_pixels: int = 50,
     chunk_size: int | None = None,
     seed: int = 0,  # noqa: ARG001  (one signature for all)
-    on_progress: Progress | None = None,
+    on_progress: ProgressLike = None,
     cancel: threading.Event | None = None,
 ) -> RegionAttribution:
     """The picture cut into regions, of which each has the mean attribution of its pixels; the highest are taken first.
@@ -70,6 +73,7 @@ def xrai(
     XRAI: Better Attributions Through Regions (2019), section 3. Raises as `attribute`, and ImportError,
     ArgumentTypeError, ArgumentValueError.
     """
+    refuse_layer(layer, "regions are cut from a picture")
     begin = time.perf_counter()
     path, least = make_path(inputs, None), check_count("min_pixels", min_pixels)
     if len(path.inputs) > 1 or path.inputs[0].dim() != 4:
@@ -86,7 +90,7 @@ def xrai(
     }
     runs = [attributions] if isinstance(attributions, Attribution) else []
     if attributions is None:
-        runs = _runs(forward_func, x, baselines, on_progress, options | {"cancel": cancel})
+        runs = _runs(forward_func, x, baselines, progress_of(on_progress), options | {"cancel": cancel})
     if isinstance(attributions, Tensor):
         given_map = samples_along(draw(x, count=1), forward_func, **options, cancel=cancel)
         maps, at_input = _summed(attributions, x), given_map.output

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import OutputError
@@ -287,3 +287,18 @@ def test_a_batch_of_single_numbers() -> None:
         torch.testing.assert_close(result.attributions, x**2, rtol=0.05, atol=0)
         assert result.group_attributions is not None
         torch.testing.assert_close(result.group_attributions[:, 0], result.attributions)
+
+
+@pytest.mark.parametrize("multiply", [True, False])
+@pytest.mark.parametrize("method", ["auto", "adaptive", "secant", "gausslegendre"])
+def test_one_number_an_example(method: str, multiply: bool) -> None:
+    """Inputs (batch,), or a layer's values: what is attributed to the only feature is what F changes."""
+    x = draw(0, 4)
+    result = attribute(torch.sin, x, baselines=0.25, method=method, multiply_by_inputs=multiply, tol=1e-4)
+    gained = torch.sin(x) - torch.sin(torch.tensor(0.25, dtype=x.dtype))
+    torch.testing.assert_close(result.attributions, gained if multiply else gained / (x - 0.25), rtol=1e-4, atol=1e-6)
+    inner = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)).double()
+    model, given = nn.Sequential(inner, nn.Tanh()), draw(1, 2, 3)
+    held = attribute(model, given, layer="0", method=method, tol=1e-4)
+    expected = model(given) - model(torch.zeros_like(given))
+    torch.testing.assert_close(held.attributions, expected.detach(), rtol=1e-4, atol=1e-6)

@@ -246,9 +246,9 @@ def refused(message, kind=errors.ArgumentValueError, *, inputs=None, regions=((0
 
 
 def test_inputs_that_are_no_single_picture():
-    refused("inputs must be one picture, .* got \\(2, 3, 6, 6\\)", inputs=draw(0, 2, 3, 6, 6))
-    refused("inputs must be one picture, .* got \\(1, 5\\)", inputs=draw(0, 1, 5))
-    refused("inputs must be one tensor", errors.ArgumentTypeError, inputs=(draw(0, 1, 3, 6, 6),))
+    refused("inputs must be one example, .* got \\(2, 3, 6, 6\\)", inputs=draw(0, 2, 3, 6, 6))
+    refused("region must be a boolean mask", errors.ArgumentTypeError, inputs=draw(0, 1, 5))
+    refused("inputs must be a tensor", errors.ArgumentTypeError, inputs=3)
 
 
 def test_regions_that_are_none():
@@ -262,7 +262,7 @@ def test_regions_that_are_none():
 def test_attributions_that_do_not_fit():
     refused(r"attributions has shape \(5, 6\), inputs \(1, 3, 6, 6\)", attributions=torch.ones(5, 6))
     refused("attributions has shape", attributions=torch.ones(2, 3, 6, 6))
-    refused("attributions holds NaN", attributions=torch.full((6, 6), math.nan))
+    refused("attributions holds values that are NaN", attributions=torch.full((6, 6), math.nan))
     refused("attributions must be an Attribution", errors.ArgumentTypeError, attributions="map")
 
 

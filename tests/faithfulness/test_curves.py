@@ -335,7 +335,7 @@ def refused(message, kind=errors.ArgumentValueError, *, inputs=None, attribution
 
 def test_inputs_and_maps_that_do_not_fit():
     wrong = errors.ArgumentTypeError
-    refused("inputs must be one tensor, .* got a tuple of 2", wrong, inputs=(draw(0, 1, 3), draw(0, 1, 3)))
+    refused("attributions is one Tensor, and inputs is a tuple of 2", wrong, inputs=(draw(0, 1, 3), draw(0, 1, 3)))
     refused("inputs must be a tensor", wrong, inputs="photo")
     refused("inputs holds NaN", inputs=torch.full((1, 3, 6, 6), math.nan))
     refused(r"attributions has shape \(5, 6\), inputs \(1, 3, 6, 6\)", attributions=torch.ones(5, 6))

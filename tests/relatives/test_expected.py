@@ -157,7 +157,7 @@ def test_several_inputs_keep_their_baselines_together() -> None:
         ("black", "str"),
         (torch.full((1, 4), float("nan")), "NaN"),
         (torch.zeros(0, 4), "empty"),
-        ((torch.zeros(1, 4), torch.zeros(1, 4)), "each of the 1 inputs"),
+        ((torch.zeros(1, 4), torch.zeros(1, 4)), "one distribution for each of 1 input"),
     ],
 )
 def test_baselines_that_cannot_work_are_refused_in_words(baselines: object, said: str) -> None:

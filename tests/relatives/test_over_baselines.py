@@ -347,3 +347,11 @@ def test_what_cannot_be_drawn_is_refused():
         igw.figures.over_baselines(result.attributions, picture)
     with pytest.raises(errors.ArgumentValueError, match="give the picture as the model sees it"):
         igw.figures.over_baselines(result, picture[:, :4])
+
+
+def test_one_number_an_example() -> None:
+    x = draw(0, 3)
+    found = over_baselines(torch.sin, x, baselines=[0.0, 0.5], n_steps=9, method="gausslegendre")
+    maps = [torch.sin(x) - torch.sin(torch.tensor(b, dtype=x.dtype)) for b in (0.0, 0.5)]
+    torch.testing.assert_close(found.attributions, torch.stack(maps).mean(0))
+    torch.testing.assert_close(found.variance, torch.stack(maps).var(0))
