@@ -34,8 +34,10 @@ _DRAWN, _SETTLES = 4.0, 0.4
 _OF_KINKS, _TRAPEZOID = 0.35, 12**-0.5
 # A power that is so near to 1 is that of 1 / alpha.
 _FLAT = 1e-6
-# What may be left of a goal where nothing is added.
-_LEFT = 0.6
+# What may be left of a goal where nothing is added, and what of it can never be reached.
+_LEFT, _HOPELESS = 0.6, 1.3
+# One sample for so many is added at a time at least, as each round looks at all.
+_ROUNDS = 32
 # Where a sample is added at an end of the path, from there; from which unevenness of neighbours on not in the middle.
 _AT_END, _UNEVEN = 0.3, 4
 
@@ -311,12 +313,17 @@ def beyond(values: Floats, noise: Floats | float) -> Floats:
 def places_for(one: Assessment, goal: float, shortest: Floats) -> list[float]:
     """Where to sample, one place in each interval, so that what is left of the error should be about `goal`.
 
-    None in intervals that are not longer than `shortest` (m,).
+    None in intervals that are not longer than `shortest` (m,), and none at all where these hold more than is allowed
+    and the others hardly anything.
     """
-    able = np.flatnonzero(one.edges[:, 1] - one.edges[:, 0] > shortest)
+    is_able = one.edges[:, 1] - one.edges[:, 0] > shortest
+    able = np.flatnonzero(is_able)
     order = able[np.argsort(-one.errors[able])]
     left = np.sqrt(np.cumsum(np.square(one.errors[order])[::-1]))[::-1]
-    chosen = order[: max(1, int((left > _LEFT * goal).sum()))]
+    count = int((left > _LEFT * goal).sum())
+    if not count and _length(one.errors[~is_able]) > _HOPELESS * goal:
+        return []
+    chosen = order[: max(1, count, len(one.errors) // _ROUNDS)]
     return [_place(one.edges, int(k)) for k in np.sort(chosen)]
 
 
