@@ -124,13 +124,20 @@ class ChunkSize:
             rows = max(_FIRST_SECONDS / row, *(min(few, seconds / row) for few, seconds in _FEW))
             self._rows = max(1, min(1 << int(rows).bit_length() >> 1, self._limit))
 
-    def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
-        """Learn from a chunk of `rows` that took `seconds` and saved `saved_bytes` for its backward pass."""
+    def note_memory(self, rows: int, saved_bytes: int | None) -> None:
+        """Learn from a chunk of `rows` that saved `saved_bytes` for its backward pass, if that was counted."""
         if saved_bytes is not None and self.wants_memory:
             self._measured_memory, self._row_bytes = True, max(saved_bytes // rows, 1)
-            self._limit = _rows_in_memory(self._device, self._row_bytes)
-            if not self._tries:
-                self._rows = self._limit
+            self._fit()
+
+    def _fit(self) -> None:
+        """Into the memory that is free now."""
+        self._limit = _rows_in_memory(self._device, self._row_bytes)
+        self._rows = max(1, min(self._rows, self._limit)) if self._tries else self._limit
+
+    def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
+        """Learn from a chunk of `rows` that took `seconds`, and as `note_memory`."""
+        self.note_memory(rows, saved_bytes)
         cost = seconds / rows
         self._least = min(self._least, cost)
         # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried; cells that
@@ -179,7 +186,12 @@ class ChunkSize:
             other._rows, other._guessed = max(1, min(rows, other._limit)), True
 
     def resume(self) -> None:
-        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be."""
+        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be.
+
+        An accelerator is filled anew: others may have taken of its memory meanwhile, or given some back.
+        """
+        if self._device.type != "cpu" and self._row_bytes and not self._halved:
+            self._fit()
         if not self._fixed and self._device.type == "cpu" and not self._halved and self._costs:
             costs = dict(self._costs)
             least = min(costs.values())

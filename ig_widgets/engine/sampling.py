@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
+from ig_widgets.engine.transfers import Fetch, is_queued, sent
 
 _T = TypeVar("_T")
 
@@ -51,6 +53,8 @@ _MORE = 8
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
 # was seen is 8, of 13 networks of up to 31 layers in float64, float32 and bfloat16, at 1 to 512 cells.
 _ROUNDING = 50.0
+# So many chunks are launched before the first of them is waited for, where a device works on them by itself.
+_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,18 +255,23 @@ class Sampler:
         `first` bounds the rows of the first pass. Raises Cancelled, OutOfMemoryError, and what the model raises.
         """
 
-        def ask(part: slice) -> Tensor:
-            def ask_part() -> Tensor:
-                return self._function(points(part), examples[part]).detach().cpu().double()
+        def ask(part: slice) -> Fetch:
+            def ask_part() -> Fetch:
+                return Fetch([self._function(points(part), examples[part])])
 
             return self._pass(alphas[part], ask_part, gradients=False)
 
-        outputs = []
+        fetched = []
         # As few rows as say what a row costs, before it is known how many fit.
-        for _, values, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
+        for part, fetch, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
             for chunks in (self.chunks, self._cell_chunks):
-                chunks.start(seconds / len(values))
-            outputs.append(values)
+                chunks.start(seconds / (part.stop - part.start))
+            fetched.append(fetch)
+        outputs = []
+        for fetch in fetched:
+            if (arrived := fetch.arrived(cancel)) is None:
+                raise Cancelled(f"Cancelled while {len(examples)} forward passes were under way.", None)
+            outputs.append(arrived[0].double())
         return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
@@ -328,21 +337,27 @@ class Sampler:
         for among the rows that are left), and whatever the model raises, with a note that names alpha.
         """
         non_finite: tuple[float, str] | None = None
-        while len(alphas):
-            if cancel is not None and cancel.is_set():
-                return
-            rows = min(self.chunks.rows, len(alphas), first or len(alphas))
-            try:
-                block = self._gradients(examples[:rows], alphas[:rows], cancel)
-            except _Stopped:
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not self._adapts(error):
-                    self._halve_or_raise(error, rows, self.chunks)
+        flight: _Flight[Block] = _Flight(self._path.device, self.chunks)
+        while len(alphas) or flight:
+            if len(alphas) and flight.has_room:
+                if cancel is not None and cancel.is_set():
+                    return
+                rows = min(self.chunks.rows, len(alphas), first or len(alphas))
+                try:
+                    flight.add(self._gradients(examples[:rows], alphas[:rows], cancel), is_awaited=first is not None)
+                except _Stopped:
+                    return
+                except (RuntimeError, MemoryError) as error:
+                    if not self._adapts(error):
+                        self._halve_or_raise(error, rows, self.chunks)
+                    continue
+                first = None
+                examples, alphas = examples[rows:], alphas[rows:]
                 continue
-            first = None
-            examples, alphas = examples[rows:], alphas[rows:]
-            non_finite = _smallest_non_finite(block, self._path, non_finite)
+            if (landed := flight.land(cancel)) is None:
+                return
+            block, finite = landed
+            non_finite = _smallest_non_finite(block, finite, self._path, non_finite)
             if non_finite is None:
                 yield block
             else:
@@ -372,33 +387,40 @@ class Sampler:
             raise SecantRuleError(
                 "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
             )
-        while len(lows):
-            if cancel is not None and cancel.is_set():
-                return
-            # One row more than cells; a size that the caller has set is kept to.
-            rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
-            ahead = slice(0, rows)
-            starts = torch.ones(len(lows[ahead]), dtype=torch.bool, device="cpu")
-            starts[1:] = (examples[ahead][1:] != examples[ahead][:-1]) | (lows[ahead][1:] != highs[ahead][:-1])
-            # Each cell has its beginning for a row, the last of a run its end too.
-            needed = torch.arange(len(starts), device="cpu") + starts.cumsum(0) + 1
-            cells = max(1, int((needed <= rows).sum()))
-            part = slice(0, cells)
-            try:
-                block = self._cells(examples[part], alphas[part], lows[part], highs[part], starts[part], cancel)
-            except _Stopped:
-                return
-            except UnfoldError:
+        flight: _Flight[CellBlock] = _Flight(self._path.device, self._cell_chunks)
+        while len(lows) or flight:
+            if len(lows) and flight.has_room:
+                if cancel is not None and cancel.is_set():
+                    return
+                # One row more than cells; a size that the caller has set is kept to.
+                rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
+                ahead = slice(0, rows)
+                starts = torch.ones(len(lows[ahead]), dtype=torch.bool, device="cpu")
+                starts[1:] = (examples[ahead][1:] != examples[ahead][:-1]) | (lows[ahead][1:] != highs[ahead][:-1])
+                # Each cell has its beginning for a row, the last of a run its end too.
+                needed = torch.arange(len(starts), device="cpu") + starts.cumsum(0) + 1
+                cells = max(1, int((needed <= rows).sum()))
+                part = slice(0, cells)
+                try:
+                    made = self._cells(examples[part], alphas[part], lows[part], highs[part], starts[part], cancel)
+                except _Stopped:
+                    return
+                except UnfoldError:
+                    continue
+                except LeaveError as error:
+                    raise SecantRuleError(str(error)) from error
+                except (RuntimeError, MemoryError) as error:
+                    if not self._adapts(error):
+                        self._halve_or_raise(error, rows - 1, self._cell_chunks)
+                    continue
+                flight.add(made, is_awaited=first is not None)
+                first = None
+                examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
                 continue
-            except LeaveError as error:
-                raise SecantRuleError(str(error)) from error
-            except (RuntimeError, MemoryError) as error:
-                if not self._adapts(error):
-                    self._halve_or_raise(error, rows - 1, self._cell_chunks)
-                continue
-            first = None
-            examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
-            trouble = _smallest_non_finite(block, self._path)
+            if (landed := flight.land(cancel)) is None:
+                return
+            block, finite = landed
+            trouble = _smallest_non_finite(block, finite, self._path)
             if trouble is not None and bool(torch.isfinite(block.outputs).all()):
                 # F is finite at both ends, so that mean slopes are too: points tell whether a gradient is not.
                 raise SecantRuleError("the secant rule does not hold here: slopes of cells are NaN or infinite")
@@ -414,7 +436,7 @@ class Sampler:
         highs: Tensor,
         starts: Tensor,
         cancel: threading.Event | None,
-    ) -> CellBlock:
+    ) -> _Launched[CellBlock]:
         begin = time.perf_counter()
         run = starts.long().cumsum(0) - 1
         row = torch.arange(len(lows), device="cpu") + run
@@ -431,29 +453,34 @@ class Sampler:
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
-            seeds = torch.zeros_like(outputs)
-            seeds[row.to(outputs.device)] = 1
-            return outputs, leaves, tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds)), secant
+            seeds = torch.zeros_like(outputs).index_fill_(0, sent(row, outputs.device), 1.0)
+            found = self._backward(outputs, leaves, seeds)
+            return outputs, leaves, tuple(g.index_select(0, sent(row, g.device)) for g in found), secant
 
-        outputs, leaves, gradients, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
-        values = outputs.detach().cpu().double()
+        outputs, leaves, plain, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
         self.scales |= secant.scales
-        defects, roundings = _defects(values, leaves, gradients, row, _eps(secant.dtypes, leaves[0]))
-        gradients, density = self._weighed(gradients, self._path.chords(examples, lows, highs))
-        self._compare(row_examples, alphas, values)
-        self._cell_chunks.record(count - 1, time.perf_counter() - begin, saved.total)
-        return CellBlock(
-            examples=examples,
-            alphas=middles,
-            outputs=values[row],
-            density=density,
-            gradients=gradients,
-            lows=lows,
-            highs=highs,
-            defects=defects,
-            roundings=roundings,
-            scales=frozenset(secant.scales),
-        )
+        scales, eps = frozenset(secant.scales), _eps(secant.dtypes, leaves[0])
+        missed = _cell_sums(leaves, plain, row)
+        gradients, products = self._weighed(plain, self._path.chords(examples, lows, highs))
+
+        def made(values: Tensor, density: Tensor, further: list[Tensor]) -> CellBlock:
+            defects, roundings = _defects(values, further, row, eps)
+            self._compare(row_examples, alphas, values)
+            return CellBlock(
+                examples=examples,
+                alphas=middles,
+                outputs=values[row],
+                density=density,
+                gradients=gradients,
+                lows=lows,
+                highs=highs,
+                defects=defects,
+                roundings=roundings,
+                scales=scales,
+            )
+
+        self._cell_chunks.note_memory(count - 1, saved.total)
+        return _Launched(count - 1, begin, outputs, products, gradients, made, missed)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""
@@ -467,7 +494,7 @@ class Sampler:
             told = f"{type(error).__name__} in the backward pass"
             raise LeaveError(f"the secant rule does not hold here: {told}") from error
 
-    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
+    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> _Launched[Block]:
         begin = time.perf_counter()
         saved = self._saved(self.chunks, cancel)
 
@@ -479,11 +506,14 @@ class Sampler:
             return outputs, _differentiate(outputs, leaves)
 
         outputs, gradients = self._pass(alphas, ask, gradients=True)
-        values = outputs.detach().cpu().double()
-        self._compare(examples, alphas, values)
-        gradients, density = self._weighed(gradients, self._path.tangents(examples, alphas))
-        self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
-        return Block(examples, alphas, values, density, gradients)
+        gradients, products = self._weighed(gradients, self._path.tangents(examples, alphas))
+
+        def made(values: Tensor, density: Tensor, further: list[Tensor]) -> Block:  # noqa: ARG001  (of cells alone)
+            self._compare(examples, alphas, values)
+            return Block(examples, alphas, values, density, gradients)
+
+        self.chunks.note_memory(len(alphas), saved.total)
+        return _Launched(len(alphas), begin, outputs, products, gradients, made)
 
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
@@ -542,10 +572,10 @@ class Sampler:
 
     def _weighed(
         self, gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """What is kept of the gradients, and dF/dalpha (rows,)."""
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """What is kept of the gradients, and what of dF/dalpha each input gives, (rows,)."""
         products = tuple(tangent * gradient for tangent, gradient in zip(tangents, gradients, strict=True))
-        density = torch.stack([p.reshape(len(p), -1).sum(1).cpu().double() for p in products]).sum(0)
+        density = [p.reshape(len(p), -1).sum(1) for p in products]
         return gradients if self._path.is_straight else products, density
 
     def _pass(self, alphas: Tensor, run: Callable[[], _T], *, gradients: bool) -> _T:
@@ -567,23 +597,103 @@ class Sampler:
             raise
 
 
-def _defects(
-    values: Tensor, leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
-    """What the attributions of each cell miss the rise of F by, and what rounding explains of that: (cells,) float64.
+_SomeBlock = TypeVar("_SomeBlock", bound=Block)
 
-    `values` (rows,) are F, `row` (cells,) where cells begin, `eps` is the unit of rounding.
+
+class _Launched(Generic[_SomeBlock]):
+    """A chunk that the device may still be working on; `made` makes a block of what has come to the CPU.
+
+    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun.
     """
-    # Where F passes zero, what it is summed of does not.
-    total, size = torch.zeros(len(row), dtype=torch.float64, device="cpu"), values.abs().max().expand(len(row))
+
+    def __init__(
+        self,
+        rows: int,
+        begin: float,
+        outputs: Tensor,
+        density: list[Tensor],
+        gradients: tuple[Tensor, ...],
+        made: Callable[[Tensor, Tensor, list[Tensor]], _SomeBlock],
+        further: Sequence[Tensor] = (),
+    ) -> None:
+        self.rows, self.begin, self._made, self._inputs = rows, begin, made, len(gradients)
+        finite = [torch.isfinite(g.reshape(len(g), -1)).all(1) for g in gradients]
+        self._fetch = Fetch([outputs, *density, *finite, *further])
+
+    def arrived(self, cancel: threading.Event | None) -> tuple[_SomeBlock, Tensor] | None:
+        """The block, and which of its gradients are finite (rows,); None if it was cancelled before."""
+        arrived = self._fetch.arrived(cancel)
+        if arrived is None:
+            return None
+        n = self._inputs
+        density = torch.stack([arrived[i].double() for i in range(1, 1 + n)]).sum(0)
+        block = self._made(arrived[0].double(), density, arrived[1 + 2 * n :])
+        return block, torch.stack(arrived[1 + n : 1 + 2 * n]).all(0)
+
+
+class _Flight(Generic[_SomeBlock]):
+    """Chunks that are under way, the oldest first: one, or a few where the device works on them by itself.
+
+    What they took is told to `chunks`. So few of them, as cancel and progress should not be far behind.
+    """
+
+    def __init__(self, device: torch.device, chunks: ChunkSize) -> None:
+        self._most, self._chunks = _AHEAD if is_queued(device) else 1, chunks
+        self._waiting: deque[_Launched[_SomeBlock]] = deque()
+        self._is_awaited = False
+        self._last = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may be launched now."""
+        return not self._waiting or (len(self._waiting) < self._most and not self._is_awaited)
+
+    def add(self, launched: _Launched[_SomeBlock], *, is_awaited: bool) -> None:
+        """The newest; `is_awaited`: nothing is launched beside it, as somebody is waiting for it to show."""
+        self._waiting.append(launched)
+        self._is_awaited = is_awaited
+
+    def land(self, cancel: threading.Event | None) -> tuple[_SomeBlock, Tensor] | None:
+        """The oldest, as `_Launched.arrived`."""
+        one = self._waiting.popleft()
+        found = one.arrived(cancel)
+        # From when the device was free for it.
+        begin, self._last = max(one.begin, self._last), time.perf_counter()
+        if found is not None:
+            self._chunks.record(one.rows, self._last - begin, None)
+        return found
+
+
+def _cell_sums(leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor) -> list[Tensor]:
+    """For each input what it adds to the attribution of each cell, and the size of what that is summed of: (cells,).
+
+    `row` (cells,): where cells begin.
+    """
+    sums = []
     for leaf, gradient in zip(leaves, gradients, strict=True):
-        begin, end = (leaf.detach()[r.to(leaf.device)].reshape(len(row), -1) for r in (row, row + 1))
+        ends = (leaf.detach().index_select(0, sent(r, leaf.device)) for r in (row, row + 1))
+        begin, end = (t.reshape(len(row), -1) for t in ends)
         wide = torch.promote_types(leaf.dtype, torch.float32)
         flat = gradient.reshape(len(row), -1).to(wide)
         parts = flat * (end.to(wide) - begin.to(wide))
         most = widest(leaf.device)
-        total += parts.sum(1, dtype=most).cpu()
-        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=most).cpu()
+        sums += [parts.sum(1, dtype=most), (parts.abs() + (flat * end).abs()).sum(1, dtype=most)]
+    return sums
+
+
+def _defects(values: Tensor, sums: list[Tensor], row: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """What the attributions of each cell miss the rise of F by, and what rounding explains of that: (cells,) float64.
+
+    `values` (rows,) are F, `sums` those of `_cell_sums`, on the CPU, `eps` is the unit of rounding.
+    """
+    # Where F passes zero, what it is summed of does not.
+    total, size = torch.zeros(len(row), dtype=torch.float64, device="cpu"), values.abs().max().expand(len(row))
+    for part, beside in zip(sums[::2], sums[1::2], strict=True):
+        total += part
+        size = size + beside
     return total - (values[row + 1] - values[row]), _ROUNDING * eps * size
 
 
@@ -615,9 +725,13 @@ def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | 
     return gradients
 
 
-def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | None = None) -> tuple[float, str] | None:
-    """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
-    gradients = torch.stack([torch.isfinite(g.reshape(len(g), -1)).all(1).cpu() for g in block.gradients]).all(0)
+def _smallest_non_finite(
+    block: Block, gradients: Tensor, path: Path, before: tuple[float, str] | None = None
+) -> tuple[float, str] | None:
+    """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so.
+
+    `gradients` (rows,): which gradients of the block are finite.
+    """
     for finite, what in (
         (torch.isfinite(block.outputs), "forward_func's output"),
         (gradients, "the gradient of forward_func"),

@@ -20,6 +20,7 @@ from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Integers, Nodes, nearest_edges
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
 from ig_widgets.engine.sampling import Block, Sampler
+from ig_widgets.engine.transfers import sent
 from ig_widgets.engine.wording import counted
 
 
@@ -76,11 +77,11 @@ class PathTrace:
 
 def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Tensor) -> None:
     wide = total.dtype if gradient.dtype == torch.float64 else torch.float32
-    weighted = gradient.to(wide) * weight.to(device=gradient.device, dtype=wide).view(-1, *[1] * (gradient.dim() - 1))
+    weighted = gradient.to(wide) * sent(weight, gradient.device, wide).view(-1, *[1] * (gradient.dim() - 1))
     if total.shape[0] == 1:
         total.add_(weighted.sum(0))
     else:
-        total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, examples.to(total.device), weighted))
+        total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, sent(examples, total.device), weighted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,8 +249,8 @@ class Samples:
         same = torch.equal(rows, other_rows)
         dtype = widest(device)
         result = torch.zeros(*rows.shape, other_rows.shape[1], dtype=dtype, device=device)
-        unit = torch.from_numpy(1 / units).to(device, dtype)[:, None]
-        chosen = torch.from_numpy(examples).to(device)
+        unit = sent(torch.from_numpy(1 / units), device, dtype)[:, None]
+        chosen = sent(torch.from_numpy(examples), device)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             factor = unit.expand(len(examples), math.prod(x.shape[1:]))
             if multiply_by_inputs and self.path.is_straight:
@@ -311,10 +312,10 @@ class Samples:
         for block, start, (low, high) in zip(self._blocks, self._offsets, pairwise(bounds), strict=False):
             if high > low:
                 gradient = block.gradients[index].reshape(len(block.alphas), -1)
-                parts.append(gradient[(flat[low:high] - start).to(gradient.device), part].to(dtype))
+                parts.append(gradient[sent(flat[low:high] - start, gradient.device), part].to(dtype))
         sorted_rows = torch.cat(parts)
         result = torch.empty_like(sorted_rows)
-        result[order.to(result.device)] = sorted_rows
+        result[sent(order, result.device)] = sorted_rows
         return result.view(*rows.shape, -1)
 
     def keys(self, block: Any) -> list[Any]:
