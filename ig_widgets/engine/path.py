@@ -225,7 +225,7 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     if isinstance(baseline, int | float) and not isinstance(baseline, bool):
         if not x.is_floating_point() and baseline != int(baseline):
             raise ArgumentValueError(f"{name} is {baseline}, and its input holds {x.dtype}; give an integer.")
-        value = torch.tensor(baseline, dtype=x.dtype, device=x.device)
+        value = torch.full((), baseline, dtype=x.dtype, device=x.device)
     elif isinstance(baseline, Tensor):
         if baseline.is_complex() or (baseline.is_floating_point() and not x.is_floating_point()):
             raise ArgumentTypeError(f"{name} holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")

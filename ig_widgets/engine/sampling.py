@@ -458,13 +458,17 @@ class Sampler:
             return outputs, leaves, tuple(g.index_select(0, sent(row, g.device)) for g in found), secant
 
         outputs, leaves, plain, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
-        self.scales |= secant.scales
-        scales, eps = frozenset(secant.scales), _eps(secant.dtypes, leaves[0])
-        missed = _cell_sums(leaves, plain, row)
+        eps, names = _eps(secant.dtypes, leaves[0]), [name for name, _ in secant.spans]
+        sums = _cell_sums(leaves, plain, row)
+        spans = [sent(span, outputs.device).reshape(1) for _, span in secant.spans]
+        further = [*sums, torch.cat(spans)] if spans else sums
         gradients, products = self._weighed(plain, self._path.chords(examples, lows, highs))
 
         def made(values: Tensor, density: Tensor, further: list[Tensor]) -> CellBlock:
-            defects, roundings = _defects(values, further, row, eps)
+            defects, roundings = _defects(values, further[: len(sums)], row, eps)
+            found = further[-1].tolist() if names else []
+            scales = frozenset(name for name, spans in zip(names, found, strict=True) if spans)
+            self.scales |= scales
             self._compare(row_examples, alphas, values)
             return CellBlock(
                 examples=examples,
@@ -480,7 +484,7 @@ class Sampler:
             )
 
         self._cell_chunks.note_memory(count - 1, saved.total)
-        return _Launched(count - 1, begin, outputs, products, gradients, made, missed)
+        return _Launched(count - 1, begin, outputs, products, gradients, made, further)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""

@@ -195,13 +195,14 @@ class PathMode(TorchFunctionMode):
 class SecantMode(PathMode):
     """Gives operations their average slopes; `inputs` are the leaves. What has no rule is added to `fallbacks`.
 
-    `scales`: what passed over many scales within a cell. Raises LeaveError where the rule would go wrong.
+    `spans`: operations that must not pass over many scales within a cell, and whether they do, () bool, to be looked at
+    after the pass: to ask a device is to wait for it. Raises LeaveError where the rule would go wrong.
     """
 
     def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
         super().__init__(inputs, freezing)
         self.fallbacks = fallbacks
-        self.scales: set[str] = set()
+        self.spans: list[tuple[str, Tensor]] = []
         self._name = ""
 
     def place(self, tensor: Tensor) -> Place:
@@ -695,8 +696,7 @@ def _note_scales(mode: SecantMode, name: str, x: Tensor, place: Place, most: flo
     first part shows the same mean slopes, sums to what F changes, and is as wrong.
     """
     begin, end = (t.abs() for t in place.ends(x.detach()))
-    if bool((torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()):
-        mode.scales.add(name)
+    mode.spans.append((name, (torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()))
 
 
 def _layer_norm(

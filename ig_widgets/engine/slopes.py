@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ig_widgets.engine.rows import Place
+from ig_widgets.engine.transfers import is_queued
 
 Op = Callable[[Tensor], Tensor]
 Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -54,10 +55,12 @@ class Smooth:
         flat = self._too_close(x_a, run)
         quotient = torch.sub(y_b, y_a, out=slope if wide is x else torch.empty_like(run)).div_(run)
         quotient.masked_fill_(flat, 0.0)
-        if not bool(torch.isfinite(quotient.sum())):
+        # Where to look at values is to wait for them, all that may be needed is worked out.
+        is_blind = is_queued(x.device)
+        if is_blind or not bool(torch.isfinite(quotient.sum())):
             flat |= ~torch.isfinite(quotient)
-        count = int(flat.count_nonzero())
-        if count > _FEW * flat.numel() or (count and x.is_cuda):
+        count = flat.numel() if is_blind else int(flat.count_nonzero())
+        if count > _FEW * flat.numel():
             torch.where(flat, _derivative(self.op, run.mul_(0.5).add_(x_a)), quotient, out=quotient)
         elif count:
             # Of a few the derivative is worked out where it is needed, as it costs more than all the rest.
@@ -93,7 +96,7 @@ class Clamp:
         run = x_b - x_a
         # Where nothing moves the derivative stands for 0 / 0. To look for that costs less than to be prepared, but on
         # an accelerator, which would be waited for; and x may be written over.
-        prepared = x.is_cuda or x.data_ptr() == y.data_ptr()
+        prepared = is_queued(x.device) or x.data_ptr() == y.data_ptr()
         inside = self._inside(x_a) if prepared else None
         torch.clamp(x, self.low, self.high, out=y)
         y_a, y_b = ends(y)
@@ -124,7 +127,7 @@ class Elementwise(Function):
         parts: Any = [(opened, y_, slope_)]
         if flat is not None:
             # Blocks pay where memory is slow beside the processor; on an accelerator their number costs more.
-            dim, width = 0, x.numel() if x.is_cuda else max(1, _BLOCK // len(flat[0]))
+            dim, width = 0, x.numel() if is_queued(x.device) else max(1, _BLOCK // len(flat[0]))
             parts = zip(*(t.split(width, 1) for t in flat), strict=True)
 
         def ends(t: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,13 +17,14 @@ from torch import Tensor
 # Whether the work that was queued before it is done.
 Mark: TypeAlias = Callable[[], bool]
 
+_QUEUED = frozenset(("cuda",))
 # How often it is looked for. Short beside a chunk, and the next one is queued meanwhile.
 _SECONDS = 1e-4
 
 
 def is_queued(device: torch.device) -> bool:
     """Whether work on `device` goes on while Python does."""
-    return device.type == "cuda"
+    return device.type in _QUEUED
 
 
 def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
