@@ -38,7 +38,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine.runs import make_samples
 
 ROOT = Path(__file__).parents[1]
 N_STEPS = 64
@@ -245,9 +244,20 @@ class Large:
     def device(self) -> str:
         return self.inputs.device.type
 
-    def ours(self, chunk_size: int | None, method: str = "gausslegendre") -> Tensor:
+    def ours(
+        self,
+        chunk_size: int | None,
+        method: str = "gausslegendre",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
         result = igw.attribute(
-            self.model, self.inputs, target=1, method=method, n_steps=self.n_steps, chunk_size=chunk_size
+            self.model,
+            self.inputs,
+            target=1,
+            method=method,
+            n_steps=self.n_steps,
+            chunk_size=chunk_size,
+            on_progress=on_progress,
         )
         assert isinstance(result.attributions, Tensor)
         return result.attributions
@@ -259,6 +269,12 @@ class Large:
             self.inputs, target=1, n_steps=self.n_steps, method="gausslegendre", internal_batch_size=chunk
         )
         return found
+
+    def chosen(self, method: str) -> str:
+        """The sizes of the chunks that `chunk_size=None` takes now."""
+        done = [0]
+        self.ours(None, method, on_progress=lambda rows, total: done.append(rows))
+        return ", ".join(str(after - before) for before, after in pairwise(done))
 
     def timed(self, run: Callable[[], object]) -> float:
         synchronise(self.device)
@@ -319,8 +335,9 @@ def whole_map(name: str, model: nn.Module, size: int, asked: Asked) -> list[Row]
     chunks = (4, 8) if asked.quick else (8, 16, 32, 64)
     x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)).to(asked.device)
     large = Large(name, model, x, n_steps, chunks)
-    first = large.timed(lambda: large.ours(None))
-    chosen = min(make_samples(model, x, target=1).sampler.chunks.rows, n_steps)
+    sizes: list[str] = []
+    first = large.timed(lambda: sizes.append(large.chosen("gausslegendre")))
+    sizes += [large.chosen("gausslegendre"), large.chosen("secant"), large.chosen("secant")]
     fixed, tried = best(chunks, large.ours, large, asked)
     runs: dict[str, Callable[[], object]] = {
         "attribute": lambda: large.ours(None),
@@ -328,7 +345,8 @@ def whole_map(name: str, model: nn.Module, size: int, asked: Asked) -> list[Row]
         "secant": lambda: large.ours(None, "secant"),
     }
     rows = [
-        Row(f"chunk_size=None goes on with, of {n_steps} rows", str(chosen)),
+        Row(f"chunks of chunk_size=None, of {n_steps} rows: the first run; the next", "; ".join(sizes[:2])),
+        Row("the same, cells", "; ".join(sizes[2:])),
         Row("time, attribute, the first of all", short(first)),
         Row("chunks tried, attribute", tried.figure),
     ]
