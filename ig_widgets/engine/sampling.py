@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from ig_widgets.engine.errors import (
     NonFiniteError,
     NotDifferentiableError,
 )
+from ig_widgets.engine.flight import Flight, Launched
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.keeper import Keeper
@@ -35,7 +35,7 @@ from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
-from ig_widgets.engine.transfers import Fetch, is_queued, sent
+from ig_widgets.engine.transfers import Fetch, sent
 
 _T = TypeVar("_T")
 
@@ -53,8 +53,6 @@ _MORE = 8
 # How many units in the last place a healthy network may lose of F and of the gradient times the input. The most that
 # was seen is 8, of 13 networks of up to 31 layers in float64, float32 and bfloat16, at 1 to 512 cells.
 _ROUNDING = 50.0
-# So many chunks are launched before the first of them is waited for, where a device works on them by itself.
-_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,7 +335,7 @@ class Sampler:
         for among the rows that are left), and whatever the model raises, with a note that names alpha.
         """
         non_finite: tuple[float, str] | None = None
-        flight: _Flight[Block] = _Flight(self._path.device, self.chunks)
+        flight: Flight[Block] = Flight(self._path.device, self.chunks)
         while len(alphas) or flight:
             if len(alphas) and flight.has_room:
                 if cancel is not None and cancel.is_set():
@@ -387,7 +385,7 @@ class Sampler:
             raise SecantRuleError(
                 "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
             )
-        flight: _Flight[CellBlock] = _Flight(self._path.device, self._cell_chunks)
+        flight: Flight[CellBlock] = Flight(self._path.device, self._cell_chunks)
         while len(lows) or flight:
             if len(lows) and flight.has_room:
                 if cancel is not None and cancel.is_set():
@@ -436,7 +434,7 @@ class Sampler:
         highs: Tensor,
         starts: Tensor,
         cancel: threading.Event | None,
-    ) -> _Launched[CellBlock]:
+    ) -> Launched[CellBlock]:
         begin = time.perf_counter()
         run = starts.long().cumsum(0) - 1
         row = torch.arange(len(lows), device="cpu") + run
@@ -484,7 +482,7 @@ class Sampler:
             )
 
         self._cell_chunks.note_memory(count - 1, saved.total)
-        return _Launched(count - 1, begin, outputs, products, gradients, made, further)
+        return Launched(count - 1, begin, outputs, products, gradients, made, further)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""
@@ -498,7 +496,7 @@ class Sampler:
             told = f"{type(error).__name__} in the backward pass"
             raise LeaveError(f"the secant rule does not hold here: {told}") from error
 
-    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> _Launched[Block]:
+    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Launched[Block]:
         begin = time.perf_counter()
         saved = self._saved(self.chunks, cancel)
 
@@ -517,7 +515,7 @@ class Sampler:
             return Block(examples, alphas, values, density, gradients)
 
         self.chunks.note_memory(len(alphas), saved.total)
-        return _Launched(len(alphas), begin, outputs, products, gradients, made)
+        return Launched(len(alphas), begin, outputs, products, gradients, made)
 
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
@@ -599,76 +597,6 @@ class Sampler:
                     ) from error
                 error.add_note(f"The model raised this on the path from baseline to input, {place}.")
             raise
-
-
-_SomeBlock = TypeVar("_SomeBlock", bound=Block)
-
-
-class _Launched(Generic[_SomeBlock]):
-    """A chunk that the device may still be working on; `made` makes a block of what has come to the CPU.
-
-    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun.
-    """
-
-    def __init__(
-        self,
-        rows: int,
-        begin: float,
-        outputs: Tensor,
-        density: list[Tensor],
-        gradients: tuple[Tensor, ...],
-        made: Callable[[Tensor, Tensor, list[Tensor]], _SomeBlock],
-        further: Sequence[Tensor] = (),
-    ) -> None:
-        self.rows, self.begin, self._made, self._inputs = rows, begin, made, len(gradients)
-        finite = [torch.isfinite(g.reshape(len(g), -1)).all(1) for g in gradients]
-        self._fetch = Fetch([outputs, *density, *finite, *further])
-
-    def arrived(self, cancel: threading.Event | None) -> tuple[_SomeBlock, Tensor] | None:
-        """The block, and which of its gradients are finite (rows,); None if it was cancelled before."""
-        arrived = self._fetch.arrived(cancel)
-        if arrived is None:
-            return None
-        n = self._inputs
-        density = torch.stack([arrived[i].double() for i in range(1, 1 + n)]).sum(0)
-        block = self._made(arrived[0].double(), density, arrived[1 + 2 * n :])
-        return block, torch.stack(arrived[1 + n : 1 + 2 * n]).all(0)
-
-
-class _Flight(Generic[_SomeBlock]):
-    """Chunks that are under way, the oldest first: one, or a few where the device works on them by itself.
-
-    What they took is told to `chunks`. So few of them, as cancel and progress should not be far behind.
-    """
-
-    def __init__(self, device: torch.device, chunks: ChunkSize) -> None:
-        self._most, self._chunks = _AHEAD if is_queued(device) else 1, chunks
-        self._waiting: deque[_Launched[_SomeBlock]] = deque()
-        self._is_awaited = False
-        self._last = 0.0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more may be launched now."""
-        return not self._waiting or (len(self._waiting) < self._most and not self._is_awaited)
-
-    def add(self, launched: _Launched[_SomeBlock], *, is_awaited: bool) -> None:
-        """The newest; `is_awaited`: nothing is launched beside it, as somebody is waiting for it to show."""
-        self._waiting.append(launched)
-        self._is_awaited = is_awaited
-
-    def land(self, cancel: threading.Event | None) -> tuple[_SomeBlock, Tensor] | None:
-        """The oldest, as `_Launched.arrived`."""
-        one = self._waiting.popleft()
-        found = one.arrived(cancel)
-        # From when the device was free for it.
-        begin, self._last = max(one.begin, self._last), time.perf_counter()
-        if found is not None:
-            self._chunks.record(one.rows, self._last - begin, None)
-        return found
 
 
 def _cell_sums(leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor) -> list[Tensor]:

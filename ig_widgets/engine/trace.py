@@ -287,8 +287,8 @@ class Samples:
             wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
             maps = self._gathered(rows, i, slice(None), wide)
             if multiply_by_inputs and self.path.is_straight:
-                maps = maps.mul_((x.to(wide) - b.to(wide)).flatten(1)[examples.to(x.device)])
-            result.append(maps.mul_(factors.to(x.device, wide)[:, None]))
+                maps = maps.mul_((x.to(wide) - b.to(wide)).flatten(1)[sent(examples, x.device)])
+            result.append(maps.mul_(sent(factors, x.device, wide)[:, None]))
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:

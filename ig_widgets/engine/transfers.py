@@ -18,6 +18,8 @@ from torch import Tensor
 Mark: TypeAlias = Callable[[], bool]
 
 _QUEUED = frozenset(("cuda",))
+# Such memory is kept for the next, and scarce. What is larger is waited for, as it took its time to be made.
+_MOST_PINNED = 1 << 24
 # How often it is looked for. Short beside a chunk, and the next one is queued meanwhile.
 _SECONDS = 1e-4
 
@@ -28,9 +30,9 @@ def is_queued(device: torch.device) -> bool:
 
 
 def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """`values` on `device`, as `dtype` if it is given; from the CPU nobody waits for what is queued there."""
+    """`values` on `device`, as `dtype` if it is given; of a few from the CPU nobody waits for what is queued there."""
     kind = values.dtype if dtype is None else dtype
-    if values.device.type == "cpu" and is_queued(device):
+    if values.device.type == "cpu" and is_queued(device) and values.nbytes <= _MOST_PINNED:
         # From other memory the driver may wait for the queue all the same.
         return _pinned(values.to(kind)).to(device, non_blocking=True)
     return values.to(device=device, dtype=kind)

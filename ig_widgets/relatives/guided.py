@@ -19,6 +19,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.progress import Progress, with_progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.draws import check_count
 
 
@@ -191,7 +192,7 @@ class _Search(CurvedPath):
     here: list[tuple[Tensor, ...]]
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
-        return tuple(z.index_select(0, examples.to(z.device)) for z in self.here[0])
+        return tuple(z.index_select(0, sent(examples, z.device)) for z in self.here[0])
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
         return tuple(torch.ones((), dtype=wide(z).dtype, device=z.device) for z in self.here[0])
