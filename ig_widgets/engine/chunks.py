@@ -46,6 +46,9 @@ _HOPELESS = 1.25
 _MEMORY_SHARE = 0.4
 # On an accelerator more rows at once are faster until memory is full: a first guess of saved bytes per input byte.
 _SAVED_OVER_INPUT = 500
+# There a grid has so many blocks in its second and third dimension, in which some operations have their rows; and the
+# cost of a call is nothing beside that of so many.
+_MOST_ROWS = 65_535
 
 
 class ChunkSize:
@@ -263,7 +266,8 @@ def known_chunk_size(forward_func: object, kind: Hashable, shape: Hashable, make
 
 def _rows_in_memory(device: torch.device, row_bytes: int) -> int:
     free = free_memory(device)
-    return max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
+    rows = max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
+    return rows if device.type == "cpu" else min(rows, _MOST_ROWS)
 
 
 def free_memory(device: torch.device) -> int | None:

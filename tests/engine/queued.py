@@ -219,10 +219,10 @@ def cancelled(methods: Sequence[str]) -> dict[str, Any]:
 # A method, what the network is made of, and further options.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "gausslegendre": ("tanh", {"method": "gausslegendre", "n_steps": 64}),
-    "riemann_trapezoid": ("attention", {"method": "riemann_trapezoid", "n_steps": 64}),
-    "secant, clamp": ("clamp", {"method": "secant", "n_steps": 64}),
-    "secant, attention": ("attention", {"method": "secant", "n_steps": 64}),
-    "auto, smooth": ("attention", {"tol": 0.01}),
+    "riemann_trapezoid": ("attention", {"method": "riemann_trapezoid", "n_steps": 16}),
+    "secant, clamp": ("clamp", {"method": "secant", "n_steps": 32}),
+    "secant, attention": ("attention", {"method": "secant", "n_steps": 32}),
+    "auto, smooth": ("attention", {"tol": 0.05}),
     "auto, kinks": ("relu", {"tol": 0.01}),
 }
 

@@ -190,7 +190,7 @@ def test_an_accelerator_is_filled_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param(602_112, 110 * 10**6, 139 * GIB, 64, 64, id="ResNet-50 on 139 GiB"),
         pytest.param(602_112, 600 * 10**6, 99 * GIB, 64, 64, id="ViT-B without fused attention on 99 GiB"),
         pytest.param(602_112, 110 * 10**6, 24 * GIB, 32, 64, id="ResNet-50 on 24 GiB"),
-        pytest.param(256, 4096, 8 * GIB, 10_000, 640_000, id="a small MLP"),
+        pytest.param(256, 4096, 8 * GIB, 10_000, 65_535, id="a small MLP"),
     ],
 )
 def test_an_accelerator_takes_the_whole_path_at_once_where_it_fits(

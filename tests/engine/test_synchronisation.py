@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
+import warnings
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.utils import backend_registration
 
+from ig_widgets.engine.attribution import attribute
+from ig_widgets.engine.errors import Cancelled
 from ig_widgets.engine.transfers import Fetch, sent
 from tests.engine.subjects import draw
 
@@ -67,3 +74,74 @@ def test_without_a_queue_all_is_there_at_once() -> None:
     assert torch.equal(arrived[0], x)
     assert torch.equal(arrived[1], x > 0)
     assert torch.equal(sent(x, x.device, torch.float32), x.float())
+
+
+# ---------------------------------------------------------------- on a GPU
+
+on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 3)).eval().cuda()
+
+
+@pytest.mark.cuda
+@on_cuda
+@pytest.mark.parametrize("method", ["gausslegendre", "secant"])
+def test_cuda_waits_for_no_chunk(method: str) -> None:
+    """As many synchronisations as torch notices, however many chunks."""
+    model, x = network(), draw(1, 2, 6).float().cuda()
+
+    def waits(chunk_size: int) -> int:
+        run = partial(attribute, model, x, target=[0, 2], method=method, n_steps=64, chunk_size=chunk_size)
+        run()  # what is lazy is loaded
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return sum("synchronizing" in str(one.message) for one in told)
+
+    assert 0 < waits(4) == waits(32)
+
+
+@pytest.mark.cuda
+@on_cuda
+def test_cuda_takes_the_whole_path_at_once() -> None:
+    done: list[int] = []
+    for _ in range(2):
+        attribute(
+            network(),
+            draw(1, 2, 6).float().cuda(),
+            target=1,
+            method="gausslegendre",
+            n_steps=64,
+            on_progress=lambda rows, total: done.append(rows),
+        )
+    assert done == [128, 128]
+
+
+@pytest.mark.cuda
+@on_cuda
+def test_cuda_hears_cancel_while_it_works() -> None:
+    """One kernel of seconds: what is queued is left to the device."""
+    cancel, x, calls = threading.Event(), draw(1, 2, 6).float().cuda(), []
+
+    def slow(x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad and not calls:
+            calls.append(len(x))
+            torch.cuda._sleep(6_000_000_000)
+            threading.Timer(0.1, cancel.set).start()
+        return x.tanh().sum(1)
+
+    begin = time.perf_counter()
+    with pytest.raises(Cancelled):
+        attribute(slow, x, method="gausslegendre", n_steps=64, cancel=cancel)
+    took = time.perf_counter() - begin
+    is_busy = not torch.cuda.current_stream().query()
+    torch.cuda.synchronize()
+    assert is_busy
+    assert took < 1.0
