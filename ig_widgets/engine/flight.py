@@ -38,19 +38,22 @@ class Launched(Generic[_Block]):
         made: Callable[[Tensor, Tensor, list[Tensor]], _Block],
         further: Sequence[Tensor] = (),
     ) -> None:
-        self.rows, self.begin, self._made, self._inputs = rows, begin, made, len(gradients)
-        finite = [torch.isfinite(g.reshape(len(g), -1)).all(1) for g in gradients]
-        self._fetch = Fetch([outputs, *density, *finite, *further])
+        self.rows, self.begin, self._made, self._gradients = rows, begin, made, gradients
+        self._fetch = Fetch([outputs, *density, *further])
 
     def arrived(self, cancel: threading.Event | None) -> tuple[_Block, Tensor] | None:
         """The block, and which of its gradients are finite (rows,); None if it was cancelled before."""
         arrived = self._fetch.arrived(cancel)
         if arrived is None:
             return None
-        n = self._inputs
+        n = len(self._gradients)
         density = torch.stack([arrived[i].double() for i in range(1, 1 + n)]).sum(0)
-        block = self._made(arrived[0].double(), density, arrived[1 + 2 * n :])
-        return block, torch.stack(arrived[1 + n : 1 + 2 * n]).all(0)
+        # Of a gradient that is not finite no sum of products is. What is so for another reason is looked at.
+        finite = density.isfinite()
+        if not finite.all():
+            parts = [g.reshape(len(g), -1).isfinite().all(1).cpu() for g in self._gradients]
+            finite = torch.stack(parts).all(0)
+        return self._made(arrived[0].double(), density, arrived[1 + n :]), finite
 
 
 class Flight(Generic[_Block]):

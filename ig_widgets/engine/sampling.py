@@ -606,13 +606,13 @@ def _cell_sums(leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: T
     """
     sums = []
     for leaf, gradient in zip(leaves, gradients, strict=True):
+        wide, most = torch.promote_types(leaf.dtype, torch.float32), widest(leaf.device)
+        # Copies, in which the rest is worked out.
         ends = (leaf.detach().index_select(0, sent(r, leaf.device)) for r in (row, row + 1))
-        begin, end = (t.reshape(len(row), -1) for t in ends)
-        wide = torch.promote_types(leaf.dtype, torch.float32)
+        begin, end = (t.reshape(len(row), -1).to(wide) for t in ends)
         flat = gradient.reshape(len(row), -1).to(wide)
-        parts = flat * (end.to(wide) - begin.to(wide))
-        most = widest(leaf.device)
-        sums += [parts.sum(1, dtype=most), (parts.abs() + (flat * end).abs()).sum(1, dtype=most)]
+        parts = begin.neg_().add_(end).mul_(flat)
+        sums += [parts.sum(1, dtype=most), parts.abs_().add_(end.mul_(flat).abs_()).sum(1, dtype=most)]
     return sums
 
 
