@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,16 +52,17 @@ class SampleIndex:
             self._new.append((numbers * self._batch + examples, rows))
 
     def find(self, examples: Integers, keys: Floats) -> Integers:
-        """The rows of samples, -1 where there is none: shaped like `examples`."""
-        shape = examples.shape
-        flat = keys.reshape(examples.size, *keys.shape[examples.ndim :])
-        numbers = self._numbered(flat, lambda key: self._numbers.get(key, -1))
+        """The rows of samples, -1 where there is none; `examples` and `keys` are broadcast to one shape."""
+        shape = keys.shape[: examples.ndim]
+        flat = keys.reshape(math.prod(shape), *keys.shape[examples.ndim :])
+        numbers = self._numbered(flat, lambda key: self._numbers.get(key, -1)).reshape(shape)
         codes, rows = self._merged()
+        # A key that was never numbered makes a code below all.
+        wanted = numbers * self._batch + np.where(numbers >= 0, examples, 0)
         if not len(codes):
-            return np.full(shape, -1, dtype=np.int64)
-        wanted = numbers * self._batch + examples.ravel()
+            return np.full(wanted.shape, -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-        found: Integers = np.where((codes[at] == wanted) & (numbers >= 0), rows[at], -1).reshape(shape)
+        found: Integers = np.where(codes[at] == wanted, rows[at], -1)
         return found
 
     def complete(self) -> Iterator[complex]:

@@ -225,7 +225,7 @@ class Samples:
                 yield part if factor is None else part * factor[start : start + step]
 
     def scalars(self, examples: Integers, keys: Floats) -> tuple[Floats, Floats]:
-        """F and dF/dalpha at as many samples of each example: (examples, samples)."""
+        """F and dF/dalpha at as many samples of each example, keys as in `rows`: (examples, samples)."""
         rows = self.rows(examples, keys)
         outputs, density = (torch.cat([getattr(b, name) for b in self._blocks]) for name in ("outputs", "density"))
         return outputs[rows].numpy(), density[rows].numpy()
@@ -241,7 +241,7 @@ class Samples:
     ) -> Floats:
         """The inner products of samples and others of each example, in `units` (examples,) of the maps.
 
-        As many samples for each example, and as many others: (examples, samples, others).
+        As many samples for each example, and as many others, keys as in `rows`: (examples, samples, others).
         """
         device = self.path.device
         rows, other_rows = self.rows(examples, keys), self.rows(examples, others)
@@ -266,7 +266,7 @@ class Samples:
         """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""
         ones = np.ones(len(examples))
         products = self.products(examples, keys, keys, multiply_by_inputs=multiply_by_inputs, units=ones)
-        squares = products.diagonal(axis1=1, axis2=2)
+        squares, keys = products.diagonal(axis1=1, axis2=2), np.broadcast_to(keys, products.shape[:2])
         fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
         for i in np.flatnonzero(~fits).tolist():
             own = int(examples[i])
@@ -291,8 +291,11 @@ class Samples:
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:
-        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples)."""
-        found = self._index.find(np.repeat(examples[:, None], keys.shape[1], 1), keys)
+        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
+
+        `keys` (examples, samples), or (1, samples) if they are those of all.
+        """
+        found = self._index.find(examples[:, None], keys)
         if (found < 0).any():
             raise KeyError("not sampled")
         return torch.from_numpy(found)
@@ -359,7 +362,8 @@ class Samples:
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
         each = BatchNodes.of(nodes, self.path.batch)
-        rows = self.rows(np.arange(self.path.batch), self._keys_of_each(each))
+        keys = self._keys_of_each(each)
+        rows = self.rows(np.arange(self.path.batch), keys[:1] if isinstance(nodes, Nodes) else keys)
         edges = torch.from_numpy(each.edges)
         start = torch.zeros(self._offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
@@ -467,11 +471,10 @@ class CellSamples(Samples):
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:
-    for example, value in enumerate(outputs.tolist()):
-        if not math.isfinite(value):
-            end = "the baseline" if alpha == 0 else "the input"
-            raise NonFiniteError(
-                f"forward_func's output is {value} at {end} (alpha = {alpha:g}, example {example}), the smallest alpha "
-                f"sampled at which it is NaN or infinite; there is nothing to explain.",
-                alpha,
-            )
+    for example in (~torch.isfinite(outputs)).nonzero()[:1, 0].tolist():
+        end = "the baseline" if alpha == 0 else "the input"
+        raise NonFiniteError(
+            f"forward_func's output is {float(outputs[example])} at {end} (alpha = {alpha:g}, example {example}), the "
+            f"smallest alpha sampled at which it is NaN or infinite; there is nothing to explain.",
+            alpha,
+        )
