@@ -206,8 +206,10 @@ class Sampler:
 
         It costs no pass: most methods come by an end again.
         """
-        if self._ends is None or self._preview:
+        at_end = (alphas == 0) | (alphas == 1)
+        if self._ends is None or self._preview or not bool(at_end.any()):
             return
+        examples, alphas, outputs = examples[at_end], alphas[at_end], outputs[at_end]
         others = self._is_other(examples, alphas, outputs, beyond=_SAME)
         if not bool(others.any()):
             return
@@ -227,13 +229,13 @@ class Sampler:
         """Which of `outputs` (rows,) are at an end, and other than F was there: `beyond` so many times F(x) - F(x')."""
         if self._ends is None:
             return torch.zeros(len(examples), dtype=torch.bool, device="cpu")
-        start, end = self._ends
-        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)
+        start, end = (known[examples] for known in self._ends)
+        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in (start, end)]).amax(0)
         change = torch.where((end - start).isfinite(), (end - start).abs(), 0.0)
         # What rounding may do is a share of F itself, however little of it is attributed.
         eps = torch.finfo(self._path.inputs[0].dtype).eps
-        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)[examples]
-        off = outputs - torch.where(alphas == 0, start[examples], end[examples])
+        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)
+        off = outputs - torch.where(alphas == 0, start, end)
         return ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
 
     def outputs(
@@ -579,11 +581,11 @@ def _defects(
     for leaf, gradient in zip(leaves, gradients, strict=True):
         begin, end = (leaf.detach()[r.to(leaf.device)].reshape(len(row), -1) for r in (row, row + 1))
         wide = torch.promote_types(leaf.dtype, torch.float32)
-        flat = gradient.reshape(len(row), -1).to(wide)
-        parts = flat * (end.to(wide) - begin.to(wide))
+        flat, begin, end = gradient.reshape(len(row), -1).to(wide), begin.to(wide), end.to(wide)
+        parts = begin.neg_().add_(end).mul_(flat)
         most = widest(leaf.device)
         total += parts.sum(1, dtype=most).cpu()
-        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=most).cpu()
+        size = size + parts.abs_().add_(end.mul_(flat).abs_()).sum(1, dtype=most).cpu()
     return total - (values[row + 1] - values[row]), _ROUNDING * eps * size
 
 
@@ -617,6 +619,10 @@ def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | 
 
 def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | None = None) -> tuple[float, str] | None:
     """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
+    # Sums tell, in one pass, that all is finite; what they do not clear is looked at.
+    sums = (s.sum() for s in (block.outputs, *block.gradients))
+    if all(bool(torch.isfinite(s)) for s in sums):
+        return before
     gradients = torch.stack([torch.isfinite(g.reshape(len(g), -1)).all(1).cpu() for g in block.gradients]).all(0)
     for finite, what in (
         (torch.isfinite(block.outputs), "forward_func's output"),

@@ -156,6 +156,11 @@ class Samples:
         self._index = SampleIndex(path.batch)
 
     @property
+    def count(self) -> int:
+        """How many samples there are, of all examples."""
+        return self._offsets[-1]
+
+    @property
     def alphas(self) -> Floats:
         """The alphas, ascending, that have been sampled for every example of the batch."""
         return np.sort(np.array([key.real for key in self._index.complete()]))
@@ -275,12 +280,11 @@ class Samples:
             ones[i] = float(unit_of(torch.tensor(largest, dtype=torch.float64, device="cpu").max()))
         return ones
 
-    def shares(self, rows: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
+    def shares(self, rows: Tensor, examples: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
         """Maps of `rows` (samples,) of all samples, times `factors` (samples,): (samples, features) for each input.
 
-        In at least float32.
+        `examples` (samples,): of which they are. In at least float32.
         """
-        examples = torch.cat([b.examples for b in self._blocks])[rows]
         result = []
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
