@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def norm(values: Tensor, dim: int = -1) -> Tensor:
         # Of narrower numbers no square vanishes in float64.
         sure = (length > 1 / _FAR) & (length < _FAR) | ((length == 0) & (values.dtype != torch.float64))
         if bool(sure.all()):
-            return length
+            return cast(Tensor, length)
     wide = values.detach().cpu().double()
     units = unit_of(wide.abs().amax(dim, keepdim=True))
     return (wide / units).square().sum(dim).sqrt() * units.squeeze(dim)

@@ -312,7 +312,10 @@ class Samples:
 
     def _gathered(self, rows: Tensor, index: int, part: slice, dtype: torch.dtype) -> Tensor:
         """Some features of the gradients of `rows` (...): (..., features)."""
-        flat, order = rows.flatten().sort(stable=True)
+        flat = rows.flatten()
+        order = None
+        if not bool((flat[1:] >= flat[:-1]).all()):
+            flat, order = flat.sort(stable=True)
         bounds = torch.searchsorted(flat, torch.tensor(self._offsets, device="cpu")).tolist()
         parts = []
         for block, start, (low, high) in zip(self._blocks, self._offsets, pairwise(bounds), strict=False):
@@ -320,6 +323,8 @@ class Samples:
                 gradient = block.gradients[index].reshape(len(block.alphas), -1)
                 parts.append(gradient[(flat[low:high] - start).to(gradient.device), part].to(dtype))
         sorted_rows = torch.cat(parts)
+        if order is None:
+            return sorted_rows.view(*rows.shape, -1)
         result = torch.empty_like(sorted_rows)
         result[order.to(result.device)] = sorted_rows
         return result.view(*rows.shape, -1)
