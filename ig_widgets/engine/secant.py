@@ -656,20 +656,32 @@ def _attention(
 
 
 def _normalised(
-    mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, y: Tensor, weight: Any, *, centred: bool = True
+    mode: SecantMode,
+    x: Tensor,
+    dims: tuple[int, ...],
+    eps: float,
+    y: Tensor,
+    weight: Any,
+    *,
+    centred: bool = True,
+    known: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """`y`, which is x over the root of its mean square, or of its variance, times a constant weight, plus a constant.
 
-    `dims` are negative; `weight` (or None) can be broadcast to x.
+    `dims` are negative; `weight` (or None) can be broadcast to x. `known`: the mean, and one over the root.
     """
     place = mode.place(x)
     _refuse_across(x, dims, place)
-    flat = x.detach()
-    d = flat - flat.mean(dims, keepdim=True) if centred else flat
     scale = 1 / math.prod(x.shape[dim] for dim in dims)
-    squares = torch.linalg.vector_norm(d, dim=dims, keepdim=True).square_().mul_(scale)
-    _note_scales(mode, "a norm", squares.add_(eps), place, _MOST_SCALES**2)
-    return _made(Normalised.apply(x, y.detach(), weight, dims, scale, eps, centred, place), place)
+    if known is not None:
+        mean, inverse = known
+        _note_scales(mode, "a norm", inverse, place, _MOST_SCALES)
+    else:
+        flat, mean = x.detach(), None
+        d = flat - flat.mean(dims, keepdim=True) if centred else flat
+        squares = torch.linalg.vector_norm(d, dim=dims, keepdim=True).square_().mul_(scale)
+        _note_scales(mode, "a norm", squares.add_(eps), place, _MOST_SCALES**2)
+    return _made(Normalised.apply(x, y.detach(), mean, weight, dims, scale, eps, centred, place), place)
 
 
 def _refuse_across(x: Tensor, dims: tuple[int, ...], place: Place) -> None:
@@ -705,8 +717,9 @@ def _layer_norm(
 ) -> Any:  # fmt: skip
     if mode.depends(weight) or mode.depends(bias):
         return _scaled(mode, lambda: torch.nn.functional.layer_norm(x, shape, None, None, eps), weight, bias)
-    y = torch.nn.functional.layer_norm(x.detach(), shape, weight, bias, eps)
-    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight)
+    y, mean, inverse = torch.native_layer_norm(x.detach(), shape, weight, bias, eps)
+    known = (mean, inverse) if mean.dtype == torch.promote_types(x.dtype, torch.float32) else None
+    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight, known=known)
 
 
 def _scaled(mode: SecantMode, norm: Callable[[], Tensor], weight: Any, bias: Any) -> Tensor:

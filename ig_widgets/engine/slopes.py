@@ -287,7 +287,7 @@ class Softmax(Function):
         close = run.abs() <= torch.finfo(x.dtype).eps ** (1 / 3)
         mean = torch.where(close, torch.lerp(p_a, p_b, 0.5), torch.sub(p_b, p_a).div_(run))
         total = mean.sum(dim, keepdim=True)
-        if not bool(torch.isfinite(total.sum())):
+        if total.is_cuda or not bool(torch.isfinite(total.sum())):
             total = mean.nan_to_num_(nan=0.0).sum(dim, keepdim=True)
         total.clamp_min_(torch.finfo(total.dtype).tiny)
         if ctx.log:
