@@ -102,13 +102,14 @@ class ChunkSize:
     ) -> Iterator[tuple[slice, Found, float]]:
         """What `ask` gives of each slice of `count` rows, and the seconds it took; of halves where memory runs out.
 
+        As long as no size is found, short passes are followed by longer ones: nothing else is learnt of them.
         `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
         """
-        start = 0
+        start, times = 0, 1
         while start < count:
             if cancel is not None and cancel.is_set():
                 raise Cancelled(f"Cancelled after {start} of {count} forward passes.", None)
-            rows = min(self.rows, count - start, (first or count) if start == 0 else count)
+            rows = min(self.rows * times, self._limit, count - start, (first or count) if start == 0 else count)
             part, begin = slice(start, start + rows), time.perf_counter()
             try:
                 found = ask(part)
@@ -116,8 +117,12 @@ class ChunkSize:
                 if not is_out_of_memory(error):
                     raise
                 self.halve(rows)
+                times = 1
                 continue
-            yield part, found, time.perf_counter() - begin
+            seconds = time.perf_counter() - begin
+            if self._tries and start and rows >= self.rows * times and seconds < _FIRST_SECONDS / 2:
+                times *= _LEAP
+            yield part, found, seconds
             start += rows
 
     def start(self, forward_seconds: float) -> None:

@@ -102,7 +102,7 @@ class Walk:
             at = np.searchsorted(self.alphas, patterson(self.rule).alphas)
             by_rule: Floats = rule_values_at(self.rule, tuple(places.tolist())) @ density[at]
             return by_rule
-        return np.stack([values_at(self.alphas, place, _ORDER) for place in places]) @ density
+        return values_at(self.alphas, places, _ORDER) @ density
 
 
 class Numbering:

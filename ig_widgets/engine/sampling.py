@@ -208,8 +208,10 @@ class Sampler:
 
         It costs no pass: most methods come by an end again.
         """
-        if self._ends is None or self._preview:
+        at_end = (alphas == 0) | (alphas == 1)
+        if self._ends is None or self._preview or not bool(at_end.any()):
             return
+        examples, alphas, outputs = examples[at_end], alphas[at_end], outputs[at_end]
         others = self._is_other(examples, alphas, outputs, beyond=_SAME)
         if not bool(others.any()):
             return
@@ -229,13 +231,13 @@ class Sampler:
         """Which of `outputs` (rows,) are at an end, and other than F was there: `beyond` so many times F(x) - F(x')."""
         if self._ends is None:
             return torch.zeros(len(examples), dtype=torch.bool, device="cpu")
-        start, end = self._ends
-        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)
+        start, end = (known[examples] for known in self._ends)
+        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in (start, end)]).amax(0)
         change = torch.where((end - start).isfinite(), (end - start).abs(), 0.0)
         # What rounding may do is a share of F itself, however little of it is attributed.
         eps = torch.finfo(self._path.inputs[0].dtype).eps
-        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)[examples]
-        off = outputs - torch.where(alphas == 0, start[examples], end[examples])
+        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)
+        off = outputs - torch.where(alphas == 0, start, end)
         return ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
 
     def outputs(
@@ -447,7 +449,9 @@ class Sampler:
 
         def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
+            # Each mode costs each operation a few microseconds.
+            folding = Folding(self._folds) if self._folds.allowed else nullcontext()
+            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, folding:
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")

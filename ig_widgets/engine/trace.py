@@ -157,6 +157,11 @@ class Samples:
         self._index = SampleIndex(path.batch)
 
     @property
+    def count(self) -> int:
+        """How many samples there are, of all examples."""
+        return self._offsets[-1]
+
+    @property
     def alphas(self) -> Floats:
         """The alphas, ascending, that have been sampled for every example of the batch."""
         return np.sort(np.array([key.real for key in self._index.complete()]))
@@ -226,7 +231,7 @@ class Samples:
                 yield part if factor is None else part * factor[start : start + step]
 
     def scalars(self, examples: Integers, keys: Floats) -> tuple[Floats, Floats]:
-        """F and dF/dalpha at as many samples of each example: (examples, samples)."""
+        """F and dF/dalpha at as many samples of each example, keys as in `rows`: (examples, samples)."""
         rows = self.rows(examples, keys)
         outputs, density = (torch.cat([getattr(b, name) for b in self._blocks]) for name in ("outputs", "density"))
         return outputs[rows].numpy(), density[rows].numpy()
@@ -242,7 +247,7 @@ class Samples:
     ) -> Floats:
         """The inner products of samples and others of each example, in `units` (examples,) of the maps.
 
-        As many samples for each example, and as many others: (examples, samples, others).
+        As many samples for each example, and as many others, keys as in `rows`: (examples, samples, others).
         """
         device = self.path.device
         rows, other_rows = self.rows(examples, keys), self.rows(examples, others)
@@ -267,7 +272,7 @@ class Samples:
         """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""
         ones = np.ones(len(examples))
         products = self.products(examples, keys, keys, multiply_by_inputs=multiply_by_inputs, units=ones)
-        squares = products.diagonal(axis1=1, axis2=2)
+        squares, keys = products.diagonal(axis1=1, axis2=2), np.broadcast_to(keys, products.shape[:2])
         fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
         for i in np.flatnonzero(~fits).tolist():
             own = int(examples[i])
@@ -276,12 +281,11 @@ class Samples:
             ones[i] = float(unit_of(torch.tensor(largest, dtype=torch.float64, device="cpu").max()))
         return ones
 
-    def shares(self, rows: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
+    def shares(self, rows: Tensor, examples: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
         """Maps of `rows` (samples,) of all samples, times `factors` (samples,): (samples, features) for each input.
 
-        In at least float32.
+        `examples` (samples,): of which they are. In at least float32.
         """
-        examples = torch.cat([b.examples for b in self._blocks])[rows]
         result = []
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
@@ -292,8 +296,11 @@ class Samples:
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:
-        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples)."""
-        found = self._index.find(np.repeat(examples[:, None], keys.shape[1], 1), keys)
+        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
+
+        `keys` (examples, samples), or (1, samples) if they are those of all.
+        """
+        found = self._index.find(examples[:, None], keys)
         if (found < 0).any():
             raise KeyError("not sampled")
         return torch.from_numpy(found)
@@ -306,7 +313,10 @@ class Samples:
 
     def _gathered(self, rows: Tensor, index: int, part: slice, dtype: torch.dtype) -> Tensor:
         """Some features of the gradients of `rows` (...): (..., features)."""
-        flat, order = rows.flatten().sort(stable=True)
+        flat = rows.flatten()
+        order = None
+        if not bool((flat[1:] >= flat[:-1]).all()):
+            flat, order = flat.sort(stable=True)
         bounds = torch.searchsorted(flat, torch.tensor(self._offsets, device="cpu")).tolist()
         parts = []
         for block, start, (low, high) in zip(self._blocks, self._offsets, pairwise(bounds), strict=False):
@@ -314,6 +324,8 @@ class Samples:
                 gradient = block.gradients[index].reshape(len(block.alphas), -1)
                 parts.append(gradient[sent(flat[low:high] - start, gradient.device), part].to(dtype))
         sorted_rows = torch.cat(parts)
+        if order is None:
+            return sorted_rows.view(*rows.shape, -1)
         result = torch.empty_like(sorted_rows)
         result[sent(order, result.device)] = sorted_rows
         return result.view(*rows.shape, -1)
@@ -360,7 +372,8 @@ class Samples:
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
         each = BatchNodes.of(nodes, self.path.batch)
-        rows = self.rows(np.arange(self.path.batch), self._keys_of_each(each))
+        keys = self._keys_of_each(each)
+        rows = self.rows(np.arange(self.path.batch), keys[:1] if isinstance(nodes, Nodes) else keys)
         edges = torch.from_numpy(each.edges)
         start = torch.zeros(self._offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
@@ -468,11 +481,10 @@ class CellSamples(Samples):
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:
-    for example, value in enumerate(outputs.tolist()):
-        if not math.isfinite(value):
-            end = "the baseline" if alpha == 0 else "the input"
-            raise NonFiniteError(
-                f"forward_func's output is {value} at {end} (alpha = {alpha:g}, example {example}), the smallest alpha "
-                f"sampled at which it is NaN or infinite; there is nothing to explain.",
-                alpha,
-            )
+    for example in (~torch.isfinite(outputs)).nonzero()[:1, 0].tolist():
+        end = "the baseline" if alpha == 0 else "the input"
+        raise NonFiniteError(
+            f"forward_func's output is {float(outputs[example])} at {end} (alpha = {alpha:g}, example {example}), the "
+            f"smallest alpha sampled at which it is NaN or infinite; there is nothing to explain.",
+            alpha,
+        )
