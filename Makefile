@@ -126,8 +126,10 @@ notebooks: env ## run the notebooks in place and strip what changes from run to 
 	$(BIN)/python scripts/run_notebook.py $(NOTEBOOKS)
 
 .PHONY: bench
-bench: env browser ## every figure that the README states
-	@shopt -s nullglob; for file in benchmarks/[!_]*.py; do \
+bench: env browser ## every figure that the README states, and those of a GPU where there is one
+	@shopt -s nullglob; has_gpu=$$($(BIN)/python -c "import torch; print(torch.cuda.is_available())"); \
+	for file in benchmarks/[!_]*.py; do \
+		if [[ $$file == benchmarks/cuda.py && $$has_gpu == False ]]; then continue; fi; \
 		echo "== $$file"; $(WITH_BROWSER) $(BIN)/python "$$file"; done
 
 .PHONY: constraints

@@ -126,12 +126,12 @@ def sentences(device: str, inputs: int) -> Network:
 class Block(nn.Module):
     """Attention and a GELU layer, each after a layer norm and beside a shortcut."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, ratio: int = 2) -> None:
         super().__init__()
         self.heads = heads
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.wide, self.narrow = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.mix(self.before(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -205,6 +205,70 @@ def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Calla
         return Network(full, tuple(cases), kinked, kinked, 512, 2048, (16, 64, None))
 
     return network
+
+
+# ---------------------------------------------------------------- as large as those that people have, random weights
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions with batch norm, beside a shortcut."""
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        after = 4 * width
+        self.path = nn.Sequential(
+            *_normed(before, width, 1),
+            nn.ReLU(),
+            *_normed(width, width, 3, stride),
+            nn.ReLU(),
+            *_normed(width, after, 1),
+        )
+        shortened = before != after or stride > 1
+        self.shortcut = nn.Sequential(*_normed(before, after, 1, stride)) if shortened else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.path(x) + self.shortcut(x))
+
+
+def _normed(before: int, after: int, size: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after)
+
+
+class ResNet(nn.Sequential):
+    """Pictures (rows, 3, height, width) to 1000 classes; with its defaults of the size of ResNet-50."""
+
+    def __init__(self, blocks: tuple[int, ...] = (3, 4, 6, 3), width: int = 64) -> None:
+        layers: list[nn.Module] = [*_normed(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+        before = width
+        for i, count in enumerate(blocks):
+            for k in range(count):
+                layers.append(Bottleneck(before, width << i, 2 if i and not k else 1))
+                before = 4 * width << i
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 1000))
+
+
+class VisionTransformer(nn.Module):
+    """Pictures (rows, 3, size, size) to 1000 classes; with its defaults of the size of ViT-B/16."""
+
+    def __init__(self, size: int = 224, patch: int = 16, width: int = 768, heads: int = 12, depth: int = 12) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.first = nn.Parameter(torch.zeros(1, 1, width))
+        self.places = nn.Parameter(0.02 * torch.randn((size // patch) ** 2 + 1, width))
+        self.blocks = nn.Sequential(*(Block(width, heads, 4) for _ in range(depth)), nn.LayerNorm(width))
+        self.head = nn.Linear(width, 1000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.patches(x).flatten(2).mT
+        return self.head(self.blocks(torch.cat([self.first.expand(len(x), -1, -1), patches], 1) + self.places)[:, 0])
+
+
+def ready(network: nn.Module, device: str, size: int) -> nn.Module:
+    """`network` in evaluation mode on `device`, its batch norms used to random pictures."""
+    network = network.to(device)
+    with torch.no_grad():
+        network.train()(torch.randn(8, 3, size, size, device=device))
+    return network.eval()
 
 
 # ---------------------------------------------------------------- where the reason is known

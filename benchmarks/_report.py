@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -83,7 +84,7 @@ def machine() -> str:
     parts = [_processor(), f"{len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} torch threads"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
-    parts += [f"{name} {metadata.version(name)}" for name in ("torch", "captum")]
+    parts += [f"{name} {metadata.version(name)}" for name in ("torch", "captum") if find_spec(name)]
     return f"Machine: {'; '.join(parts)}; Python {platform.python_version()}; others kept {_others():.1f} cores busy."
 
 

@@ -49,6 +49,7 @@ from ig_widgets.engine.layers import activations_at
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.target import Target, TargetLike
+from ig_widgets.engine.transfers import sent
 
 # So many values are few: of a picture of 224 x 224 it is seven steps.
 _FEW_VALUES = 2**20
@@ -496,7 +497,7 @@ class _Rows:
     def _follow(self, extra: object, examples: Tensor) -> object:
         if isinstance(extra, Tensor) and extra.dim() and len(extra) and len(extra) % self._batch == 0:
             each = extra.unflatten(0, (self._batch, -1))
-            return each.index_select(0, examples.to(extra.device)).flatten(0, 1)
+            return each.index_select(0, sent(examples, extra.device)).flatten(0, 1)
         return extra
 
 
@@ -526,7 +527,7 @@ def _walk(
         steps = part.stop - part.start
         chunks.record(steps, seconds, None)
         for i, slope in enumerate(gradients):
-            weights = torch.tensor(rule.weights[part], device=slope.device, dtype=wide(slope).dtype)
+            weights = sent(torch.tensor(rule.weights[part], device="cpu"), slope.device, wide(slope).dtype)
             sums[i] += torch.tensordot(weights, wide(slope.detach()).unflatten(0, (steps, -1)), 1)
     everyone = [torch.arange(path.batch, device="cpu") for path in paths]
     return tuple(

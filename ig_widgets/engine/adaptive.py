@@ -11,11 +11,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.alike import Alike
 from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.interpolation import values_at
@@ -136,77 +138,105 @@ class Adaptive:
         path = samples.path
         begins, spans = (_sizes(t) for t in (path.baselines, path.differences(torch.arange(path.batch, device="cpu"))))
         self._far: Floats = np.minimum(begins / np.maximum(spans, 1e-300), 1.0)
-        ends = zip(samples.baseline_output.tolist(), samples.output.tolist(), strict=True)
-        self._examples = [_Example(low, high) for low, high in ends]
-        self._pending: list[Floats] = []
+        self._alike = Alike.begin(torch.stack([samples.baseline_output, samples.output], 1).numpy())
+        # Those of which more is known, or other things, and the alphas of this round.
+        self._examples: dict[int, _Example] = {}
+        self._pending: dict[int, Floats] = {}
         self._misled = False
 
     @property
     def evaluations(self) -> int:
         """The most points that an example has so far."""
-        return max(len(own.alphas) for own in self._examples)
+        return max(len(self._alike.alphas), *(len(own.alphas) for own in self._examples.values()), 0)
 
     @property
-    def nodes(self) -> BatchNodes:
-        """The points in use, for each example."""
-        rules = {own.rule if own.assessment is None else 0 for own in self._examples}
+    def nodes(self) -> Nodes | BatchNodes:
+        """The points in use, for all examples or each."""
+        alike, apart = self._alike, self._examples
+        rules = {own.rule if own.assessment is None else 0 for own in apart.values()}
+        rules |= {alike.rule} if len(alike) else set()
         if len(rules) == 1 and (rule := rules.pop()):
-            return BatchNodes.of(patterson(rule), len(self._examples))
-        return BatchNodes.of([own.nodes for own in self._examples], len(self._examples))
+            return patterson(rule)
+        most = max([alike.rule, *(len(own.nodes.alphas) for own in apart.values())])
+        batch = len(alike) + len(apart)
+        alphas, edges, counts = np.empty((batch, most)), np.ones((batch, most + 1)), np.empty(batch, dtype=np.int64)
+        each: list[tuple[Any, Nodes]] = [(alike.members, patterson(alike.rule))] if len(alike) else []
+        for chosen, own in [*each, *((e, one.nodes) for e, one in apart.items())]:
+            count = len(own.alphas)
+            alphas[chosen, :count], alphas[chosen, count:] = own.alphas, own.alphas[-1]
+            edges[chosen, : count + 1], counts[chosen] = own.edges, count
+        return BatchNodes(alphas, edges, counts)
 
     @property
     def errors(self) -> Tensor | None:
         """The estimated relative L2 error of each example's map, (batch,) in float64; None as long as it is unknown."""
-        known = [own.error for own in self._examples]
         # Of what cannot be put to the test nothing is known.
-        if self.most < _FIRST + _CHECKS or any(error is None for error in known):
+        if self.most < _FIRST + _CHECKS or any(own.error is None for own in self._examples.values()):
             return None
-        return torch.tensor(known, dtype=torch.float64, device="cpu")
+        errors = np.empty(len(self._alike) + len(self._examples))
+        errors[self._alike.members] = self._alike.errors
+        for e, own in self._examples.items():
+            errors[e] = own.error
+        return None if np.isnan(errors).any() else torch.from_numpy(errors)
 
     @property
     def unattributed(self) -> Tensor:
         """By how much F jumps on the path, (batch,) in float64."""
-        sums = [own.scale * sum(cut.size for cut in own.cuts if cut.is_jump) for own in self._examples]
-        return torch.tensor(sums, dtype=torch.float64, device="cpu")
+        sums = torch.zeros(len(self._alike) + len(self._examples), dtype=torch.float64, device="cpu")
+        for e, own in self._examples.items():
+            sums[e] = own.scale * sum(cut.size for cut in own.cuts if cut.is_jump)
+        return sums
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, and was put to the test."""
-        return all(own.is_settled(tol) and own.checks for own in self._examples)
+        alike = self._alike
+        if len(alike) and not (alike.checks and alike.is_settled(tol).all()):
+            return False
+        return all(own.is_settled(tol) and own.checks for own in self._examples.values())
 
     def where(self) -> tuple[float, float] | None:
         """Between which alphas most of the error lies, of the example that has the largest; None if it is unknown."""
-        worst = max(self._examples, key=lambda own: -1.0 if own.error is None else own.error)
-        if worst.assessment is None:
+        if not self._examples:
+            return None
+        worst = max(self._examples.values(), key=lambda own: -1.0 if own.error is None else own.error)
+        largest = np.fmax.reduce(self._alike.errors, initial=-1.0)
+        if worst.assessment is None or worst.error is None or worst.error < largest:
             return None
         low, high = worst.assessment.edges[worst.assessment.errors.argmax()]
         return float(low), float(high)
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:
         """What to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
+        alike = self._alike
         if self.evaluations:
-            self._pending = self._next(tol, cancel)
+            self._next(tol, cancel)
         else:
-            size = max(size for size in SIZES if size <= min(_FIRST, self.most))
-            for own in self._examples:
-                own.following = size
-            self._pending = [patterson(size).alphas] * len(self._examples)
-        counts = [len(places) for places in self._pending]
-        return Wanted(np.repeat(np.arange(len(counts)), counts), np.concatenate(self._pending))
+            alike.following = max(size for size in SIZES if size <= min(_FIRST, self.most))
+            alike.pending = patterson(alike.following).alphas
+        counts = [len(places) for places in self._pending.values()]
+        examples = np.repeat(np.array(list(self._pending), dtype=np.int64), counts)
+        return Wanted(
+            np.concatenate([np.repeat(alike.members, len(alike.pending)), examples]),
+            np.concatenate([np.tile(alike.pending, len(alike)), *self._pending.values()]),
+        )
 
     def look_at(self, block: Block) -> None:
         """Nothing is told by a part of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""
-        alike: dict[tuple[int, int], list[int]] = {}
-        for e, (own, new) in enumerate(zip(self._examples, self._pending, strict=True)):
+        self._accept_alike()
+        same: dict[tuple[int, int], list[int]] = {}
+        for e, new in self._pending.items():
+            own = self._examples[e]
             own.rule = own.following
             if len(new):
-                alike.setdefault((len(own.alphas), len(new)), []).append(e)
-        for members in alike.values():
+                same.setdefault((len(own.alphas), len(new)), []).append(e)
+        for members in same.values():
             self._extend(members)
         by_rule: dict[tuple[int, bytes], list[_Example]] = {}
-        for own, new in zip(self._examples, self._pending, strict=True):
+        for e, new in self._pending.items():
+            own = self._examples[e]
             if len(new) and own.rule >= _FIRST and self._is_smooth:
                 by_rule.setdefault((own.rule, own.alphas.tobytes()), []).append(own)
             elif len(new) and (not own.rule or own.rule >= _FIRST):
@@ -216,48 +246,116 @@ class Adaptive:
 
     # ------------------------------------------------------------ what samples tell
 
+    def _accept_alike(self) -> None:
+        """Take up the new samples of all that are alike, and judge them."""
+        alike = self._alike
+        if not len(alike) or not len(alike.pending):
+            return
+        alike.rule = alike.following
+        new = alike.pending[None]
+        if not len(alike.alphas):
+            alike.units, alike.scales = self._units(alike.members, new, alike.ends)
+            alike.ends = alike.ends / alike.scales[:, None]
+        known = alike.members, alike.alphas[None], new, alike.products, alike.units, alike.scales
+        every, alike.products, alike.outputs, alike.density = self._extended(*known)
+        alike.alphas, alike.pending = every[0], _NOWHERE
+        if alike.rule < _FIRST:
+            return
+        if self._is_smooth:
+            judged = alike.rule, alike.alphas, alike.products, alike.outputs, alike.density, alike.ends
+            alike.errors, alike.surprises = self._judged(*judged)
+            return
+        # Where kinks are no two paths are alike.
+        for own in self._part(alike.members):
+            own.error = self._with_rounding(self._assess(own).relative)
+
+    def _part(self, members: Integers | Sequence[int]) -> list[_Example]:
+        """Know each of `members` by itself from now on."""
+        alike = self._alike
+        leave = np.isin(alike.members, members)
+        for k in np.flatnonzero(leave).tolist():
+            e, error = int(alike.members[k]), float(alike.errors[k])
+            low, high = alike.ends[k].tolist()
+            self._examples[e] = _Example(
+                low,
+                high,
+                alphas=alike.alphas,
+                outputs=alike.outputs[k].copy(),
+                density=alike.density[k].copy(),
+                products=alike.products[k].copy(),
+                unit=float(alike.units[k]),
+                scale=float(alike.scales[k]),
+                rule=alike.rule,
+                following=alike.following,
+                checks=alike.checks,
+                surprise=float(alike.surprises[k]),
+                error=None if np.isnan(error) else error,
+            )
+            self._pending[e] = alike.pending
+        if leave.any():
+            alike.keep(~leave)
+        return [self._examples[int(e)] for e in members]
+
     def _extend(self, members: Sequence[int]) -> None:
         """Take up new samples of examples that have as many, and as many new ones."""
         own, chosen = [self._examples[e] for e in members], np.array(members)
+        alphas, products = np.stack([one.alphas for one in own]), np.stack([one.products for one in own])
+        units, scales = (np.array([getattr(one, name) for one in own]) for name in ("unit", "scale"))
         new = np.stack([self._pending[e] for e in members])
-        every = np.concatenate([np.stack([one.alphas for one in own]), new], 1)
-        count = every.shape[1] - new.shape[1]
-        if not count:
-            self._choose_units(chosen, new)
-        units = np.array([one.unit for one in own])
-        products = self.samples.products(chosen, new, every, multiply_by_inputs=self._multiply, units=units)
-        outputs, density = self.samples.scalars(chosen, every)
-        scales = np.array([one.scale for one in own])[:, None]
-        whole = np.zeros((len(own), every.shape[1], every.shape[1]))
-        whole[:, :count, :count] = [one.products for one in own]
-        whole[:, count:], whole[:, :, count:] = products, products.transpose(0, 2, 1)
-        order = np.argsort(every, 1)
-        every, outputs, density = (np.take_along_axis(v, order, 1) for v in (every, outputs / scales, density / scales))
-        whole = np.take_along_axis(np.take_along_axis(whole, order[:, :, None], 1), order[:, None], 2)
-        for one, *found in zip(own, every, whole, outputs, density, strict=True):
-            one.alphas, one.products, one.outputs, one.density = found
+        found = self._extended(chosen, alphas, new, products, units, scales)
+        for one, *each in zip(own, *found, strict=True):
+            one.alphas, one.products, one.outputs, one.density = each
 
-    def _choose_units(self, members: Integers, keys: Floats) -> None:
-        """Powers of two near the largest values, by which squares neither overflow nor vanish."""
-        units = self.samples.units(members, keys, self._multiply)
-        outputs, density = self.samples.scalars(members, keys)
-        ends = np.array([[self._examples[e].low, self._examples[e].high] for e in members])
+    def _extended(
+        self, members: Integers, alphas: Floats, new: Floats, products: Floats, units: Floats, scales: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """With samples at `new` (members, k) beside those at `alphas` (members, n), or (1, ...) if all have the same.
+
+        All alphas, ascending, the inner products of the maps in `units`, and F and its slope in `scales`.
+        """
+        every, count = np.concatenate([alphas, new], 1), alphas.shape[1]
+        fresh = self.samples.products(members, new, every, multiply_by_inputs=self._multiply, units=units)
+        outputs, density = (v / scales[:, None] for v in self.samples.scalars(members, every))
+        whole = np.empty((len(members), every.shape[1], every.shape[1]))
+        whole[:, :count, :count] = products
+        whole[:, count:], whole[:, :, count:] = fresh, fresh.transpose(0, 2, 1)
+        order = np.argsort(every, 1)
+        every = np.take_along_axis(every, order, 1)
+        if len(order) == 1:
+            at = order[0]
+            return every, whole[:, at[:, None], at], outputs[:, at], density[:, at]
+        outputs, density = (np.take_along_axis(v, order, 1) for v in (outputs, density))
+        return (
+            every,
+            np.take_along_axis(np.take_along_axis(whole, order[:, :, None], 1), order[:, None], 2),
+            outputs,
+            density,
+        )
+
+    def _units(self, members: Integers, alphas: Floats, ends: Floats) -> tuple[Floats, Floats]:
+        """Powers of two near the largest values of maps and of F, by which squares neither overflow nor vanish."""
+        units = self.samples.units(members, alphas, self._multiply)
+        outputs, density = self.samples.scalars(members, alphas)
         largest = np.abs(np.concatenate([outputs, density, ends], 1)).max(1)
-        scales = unit_of(torch.from_numpy(largest)).tolist()
-        for e, unit, scale in zip(members.tolist(), units.tolist(), scales, strict=True):
-            own = self._examples[e]
-            own.unit, own.scale, own.low, own.high = unit, scale, own.low / scale, own.high / scale
+        return units, unit_of(torch.from_numpy(largest)).numpy()
 
     def _judge(self, members: Sequence[_Example]) -> None:
         """The errors of the rule of the whole path, of examples that all have the same samples."""
-        size, alphas = members[0].rule, members[0].alphas
+        products, outputs, density = (
+            np.stack([getattr(one, name) for one in members]) for name in ("products", "outputs", "density")
+        )
+        ends = np.array([[one.low, one.high] for one in members])
+        errors, surprises = self._judged(members[0].rule, members[0].alphas, products, outputs, density, ends)
+        for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
+            one.error, one.surprise, one.assessment = error, surprise, None
+
+    def _judged(
+        self, size: int, alphas: Floats, products: Floats, outputs: Floats, density: Floats, ends: Floats
+    ) -> tuple[Floats, Floats]:
+        """The errors of the rule of `size` points, and what samples beside it show to be unforeseen: (members,)."""
         at = SIZES.index(size)
         own, before, first = (spread(n, alphas) for n in (size, SIZES[at - 1], SIZES[at - 2]))
-        products = np.stack([one.products for one in members])
-        outputs = np.stack([one.outputs for one in members])
-        ends = np.array([[one.low, one.high] for one in members])
         rises = np.diff(np.concatenate([ends[:, :1], outputs, ends[:, 1:]], 1))
-        density = np.stack([one.density for one in members])
         rounding = self._rounding(outputs)
         whole = lengths(own, products)
         errors = rule_errors(
@@ -269,9 +367,7 @@ class Adaptive:
             np.abs(rises).sum(1),
         )
         surprises = hidden(size, alphas, products) / np.where(whole > 0, whole, 1)
-        errors = np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors)
-        for one, error, surprise in zip(members, errors.tolist(), surprises.tolist(), strict=True):
-            one.error, one.surprise, one.assessment = error, surprise, None
+        return np.where(errors > 0, np.hypot(errors, _OF_MAP * self._eps), errors), surprises
 
     def _assess(self, own: _Example) -> Assessment:
         """The error of all samples of an example."""
@@ -297,35 +393,38 @@ class Adaptive:
 
     # ------------------------------------------------------------ where to sample next
 
-    def _next(self, tol: float, cancel: threading.Event | None) -> list[Floats]:
-        """Where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
-        found = [_NOWHERE] * len(self._examples)
+    def _next(self, tol: float, cancel: threading.Event | None) -> None:
+        """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
+        self._pending = {}
         chance = self._chance.uniform(size=self.most)
-        hard, settled = [], []
+        settled = self._test_alike(tol, chance)
+        hard: list[int] = []
         # Most examples have the same samples.
         tests: dict[bytes, Floats] = {}
-        for e, own in enumerate(self._examples):
+        for e in sorted(self._examples):
+            own = self._examples[e]
             affordable = self.most - len(own.alphas)
             if affordable < 1 or own.is_hopeless(tol) or (own.checks and own.is_settled(tol)):
                 continue
             if not own.is_settled(tol):
                 own.checks = 0
                 if own.rule and (new := self._larger_rule(own, tol, affordable)) is not None:
-                    found[e] = new
+                    self._pending[e] = new
                     continue
             if not own.is_settled(tol):
                 hard.append(e)
             else:
                 key = own.alphas.tobytes()
                 if own.is_crowded or key not in tests:
-                    tests[key] = self._at_random(e, affordable, chance)
-                found[e] = tests[key]
-                own.checks = len(found[e])
+                    tests[key] = self._at_random(e, affordable, chance, own.alphas)
+                self._pending[e] = tests[key]
+                own.checks = len(tests[key])
                 if own.checks:
                     settled.append(e)
         for e, places in self._hard(hard, tol, cancel).items():
             affordable = self.most - len(self._examples[e].alphas)
-            found[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
+            self._pending[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
+        settled.sort()
         doubts = self._doubts(settled, tol, cancel)
         for e, more in self._steps(settled, tol, cancel).items():
             doubts[e] = [*doubts.get(e, []), *more]
@@ -333,19 +432,34 @@ class Adaptive:
             own = self._examples[e]
             # All samples serve now, and are put to the test once more.
             own.rule = own.following = own.checks = 0
-            found[e] = np.setdiff1d([*found[e], *more], own.alphas)[: self.most - len(own.alphas)]
-        return found
+            self._pending[e] = np.setdiff1d([*self._pending[e], *more], own.alphas)[: self.most - len(own.alphas)]
+
+    def _test_alike(self, tol: float, chance: Floats) -> list[int]:
+        """Put to the test those that are alike and seem settled, which are returned; the others leave them."""
+        alike = self._alike
+        if not len(alike) or len(alike.alphas) >= self.most:
+            return []
+        rooms = alike.alphas[0], 1 - alike.alphas[-1]
+        # Beside a crowded end each is tested at distances of its own.
+        left = ~alike.is_settled(tol) | (min(rooms) < _CROWDED and not alike.checks)
+        self._part(alike.members[left])
+        if not len(alike) or alike.checks:
+            return []
+        alike.pending = self._at_random(int(alike.members[0]), self.most - len(alike.alphas), chance, alike.alphas)
+        alike.checks = len(alike.pending)
+        return alike.members.tolist() if alike.checks else []
 
     def _doubts(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
         """Where groups of features do not add up to what they do to F, of examples that seem settled."""
         differ = self._differing
         if not 1 < len(differ) <= MOST_FEATURES:
             return {}
-        able = [e for e in members if self._examples[e].looks < _LOOKS]
+        able = [e for e in members if e not in self._examples or self._examples[e].looks < _LOOKS]
         parts = [able] if self._misled else [able[:_FIRST_LOOKED_AT], able[_FIRST_LOOKED_AT:]]
         found: dict[int, list[float]] = {}
         for part in parts:
             if part and (part is parts[0] or self._misled):
+                self._part(part)
                 found |= self._look_beside(part, tol, cancel)
                 self._misled |= bool(found)
         return found
@@ -360,6 +474,7 @@ class Adaptive:
         found: dict[int, list[float]] = {}
         for part in (members[:_FIRST_LOOKED_AT], members[_FIRST_LOOKED_AT:]):
             if part and (part[0] == members[0] or found):
+                self._part(part)
                 places: dict[int, list[float]] = {e: [] for e in part}
                 if wanted := [(e, at) for e in part if (at := self._outstanding(e, tol)) is not None]:
                     self._search(wanted, places, cancel, foresee=True)
@@ -375,24 +490,40 @@ class Adaptive:
         if own.searches >= _SEARCHES:
             return None
         surprise, known = own.surprise, own.assessment
+        if known is None and not own.cuts:
+            # Most need no more to be told.
+            edges = np.concatenate([[0.0], own.alphas, [1.0]])
+            rises = np.diff(np.concatenate([[own.low], own.outputs, [own.high]]))
+            if self._outstands(own, np.stack([edges[:-1], edges[1:]], 1), rises) is None:
+                return None
         one = self._assess(own) if known is None else known
         own.surprise, own.assessment = surprise, known
-        defects = one.defects
-        if known is None:
-            lengths_of = np.diff(one.edges, axis=1)
-            places = one.edges[:, :1] + lengths_of * (_GAUSS + 1) / 2
-            foreseen = self._slopes(own, places.ravel()).reshape(places.shape)
-            defects = one.rises - (foreseen @ _GAUSS_WEIGHTS) * lengths_of[:, 0] / 2
-        missed = beyond(defects, float(self._rounding(own.outputs[None])[0]))
-        at = int(missed.argmax())
-        low, high = one.edges[at]
-        stands_out = missed[at] > _OUTSTANDING * np.delete(missed, at).max(initial=0)
-        if not stands_out or missed[at] <= tol * one.size * own.unit / own.scale:
+        found = self._outstands(own, one.edges, one.rises, None if known is None else one.defects)
+        if found is None or found[1] <= tol * one.size * own.unit / own.scale:
             return None
+        at = found[0]
+        low, high = one.edges[at]
         if high - low <= 8 * self._shortest(example, np.array([high]))[0]:
             return None
         own.assessment = one
         return at
+
+    def _outstands(
+        self, own: _Example, edges: Floats, rises: Floats, defects: Floats | None = None
+    ) -> tuple[int, float] | None:
+        """The interval that misses far more of what F rises by than any other, and how much; None if none does.
+
+        `defects`: what is missed, if that is known otherwise than by the rule of the whole path.
+        """
+        if defects is None:
+            lengths_of = np.diff(edges, axis=1)
+            places = edges[:, :1] + lengths_of * (_GAUSS + 1) / 2
+            foreseen = self._slopes(own, places.ravel()).reshape(places.shape)
+            defects = rises - (foreseen @ _GAUSS_WEIGHTS) * lengths_of[:, 0] / 2
+        missed = beyond(defects, float(self._rounding(own.outputs[None])[0]))
+        at = int(missed.argmax())
+        stands_out = missed[at] > _OUTSTANDING * np.delete(missed, at).max(initial=0)
+        return (at, float(missed[at])) if stands_out else None
 
     def _edges(self, example: int) -> Floats:
         own = self._examples[example].assessment
@@ -404,7 +535,7 @@ class Adaptive:
             at = np.searchsorted(own.alphas, patterson(own.rule).alphas)
             by_rule: Floats = rule_values_at(own.rule, tuple(places.tolist())) @ own.density[at]
             return by_rule
-        return np.stack([values_at(own.alphas, place, _LOCALLY) for place in places]) @ own.density
+        return values_at(own.alphas, places, _LOCALLY) @ own.density
 
     def _look_beside(
         self, members: Sequence[int], tol: float, cancel: threading.Event | None
@@ -514,21 +645,20 @@ class Adaptive:
         shortest: Floats = np.maximum(_OF_PATH * self._eps * (alphas + self._far[examples]), _NO_LENGTH)
         return shortest
 
-    def _at_random(self, example: int, affordable: int, chance: Floats) -> Floats:
-        """Where an example is put to the test; none if that cannot be afforded.
+    def _at_random(self, example: int, affordable: int, chance: Floats, alphas: Floats) -> Floats:
+        """Where an example with samples at `alphas` is put to the test; none if that cannot be afforded.
 
         Anywhere, and where samples crowd at an end, at any distance from it: a gradient may grow there once more.
         """
-        own = self._examples[example]
-        count = max(_CHECKS, len(own.alphas) // _CHECKS_OF)
+        count = max(_CHECKS, len(alphas) // _CHECKS_OF)
         places = list(chance[:count])
-        rooms = (own.alphas[0], 1 - own.alphas[-1])
+        rooms = (alphas[0], 1 - alphas[-1])
         nearest = self._shortest(example, np.array([0.0, 1.0]))
         for room, least, end in zip(rooms, nearest.tolist(), (0.0, 1.0), strict=True):
             if 8 * least < room < _CROWDED:
                 distances = room * (4 * least / room) ** ((np.arange(_CHECKS) + chance[-1]) / _CHECKS)
                 places += np.abs(end - distances).tolist()
-        return np.setdiff1d(places, own.alphas) if len(places) <= affordable else _NOWHERE
+        return np.setdiff1d(places, alphas) if len(places) <= affordable else _NOWHERE
 
     def _search(
         self,

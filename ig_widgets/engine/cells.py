@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class _Table:
     """Cells of all examples, one example after the other, ascending: each column (cells,).
 
     `errors`: of a cell's share of the map, an absolute one; of one that is among the `first`, known to a factor only.
+    `rows`: where they lie among all samples.
     """
 
     examples: Integers
@@ -72,6 +73,7 @@ class _Table:
     highs: Floats
     errors: Floats
     first: Any
+    rows: Integers
 
     def __len__(self) -> int:
         return len(self.lows)
@@ -80,6 +82,9 @@ class _Table:
     def ends(self) -> Floats:
         """(cells, 2)."""
         return np.stack([self.lows, self.highs], 1)
+
+    def __getitem__(self, chosen: Any) -> _Table:
+        return _Table(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def parts(self, counts: Integers) -> tuple[Integers, Floats]:
         """As many equal parts of each cell as `counts` (cells,) says: of which cell each is, its ends (parts, 2)."""
@@ -116,12 +121,15 @@ class Cells:
         self.most = most
         self._spent: Integers = np.zeros(batch, dtype=np.int64)
         nothing = np.zeros(0)
-        self._cells = _Table(nothing.astype(np.int64), nothing, nothing, nothing, nothing > 0)
+        whole = nothing.astype(np.int64)
+        self._cells = _Table(whole, nothing, nothing, nothing, nothing > 0, whole)
         # Into how many parts each cell is being split.
         self._plan: Integers = np.ones(0, dtype=np.int64)
         # All shares are taken in units of the maps, as squares of errors would overflow.
         self._units: Floats = np.ones(batch)
         self._sums: list[Tensor] = []
+        # How many samples there are.
+        self._end = 0
         self._sizes: Floats = np.zeros(batch)
         # Logarithms of measured over expected errors: their weighted sum, and the weight.
         self._seen, self._weight = np.zeros(batch), np.zeros(batch)
@@ -171,9 +179,8 @@ class Cells:
             wanted = min(max(_FIRST, math.ceil(_FIRST_OF / tol)), _MOST_FIRST)
             batch, count = len(self._units), max(1, min(wanted, self.most // 3))
             every = np.arange(batch)
-            _, ends = _Table(every, np.zeros(batch), np.ones(batch), np.zeros(batch), every < 0).parts(
-                np.full(batch, count)
-            )
+            whole = _Table(every, np.zeros(batch), np.ones(batch), np.zeros(batch), every < 0, every)
+            _, ends = whole.parts(np.full(batch, count))
             return Wanted(np.repeat(every, count), ends)
         unsettled = self._open(tol) if self._probed else np.ones(len(affordable), dtype=bool)
         able = (affordable >= 2) & (unsettled | ~self._passed)
@@ -220,24 +227,35 @@ class Cells:
 
     def _meet_again(self, block: CellBlock) -> None:
         """A pass that is not of the same function shows where F is met again; a look at a few cells will do."""
-        for row in range(min(len(block.lows), _LOOKS)):
-            example = int(block.examples[row])
-            known = self._outputs.setdefault((example, float(block.lows[row])), float(block.outputs[row]))
-            off = abs(known - float(block.outputs[row])) - float(block.roundings[row])
-            self._missing[example] += max(off, 0.0)
+        rows = (t[:_LOOKS].tolist() for t in (block.examples, block.lows, block.outputs, block.roundings))
+        for example, low, output, rounding in zip(*rows, strict=True):
+            off = abs(self._outputs.setdefault((example, low), output) - output) - rounding
+            if off > 0:
+                self._missing[example] += off
 
     def accept(self, rows: Wanted) -> None:
         """All of `rows` has been sampled."""
+        found = self._found(rows)
         if not self.evaluations:
-            self._begin(rows)
+            self._begin(rows, found)
         else:
-            self._split()
+            self._split(found)
             self._probed = True
         self._spent = self._spent + np.bincount(rows.examples, minlength=len(self._spent))
 
     # ------------------------------------------------------------ what cells tell
 
-    def _begin(self, rows: Wanted) -> None:
+    def _found(self, rows: Wanted) -> Integers:
+        """Where `rows`, the newest, lie among all samples: at their end, unless one of them was there already."""
+        end = self._samples.count
+        if end - self._end == len(rows):
+            found = np.arange(self._end, end)
+        else:
+            found = self._samples.rows(rows.examples, rows.keys[:, None])[:, 0].numpy()
+        self._end = end
+        return found
+
+    def _begin(self, rows: Wanted, found: Integers) -> None:
         """With the first cells, as many of each example; their errors are in some unit of their own."""
         batch = len(self._units)
         count = len(rows) // batch
@@ -245,7 +263,9 @@ class Cells:
         step = self._step_of(count)
         for start in range(0, batch, step):
             some = slice(start * count, (start + step) * count)
-            maps = [m.unflatten(0, (-1, count)) for m in self._shares(rows[some])]
+            part = rows[some]
+            maps = self._shares(part.examples, np.diff(part.keys, axis=1)[:, 0], found[some])
+            maps = [m.unflatten(0, (-1, count)) for m in maps]
             units = unit_of(torch.stack([m.abs().amax((1, 2)).cpu().double() for m in maps]).amax(0))
             self._units[start : start + step] = units.numpy()
             maps = [m / units.to(m.device, m.dtype)[:, None, None] for m in maps]
@@ -255,22 +275,22 @@ class Cells:
         self._sums = [torch.cat(parts) for parts in zip(*sums, strict=True)]
         self._sizes = norms(self._sums).numpy()
         lows, highs = rows.keys.T
-        self._cells = _Table(rows.examples, lows, highs, errors.ravel(), np.ones(len(rows), dtype=bool))
+        self._cells = _Table(rows.examples, lows, highs, errors.ravel(), np.ones(len(rows), dtype=bool), found)
         # A map that is the same everywhere is known.
         self._probed = not errors.any()
         self._passed = ~errors.any(1)
 
-    def _split(self) -> None:
-        """Put sampled parts, as many as planned, in the place of cells."""
+    def _split(self, found: Integers) -> None:
+        """Put sampled parts, as many as planned, which lie at `found`, in the place of cells."""
         old, batch = self._cells, len(self._units)
         at = np.flatnonzero(self._plan > 1)
         examples, counts, first, tested = old.examples[at], self._plan[at], old.first[at], self._tested[at]
-        changes = self._changes(at, counts)
+        changes = self._changes(at, counts, found)
         self._sizes = norms(self._sums).numpy()
         # To begin with the errors are known to a factor.
         units, _ = _ratios(examples[first], old.errors[at][first], changes[first], batch)
         errors = np.where(old.first, old.errors * units[old.examples], old.errors)
-        self._cells = old = _Table(old.examples, old.lows, old.highs, errors, old.first)
+        self._cells = old = replace(old, errors=errors)
         orders = self._orders
         # A change is the error of the cell less those of its parts, as if independent.
         own = changes / np.sqrt(1 + remaining(counts, orders[examples]))
@@ -283,9 +303,10 @@ class Cells:
         self._weight = np.where(told > 0, self._weight / 2 + told, self._weight)
         errors[at] = own * np.sqrt(remaining(counts, orders[examples]) / counts)
         of, ends = old.parts(self._plan)
-        self._cells = _Table(
-            old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & (self._plan[of] == 1)
-        )
+        same = self._plan[of] == 1
+        lie = old.rows[of]
+        lie[~same] = found
+        self._cells = _Table(old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & same, lie)
 
     def _judge(self, at: Integers, own: Floats) -> None:
         """See whether the cells `at`, split as a test, have the errors `own` that were expected of them.
@@ -316,7 +337,7 @@ class Cells:
         places = (self._spent[members] + step + 1) * _GOLDEN % 1
         drawn = np.searchsorted(own.examples + own.lows, members + places, side="right") - 1
         stands_for[drawn] = 1 / (elsewhere[members] * (own.highs - own.lows)[drawn])
-        rough = self._roughness()
+        rough = self._roughness(np.flatnonzero(asked[own.examples]))
         rough[(own.errors == 0) | (stands_for > 0)] = 0
         order = np.lexsort((-rough, own.examples))
         rank = np.empty(len(own), dtype=np.int64)
@@ -324,15 +345,18 @@ class Cells:
         stands_for[(rank < roughest[own.examples]) & (stands_for == 0)] = 1
         return stands_for
 
-    def _roughness(self) -> Floats:
-        """How far the share of each cell is from what its neighbours give for its length, (cells,)."""
+    def _roughness(self, cells: Integers) -> Floats:
+        """How far the share of each of `cells`, whole examples, is from what its neighbours give for its length.
+
+        (cells,) of all; of others 0.
+        """
         own, rough = self._cells, np.zeros(len(self._cells))
         lengths = own.highs - own.lows
         step = max(1, self._step_of(2) - 2)
-        for start in range(0, len(own), step):
-            every = np.arange(max(start - 1, 0), min(start + step + 1, len(own)))
-            shares = self._shares(Wanted(own.examples[every], own.ends[every]))
-            at = np.arange(start, min(start + step, len(own))) - every[0]
+        for start in range(0, len(cells), step):
+            every = cells[max(start - 1, 0) : start + step + 1]
+            shares = self._shares(own.examples[every], lengths[every], own.rows[every])
+            at = np.arange(len(cells[start : start + step])) + min(start, 1)
             same = own.examples[every[1:]] == own.examples[every[:-1]]
             before = np.where(np.concatenate([[False], same])[at], at - 1, at)
             after = np.where(np.concatenate([same, [False]])[at], at + 1, at)
@@ -341,32 +365,38 @@ class Cells:
             for m in shares:
                 m = m / torch.from_numpy(lengths[every]).to(m.device, m.dtype)[:, None]
                 differences.append(m[at] - (m[before] + m[after]) / 2)
-            rough[start : start + step] = norms(differences).numpy() * lengths[start : start + step]
+            rough[every[at]] = norms(differences).numpy() * lengths[every[at]]
         return rough
 
-    def _changes(self, at: Integers, counts: Integers) -> Floats:
-        """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along."""
-        old = _Table(*(getattr(self._cells, name)[at] for name in ("examples", "lows", "highs", "errors", "first")))
+    def _changes(self, at: Integers, counts: Integers, found: Integers) -> Floats:
+        """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along.
+
+        Their parts, `counts` of each, lie at `found`.
+        """
+        old, firsts = self._cells[at], np.cumsum(counts) - counts
         changes, step = np.zeros(len(at)), self._step_of(1 + int(counts.max()))
         for start in range(0, len(at), step):
             some = slice(start, start + step)
-            part = _Table(old.examples[some], old.lows[some], old.highs[some], old.errors[some], old.first[some])
+            part = old[some]
             of, ends = part.parts(counts[some])
-            pieces = self._shares(Wanted(part.examples[of], ends))
-            change = [m.neg_() for m in self._shares(Wanted(part.examples, part.ends))]
+            lie = found[firsts[start] : firsts[start] + len(of)]
+            pieces = self._shares(part.examples[of], np.diff(ends, axis=1)[:, 0], lie)
+            change = [m.neg_() for m in self._shares(part.examples, part.highs - part.lows, part.rows)]
             for total, one, piece in zip(self._sums, change, pieces, strict=True):
                 one.index_add_(0, torch.from_numpy(of).to(one.device), piece)
                 total.index_add_(0, torch.from_numpy(part.examples).to(one.device), one)
             changes[some] = norms(change).numpy()
         return changes
 
-    def _shares(self, rows: Wanted) -> list[Tensor]:
-        """What cells collect, in units of their maps: (cells, features) for each input."""
-        found = self._samples.rows(rows.examples, rows.keys[:, None])[:, 0]
-        lengths, units = (torch.from_numpy(v) for v in (np.diff(rows.keys, axis=1)[:, 0], self._units[rows.examples]))
-        maps = self._samples.shares(found, lengths, multiply_by_inputs=self._multiply)
+    def _shares(self, examples: Integers, lengths: Floats, rows: Integers) -> list[Tensor]:
+        """What the cells of `examples` at `rows` collect, in units of their maps: (cells, features) for each input."""
+        units = self._units[examples]
+        given = torch.from_numpy(rows), torch.from_numpy(examples), torch.from_numpy(lengths)
+        maps = self._samples.shares(*given, multiply_by_inputs=self._multiply)
+        if (units == 1).all():
+            return maps
         # One over a unit may be too large for a number.
-        return [m.div_(units.to(m.device, m.dtype)[:, None]) for m in maps]
+        return [m.div_(torch.from_numpy(units).to(m.device, m.dtype)[:, None]) for m in maps]
 
     def _step_of(self, rows: int) -> int:
         """How many times so many maps are made at once."""

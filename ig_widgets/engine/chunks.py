@@ -46,6 +46,9 @@ _HOPELESS = 1.25
 _MEMORY_SHARE = 0.4
 # On an accelerator more rows at once are faster until memory is full: a first guess of saved bytes per input byte.
 _SAVED_OVER_INPUT = 500
+# There a grid has so many blocks in its second and third dimension, in which some operations have their rows; and the
+# cost of a call is nothing beside that of so many.
+_MOST_ROWS = 65_535
 
 
 class ChunkSize:
@@ -99,13 +102,14 @@ class ChunkSize:
     ) -> Iterator[tuple[slice, Found, float]]:
         """What `ask` gives of each slice of `count` rows, and the seconds it took; of halves where memory runs out.
 
+        As long as no size is found, short passes are followed by longer ones: nothing else is learnt of them.
         `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
         """
-        start = 0
+        start, times = 0, 1
         while start < count:
             if cancel is not None and cancel.is_set():
                 raise Cancelled(f"Cancelled after {start} of {count} forward passes.", None)
-            rows = min(self.rows, count - start, (first or count) if start == 0 else count)
+            rows = min(self.rows * times, self._limit, count - start, (first or count) if start == 0 else count)
             part, begin = slice(start, start + rows), time.perf_counter()
             try:
                 found = ask(part)
@@ -113,8 +117,12 @@ class ChunkSize:
                 if not is_out_of_memory(error):
                     raise
                 self.halve(rows)
+                times = 1
                 continue
-            yield part, found, time.perf_counter() - begin
+            seconds = time.perf_counter() - begin
+            if self._tries and start and rows >= self.rows * times and seconds < _FIRST_SECONDS / 2:
+                times *= _LEAP
+            yield part, found, seconds
             start += rows
 
     def start(self, forward_seconds: float) -> None:
@@ -124,13 +132,20 @@ class ChunkSize:
             rows = max(_FIRST_SECONDS / row, *(min(few, seconds / row) for few, seconds in _FEW))
             self._rows = max(1, min(1 << int(rows).bit_length() >> 1, self._limit))
 
-    def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
-        """Learn from a chunk of `rows` that took `seconds` and saved `saved_bytes` for its backward pass."""
+    def note_memory(self, rows: int, saved_bytes: int | None) -> None:
+        """Learn from a chunk of `rows` that saved `saved_bytes` for its backward pass, if that was counted."""
         if saved_bytes is not None and self.wants_memory:
             self._measured_memory, self._row_bytes = True, max(saved_bytes // rows, 1)
-            self._limit = _rows_in_memory(self._device, self._row_bytes)
-            if not self._tries:
-                self._rows = self._limit
+            self._fit()
+
+    def _fit(self) -> None:
+        """Into the memory that is free now."""
+        self._limit = _rows_in_memory(self._device, self._row_bytes)
+        self._rows = max(1, min(self._rows, self._limit)) if self._tries else self._limit
+
+    def record(self, rows: int, seconds: float, saved_bytes: int | None) -> None:
+        """Learn from a chunk of `rows` that took `seconds`, and as `note_memory`."""
+        self.note_memory(rows, saved_bytes)
         cost = seconds / rows
         self._least = min(self._least, cost)
         # A chunk that was cut short (the first of a path, the last) says nothing of the size that is tried; cells that
@@ -179,7 +194,12 @@ class ChunkSize:
             other._rows, other._guessed = max(1, min(rows, other._limit)), True
 
     def resume(self) -> None:
-        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be."""
+        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be.
+
+        An accelerator is filled anew: others may have taken of its memory meanwhile, or given some back.
+        """
+        if self._device.type != "cpu" and self._row_bytes and not self._halved:
+            self._fit()
         if not self._fixed and self._device.type == "cpu" and not self._halved and self._costs:
             costs = dict(self._costs)
             least = min(costs.values())
@@ -251,7 +271,8 @@ def known_chunk_size(forward_func: object, kind: Hashable, shape: Hashable, make
 
 def _rows_in_memory(device: torch.device, row_bytes: int) -> int:
     free = free_memory(device)
-    return max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
+    rows = max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
+    return rows if device.type == "cpu" else min(rows, _MOST_ROWS)
 
 
 def free_memory(device: torch.device) -> int | None:

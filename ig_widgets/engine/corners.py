@@ -23,6 +23,7 @@ from ig_widgets.engine.patterson import patterson
 from ig_widgets.engine.patterson import values_at as rule_values_at
 from ig_widgets.engine.rules import Floats, Integers
 from ig_widgets.engine.steep import places_about
+from ig_widgets.engine.transfers import sent
 
 # Of more features forward passes tell too little for what they take: halves of them interact in too many ways.
 MOST_FEATURES = 256
@@ -101,7 +102,7 @@ class Walk:
             at = np.searchsorted(self.alphas, patterson(self.rule).alphas)
             by_rule: Floats = rule_values_at(self.rule, tuple(places.tolist())) @ density[at]
             return by_rule
-        return np.stack([values_at(self.alphas, place, _ORDER) for place in places]) @ density
+        return values_at(self.alphas, places, _ORDER) @ density
 
 
 class Numbering:
@@ -130,8 +131,8 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
     points, start = [], 0
     for a, b in zip(here, there, strict=True):
         count = a[0].numel()
-        chosen = groups[:, start : start + count].reshape(a.shape).to(a.device)
-        points.append(torch.where(chosen, a, b))
+        chosen = groups[:, start : start + count].reshape(a.shape)
+        points.append(torch.where(sent(chosen, a.device), a, b))
         start += count
     return tuple(points)
 

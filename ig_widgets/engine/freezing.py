@@ -17,6 +17,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
+# Types of which no value holds a tensor.
+PLAIN = frozenset((int, float, bool, str, type(None), torch.dtype, torch.device, slice, type(...)))
+PLAIN_OR_TENSOR = PLAIN | {Tensor}
+
 
 class Hooks:
     """The hooks on saved tensors with which a pass began.
@@ -63,8 +67,12 @@ class Freezing(TorchFunctionMode):
 
     def frozen(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The arguments of an operation, with constants in the place of parameters."""
-        named = {name: self._frozen(value) for name, value in kwargs.items()}
-        return tuple(self._frozen(value) for value in args), named
+        # Most operations are given none, and each is asked.
+        if not PLAIN_OR_TENSOR.issuperset(map(type, args)):
+            args = tuple(self._frozen(value) for value in args)
+        if kwargs and not PLAIN_OR_TENSOR.issuperset(map(type, kwargs.values())):
+            kwargs = {name: self._frozen(value) for name, value in kwargs.items()}
+        return args, kwargs
 
     def _frozen(self, value: Any) -> Any:
         kind = type(value)

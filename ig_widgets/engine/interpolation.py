@@ -7,6 +7,8 @@ weighed by less than nothing the order falls, at last to the trapezoid, whose we
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ig_widgets.engine.rules import Floats, Integers
@@ -26,16 +28,30 @@ def interval_weights(alphas: Floats, low: float, high: float, order: int | Integ
     `order`: samples that a polynomial goes through, for all intervals or each (n + 1,); 2 is the trapezoid. Intervals
     beside `low` and `high`, which are no samples, are integrated by the polynomial continued to there.
     """
-    n = len(alphas)
-    edges = np.concatenate([[low], alphas, [high]])
-    orders = np.broadcast_to(np.asarray(order, dtype=np.int64), (n + 1,))
-    weights = np.zeros((n + 1, n))
-    nodes, counts = _nodes(alphas, np.diff(edges), orders)
-    for count in np.unique(counts):
+    known = np.ascontiguousarray(alphas, dtype=np.float64).tobytes(), float(low), float(high)
+    if isinstance(order, int):
+        return _table(*known, order)
+    weights = np.empty((len(alphas) + 1, len(alphas)))
+    # An interval's weights depend on its own order alone.
+    for one in np.unique(order).tolist():
+        which = order == one
+        weights[which] = _table(*known, one)[which]
+    return weights
+
+
+@lru_cache(maxsize=64)
+def _table(alphas: bytes, low: float, high: float, order: int) -> Floats:
+    """The weights of one order. Examples of a batch have mostly the same samples, and all orders are asked again."""
+    x = np.frombuffer(alphas)
+    edges = np.concatenate([[low], x, [high]])
+    weights = np.zeros((len(x) + 1, len(x)))
+    nodes, counts = _nodes(x, np.diff(edges), order)
+    for count in np.unique(counts).tolist():
         which = np.flatnonzero(counts == count)
         weights[which[:, None], nodes[which, :count]] = _integrals(
-            alphas[nodes[which, :count]], edges[which], edges[which + 1]
+            x[nodes[which, :count]], edges[which], edges[which + 1]
         )
+    weights.flags.writeable = False
     return weights
 
 
@@ -52,52 +68,53 @@ def positive_orders(alphas: Floats, low: float, high: float, orders: Integers) -
         orders = np.where(lowered if lowered.any() else orders > 1, np.where(orders > 2, 2, 1), orders)
 
 
-def values_at(alphas: Floats, at: float, order: int) -> Floats:
-    """How much each of `alphas` (n,) counts in the polynomial's value at one position: (n,)."""
-    place = int(np.searchsorted(alphas, at))
+def values_at(alphas: Floats, places: Floats, order: int) -> Floats:
+    """How much each of `alphas` (n,) counts in the polynomial's value at each of `places` (m,): (m, n)."""
+    interval = np.searchsorted(alphas, places)
     gaps = np.diff(np.concatenate([[0.0], alphas, [1.0]]))
-    nodes, counts = _nodes(alphas, gaps, np.full(len(alphas) + 1, order))
-    own = nodes[place, : counts[place]]
-    x = alphas[own]
-    weights = np.zeros(len(alphas))
-    for i, k in enumerate(own):
-        others = np.delete(x, i)
-        weights[k] = np.prod((at - others) / (x[i] - others))
+    nodes, counts = _nodes(alphas, gaps, order)
+    weights = np.zeros((len(places), len(alphas)))
+    for count in np.unique(counts[interval]).tolist():
+        rows = np.flatnonzero(counts[interval] == count)
+        own = nodes[interval[rows], :count]
+        x, at = alphas[own], places[rows, None]
+        for i in range(count):
+            others = np.delete(x, i, axis=1)
+            weights[rows, own[:, i]] = np.prod((at - others) / (x[:, i, None] - others), axis=1)
     return weights
 
 
-def _nodes(alphas: Floats, lengths: Floats, orders: Integers) -> tuple[Integers, Integers]:
+def _nodes(alphas: Floats, lengths: Floats, order: int) -> tuple[Integers, Integers]:
     """For each interval the samples that its polynomial goes through, and how many: (n + 1, most), (n + 1,)."""
-    n, most = len(alphas), int(orders.max())
+    n, every = len(alphas), np.arange(len(alphas) + 1)
     apart = _APART * lengths
-    # Outwards on each side, -1 or n where there is none.
-    left, right = [np.arange(n + 1) - 1], [np.arange(n + 1)]
-    for _ in range(most - 1):
-        at = np.where(left[-1] >= 0, alphas[left[-1].clip(0)], -np.inf)
-        left.append(np.minimum(np.searchsorted(alphas, at - apart, "right") - 1, left[-1] - 1).clip(-1))
-        at = np.where(right[-1] < n, alphas[right[-1].clip(max=n - 1)], np.inf)
-        right.append(np.maximum(np.searchsorted(alphas, at + apart, "left"), right[-1] + 1).clip(max=n))
+    # Outwards on each side, -1 or n where there is none; beyond both ends is infinity.
+    beside = np.concatenate([[-np.inf], alphas, [np.inf]])
+    left, right = [every - 1], [every]
+    for _ in range(order - 1):
+        before, after = beside[left[-1] + 1] - apart, beside[right[-1] + 1] + apart
+        left.append(np.maximum(np.minimum(np.searchsorted(alphas, before, "right"), left[-1]) - 1, -1))
+        right.append(np.minimum(np.maximum(np.searchsorted(alphas, after, "left"), right[-1] + 1), n))
     lefts, rights = np.stack(left, 1), np.stack(right, 1)
+    # A last one that is not there counts as infinitely far; a first one is asked for below.
     places = np.concatenate([alphas, [np.inf]])
-    reach = _REACH * lengths
-    # Past the last on the right is infinity, and so is what lies before the first on the left.
-    has_left = (places[lefts[:, :1]] - np.where(lefts >= 0, places[lefts], -np.inf) <= reach[:, None]).sum(1)
-    has_right = (places[rights] - np.minimum(places[rights[:, :1]], 2.0) <= reach[:, None]).sum(1)
+    reach = _REACH * lengths[:, None]
+    has_left = (places[lefts[:, :1]] - np.where(lefts >= 0, places[lefts], -np.inf) <= reach).sum(1)
+    has_right = (places[rights] - np.minimum(places[rights[:, :1]], 2.0) <= reach).sum(1)
     has_left[lefts[:, 0] < 0] = 0
     # An end has nothing on one side: there no more is asked of the other than keeps the continued polynomial quiet.
-    half = (orders + 1) // 2
-    from_left = np.minimum(has_left, np.maximum(half, orders - has_right))
-    from_right = np.minimum(has_right, np.maximum(orders - from_left, 0))
+    half = (order + 1) // 2
+    from_left = np.minimum(has_left, np.maximum(half, order - has_right))
+    from_right = np.minimum(has_right, np.maximum(order - from_left, 0))
     counts = from_left + from_right
-    nodes = np.zeros((n + 1, int(counts.max())), dtype=np.int64)
-    for i in range(nodes.shape[1]):
-        on_left = i < from_left
-        nodes[:, i] = np.where(
-            on_left,
-            np.take_along_axis(lefts, np.minimum(i, most - 1) * np.ones((n + 1, 1), np.int64), 1)[:, 0],
-            np.take_along_axis(rights, (i - from_left).clip(0, most - 1)[:, None], 1)[:, 0],
-        ).clip(0, n - 1)
-    return nodes, counts
+    rank = np.arange(int(counts.max()))
+    on_right = np.maximum(rank - from_left[:, None], 0)
+    nodes = np.where(
+        rank < from_left[:, None],
+        lefts[:, np.minimum(rank, order - 1)],
+        rights[every[:, None], np.minimum(on_right, order - 1)],
+    )
+    return np.minimum(np.maximum(nodes, 0), n - 1), counts
 
 
 def _integrals(x: Floats, low: Floats, high: Floats) -> Floats:

@@ -18,6 +18,7 @@ from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
 from ig_widgets.engine.switches import Switch
 from ig_widgets.engine.target import Target
 from ig_widgets.engine.training import refuse_training_mode as refuse_training_mode
+from ig_widgets.engine.transfers import sent
 
 _T = TypeVar("_T")
 ForwardFunc = Callable[..., Any]
@@ -65,7 +66,7 @@ class Forward:
 
         def rows(extra: Tensor) -> Tensor:
             if extra.dim() > 0 and extra.shape[0] == self.batch:
-                return extra.index_select(0, examples.to(extra.device))
+                return extra.index_select(0, sent(examples, extra.device))
             return extra
 
         function = self._eager if eager else self.forward_func

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import NonFiniteError
+
+# Lengths up to this, and down to one over it, are of numbers whose squares are told.
+_FAR = 1e140
 
 
 def norm(values: Tensor, dim: int = -1) -> Tensor:
     """The L2 norm along `dim`, float64 on the CPU."""
+    if widest(values.device) == torch.float64:
+        length = torch.linalg.vector_norm(values.detach(), dim=dim, dtype=torch.float64).cpu()
+        # Of narrower numbers no square vanishes in float64.
+        sure = (length > 1 / _FAR) & (length < _FAR) | ((length == 0) & (values.dtype != torch.float64))
+        if bool(sure.all()):
+            return cast(Tensor, length)
     wide = values.detach().cpu().double()
     units = unit_of(wide.abs().amax(dim, keepdim=True))
     return (wide / units).square().sum(dim).sqrt() * units.squeeze(dim)

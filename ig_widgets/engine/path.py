@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.transfers import sent
 
 Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
 Baseline: TypeAlias = None | int | float | Tensor
@@ -106,7 +107,7 @@ class CurvedPath(Path):
 def along(values: Tensor, like: Tensor) -> Tensor:
     """`values` (rows,) as a factor of `like` (rows, ...), on its device, in its dtype or float32 if that is less."""
     dtype = torch.float32 if like.element_size() < 4 else like.dtype
-    return values.to(device=like.device, dtype=dtype).view(-1, *[1] * (like.dim() - 1))
+    return sent(values, like.device, dtype).view(-1, *[1] * (like.dim() - 1))
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ def _take(tensor: Tensor, examples: Tensor) -> Tensor:
     # One example is repeated without a copy.
     if tensor.shape[0] == 1:
         return tensor.expand(len(examples), *tensor.shape[1:])
-    return tensor.index_select(0, examples.to(tensor.device))
+    return tensor.index_select(0, sent(examples, tensor.device))
 
 
 def _interpolate(start: Tensor, end: Tensor, alphas: Tensor) -> Tensor:
@@ -224,7 +225,7 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     if isinstance(baseline, int | float) and not isinstance(baseline, bool):
         if not x.is_floating_point() and baseline != int(baseline):
             raise ArgumentValueError(f"{name} is {baseline}, and its input holds {x.dtype}; give an integer.")
-        value = torch.tensor(baseline, dtype=x.dtype, device=x.device)
+        value = torch.full((), baseline, dtype=x.dtype, device=x.device)
     elif isinstance(baseline, Tensor):
         if baseline.is_complex() or (baseline.is_floating_point() and not x.is_floating_point()):
             raise ArgumentTypeError(f"{name} holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from ig_widgets.engine.rules import Floats, Integers
+
+_MOST_KEYS = 1 << 32
+_MIXED = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,8 @@ class Wanted:
 class SampleIndex:
     """Rows by example and key (an alpha, or both ends of a cell), for a batch of examples.
 
-    Examples of a batch share most keys, so each key has a number, and rows are sorted by that number and the example.
+    Examples of a batch share most keys, so each key has a number, and rows are sorted by the example, as most who ask
+    are, and that number.
     """
 
     def __init__(self, batch: int) -> None:
@@ -48,25 +53,26 @@ class SampleIndex:
         """Note where samples lie; of one that is added again the last row counts."""
         numbers = self._numbered(keys, lambda key: self._numbers.setdefault(key, len(self._numbers)))
         with self._lock:
-            self._new.append((numbers * self._batch + examples, rows))
+            self._new.append((examples * _MOST_KEYS + numbers, rows))
 
     def find(self, examples: Integers, keys: Floats) -> Integers:
-        """The rows of samples, -1 where there is none: shaped like `examples`."""
-        shape = examples.shape
-        flat = keys.reshape(examples.size, *keys.shape[examples.ndim :])
-        numbers = self._numbered(flat, lambda key: self._numbers.get(key, -1))
+        """The rows of samples, -1 where there is none; `examples` and `keys` are broadcast to one shape."""
+        shape = keys.shape[: examples.ndim]
+        flat = keys.reshape(math.prod(shape), *keys.shape[examples.ndim :])
+        numbers = self._numbered(flat, lambda key: self._numbers.get(key, -1)).reshape(shape)
         codes, rows = self._merged()
+        # A key that was never numbered makes a code that there is not.
+        wanted = examples * _MOST_KEYS + np.where(numbers >= 0, numbers, _MOST_KEYS - 1)
         if not len(codes):
-            return np.full(shape, -1, dtype=np.int64)
-        wanted = numbers * self._batch + examples.ravel()
+            return np.full(wanted.shape, -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-        found: Integers = np.where((codes[at] == wanted) & (numbers >= 0), rows[at], -1).reshape(shape)
+        found: Integers = np.where(codes[at] == wanted, rows[at], -1)
         return found
 
     def complete(self) -> Iterator[complex]:
         """The keys that every example has; alphas as the real parts."""
         codes, _ = self._merged()
-        counts = np.bincount(codes // self._batch, minlength=len(self._numbers))
+        counts = np.bincount(codes % _MOST_KEYS, minlength=len(self._numbers))
         return (key for key, number in list(self._numbers.items()) if counts[number] == self._batch)
 
     def _merged(self) -> tuple[Integers, Integers]:
@@ -81,7 +87,16 @@ class SampleIndex:
     @staticmethod
     def _numbered(keys: Floats, number: Any) -> Integers:
         """The number of each key, as `number` has it."""
-        paired = keys if keys.ndim > 1 else np.stack([keys, np.zeros_like(keys)], -1)
-        distinct, inverse = np.unique(np.ascontiguousarray(paired).view(np.complex128)[:, 0], return_inverse=True)
+        # Of 0 and -0 the bits differ.
+        paired = (keys if keys.ndim > 1 else np.stack([keys, np.zeros_like(keys)], -1)) + 0.0
+        whole = paired.view(np.complex128)[:, 0]
+        # To sort integers takes a third of the time; two keys with the same one are not to be expected.
+        bits = paired.view(np.uint64)
+        _, inverse = np.unique(bits[:, 0] * _MIXED[0] ^ bits[:, 1] * _MIXED[1], return_inverse=True)
+        at = np.empty(inverse.max(initial=-1) + 1, dtype=np.int64)
+        at[inverse] = np.arange(len(inverse))
+        distinct = whole[at]
+        if not np.array_equal(distinct[inverse], whole):
+            distinct, inverse = np.unique(whole, return_inverse=True)
         numbers: Integers = np.array([number(key) for key in distinct.tolist()], dtype=np.int64)[inverse]
         return numbers

@@ -24,6 +24,7 @@ from ig_widgets.engine.errors import (
     NonFiniteError,
     NotDifferentiableError,
 )
+from ig_widgets.engine.flight import Flight, Launched
 from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.keeper import Keeper
@@ -34,6 +35,7 @@ from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
+from ig_widgets.engine.transfers import Fetch, sent
 
 _T = TypeVar("_T")
 
@@ -207,8 +209,10 @@ class Sampler:
 
         It costs no pass: most methods come by an end again.
         """
-        if self._ends is None or self._preview:
+        at_end = (alphas == 0) | (alphas == 1)
+        if self._ends is None or self._preview or not bool(at_end.any()):
             return
+        examples, alphas, outputs = examples[at_end], alphas[at_end], outputs[at_end]
         others = self._is_other(examples, alphas, outputs, beyond=_SAME)
         if not bool(others.any()):
             return
@@ -228,13 +232,13 @@ class Sampler:
         """Which of `outputs` (rows,) are at an end, and other than F was there: `beyond` so many times F(x) - F(x')."""
         if self._ends is None:
             return torch.zeros(len(examples), dtype=torch.bool, device="cpu")
-        start, end = self._ends
-        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in self._ends]).amax(0)
+        start, end = (known[examples] for known in self._ends)
+        size = torch.stack([torch.where(known.isfinite(), known.abs(), 0.0) for known in (start, end)]).amax(0)
         change = torch.where((end - start).isfinite(), (end - start).abs(), 0.0)
         # What rounding may do is a share of F itself, however little of it is attributed.
         eps = torch.finfo(self._path.inputs[0].dtype).eps
-        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)[examples]
-        off = outputs - torch.where(alphas == 0, start[examples], end[examples])
+        allowed = torch.maximum(beyond * change, min(_SAME, _ROUNDED * eps) * size).clamp(min=10 * eps)
+        off = outputs - torch.where(alphas == 0, start, end)
         return ((alphas == 0) | (alphas == 1)) & off.isfinite() & (off.abs() > allowed)
 
     def outputs(
@@ -252,18 +256,23 @@ class Sampler:
         `first` bounds the rows of the first pass. Raises Cancelled, OutOfMemoryError, and what the model raises.
         """
 
-        def ask(part: slice) -> Tensor:
-            def ask_part() -> Tensor:
-                return self._function(points(part), examples[part]).detach().cpu().double()
+        def ask(part: slice) -> Fetch:
+            def ask_part() -> Fetch:
+                return Fetch([self._function(points(part), examples[part])])
 
             return self._pass(alphas[part], ask_part, gradients=False)
 
-        outputs = []
+        fetched = []
         # As few rows as say what a row costs, before it is known how many fit.
-        for _, values, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
+        for part, fetch, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
             for chunks in (self.chunks, self._cell_chunks):
-                chunks.start(seconds / len(values))
-            outputs.append(values)
+                chunks.start(seconds / (part.stop - part.start))
+            fetched.append(fetch)
+        outputs = []
+        for fetch in fetched:
+            if (arrived := fetch.arrived(cancel)) is None:
+                raise Cancelled(f"Cancelled while {len(examples)} forward passes were under way.", None)
+            outputs.append(arrived[0].double())
         return torch.cat(outputs)
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
@@ -329,21 +338,27 @@ class Sampler:
         for among the rows that are left), and whatever the model raises, with a note that names alpha.
         """
         non_finite: tuple[float, str] | None = None
-        while len(alphas):
-            if cancel is not None and cancel.is_set():
-                return
-            rows = min(self.chunks.rows, len(alphas), first or len(alphas))
-            try:
-                block = self._gradients(examples[:rows], alphas[:rows], cancel)
-            except _Stopped:
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not self._adapts(error):
-                    self._halve_or_raise(error, rows, self.chunks)
+        flight: Flight[Block] = Flight(self._path.device, self.chunks)
+        while len(alphas) or flight:
+            if len(alphas) and flight.has_room:
+                if cancel is not None and cancel.is_set():
+                    return
+                rows = min(self.chunks.rows, len(alphas), first or len(alphas))
+                try:
+                    flight.add(self._gradients(examples[:rows], alphas[:rows], cancel), is_awaited=first is not None)
+                except _Stopped:
+                    return
+                except (RuntimeError, MemoryError) as error:
+                    if not self._adapts(error):
+                        self._halve_or_raise(error, rows, self.chunks)
+                    continue
+                first = None
+                examples, alphas = examples[rows:], alphas[rows:]
                 continue
-            first = None
-            examples, alphas = examples[rows:], alphas[rows:]
-            non_finite = _smallest_non_finite(block, self._path, non_finite)
+            if (landed := flight.land(cancel)) is None:
+                return
+            block, finite = landed
+            non_finite = _smallest_non_finite(block, finite, self._path, non_finite)
             if non_finite is None:
                 yield block
             else:
@@ -373,33 +388,40 @@ class Sampler:
             raise SecantRuleError(
                 "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
             )
-        while len(lows):
-            if cancel is not None and cancel.is_set():
-                return
-            # One row more than cells; a size that the caller has set is kept to.
-            rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
-            ahead = slice(0, rows)
-            starts = torch.ones(len(lows[ahead]), dtype=torch.bool, device="cpu")
-            starts[1:] = (examples[ahead][1:] != examples[ahead][:-1]) | (lows[ahead][1:] != highs[ahead][:-1])
-            # Each cell has its beginning for a row, the last of a run its end too.
-            needed = torch.arange(len(starts), device="cpu") + starts.cumsum(0) + 1
-            cells = max(1, int((needed <= rows).sum()))
-            part = slice(0, cells)
-            try:
-                block = self._cells(examples[part], alphas[part], lows[part], highs[part], starts[part], cancel)
-            except _Stopped:
-                return
-            except UnfoldError:
+        flight: Flight[CellBlock] = Flight(self._path.device, self._cell_chunks)
+        while len(lows) or flight:
+            if len(lows) and flight.has_room:
+                if cancel is not None and cancel.is_set():
+                    return
+                # One row more than cells; a size that the caller has set is kept to.
+                rows = max(2, min(self._cell_chunks.rows + (not self._cell_chunks.is_fixed), (first or len(lows)) + 1))
+                ahead = slice(0, rows)
+                starts = torch.ones(len(lows[ahead]), dtype=torch.bool, device="cpu")
+                starts[1:] = (examples[ahead][1:] != examples[ahead][:-1]) | (lows[ahead][1:] != highs[ahead][:-1])
+                # Each cell has its beginning for a row, the last of a run its end too.
+                needed = torch.arange(len(starts), device="cpu") + starts.cumsum(0) + 1
+                cells = max(1, int((needed <= rows).sum()))
+                part = slice(0, cells)
+                try:
+                    made = self._cells(examples[part], alphas[part], lows[part], highs[part], starts[part], cancel)
+                except _Stopped:
+                    return
+                except UnfoldError:
+                    continue
+                except LeaveError as error:
+                    raise SecantRuleError(str(error)) from error
+                except (RuntimeError, MemoryError) as error:
+                    if not self._adapts(error):
+                        self._halve_or_raise(error, rows - 1, self._cell_chunks)
+                    continue
+                flight.add(made, is_awaited=first is not None)
+                first = None
+                examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
                 continue
-            except LeaveError as error:
-                raise SecantRuleError(str(error)) from error
-            except (RuntimeError, MemoryError) as error:
-                if not self._adapts(error):
-                    self._halve_or_raise(error, rows - 1, self._cell_chunks)
-                continue
-            first = None
-            examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
-            trouble = _smallest_non_finite(block, self._path)
+            if (landed := flight.land(cancel)) is None:
+                return
+            block, finite = landed
+            trouble = _smallest_non_finite(block, finite, self._path)
             if trouble is not None and bool(torch.isfinite(block.outputs).all()):
                 # F is finite at both ends, so that mean slopes are too: points tell whether a gradient is not.
                 raise SecantRuleError("the secant rule does not hold here: slopes of cells are NaN or infinite")
@@ -415,7 +437,7 @@ class Sampler:
         highs: Tensor,
         starts: Tensor,
         cancel: threading.Event | None,
-    ) -> CellBlock:
+    ) -> Launched[CellBlock]:
         begin = time.perf_counter()
         run = starts.long().cumsum(0) - 1
         row = torch.arange(len(lows), device="cpu") + run
@@ -428,33 +450,44 @@ class Sampler:
 
         def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
-            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, Folding(self._folds):
+            # Each mode costs each operation a few microseconds.
+            folding = Folding(self._folds) if self._folds.allowed else nullcontext()
+            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, folding:
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")
-            seeds = torch.zeros_like(outputs)
-            seeds[row.to(outputs.device)] = 1
-            return outputs, leaves, tuple(g[row.to(g.device)] for g in self._backward(outputs, leaves, seeds)), secant
+            seeds = torch.zeros_like(outputs).index_fill_(0, sent(row, outputs.device), 1.0)
+            found = self._backward(outputs, leaves, seeds)
+            return outputs, leaves, tuple(g.index_select(0, sent(row, g.device)) for g in found), secant
 
-        outputs, leaves, gradients, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
-        values = outputs.detach().cpu().double()
-        self.scales |= secant.scales
-        defects, roundings = _defects(values, leaves, gradients, row, _eps(secant.dtypes, leaves[0]))
-        gradients, density = self._weighed(gradients, self._path.chords(examples, lows, highs))
-        self._compare(row_examples, alphas, values)
-        self._cell_chunks.record(count - 1, time.perf_counter() - begin, saved.total)
-        return CellBlock(
-            examples=examples,
-            alphas=middles,
-            outputs=values[row],
-            density=density,
-            gradients=gradients,
-            lows=lows,
-            highs=highs,
-            defects=defects,
-            roundings=roundings,
-            scales=frozenset(secant.scales),
-        )
+        outputs, leaves, plain, secant = self._pass(alphas, lambda: uncompiling(ask), gradients=True)
+        eps, names = _eps(secant.dtypes, leaves[0]), [name for name, _ in secant.spans]
+        sums = _cell_sums(leaves, plain, row)
+        spans = [sent(span, outputs.device).reshape(1) for _, span in secant.spans]
+        further = [*sums, torch.cat(spans)] if spans else sums
+        gradients, products = self._weighed(plain, self._path.chords(examples, lows, highs))
+
+        def made(values: Tensor, density: Tensor, further: list[Tensor]) -> CellBlock:
+            defects, roundings = _defects(values, further[: len(sums)], row, eps)
+            found = further[-1].tolist() if names else []
+            scales = frozenset(name for name, spans in zip(names, found, strict=True) if spans)
+            self.scales |= scales
+            self._compare(row_examples, alphas, values)
+            return CellBlock(
+                examples=examples,
+                alphas=middles,
+                outputs=values[row],
+                density=density,
+                gradients=gradients,
+                lows=lows,
+                highs=highs,
+                defects=defects,
+                roundings=roundings,
+                scales=scales,
+            )
+
+        self._cell_chunks.note_memory(count - 1, saved.total)
+        return Launched(count - 1, begin, outputs, products, gradients, made, further)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""
@@ -468,7 +501,7 @@ class Sampler:
             told = f"{type(error).__name__} in the backward pass"
             raise LeaveError(f"the secant rule does not hold here: {told}") from error
 
-    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Block:
+    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Launched[Block]:
         begin = time.perf_counter()
         saved = self._saved(self.chunks, cancel)
 
@@ -480,11 +513,14 @@ class Sampler:
             return outputs, _differentiate(outputs, leaves)
 
         outputs, gradients = self._pass(alphas, ask, gradients=True)
-        values = outputs.detach().cpu().double()
-        self._compare(examples, alphas, values)
-        gradients, density = self._weighed(gradients, self._path.tangents(examples, alphas))
-        self.chunks.record(len(alphas), time.perf_counter() - begin, saved.total)
-        return Block(examples, alphas, values, density, gradients)
+        gradients, products = self._weighed(gradients, self._path.tangents(examples, alphas))
+
+        def made(values: Tensor, density: Tensor, further: list[Tensor]) -> Block:  # noqa: ARG001  (of cells alone)
+            self._compare(examples, alphas, values)
+            return Block(examples, alphas, values, density, gradients)
+
+        self.chunks.note_memory(len(alphas), saved.total)
+        return Launched(len(alphas), begin, outputs, products, gradients, made)
 
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
@@ -543,10 +579,10 @@ class Sampler:
 
     def _weighed(
         self, gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """What is kept of the gradients, and dF/dalpha (rows,)."""
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """What is kept of the gradients, and what of dF/dalpha each input gives, (rows,)."""
         products = tuple(tangent * gradient for tangent, gradient in zip(tangents, gradients, strict=True))
-        density = torch.stack([p.reshape(len(p), -1).sum(1).cpu().double() for p in products]).sum(0)
+        density = [p.reshape(len(p), -1).sum(1) for p in products]
         return gradients if self._path.is_straight else products, density
 
     def _pass(self, alphas: Tensor, run: Callable[[], _T], *, gradients: bool) -> _T:
@@ -568,23 +604,33 @@ class Sampler:
             raise
 
 
-def _defects(
-    values: Tensor, leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
+def _cell_sums(leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor) -> list[Tensor]:
+    """For each input what it adds to the attribution of each cell, and the size of what that is summed of: (cells,).
+
+    `row` (cells,): where cells begin.
+    """
+    sums = []
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        wide, most = torch.promote_types(leaf.dtype, torch.float32), widest(leaf.device)
+        # Copies, in which the rest is worked out.
+        ends = (leaf.detach().index_select(0, sent(r, leaf.device)) for r in (row, row + 1))
+        begin, end = (t.reshape(len(row), -1).to(wide) for t in ends)
+        flat = gradient.reshape(len(row), -1).to(wide)
+        parts = begin.neg_().add_(end).mul_(flat)
+        sums += [parts.sum(1, dtype=most), parts.abs_().add_(end.mul_(flat).abs_()).sum(1, dtype=most)]
+    return sums
+
+
+def _defects(values: Tensor, sums: list[Tensor], row: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """What the attributions of each cell miss the rise of F by, and what rounding explains of that: (cells,) float64.
 
-    `values` (rows,) are F, `row` (cells,) where cells begin, `eps` is the unit of rounding.
+    `values` (rows,) are F, `sums` those of `_cell_sums`, on the CPU, `eps` is the unit of rounding.
     """
     # Where F passes zero, what it is summed of does not.
     total, size = torch.zeros(len(row), dtype=torch.float64, device="cpu"), values.abs().max().expand(len(row))
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        begin, end = (leaf.detach()[r.to(leaf.device)].reshape(len(row), -1) for r in (row, row + 1))
-        wide = torch.promote_types(leaf.dtype, torch.float32)
-        flat = gradient.reshape(len(row), -1).to(wide)
-        parts = flat * (end.to(wide) - begin.to(wide))
-        most = widest(leaf.device)
-        total += parts.sum(1, dtype=most).cpu()
-        size = size + (parts.abs() + (flat * end).abs()).sum(1, dtype=most).cpu()
+    for part, beside in zip(sums[::2], sums[1::2], strict=True):
+        total += part
+        size = size + beside
     return total - (values[row + 1] - values[row]), _ROUNDING * eps * size
 
 
@@ -616,9 +662,13 @@ def _differentiate(outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor | 
     return gradients
 
 
-def _smallest_non_finite(block: Block, path: Path, before: tuple[float, str] | None = None) -> tuple[float, str] | None:
-    """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so."""
-    gradients = torch.stack([torch.isfinite(g.reshape(len(g), -1)).all(1).cpu() for g in block.gradients]).all(0)
+def _smallest_non_finite(
+    block: Block, gradients: Tensor, path: Path, before: tuple[float, str] | None = None
+) -> tuple[float, str] | None:
+    """The smallest alpha so far at which something is NaN or infinite, and the sentence that says so.
+
+    `gradients` (rows,): which gradients of the block are finite.
+    """
     for finite, what in (
         (torch.isfinite(block.outputs), "forward_func's output"),
         (gradients, "the gradient of forward_func"),

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ig_widgets.engine import rows, slopes
 from ig_widgets.engine.chunks import is_out_of_memory
-from ig_widgets.engine.freezing import Freezing, Hooks
+from ig_widgets.engine.freezing import PLAIN, Freezing, Hooks
 from ig_widgets.engine.kinks import CLAMPS, JUMP, KINKED, Kinks, bounds, jump_in
 from ig_widgets.engine.rows import Place
 from ig_widgets.engine.unit_length import Length, Normalised, OverLength
@@ -105,6 +105,8 @@ class PathMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if _asks_for_form(func):
+            return func(*args, **kwargs)
         if self._freezing is not None:
             args, kwargs = self._freezing.frozen(args, kwargs)
         if self._hooks.are_others():
@@ -144,14 +146,14 @@ class PathMode(TorchFunctionMode):
         return bool(mark)
 
     def _answer(self, func: Any, args: Any, kwargs: Any) -> Any:
-        given = _tensors((args, kwargs))
+        given = _tensors(args) + _tensors(kwargs) if kwargs else _tensors(args)
         if functorch.peek_interpreter_stack() is not None and any(self.depends(_bare(t)) for t in given):
             self.transformed()
             return func(*args, **kwargs)
         on_path = [t for t in given if self.depends(t)]
         if not on_path:
             result = func(*args, **kwargs)
-            _mark(result, False)
+            _mark(_tensors(result), False)
             return result
         name = _name(func)
         if name in _CONSTANTS:
@@ -165,8 +167,8 @@ class PathMode(TorchFunctionMode):
         if name == "setitem":
             self._note_written(args, still)
             return result
-        _mark(result, still)
         results = _tensors(result)
+        _mark(results, still)
         # An operation that was taken apart has told by its parts where points lie.
         self._note_jumps(name, on_path, results)
         self.dtypes.update(t.dtype for t in results if t.requires_grad)
@@ -195,13 +197,14 @@ class PathMode(TorchFunctionMode):
 class SecantMode(PathMode):
     """Gives operations their average slopes; `inputs` are the leaves. What has no rule is added to `fallbacks`.
 
-    `scales`: what passed over many scales within a cell. Raises LeaveError where the rule would go wrong.
+    `spans`: operations that must not pass over many scales within a cell, and whether they do, () bool, to be looked at
+    after the pass: to ask a device is to wait for it. Raises LeaveError where the rule would go wrong.
     """
 
     def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
         super().__init__(inputs, freezing)
         self.fallbacks = fallbacks
-        self.scales: set[str] = set()
+        self.spans: list[tuple[str, Tensor]] = []
         self._name = ""
 
     def place(self, tensor: Tensor) -> Place:
@@ -361,15 +364,21 @@ def _reaches_leaf(tensor: Tensor) -> bool:
 def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
-    if isinstance(value, tuple | list):
-        return [t for member in value for t in _tensors(member)]
     if isinstance(value, dict):
-        return [t for member in value.values() for t in _tensors(member)]
-    return []
+        value = tuple(value.values())
+    found: list[Tensor] = []
+    if isinstance(value, tuple | list):
+        for member in value:
+            kind = type(member)
+            if kind is Tensor:
+                found.append(member)
+            elif kind not in PLAIN:
+                found += _tensors(member)
+    return found
 
 
-def _mark(result: object, on_path: bool | str) -> None:
-    for tensor in _tensors(result):
+def _mark(tensors: list[Tensor], on_path: bool | str) -> None:
+    for tensor in tensors:
         # Parameters and buffers are the model's own: nothing is written on them.
         if on_path or (tensor.requires_grad and not tensor.is_leaf):
             setattr(tensor, _MARK, on_path)
@@ -385,6 +394,19 @@ def _name(func: Any) -> str:
     if name in ("iadd", "isub", "imul", "itruediv", "idiv", "ipow", "imatmul"):
         name = name[1:]
     return {"truediv": "div", "divide": "div", "true_divide": "div", "multiply": "mul", "rmul": "mul"}.get(name, name)
+
+
+@lru_cache(maxsize=4096)
+def _asks_for_form(func: Any) -> bool:
+    """Whether it asks a tensor for its form alone, which is no tensor."""
+    name = getattr(func, "__name__", "")
+    return name in _FORM or (name == "__get__" and getattr(func.__self__, "__name__", "") in _FORM)
+
+
+_FORM = frozenset(
+    """shape dtype device layout ndim requires_grad is_leaf is_cuda is_sparse dim size stride numel is_floating_point
+    is_complex is_contiguous is_nested element_size __len__""".split()
+)
 
 
 @lru_cache(maxsize=4096)
@@ -606,7 +628,7 @@ def _shares(mode: SecantMode, x: Tensor, dim: int, log: bool = False, safe: bool
 
 def _made(result: Tensor, place: Place) -> Tensor:
     """Note of what a handler has made by itself that it lies on the path, for what it does next."""
-    _mark(result, True)
+    _mark([result], True)
     rows.note(result, place)
     return result
 
@@ -656,20 +678,32 @@ def _attention(
 
 
 def _normalised(
-    mode: SecantMode, x: Tensor, dims: tuple[int, ...], eps: float, y: Tensor, weight: Any, *, centred: bool = True
+    mode: SecantMode,
+    x: Tensor,
+    dims: tuple[int, ...],
+    eps: float,
+    y: Tensor,
+    weight: Any,
+    *,
+    centred: bool = True,
+    known: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """`y`, which is x over the root of its mean square, or of its variance, times a constant weight, plus a constant.
 
-    `dims` are negative; `weight` (or None) can be broadcast to x.
+    `dims` are negative; `weight` (or None) can be broadcast to x. `known`: the mean, and one over the root.
     """
     place = mode.place(x)
     _refuse_across(x, dims, place)
-    flat = x.detach()
-    d = flat - flat.mean(dims, keepdim=True) if centred else flat
     scale = 1 / math.prod(x.shape[dim] for dim in dims)
-    squares = torch.linalg.vector_norm(d, dim=dims, keepdim=True).square_().mul_(scale)
-    _note_scales(mode, "a norm", squares.add_(eps), place, _MOST_SCALES**2)
-    return _made(Normalised.apply(x, y.detach(), weight, dims, scale, eps, centred, place), place)
+    if known is not None:
+        mean, inverse = known
+        _note_scales(mode, "a norm", inverse, place, _MOST_SCALES)
+    else:
+        flat, mean = x.detach(), None
+        d = flat - flat.mean(dims, keepdim=True) if centred else flat
+        squares = torch.linalg.vector_norm(d, dim=dims, keepdim=True).square_().mul_(scale)
+        _note_scales(mode, "a norm", squares.add_(eps), place, _MOST_SCALES**2)
+    return _made(Normalised.apply(x, y.detach(), mean, weight, dims, scale, eps, centred, place), place)
 
 
 def _refuse_across(x: Tensor, dims: tuple[int, ...], place: Place) -> None:
@@ -695,8 +729,7 @@ def _note_scales(mode: SecantMode, name: str, x: Tensor, place: Place, most: flo
     first part shows the same mean slopes, sums to what F changes, and is as wrong.
     """
     begin, end = (t.abs() for t in place.ends(x.detach()))
-    if bool((torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()):
-        mode.scales.add(name)
+    mode.spans.append((name, (torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()))
 
 
 def _layer_norm(
@@ -705,8 +738,9 @@ def _layer_norm(
 ) -> Any:  # fmt: skip
     if mode.depends(weight) or mode.depends(bias):
         return _scaled(mode, lambda: torch.nn.functional.layer_norm(x, shape, None, None, eps), weight, bias)
-    y = torch.nn.functional.layer_norm(x.detach(), shape, weight, bias, eps)
-    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight)
+    y, mean, inverse = torch.native_layer_norm(x.detach(), shape, weight, bias, eps)
+    known = (mean, inverse) if mean.dtype == torch.promote_types(x.dtype, torch.float32) else None
+    return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight, known=known)
 
 
 def _scaled(mode: SecantMode, norm: Callable[[], Tensor], weight: Any, bias: Any) -> Tensor:

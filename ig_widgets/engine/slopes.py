@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ig_widgets.engine.rows import Place
+from ig_widgets.engine.transfers import is_queued
 
 Op = Callable[[Tensor], Tensor]
 Ends = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -53,24 +54,32 @@ class Smooth:
         run = x_b - x_a
         flat = self._too_close(x_a, run)
         quotient = torch.sub(y_b, y_a, out=slope if wide is x else torch.empty_like(run)).div_(run)
-        quotient.masked_fill_(flat, 0.0)
-        if not bool(torch.isfinite(quotient.sum())):
-            flat |= ~torch.isfinite(quotient)
-        count = int(flat.count_nonzero())
-        if count > _FEW * flat.numel() or (count and x.is_cuda):
-            torch.where(flat, _derivative(self.op, run.mul_(0.5).add_(x_a)), quotient, out=quotient)
-        elif count:
-            # Of a few the derivative is worked out where it is needed, as it costs more than all the rest.
-            at = flat.flatten().nonzero()[:, 0]
-            quotient.put_(at, _derivative(self.op, x_a.take(at).add_(run.take(at), alpha=0.5)))
+        if is_queued(x.device):
+            # To look at values is to wait for them: all that may be needed is worked out, at once.
+            flat |= torch.isfinite(quotient).logical_not_()
+            torch.where(flat, _derivative(self.op, torch.add(x_a, run, alpha=0.5)), quotient, out=quotient)
+        else:
+            self._fill(quotient, flat, x_a, run)
+            if not bool(torch.isfinite(quotient.sum())):
+                self._fill(quotient, torch.isfinite(quotient).logical_not_(), x_a, run)
         if wide is not x:
             slope.copy_(quotient)
+
+    def _fill(self, slope: Tensor, flat: Tensor, begin: Tensor, run: Tensor) -> None:
+        """Write the derivative in the middle where the slope is `flat`."""
+        count = int(flat.count_nonzero())
+        if count > _FEW * flat.numel():
+            torch.where(flat, _derivative(self.op, torch.add(begin, run, alpha=0.5)), slope, out=slope)
+        elif count:
+            # Of a few it is worked out where it is needed, as it costs more than all the rest.
+            at = flat.flatten().nonzero()[:, 0]
+            slope.put_(at, _derivative(self.op, begin.take(at).add_(run.take(at), alpha=0.5)))
 
     def _too_close(self, begin: Tensor, run: Tensor) -> Tensor:
         # There a quotient is all rounding; the derivative is right to the square of `run`.
         limit = torch.finfo(run.dtype).eps ** (1 / 3)
         size = begin.abs()
-        return (run.abs() > (size if self.scaled else size.clamp_(max=1.0)).mul_(limit)).logical_not_()
+        return run.abs() <= (size if self.scaled else size.clamp_(max=1.0)).mul_(limit)
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class Clamp:
         run = x_b - x_a
         # Where nothing moves the derivative stands for 0 / 0. To look for that costs less than to be prepared, but on
         # an accelerator, which would be waited for; and x may be written over.
-        prepared = x.is_cuda or x.data_ptr() == y.data_ptr()
+        prepared = is_queued(x.device) or x.data_ptr() == y.data_ptr()
         inside = self._inside(x_a) if prepared else None
         torch.clamp(x, self.low, self.high, out=y)
         y_a, y_b = ends(y)
@@ -124,7 +133,7 @@ class Elementwise(Function):
         parts: Any = [(opened, y_, slope_)]
         if flat is not None:
             # Blocks pay where memory is slow beside the processor; on an accelerator their number costs more.
-            dim, width = 0, x.numel() if x.is_cuda else max(1, _BLOCK // len(flat[0]))
+            dim, width = 0, x.numel() if is_queued(x.device) else max(1, _BLOCK // len(flat[0]))
             parts = zip(*(t.split(width, 1) for t in flat), strict=True)
 
         def ends(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -260,25 +269,37 @@ class Softmax(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int, log: bool, place: Place, safe: bool) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.dim, ctx.log, ctx.place = dim, log, place
         y = x.log_softmax(dim) if log else x.softmax(dim)
-        return y.masked_fill_((x == -torch.inf).all(dim, keepdim=True), 0.0) if safe else y
+        # A row that is masked throughout shows in any sum.
+        if safe and (is_queued(x.device) or not bool(torch.isfinite(y.sum()))):
+            y.masked_fill_((x == -torch.inf).all(dim, keepdim=True), 0.0)
+        ctx.save_for_backward(x, y)
+        ctx.dim, ctx.log, ctx.place = dim, log, place
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        (x,) = ctx.saved_tensors
+        x, y = ctx.saved_tensors
         dim, place = ctx.dim, ctx.place
-        logs = x.log_softmax(dim)
-        (logs_a, logs_b), (p_a, p_b) = place.ends(logs), place.ends(logs.exp())
+        (x_a, x_b), (y_a, y_b) = place.ends(x), place.ends(y)
         g, _ = place.ends(grad)
-        run = logs_b - logs_a
+        if ctx.log:
+            run, p_a, p_b = y_b - y_a, y_a.exp(), y_b.exp()
+        else:
+            # By how much the logarithm of the sum of exp changes is told by the largest share.
+            (m_a, m_b), (n_a, n_b) = (place.ends(t.amax(dim, keepdim=True)) for t in (x, y))
+            run, p_a, p_b = (x_b - x_a).sub_((m_b - m_a).sub_((n_b / n_a).log_())), y_a, y_b
         # Between equal ends the logarithmic mean is the share itself; what is masked at both has none.
         close = run.abs() <= torch.finfo(x.dtype).eps ** (1 / 3)
-        mean = torch.where(close, (p_a + p_b) / 2, (p_b - p_a) / run).nan_to_num(nan=0.0)
+        mean = torch.where(close, torch.lerp(p_a, p_b, 0.5), torch.sub(p_b, p_a).div_(run))
         total = mean.sum(dim, keepdim=True)
-        weight = torch.where(total > 0, mean / total, 0.0)
-        result = g - weight * g.sum(dim, keepdim=True) if ctx.log else mean * (g - (weight * g).sum(dim, keepdim=True))
+        if is_queued(total.device) or not bool(torch.isfinite(total.sum())):
+            total = mean.nan_to_num_(nan=0.0).sum(dim, keepdim=True)
+        total.clamp_min_(torch.finfo(total.dtype).tiny)
+        if ctx.log:
+            result = torch.addcmul(g, mean, g.sum(dim, keepdim=True).div_(total), value=-1)
+        else:
+            result = g.sub((mean * g).sum(dim, keepdim=True).div_(total)).mul_(mean)
         return place.spread(result, x), None, None, None, None
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.transfers import sent
 from ig_widgets.engine.wording import counted
 
 Index: TypeAlias = int | tuple[int, ...]
@@ -65,8 +66,10 @@ class Target:
         if not self.per_example:
             position: tuple[int | slice, ...] = (slice(None), *self.indices[0])
             return output[position]
-        table = torch.tensor(self.indices, device=output.device)[examples.to(output.device)]
-        return output[(torch.arange(len(output), device=output.device), *table.unbind(1))]
+        # In one tensor, as each that is sent costs as much as many.
+        table = torch.tensor(self.indices, device="cpu")[examples.cpu()]
+        rows = torch.cat([torch.arange(len(output), device="cpu")[:, None], table], 1)
+        return output[sent(rows, output.device).unbind(1)]
 
 
 def make_target(target: TargetLike, batch: int) -> Target:

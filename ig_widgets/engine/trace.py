@@ -20,6 +20,7 @@ from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Integers, Nodes, nearest_edges
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
 from ig_widgets.engine.sampling import Block, Sampler
+from ig_widgets.engine.transfers import sent
 from ig_widgets.engine.wording import counted
 
 
@@ -76,11 +77,11 @@ class PathTrace:
 
 def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Tensor) -> None:
     wide = total.dtype if gradient.dtype == torch.float64 else torch.float32
-    weighted = gradient.to(wide) * weight.to(device=gradient.device, dtype=wide).view(-1, *[1] * (gradient.dim() - 1))
+    weighted = gradient.to(wide) * sent(weight, gradient.device, wide).view(-1, *[1] * (gradient.dim() - 1))
     if total.shape[0] == 1:
         total.add_(weighted.sum(0))
     else:
-        total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, examples.to(total.device), weighted))
+        total.add_(torch.zeros_like(total, dtype=wide).index_add_(0, sent(examples, total.device), weighted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +157,11 @@ class Samples:
         self._index = SampleIndex(path.batch)
 
     @property
+    def count(self) -> int:
+        """How many samples there are, of all examples."""
+        return self._offsets[-1]
+
+    @property
     def alphas(self) -> Floats:
         """The alphas, ascending, that have been sampled for every example of the batch."""
         return np.sort(np.array([key.real for key in self._index.complete()]))
@@ -225,7 +231,7 @@ class Samples:
                 yield part if factor is None else part * factor[start : start + step]
 
     def scalars(self, examples: Integers, keys: Floats) -> tuple[Floats, Floats]:
-        """F and dF/dalpha at as many samples of each example: (examples, samples)."""
+        """F and dF/dalpha at as many samples of each example, keys as in `rows`: (examples, samples)."""
         rows = self.rows(examples, keys)
         outputs, density = (torch.cat([getattr(b, name) for b in self._blocks]) for name in ("outputs", "density"))
         return outputs[rows].numpy(), density[rows].numpy()
@@ -241,15 +247,15 @@ class Samples:
     ) -> Floats:
         """The inner products of samples and others of each example, in `units` (examples,) of the maps.
 
-        As many samples for each example, and as many others: (examples, samples, others).
+        As many samples for each example, and as many others, keys as in `rows`: (examples, samples, others).
         """
         device = self.path.device
         rows, other_rows = self.rows(examples, keys), self.rows(examples, others)
         same = torch.equal(rows, other_rows)
         dtype = widest(device)
         result = torch.zeros(*rows.shape, other_rows.shape[1], dtype=dtype, device=device)
-        unit = torch.from_numpy(1 / units).to(device, dtype)[:, None]
-        chosen = torch.from_numpy(examples).to(device)
+        unit = sent(torch.from_numpy(1 / units), device, dtype)[:, None]
+        chosen = sent(torch.from_numpy(examples), device)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             factor = unit.expand(len(examples), math.prod(x.shape[1:]))
             if multiply_by_inputs and self.path.is_straight:
@@ -266,7 +272,7 @@ class Samples:
         """A power of two near the largest value of each example's maps, where squares overflow or vanish; else 1."""
         ones = np.ones(len(examples))
         products = self.products(examples, keys, keys, multiply_by_inputs=multiply_by_inputs, units=ones)
-        squares = products.diagonal(axis1=1, axis2=2)
+        squares, keys = products.diagonal(axis1=1, axis2=2), np.broadcast_to(keys, products.shape[:2])
         fits = np.isfinite(products).all((1, 2)) & ((squares == 0) | (squares > _SMALL)).all(1)
         for i in np.flatnonzero(~fits).tolist():
             own = int(examples[i])
@@ -275,24 +281,26 @@ class Samples:
             ones[i] = float(unit_of(torch.tensor(largest, dtype=torch.float64, device="cpu").max()))
         return ones
 
-    def shares(self, rows: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
+    def shares(self, rows: Tensor, examples: Tensor, factors: Tensor, *, multiply_by_inputs: bool) -> list[Tensor]:
         """Maps of `rows` (samples,) of all samples, times `factors` (samples,): (samples, features) for each input.
 
-        In at least float32.
+        `examples` (samples,): of which they are. In at least float32.
         """
-        examples = torch.cat([b.examples for b in self._blocks])[rows]
         result = []
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
             maps = self._gathered(rows, i, slice(None), wide)
             if multiply_by_inputs and self.path.is_straight:
-                maps = maps.mul_((x.to(wide) - b.to(wide)).reshape(len(x), -1)[examples.to(x.device)])
-            result.append(maps.mul_(factors.to(x.device, wide)[:, None]))
+                maps = maps.mul_((x.to(wide) - b.to(wide)).reshape(len(x), -1)[sent(examples, x.device)])
+            result.append(maps.mul_(sent(factors, x.device, wide)[:, None]))
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:
-        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples)."""
-        found = self._index.find(np.repeat(examples[:, None], keys.shape[1], 1), keys)
+        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
+
+        `keys` (examples, samples), or (1, samples) if they are those of all.
+        """
+        found = self._index.find(examples[:, None], keys)
         if (found < 0).any():
             raise KeyError("not sampled")
         return torch.from_numpy(found)
@@ -305,16 +313,21 @@ class Samples:
 
     def _gathered(self, rows: Tensor, index: int, part: slice, dtype: torch.dtype) -> Tensor:
         """Some features of the gradients of `rows` (...): (..., features)."""
-        flat, order = rows.flatten().sort(stable=True)
+        flat = rows.flatten()
+        order = None
+        if not bool((flat[1:] >= flat[:-1]).all()):
+            flat, order = flat.sort(stable=True)
         bounds = torch.searchsorted(flat, torch.tensor(self._offsets, device="cpu")).tolist()
         parts = []
         for block, start, (low, high) in zip(self._blocks, self._offsets, pairwise(bounds), strict=False):
             if high > low:
                 gradient = block.gradients[index].reshape(len(block.alphas), -1)
-                parts.append(gradient[(flat[low:high] - start).to(gradient.device), part].to(dtype))
+                parts.append(gradient[sent(flat[low:high] - start, gradient.device), part].to(dtype))
         sorted_rows = torch.cat(parts)
+        if order is None:
+            return sorted_rows.view(*rows.shape, -1)
         result = torch.empty_like(sorted_rows)
-        result[order.to(result.device)] = sorted_rows
+        result[sent(order, result.device)] = sorted_rows
         return result.view(*rows.shape, -1)
 
     def keys(self, block: Any) -> list[Any]:
@@ -359,7 +372,8 @@ class Samples:
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
         each = BatchNodes.of(nodes, self.path.batch)
-        rows = self.rows(np.arange(self.path.batch), self._keys_of_each(each))
+        keys = self._keys_of_each(each)
+        rows = self.rows(np.arange(self.path.batch), keys[:1] if isinstance(nodes, Nodes) else keys)
         edges = torch.from_numpy(each.edges)
         start = torch.zeros(self._offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
@@ -467,11 +481,10 @@ class CellSamples(Samples):
 
 
 def _refuse_non_finite(outputs: Tensor, alpha: float) -> None:
-    for example, value in enumerate(outputs.tolist()):
-        if not math.isfinite(value):
-            end = "the baseline" if alpha == 0 else "the input"
-            raise NonFiniteError(
-                f"forward_func's output is {value} at {end} (alpha = {alpha:g}, example {example}), the smallest alpha "
-                f"sampled at which it is NaN or infinite; there is nothing to explain.",
-                alpha,
-            )
+    for example in (~torch.isfinite(outputs)).nonzero()[:1, 0].tolist():
+        end = "the baseline" if alpha == 0 else "the input"
+        raise NonFiniteError(
+            f"forward_func's output is {float(outputs[example])} at {end} (alpha = {alpha:g}, example {example}), the "
+            f"smallest alpha sampled at which it is NaN or infinite; there is nothing to explain.",
+            alpha,
+        )

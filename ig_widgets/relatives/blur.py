@@ -17,6 +17,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Tensors, along, make_path
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.layer import refuse_layer
 
 # Below so many pixels the blur falls evenly: there it has next to no effect.
@@ -94,10 +95,10 @@ class BlurPath(CurvedPath):
         rows = x.index_select(0, examples.to(x.device)).to(dtype)
         octaves = math.log1p(self.sigma / _FINE)
         sigmas = _FINE * torch.expm1(octaves * (1 - alphas))
-        across, across_slope = (m.to(x.device, dtype) for m in mixing(x.shape[-1], sigmas, self.sigma))
+        across, across_slope = (sent(m, x.device, dtype) for m in mixing(x.shape[-1], sigmas, self.sigma))
         blurred, slope = _apply(rows, across), _apply(rows, across_slope)
         if x.dim() == 4:
-            down, down_slope = (m.to(x.device, dtype) for m in mixing(x.shape[-2], sigmas, self.sigma))
+            down, down_slope = (sent(m, x.device, dtype) for m in mixing(x.shape[-2], sigmas, self.sigma))
             upright, slope = blurred.transpose(-1, -2), slope.transpose(-1, -2)
             slope = (_apply(upright, down_slope) + _apply(slope, down)).transpose(-1, -2)
             blurred = _apply(upright, down).transpose(-1, -2)

@@ -20,6 +20,7 @@ from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.draws import Draws
 from ig_widgets.relatives.told import doubts_of
 
@@ -140,7 +141,7 @@ def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | 
     pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
 
     def points(part: slice) -> tuple[Tensor, ...]:
-        return tuple(o.index_select(0, pairs[1, part].to(o.device)) for o in origins)
+        return tuple(o.index_select(0, sent(pairs[1, part], o.device)) for o in origins)
 
     alphas = torch.zeros(len(counts), dtype=torch.float64, device="cpu")
     values = samples.sampler.outputs(points, pairs[0], alphas, cancel)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.path import CurvedPath, Tensors, along, make_path, wide
+from ig_widgets.engine.transfers import sent
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Draws(CurvedPath):
         return (alphas * self.count).long().clamp(0, self.count - 1)
 
     def _noisy(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        rows = tuple(x.index_select(0, examples.to(x.device)) for x in self.inputs)
+        rows = tuple(x.index_select(0, sent(examples, x.device)) for x in self.inputs)
         if self.deviations is None:
             return rows
         generators = [torch.Generator().manual_seed(int(seed)) for seed in self.seeds[examples, self._number(alphas)]]
@@ -76,13 +77,13 @@ class Draws(CurvedPath):
             drawn = torch.stack(
                 [torch.randn(x.shape[1:], generator=g, dtype=torch.float32, device="cpu") for g in generators]
             )
-            scale = deviation.index_select(0, examples.to(x.device))
-            made.append((values + scale * drawn.to(x.device, values.dtype)).to(x.dtype))
+            scale = deviation.index_select(0, sent(examples, x.device))
+            made.append((values + scale * sent(drawn, x.device, values.dtype)).to(x.dtype))
         return tuple(made)
 
     def _starts(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
         chosen = self.chosen[examples, self._number(alphas)]
-        return tuple(o.index_select(0, chosen.to(o.device)) for o in self.origins or ())
+        return tuple(o.index_select(0, sent(chosen, o.device)) for o in self.origins or ())
 
 
 def draw(

@@ -20,6 +20,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.draws import check_count
 from ig_widgets.relatives.layer import of_layer
 
@@ -197,7 +198,7 @@ class _Search(CurvedPath):
     here: list[tuple[Tensor, ...]]
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
-        return tuple(z.index_select(0, examples.to(z.device)) for z in self.here[0])
+        return tuple(z.index_select(0, sent(examples, z.device)) for z in self.here[0])
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
         return tuple(torch.ones((), dtype=wide(z).dtype, device=z.device) for z in self.here[0])

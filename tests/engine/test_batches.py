@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from ig_widgets.engine.adaptive import Adaptive
 from ig_widgets.engine.attribution import attribute, make_samples
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
+from ig_widgets.engine.trace import BatchNodes
 from tests.engine.subjects import Counting, draw, few, seeds
 
 
@@ -39,6 +41,26 @@ def test_cells_of_a_batch_are_those_of_each_example(seed: int, batch: int, tol: 
         if float(one.error_estimate) > 1e-9:
             own = together.path.edges[e].unique()
             torch.testing.assert_close(own, one.path.edges[0].unique(), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("steepest", [0.0, 0.8, 1.5])
+def test_examples_that_are_known_together_are_sampled_as_if_each_were_known_by_itself(steepest: float) -> None:
+    model, batch = network(0, nn.Tanh()), 24
+    # Some paths are nearly straight, some hold steps.
+    x = draw(1, batch, 6) * torch.logspace(-1, steepest, batch, dtype=torch.float64)[:, None]
+    results = []
+    for apart in (False, True):
+        one = Adaptive(make_samples(model, x, target=0), multiply_by_inputs=True, most=40, is_smooth=True)
+        while len(rows := one.rows(0.02)):
+            assert len(list(one.samples.take(rows)))
+            one.accept(rows)
+            if apart:
+                one._part(one._alike.members.tolist())
+        nodes = BatchNodes.of(one.nodes, batch)
+        results.append((nodes.alphas, nodes.edges, nodes.counts, one.errors, one.unattributed, one.done(0.02)))
+    together, each = results
+    for a, b in zip(together, each, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh()])

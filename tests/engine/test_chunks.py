@@ -184,6 +184,46 @@ def test_an_accelerator_is_filled_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(set(sizes[1:])) == 1
 
 
+@pytest.mark.parametrize(
+    ("input_bytes", "row_bytes", "free", "guess", "rows"),
+    [
+        pytest.param(602_112, 110 * 10**6, 139 * GIB, 64, 64, id="ResNet-50 on 139 GiB"),
+        pytest.param(602_112, 600 * 10**6, 99 * GIB, 64, 64, id="ViT-B without fused attention on 99 GiB"),
+        pytest.param(602_112, 110 * 10**6, 24 * GIB, 32, 64, id="ResNet-50 on 24 GiB"),
+        pytest.param(256, 4096, 8 * GIB, 10_000, 65_535, id="a small MLP"),
+    ],
+)
+def test_an_accelerator_takes_the_whole_path_at_once_where_it_fits(
+    input_bytes: int, row_bytes: int, free: int, guess: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first chunk the memory is guessed, later it is known; a pass takes about twice what it saves."""
+    monkeypatch.setattr(chunks, "free_memory", lambda device: free)
+    assert 2 * rows * row_bytes < free
+    chunk = ChunkSize(None, CUDA, input_bytes)
+    assert chunk.rows >= guess
+    chunk.record(guess, 0.1, guess * row_bytes)
+    assert chunk.rows >= rows
+
+
+def test_an_accelerator_is_filled_anew_in_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other models come and go there; where memory ran out it is believed no more."""
+    free = [8 * GIB]
+    monkeypatch.setattr(chunks, "free_memory", lambda device: free[0])
+    chunk = ChunkSize(None, CUDA, 1000)
+    chunk.record(10, 0.1, 10 * 10**8)
+    sizes = []
+    for free[0] in (GIB, 64 * GIB, 8 * GIB):
+        chunk.resume()
+        sizes.append(chunk.rows)
+        assert 2 * chunk.rows * 10**8 < free[0]
+    assert sizes[1] > 4 * sizes[2] > 4 * sizes[0]
+    with pytest.warns(RuntimeWarning):
+        chunk.halve(8)
+    free[0] = 64 * GIB
+    chunk.resume()
+    assert chunk.rows == 4
+
+
 def test_chunks_of_other_sizes_teach_nothing() -> None:
     """The last rows of a run, or the first few for someone who waits, say little of the fixed cost."""
     chunk = ChunkSize(None, CPU, 1000)

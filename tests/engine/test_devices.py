@@ -102,7 +102,7 @@ def test_the_same_without_float64(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 # Tensors that never lie on the device: what the text of a receiver or a file says so.
 ON_CPU = ("cpu()", 'device="cpu"', "offsets", "sigmas", "scores", "close", "within", "largest")
-ON_CPU = (*ON_CPU, "counts", "shares", "> 0", "searchsorted")
+ON_CPU = (*ON_CPU, "counts", "shares", "> 0", "searchsorted", "arrived")
 FILES = [
     path
     for part in ("engine", "compat", "relatives", "faithfulness", "baselines")
