@@ -1,0 +1,184 @@
+"""Which tests run which line, and pytest in a fork that ends with its tests: for scripts/mutants.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mutations import Mutant
+
+VARIANTS = 4  # of a parametrised test that are recorded; more of them take long and seldom notice more
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """`tests`: seconds by name, of those that pass; `lines`: by file and line the tests that run it; `failing`."""
+
+    tests: dict[str, float]
+    lines: dict[str, dict[int, list[str]]]
+    failing: frozenset[str]
+
+    @classmethod
+    def read(cls, file: Path) -> Coverage:
+        known = json.loads(file.read_text())
+        names = list(known["tests"])
+        lines = {
+            path: {int(line): [names[index] for index in tests] for line, tests in lines.items()}
+            for path, lines in known["lines"].items()
+        }
+        passing = {name: seconds for name, (seconds, passed) in known["tests"].items() if passed}
+        return cls(passing, lines, frozenset(names) - set(passing))
+
+    def of(self, mutant: Mutant, folder: Path) -> list[str]:
+        """Tests that cover the mutant, the quickest first; `folder` holds the sources."""
+        own = self.lines.get(mutant.file, {})
+        if mutant.in_function:
+            covering = _together(own.get(line, ()) for line in mutant.lines)
+        else:
+            covering = self._of_names(mutant, folder) or _together(own.values())
+        return sorted(covering & set(self.tests), key=lambda test: (self.tests[test], test))
+
+    def _of_names(self, mutant: Mutant, folder: Path) -> set[str]:
+        """Tests of lines that name what a statement outside of functions defines: a constant, a field."""
+        defined = re.match(r"(?:def )?(\w+)", mutant.statement)
+        if defined is None:
+            return set()
+        word = re.compile(rf"\b{defined[1]}\b")
+        covering: set[str] = set()
+        for file, lines in self.lines.items():
+            text = (folder / file).read_text().splitlines()
+            covering |= _together(tests for line, tests in lines.items() if word.search(text[line - 1]))
+        return covering
+
+
+def _together(groups: Iterable[Iterable[str]]) -> set[str]:
+    return {test for group in groups for test in group}
+
+
+def function_of(test: str) -> str:
+    """The name of a test without its parameters."""
+    return test.partition("[")[0]
+
+
+class Recorder:
+    """A plugin of pytest that notes which lines each test runs, and how long it takes."""
+
+    def __init__(self, folder: Path) -> None:
+        import coverage
+
+        self.tests: dict[str, tuple[float, bool]] = {}
+        self._coverage = coverage.Coverage(data_file=None, source=[str(folder / "ig_widgets")])
+        self._coverage._no_disk = True
+        self._coverage.start()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        variants: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            variants.setdefault(function_of(item.nodeid), []).append(item)
+        items[:] = [one for some in variants.values() for one in some[:: -(-len(some) // VARIANTS)]]
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        # Tests that trace end the trace of others.
+        self._coverage.stop()
+        self._coverage.start()
+        self._coverage.switch_context(item.nodeid)
+        yield
+        self._coverage.switch_context("")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        seconds, passed = self.tests.get(report.nodeid, (0.0, True))
+        self.tests[report.nodeid] = (seconds + report.duration, passed and report.outcome == "passed")
+
+    def write(self, folder: Path, file: Path) -> None:
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        numbers = {name: index for index, name in enumerate(self.tests)}
+        lines: dict[str, dict[int, list[int]]] = {}
+        for path in data.measured_files():
+            by_line = data.contexts_by_lineno(path)
+            lines[str(Path(path).relative_to(folder))] = {
+                line: sorted(numbers[test] for test in tests if test in numbers) for line, tests in by_line.items()
+            }
+        file.write_text(json.dumps({"tests": self.tests, "lines": lines}))
+
+
+class Chosen:
+    """A plugin of pytest that runs the named tests, in their order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((item for item in items if self._is_chosen(item.nodeid)), key=self._place)
+
+    def _is_chosen(self, test: str) -> bool:
+        return test in self._places
+
+    def _place(self, item: pytest.Item) -> int:
+        return self._places.get(item.nodeid, len(self._places))
+
+
+class ChosenAndNew(Chosen):
+    """The same, and then what was not recorded: other variants of these functions, and functions that are new."""
+
+    def __init__(self, names: Sequence[str], functions: Collection[str], known: Coverage) -> None:
+        super().__init__(names)
+        self._recorded = set(known.tests) | known.failing
+        others = {function_of(test) for test in self._recorded} - set(functions)
+        self._left_out = others | {function_of(test) for test in known.failing}
+
+    def _is_chosen(self, test: str) -> bool:
+        return super()._is_chosen(test) or (test not in self._recorded and function_of(test) not in self._left_out)
+
+
+def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]) -> int:
+    """The exit status of pytest in the folder, in this process."""
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
+
+
+def in_fork(function: Callable[[], int], log: Path, seconds: float = float("inf")) -> int | None:
+    """What the function returns in a fork of this process, below zero where it crashes; None where it takes longer."""
+    child = os.fork()
+    if child == 0:
+        _run_and_exit(function, log)
+    end = time.monotonic() + seconds
+    status = None
+    while status is None and time.monotonic() < end:
+        time.sleep(0.02)
+        pid, how = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(how) if pid else None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what the tests have started, too
+    if status is None:
+        os.waitpid(child, 0)
+    return status
+
+
+def _run_and_exit(function: Callable[[], int], log: Path) -> None:
+    os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    status = 99
+    try:
+        status = function()
+    except BaseException:  # noqa: BLE001, told in the log and by the status
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
