@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ig_widgets.engine.profile import Profile
+from ig_widgets.engine.profile import Profile, lengths
 from ig_widgets.engine.rules import Floats
 
 
@@ -56,3 +56,15 @@ def test_a_gradient_that_does_not_change_has_no_error_at_the_ends() -> None:
     said, true = relative_error(alphas, maps, np.array([1.0, -2.0]), -np.ones(9), np.array([0.0, *(-alphas), -1.0]))
     assert said <= 1e-12
     assert true <= 1e-12
+
+
+@pytest.mark.parametrize("count", [5, 48, 49, 80])
+def test_the_length_of_a_weighted_sum_is_told_by_inner_products(count: int) -> None:
+    chance = np.random.default_rng(count)
+    maps = chance.normal(size=(count, 7))
+    weights = np.zeros((count + 1, count))
+    for row in weights:
+        row[chance.choice(count, 4, replace=False)] = chance.normal(size=4)
+    np.testing.assert_allclose(lengths(weights, maps @ maps.T), np.linalg.norm(weights @ maps, axis=1), rtol=1e-9)
+    several = np.stack([maps @ maps.T, 4 * maps @ maps.T])
+    np.testing.assert_allclose(lengths(weights[0], several), np.linalg.norm(weights[0] @ maps) * np.array([1, 2]))

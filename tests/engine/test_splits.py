@@ -94,9 +94,7 @@ def test_each_example_is_split_as_if_it_were_alone(seed: int, counts: list[int])
 def test_the_unit_of_errors_does_not_matter(seed: int, count: int, goal: float, power: int) -> None:
     errors, orders = cells(seed, count)
     unit = 2.0**power
-    np.testing.assert_array_equal(
-        planned(errors, orders, goal, 20), planned(errors * unit, orders, goal * unit**2, 20)
-    )
+    np.testing.assert_array_equal(planned(errors, orders, goal, 20), planned(errors * unit, orders, goal * unit**2, 20))
 
 
 def test_first_cells_are_split_whatever_the_goal_unless_nothing_is_off() -> None:
