@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mutations import Mutant
@@ -101,16 +102,18 @@ class Recorder:
         self.tests[report.nodeid] = (seconds + report.duration, passed and report.outcome == "passed")
 
     def write(self, folder: Path, file: Path) -> None:
+        """To a file, beside what it holds of other tests."""
         self._coverage.stop()
         data = self._coverage.get_data()
-        numbers = {name: index for index, name in enumerate(self.tests)}
-        lines: dict[str, dict[int, list[int]]] = {}
+        known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"tests": {}, "lines": {}}
+        known["tests"] |= self.tests
+        numbers = {name: index for index, name in enumerate(known["tests"])}
         for path in data.measured_files():
-            by_line = data.contexts_by_lineno(path)
-            lines[str(Path(path).relative_to(folder))] = {
-                line: sorted(numbers[test] for test in tests if test in numbers) for line, tests in by_line.items()
-            }
-        file.write_text(json.dumps({"tests": self.tests, "lines": lines}))
+            lines = known["lines"].setdefault(str(Path(path).relative_to(folder)), {})
+            for line, tests in data.contexts_by_lineno(path).items():
+                found = {numbers[test] for test in tests if test in numbers}
+                lines[str(line)] = sorted(found.union(lines.get(str(line), ())))
+        file.write_text(json.dumps(known))
 
 
 class Chosen:

@@ -3,10 +3,11 @@
     mutants.py [--count 60] [--seed 1] [--under ig_widgets/engine ig_widgets/compat] [--only FILE:LINE ...]
 
 Samples changes of single lines (mutations.py), makes each in a copy of the tree and runs the tests that cover the line,
-the quickest first, until one fails. Prints those that no test noticed. A mutant that no test covers survives; one that
-runs out of time is killed. Which test covers which line is found once, with coverage's contexts, and kept in a file
-outside of the repository (`--coverage`) until `--anew`; tests that are new in the files of covering ones are run, too.
-Each mutant has a process of its own, forked from this one, which has imported torch and not the package.
+the quickest first, until one fails. Those that live are tried again, with more and slower tests, and printed where they
+live on. A mutant that no test covers survives; one that runs out of time is killed. Which test covers which line is
+found once, with coverage's contexts, and kept in a file outside of the repository (`--coverage`) until `--anew`; tests
+that are new are looked at by `--add`. Each mutant has a process of its own, forked from this one, which has imported
+torch and not the package.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ TESTS = (
 # Whole models in great numbers, which notice much and take minutes; thousands of calls; interrupts at random lines.
 LEFT_OUT = ("tests/engine/zoo", "tests/engine/test_growth.py", "tests/engine/test_interrupts.py")
 PRELOADED = ("torch", "captum.attr", "hypothesis", "matplotlib.figure", "anywidget", "numpy.polynomial", "transformers")
-SLOW = 5.0  # seconds; longer tests are for mutants that the others let live
+SLOW = 5.0  # seconds; longer tests come last
 PATIENCE = 60.0  # seconds of tests for a mutant, of the quick and then of the slow ones
 _FILES_AT_FIRST, _TESTS_AT_FIRST = 3, 40
 
@@ -92,23 +93,24 @@ class Laboratory:
         if status not in (0, 1):  # 1: some tests fail, which are then left out
             sys.exit(f"pytest ended with {status}:\n{self.log.read_text()[-2000:]}")
 
-    def judge(self, mutant: Mutant, known: Coverage) -> Verdict:
-        """Whether a test notices the mutant."""
+    def judge(self, mutant: Mutant, known: Coverage, *, thoroughly: bool = False) -> Verdict:
+        """Whether a test notices the mutant: of those that take a while, or of more, and of what is new."""
         began = time.monotonic()
         tests = known.of(mutant, self.folder)
         if not tests:
             return Verdict(mutant, False, "no test covers it", 0.0)
-        quick = _within([test for test in tests if known.tests[test] <= SLOW], known.tests)
-        slow = _within([test for test in tests if known.tests[test] > SLOW], known.tests)
-        first = _of_few_files(quick)
+        patience = PATIENCE if thoroughly else PATIENCE / 4
+        chosen = [
+            *_within([test for test in tests if known.tests[test] <= SLOW], known.tests, patience),
+            *_within([test for test in tests if known.tests[test] > SLOW], known.tests, patience),
+        ]
+        first = [] if thoroughly else _of_few_files(chosen)
+        functions = {function_of(test) for test in tests} if thoroughly else None
         with self._made_in_place(mutant):
-            why = (
-                self._failure(first, known)
-                or self._failure([test for test in quick if test not in first], known)
-                or self._failure(slow, known, {function_of(test) for test in tests})
-            )
+            why = self._failure(first, known)
+            why = why or self._failure([test for test in chosen if test not in first], known, functions)
         seconds = time.monotonic() - began
-        return Verdict(mutant, bool(why), why or f"{len(quick) + len(slow)} of {len(tests)} tests pass", seconds)
+        return Verdict(mutant, bool(why), why or f"{len(chosen)} of {len(tests)} tests pass", seconds)
 
     @contextlib.contextmanager
     def _made_in_place(self, mutant: Mutant) -> Iterator[None]:
@@ -146,13 +148,13 @@ def _of_few_files(tests: Sequence[str]) -> list[str]:
     return [test for test in tests if test.partition("::")[0] in files][:_TESTS_AT_FIRST]
 
 
-def _within(tests: Sequence[str], seconds: dict[str, float]) -> list[str]:
+def _within(tests: Sequence[str], seconds: dict[str, float], patience: float) -> list[str]:
     """As many of the tests as patience allows, and one at least."""
     chosen: list[str] = []
     spent = 0.0
     for test in tests:
         spent += seconds[test]
-        if chosen and spent > PATIENCE:
+        if chosen and spent > patience:
             break
         chosen.append(test)
     return chosen
@@ -186,9 +188,11 @@ def main(arguments: Sequence[str]) -> int:
             importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         laboratory = Laboratory(Path(folder).resolve())
-        if options.anew or not options.coverage.exists():
+        if options.anew:
+            options.coverage.unlink(missing_ok=True)
+        if added := options.add if options.coverage.exists() else TESTS:
             began = time.monotonic()
-            laboratory.record(options.tests, options.coverage)
+            laboratory.record(added, options.coverage)
             print(f"coverage: {time.monotonic() - began:.0f} s", flush=True)
         known = Coverage.read(options.coverage)
         print(f"{len(known.tests)} tests, {sum(known.tests.values()):.0f} s", flush=True)
@@ -196,6 +200,10 @@ def main(arguments: Sequence[str]) -> int:
         for number, mutant in enumerate(chosen, 1):
             verdicts.append(laboratory.judge(mutant, known))
             print(f"{number:3} {verdicts[-1]}", flush=True)
+        for place, one in enumerate(verdicts):
+            if not one.killed:
+                verdicts[place] = laboratory.judge(one.mutant, known, thoroughly=True)
+                print(f"{place + 1:3} again: {verdicts[place]}", flush=True)
     _print_summary(verdicts, options.seed)
     return 0
 
@@ -214,11 +222,11 @@ def _options(arguments: Sequence[str]) -> Any:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--under", nargs="+", default=["ig_widgets/engine", "ig_widgets/compat"])
-    parser.add_argument("--tests", nargs="+", default=TESTS)
     parser.add_argument("--only", nargs="+", default=[], metavar="FILE:LINE", help="these lines, instead of a sample")
     kept = Path(tempfile.gettempdir()) / "ig_widgets_mutants_coverage.json"
     parser.add_argument("--coverage", type=Path, default=kept, help="where it is kept which test covers which line")
     parser.add_argument("--anew", action="store_true", help="record coverage anew")
+    parser.add_argument("--add", nargs="+", default=[], metavar="TESTS", help="record these, too: tests that are new")
     return parser.parse_args(arguments)
 
 
