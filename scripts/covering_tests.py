@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,25 @@ from typing import Any
 import pytest
 from mutations import Mutant
 
-VARIANTS = 4  # of a parametrised test that are recorded; more of them take long and seldom notice more
-
 
 @dataclass(frozen=True)
 class Coverage:
-    """`tests`: seconds by name, of those that pass; `lines`: by file and line the tests that run it; `failing`."""
+    """`tests`: seconds by name, of those that pass; `lines`: by file and line the tests that run it."""
 
     tests: dict[str, float]
     lines: dict[str, dict[int, list[str]]]
-    failing: frozenset[str]
 
     @classmethod
-    def read(cls, file: Path) -> Coverage:
+    def read(cls, file: Path, left_out: tuple[str, ...]) -> Coverage:
         known = json.loads(file.read_text())
         names = list(known["tests"])
         lines = {
             path: {int(line): [names[index] for index in tests] for line, tests in lines.items()}
             for path, lines in known["lines"].items()
         }
-        passing = {name: seconds for name, (seconds, passed) in known["tests"].items() if passed}
-        return cls(passing, lines, frozenset(names) - set(passing))
+        told = {name: told for name, told in known["tests"].items() if not name.startswith(left_out)}
+        passing = {name: seconds for name, (seconds, passed) in told.items() if passed}
+        return cls(passing, lines)
 
     def of(self, mutant: Mutant, folder: Path) -> list[str]:
         """Tests that cover the mutant, the quickest first; `folder` holds the sources."""
@@ -47,7 +45,14 @@ class Coverage:
             covering = _together(own.get(line, ()) for line in mutant.lines)
         else:
             covering = self._of_names(mutant, folder) or _together(own.values())
-        return sorted(covering & set(self.tests), key=lambda test: (self.tests[test], test))
+        return self._sorted(covering)
+
+    def of_file(self, mutant: Mutant) -> list[str]:
+        """Tests that cover anything of the mutant's file, the quickest first."""
+        return self._sorted(_together(self.lines.get(mutant.file, {}).values()))
+
+    def _sorted(self, tests: set[str]) -> list[str]:
+        return sorted(tests & set(self.tests), key=lambda test: (self.tests[test], test))
 
     def _of_names(self, mutant: Mutant, folder: Path) -> set[str]:
         """Tests of lines that name what a statement outside of functions defines: a constant, a field."""
@@ -74,8 +79,10 @@ def function_of(test: str) -> str:
 class Recorder:
     """A plugin of pytest that notes which lines each test runs, and how long it takes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variants: int | None) -> None:
         import coverage
+
+        self._variants = variants
 
         self.tests: dict[str, tuple[float, bool]] = {}
         self._coverage = coverage.Coverage(data_file=None, source=[str(folder / "ig_widgets")])
@@ -83,10 +90,12 @@ class Recorder:
         self._coverage.start()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._variants is None:
+            return
         variants: dict[str, list[pytest.Item]] = {}
         for item in items:
             variants.setdefault(function_of(item.nodeid), []).append(item)
-        items[:] = [one for some in variants.values() for one in some[:: -(-len(some) // VARIANTS)]]
+        items[:] = [one for some in variants.values() for one in some[:: -(-len(some) // self._variants)]]
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -123,26 +132,10 @@ class Chosen:
         self._places = {name: place for place, name in enumerate(names)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted((item for item in items if self._is_chosen(item.nodeid)), key=self._place)
-
-    def _is_chosen(self, test: str) -> bool:
-        return test in self._places
+        items[:] = sorted((item for item in items if item.nodeid in self._places), key=self._place)
 
     def _place(self, item: pytest.Item) -> int:
-        return self._places.get(item.nodeid, len(self._places))
-
-
-class ChosenAndNew(Chosen):
-    """The same, and then what was not recorded: other variants of these functions, and functions that are new."""
-
-    def __init__(self, names: Sequence[str], functions: Collection[str], known: Coverage) -> None:
-        super().__init__(names)
-        self._recorded = set(known.tests) | known.failing
-        others = {function_of(test) for test in self._recorded} - set(functions)
-        self._left_out = others | {function_of(test) for test in known.failing}
-
-    def _is_chosen(self, test: str) -> bool:
-        return super()._is_chosen(test) or (test not in self._recorded and function_of(test) not in self._left_out)
+        return self._places[item.nodeid]
 
 
 def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]) -> int:

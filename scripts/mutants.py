@@ -6,8 +6,8 @@ Samples changes of single lines (mutations.py), makes each in a copy of the tree
 the quickest first, until one fails. Those that live are tried again, with more and slower tests, and printed where they
 live on. A mutant that no test covers survives; one that runs out of time is killed. Which test covers which line is
 found once, with coverage's contexts, and kept in a file outside of the repository (`--coverage`) until `--anew`; tests
-that are new are looked at by `--add`. Each mutant has a process of its own, forked from this one, which has imported
-torch and not the package.
+that are new are looked at by `--add`. Each mutant has a process of its own, forked from one that holds the collected
+tests (warm_tests.py) or, where it is not in a function, from this one, which has imported torch and not the package.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from covering_tests import Chosen, ChosenAndNew, Coverage, Recorder, function_of, in_fork, run_pytest
+from covering_tests import Chosen, Coverage, Recorder, function_of, in_fork, run_pytest
 from mutations import Mutant, mutants
+from warm_tests import WarmTests
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = (
@@ -42,12 +43,20 @@ TESTS = (
     "tests/test_attribution_files.py",
     "tests/test_outputs_and_keywords.py",
 )
-# Whole models in great numbers, which notice much and take minutes; thousands of calls; interrupts at random lines.
-LEFT_OUT = ("tests/engine/zoo", "tests/engine/test_growth.py", "tests/engine/test_interrupts.py")
+# Whole models in great numbers, which notice much and take minutes; memory, in processes of their own; calls by the
+# thousand; interrupts at random lines.
+LEFT_OUT = (
+    "tests/engine/zoo",
+    "tests/engine/test_memory.py",
+    "tests/engine/test_memory_limit.py",
+    "tests/engine/test_growth.py",
+    "tests/engine/test_interrupts.py",
+)
 PRELOADED = ("torch", "captum.attr", "hypothesis", "matplotlib.figure", "anywidget", "numpy.polynomial", "transformers")
 SLOW = 5.0  # seconds; longer tests come last
+VARIANTS = 4  # of a parametrised test that are recorded; more of them take long and seldom notice more
 PATIENCE = 60.0  # seconds of tests for a mutant, of the quick and then of the slow ones
-_FILES_AT_FIRST, _TESTS_AT_FIRST = 3, 40
+UNFIT = "status 99"  # where functions cannot take the code of the mutant
 
 
 @dataclass(frozen=True)
@@ -78,14 +87,14 @@ class Laboratory:
         # CI: hypothesis draws the same examples every time.
         os.environ |= {"PYTHONPATH": str(self.folder), "CI": "1"}
         self._made = 0
+        self._warm: WarmTests | None = None
 
-    def record(self, tests: Sequence[str], file: Path) -> None:
-        """Run the tests once and write what they cover."""
+    def record(self, tests: Sequence[str], file: Path, variants: int | None) -> None:
+        """Run the tests once, so many variants of each, and write what they cover."""
 
         def recorded() -> int:
-            recorder = Recorder(self.folder)
-            left_out = [f"--ignore={path}" for path in LEFT_OUT]
-            status = run_pytest(self.folder, [*tests, *left_out], [recorder])
+            recorder = Recorder(self.folder, variants)
+            status = run_pytest(self.folder, [*tests, *_left_out()], [recorder])
             recorder.write(self.folder, file)
             return status
 
@@ -94,9 +103,11 @@ class Laboratory:
             sys.exit(f"pytest ended with {status}:\n{self.log.read_text()[-2000:]}")
 
     def judge(self, mutant: Mutant, known: Coverage, *, thoroughly: bool = False) -> Verdict:
-        """Whether a test notices the mutant: of those that take a while, or of more, and of what is new."""
+        """Whether a test notices the mutant; thoroughly also of the slower tests, and of all variants."""
         began = time.monotonic()
         tests = known.of(mutant, self.folder)
+        if thoroughly and not tests:
+            tests = known.of_file(mutant)  # variants of these may
         if not tests:
             return Verdict(mutant, False, "no test covers it", 0.0)
         patience = PATIENCE if thoroughly else PATIENCE / 4
@@ -104,19 +115,71 @@ class Laboratory:
             *_within([test for test in tests if known.tests[test] <= SLOW], known.tests, patience),
             *_within([test for test in tests if known.tests[test] > SLOW], known.tests, patience),
         ]
-        first = [] if thoroughly else _of_few_files(chosen)
-        functions = {function_of(test) for test in tests} if thoroughly else None
-        with self._made_in_place(mutant):
-            why = self._failure(first, known)
-            why = why or self._failure([test for test in chosen if test not in first], known, functions)
+        others = {function_of(test) for test in tests} if thoroughly else set()
+        source = (self.folder / mutant.file).read_bytes()
+        changed = mutant.applied(source)
+        why = UNFIT
+        if mutant.in_function:
+            self._start()
+        with self._made_in_place(mutant.file, changed):
+            if mutant.in_function:
+                why = self._warm_failure(mutant.file, source, changed, chosen, known, patience, others)
+            if why == UNFIT:
+                why = self._failure(chosen, _limit(chosen, known))
         seconds = time.monotonic() - began
         return Verdict(mutant, bool(why), why or f"{len(chosen)} of {len(tests)} tests pass", seconds)
 
+    def check(self, known: Coverage) -> None:
+        """Stop where tests fail that nothing was done to."""
+        chosen = _within(sorted(known.tests, key=lambda test: known.tests[test]), known.tests, PATIENCE / 4)
+        file = "ig_widgets/engine/rules.py"
+        source = (self.folder / file).read_bytes()
+        self._start()
+        if why := self._warm_failure(file, source, source, chosen, known, 0.0, ()):
+            sys.exit(f"{why} fails without a mutant:\n{self.log.read_text()[-2000:]}")
+
+    def _start(self) -> None:
+        if self._warm is None:
+            self._warm = WarmTests(self.folder, self.log.with_name("server"), [*TESTS, *_left_out()])
+
+    def _warm_failure(
+        self,
+        file: str,
+        source: bytes,
+        changed: bytes,
+        tests: Sequence[str],
+        known: Coverage,
+        patience: float,
+        functions: Collection[str],
+    ) -> str:
+        assert self._warm is not None
+        return self._warm.failure(
+            file=str(self.folder / file),
+            before=source.decode(),
+            after=changed.decode(),
+            tests=tests,
+            functions=sorted(functions),
+            known=sorted(known.tests) if functions else [],
+            patience=patience,
+            limit=_limit(tests, known) + patience,
+        )
+
+    def _failure(self, tests: Sequence[str], limit: float) -> str:
+        """How the tests fail in a fork that imports the package; empty where they pass."""
+        files = sorted({test.partition("::")[0] for test in tests})
+        status = in_fork(lambda: run_pytest(self.folder, ["-x", *files], [Chosen(tests)]), self.log, limit)
+        if status == 0:
+            return ""
+        if status is None:
+            return "time"
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", self.log.read_text(errors="replace"), re.MULTILINE)
+        return found[1] if found else f"status {status}"
+
     @contextlib.contextmanager
-    def _made_in_place(self, mutant: Mutant) -> Iterator[None]:
-        file = self.folder / mutant.file
+    def _made_in_place(self, name: str, changed: bytes) -> Iterator[None]:
+        file = self.folder / name
         source, times = file.read_bytes(), file.stat()
-        file.write_bytes(mutant.applied(source))
+        file.write_bytes(changed)
         self._made += 1  # each has a time of its own, or compiled code of another would be taken for it
         os.utime(file, (0, times.st_mtime + self._made))
         try:
@@ -125,27 +188,14 @@ class Laboratory:
             file.write_bytes(source)
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    def _failure(self, tests: Sequence[str], known: Coverage, functions: set[str] | None = None) -> str:
-        """How the tests, then all else of the functions and what is new in their files, fail; empty where they pass."""
-        files = sorted({test.partition("::")[0] for test in [*tests, *(functions or ())]})
-        if not files:
-            return ""
-        chosen: Chosen = Chosen(tests) if functions is None else ChosenAndNew(tests, functions, known)
-        limit = 30 + 4 * sum(known.tests[test] for test in tests) + (0 if functions is None else 4 * PATIENCE)
-        status = in_fork(lambda: run_pytest(self.folder, ["-x", *files], [chosen]), self.log, limit)
-        if status in (0, 5):  # 5: none was left to run
-            return ""
-        if status is None:
-            return "time"
-        found = re.search(r"^(?:FAILED|ERROR) (\S+)", self.log.read_text(errors="replace"), re.MULTILINE)
-        return found[1] if found else f"status {status}"
+
+def _limit(tests: Sequence[str], known: Coverage) -> float:
+    """Seconds after which tests are taken to hang."""
+    return 30 + 4 * sum(known.tests[test] for test in tests)
 
 
-def _of_few_files(tests: Sequence[str]) -> list[str]:
-    """The quickest tests of the files that hold most: most mutants fail there, and to collect all files takes long."""
-    held = Counter(test.partition("::")[0] for test in tests)
-    files = {file for file, _ in held.most_common(_FILES_AT_FIRST)}
-    return [test for test in tests if test.partition("::")[0] in files][:_TESTS_AT_FIRST]
+def _left_out() -> list[str]:
+    return [f"--ignore={path}" for path in LEFT_OUT]
 
 
 def _within(tests: Sequence[str], seconds: dict[str, float], patience: float) -> list[str]:
@@ -192,10 +242,11 @@ def main(arguments: Sequence[str]) -> int:
             options.coverage.unlink(missing_ok=True)
         if added := options.add if options.coverage.exists() else TESTS:
             began = time.monotonic()
-            laboratory.record(added, options.coverage)
+            laboratory.record(added, options.coverage, None if options.add else VARIANTS)
             print(f"coverage: {time.monotonic() - began:.0f} s", flush=True)
-        known = Coverage.read(options.coverage)
+        known = Coverage.read(options.coverage, LEFT_OUT)
         print(f"{len(known.tests)} tests, {sum(known.tests.values()):.0f} s", flush=True)
+        laboratory.check(known)
         verdicts = []
         for number, mutant in enumerate(chosen, 1):
             verdicts.append(laboratory.judge(mutant, known))
