@@ -326,6 +326,15 @@ def test_what_has_no_rule_keeps_its_derivative_and_is_named(op: Function, name: 
     assert relative(result.attributions, dense) < 0.05
 
 
+@pytest.mark.parametrize("op", [torch.amax, torch.amin, torch.max, torch.min], ids=lambda op: op.__name__)
+def test_the_largest_of_all_rows_has_no_rule_and_is_named(op: Callable[[Tensor], Tensor]) -> None:
+    x = draw(5, 1, 6)
+    result = attribute(lambda v: (v * op(v.tanh())).sum(1), x, method="secant", n_steps=8)
+    assert result.fallbacks == (op.__name__,)
+    assert op.__name__ in result.reason
+    assert torch.isfinite(result.attributions).all()
+
+
 def test_weights_that_need_gradients_are_no_activations() -> None:
     layer = torch.nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)).double()
     model = nn.Sequential(layer, nn.ReLU(), nn.Linear(4, 1).double()).eval()
