@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,8 @@ LEFT_OUT = (
     "tests/engine/test_interrupts.py",
 )
 PRELOADED = ("torch", "captum.attr", "hypothesis", "matplotlib.figure", "anywidget", "numpy.polynomial", "transformers")
-SLOW = 5.0  # seconds; longer tests come last
 VARIANTS = 4  # of a parametrised test that are recorded; more of them take long and seldom notice more
-PATIENCE = 60.0  # seconds of tests for a mutant, of the quick and then of the slow ones
+PATIENCE = 30.0  # seconds of tests for a mutant
 UNFIT = "status 99"  # where functions cannot take the code of the mutant
 
 
@@ -110,12 +109,12 @@ class Laboratory:
             tests = known.of_file(mutant)  # variants of these may
         if not tests:
             return Verdict(mutant, False, "no test covers it", 0.0)
-        patience = PATIENCE if thoroughly else PATIENCE / 4
-        chosen = [
-            *_within([test for test in tests if known.tests[test] <= SLOW], known.tests, patience),
-            *_within([test for test in tests if known.tests[test] > SLOW], known.tests, patience),
-        ]
-        others = {function_of(test) for test in tests} if thoroughly else set()
+        chosen, others = _within(tests, known.tests, PATIENCE / 2), list[str]()
+        if thoroughly:
+            # Those of its own file first, of the same name.
+            tests = sorted(tests, key=lambda test: Path(mutant.file).stem not in test)
+            chosen = _within(tests, known.tests, 2 * PATIENCE)
+            others = list(dict.fromkeys(map(function_of, tests)))
         source = (self.folder / mutant.file).read_bytes()
         changed = mutant.applied(source)
         why = UNFIT
@@ -123,7 +122,7 @@ class Laboratory:
             self._start()
         with self._made_in_place(mutant.file, changed):
             if mutant.in_function:
-                why = self._warm_failure(mutant.file, source, changed, chosen, known, patience, others)
+                why = self._warm_failure(mutant.file, source, changed, chosen, known, others)
             if why == UNFIT:
                 why = self._failure(chosen, _limit(chosen, known))
         seconds = time.monotonic() - began
@@ -131,11 +130,11 @@ class Laboratory:
 
     def check(self, known: Coverage) -> None:
         """Stop where tests fail that nothing was done to."""
-        chosen = _within(sorted(known.tests, key=lambda test: known.tests[test]), known.tests, PATIENCE / 4)
+        chosen = _within(sorted(known.tests, key=lambda test: known.tests[test]), known.tests, PATIENCE / 2)
         file = "ig_widgets/engine/rules.py"
         source = (self.folder / file).read_bytes()
         self._start()
-        if why := self._warm_failure(file, source, source, chosen, known, 0.0, ()):
+        if why := self._warm_failure(file, source, source, chosen, known, ()):
             sys.exit(f"{why} fails without a mutant:\n{self.log.read_text()[-2000:]}")
 
     def _start(self) -> None:
@@ -149,8 +148,7 @@ class Laboratory:
         changed: bytes,
         tests: Sequence[str],
         known: Coverage,
-        patience: float,
-        functions: Collection[str],
+        functions: Sequence[str],
     ) -> str:
         assert self._warm is not None
         return self._warm.failure(
@@ -158,10 +156,10 @@ class Laboratory:
             before=source.decode(),
             after=changed.decode(),
             tests=tests,
-            functions=sorted(functions),
+            functions=functions,
             known=sorted(known.tests) if functions else [],
-            patience=patience,
-            limit=_limit(tests, known) + patience,
+            patience=PATIENCE,
+            limit=_limit(tests, known) + 2 * PATIENCE,
         )
 
     def _failure(self, tests: Sequence[str], limit: float) -> str:
@@ -249,10 +247,10 @@ def main(arguments: Sequence[str]) -> int:
         laboratory.check(known)
         verdicts = []
         for number, mutant in enumerate(chosen, 1):
-            verdicts.append(laboratory.judge(mutant, known))
+            verdicts.append(laboratory.judge(mutant, known, thoroughly=bool(named)))
             print(f"{number:3} {verdicts[-1]}", flush=True)
         for place, one in enumerate(verdicts):
-            if not one.killed:
+            if not one.killed and not named:
                 verdicts[place] = laboratory.judge(one.mutant, known, thoroughly=True)
                 print(f"{place + 1:3} again: {verdicts[place]}", flush=True)
     _print_summary(verdicts, options.seed)
@@ -273,7 +271,7 @@ def _options(arguments: Sequence[str]) -> Any:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--under", nargs="+", default=["ig_widgets/engine", "ig_widgets/compat"])
-    parser.add_argument("--only", nargs="+", default=[], metavar="FILE:LINE", help="these lines, instead of a sample")
+    parser.add_argument("--only", nargs="+", default=[], metavar="FILE:LINE", help="these lines, and thoroughly")
     kept = Path(tempfile.gettempdir()) / "ig_widgets_mutants_coverage.json"
     parser.add_argument("--coverage", type=Path, default=kept, help="where it is kept which test covers which line")
     parser.add_argument("--anew", action="store_true", help="record coverage anew")

@@ -65,8 +65,9 @@ class Server:
         for line in self._questions:
             asked = json.loads(line)
             chosen = [items[test] for test in asked["tests"] if test in items]
-            functions, known = set(asked["functions"]), set(asked["known"])
-            more = [i for i in session.items if function_of(i.nodeid) in functions and i.nodeid not in known]
+            order, known = {name: place for place, name in enumerate(asked["functions"])}, set(asked["known"])
+            more = [i for i in session.items if function_of(i.nodeid) in order and i.nodeid not in known]
+            more.sort(key=lambda item: order[function_of(item.nodeid)])
             told = self._folder / "told"
             told.unlink(missing_ok=True)
             run = partial(self._run, asked, chosen, more, told)
