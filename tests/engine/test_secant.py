@@ -120,6 +120,7 @@ def test_slopes_between_near_ends_far_from_zero_lose_no_digits(op: Function) -> 
         return op(v).sum(1)
 
     told = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
+    assert told.method == "secant"
     exact = op(x.double()) - op(b.double())
     assert relative(told.attributions.double(), exact) < 1e-5
 
