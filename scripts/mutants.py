@@ -112,7 +112,7 @@ class Laboratory:
         chosen, others = _within(tests, known.tests, PATIENCE / 2), list[str]()
         if thoroughly:
             # Those of its own file first, of the same name.
-            tests = sorted(tests, key=lambda test: Path(mutant.file).stem not in test)
+            tests = sorted(tests, key=lambda test: Path(mutant.file).stem not in test.partition("::")[0])
             chosen = _within(tests, known.tests, 2 * PATIENCE)
             others = list(dict.fromkeys(map(function_of, tests)))
         source = (self.folder / mutant.file).read_bytes()
