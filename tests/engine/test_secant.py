@@ -75,6 +75,7 @@ OPERATIONS: dict[str, Function] = {
     "normalize": lambda x: F.normalize(x) * OTHER,
     "cosine": lambda x: F.cosine_similarity(x[:, :3], x[:, 3:].sin() + 0.3),
     "norm": lambda x: x.norm(dim=1),
+    "stft": lambda x: torch.stft(x, 4, 2, window=OTHER[:4].abs(), return_complex=True).abs().flatten(1),
     "std": lambda x: x.std(1),
     "max_pool1d": lambda x: F.max_pool1d(x[:, None], 3, 2)[:, 0],
     "max_pool2d": lambda x: F.max_pool2d(x.view(-1, 1, 2, 3), 2, stride=1).flatten(1),
