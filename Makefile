@@ -10,6 +10,7 @@ SHELL := /bin/bash
 PYTHON ?=
 JUPYTER_FLAGS ?=
 PYTEST_FLAGS ?=
+MUTANTS ?= --count 60 --seed 1
 # Side by side, each with one thread of torch: small networks gain nothing from more, and threads that wait for each
 # other on a busy machine take ten times as long.
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
@@ -34,7 +35,7 @@ WITH_BROWSER = IGW_CHROMIUM="$$(cat $(STAMPS)/browser)"
 .PHONY: help
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
-	@printf '%s\n' '' 'Variables: PYTHON (default: a Python >= 3.11 from the PATH), JUPYTER_FLAGS, PYTEST_FLAGS, WORKERS, NOTEBOOKS.'
+	@printf '%s\n' '' 'Variables: PYTHON (default: a Python >= 3.11 from the PATH), JUPYTER_FLAGS, PYTEST_FLAGS, WORKERS, NOTEBOOKS, MUTANTS.'
 
 # ---------------------------------------------------------------- the two commands
 
@@ -131,6 +132,10 @@ bench: env browser ## every figure that the README states, and those of a GPU wh
 	for file in benchmarks/[!_]*.py; do \
 		if [[ $$file == benchmarks/cuda.py && $$has_gpu == False ]]; then continue; fi; \
 		echo "== $$file"; $(WITH_BROWSER) $(BIN)/python "$$file"; done
+
+.PHONY: mutants
+mutants: env ## change single lines of engine and compat, and say which changes no test notices
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py $(MUTANTS)
 
 .PHONY: constraints
 constraints: ## renew constraints.txt from the ranges in pyproject.toml

@@ -98,7 +98,8 @@ def _fit(plan: Integers, chosen: Integers, examples: Integers, errors: Floats, o
             return
         cells = chosen[able]
         step, own = step[able], of[able]
-        gains = errors[cells] ** 2 * (remaining(plan[cells], orders[own]) - remaining(plan[cells] + 1, orders[own]))
+        fewer = plan[cells] + np.minimum(step, 0)  # of what is before and after the step
+        gains = errors[cells] ** 2 * (remaining(fewer, orders[own]) - remaining(fewer + 1, orders[own]))
         starts = np.flatnonzero(np.diff(own, prepend=-1))
         best = np.maximum.reduceat(step * gains, starts)
         at = np.flatnonzero(step * gains == np.repeat(best, np.diff([*starts, len(own)])))

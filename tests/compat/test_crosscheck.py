@@ -137,6 +137,22 @@ def test_the_report_over_all_rules() -> None:
     assert report._repr_html_().count("<tr>") == 1 + len(rules.RULES)
 
 
+def test_the_report_on_further_arguments_and_keywords() -> None:
+    forward = lambda at, scale, power, *, shift: {"scores": MODEL(at * scale) ** power + shift}  # noqa: E731
+    report = crosscheck(
+        forward,
+        X,
+        baselines=B,
+        target=1,
+        additional_forward_args=(draw(8, 2, 4), 2),
+        forward_kwargs={"shift": draw(9, 2, 3)},
+        output="scores",
+        methods=["riemann_middle"],
+        n_steps=6,
+    )
+    assert report.relative_difference <= 3e-7
+
+
 def test_the_report_on_tuples_callables_and_few_rules() -> None:
     model = Scores([(4,), (2,)], seed=9)
     report = crosscheck(

@@ -323,6 +323,28 @@ def test_another_dimension_first(batch: int, time: int) -> None:
     assert_close(ours, theirs)
 
 
+class Mixing(nn.Module):
+    """Each example scaled by all, which does nothing where all are zero: as at the baselines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.last = nn.Linear(3, 3, bias=False), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        held = self.inner(x)
+        return self.last(held * held.abs().mean(0))
+
+
+def test_examples_that_depend_on_each_other() -> None:
+    """As `TimeFirst`: they go along the path together."""
+    model, x = seeded(Mixing), draw(3, 3, 3).float()
+    ours = LayerIntegratedGradients(model, model.inner).attribute(x, target=1, n_steps=12)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Internal batch size")
+        theirs = captums(model, model.inner).attribute(x, target=1, n_steps=12, internal_batch_size=1)
+    assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("name", ["places", "tokens"])
 def test_rows_that_are_not_the_batch(name: str) -> None:
     model = seeded(Positions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine.interpolation import interval_weights, positive_orders
+from ig_widgets.engine.interpolation import interval_weights, positive_orders, values_at
 from ig_widgets.engine.patterson import SIZES, patterson
+from ig_widgets.engine.rule_errors import hidden
 from tests.engine.subjects import draw, few, seeds
 
 X = torch.ones(1, 2, dtype=torch.float64)
@@ -35,6 +38,60 @@ def test_an_interval_is_exact_for_polynomials_through_its_samples(order: int) ->
     weights = interval_weights(alphas, 0.0, 1.0, order).sum(0)
     for power in range(order):
         assert weights @ alphas**power == pytest.approx(1 / (power + 1), rel=1e-11)
+
+
+@few
+@given(seeds, st.integers(1, 6), st.sampled_from([0.0, 1.0]) | st.floats(0, 1))
+def test_the_value_between_samples_is_that_of_a_polynomial_through_the_nearest(
+    seed: int, order: int, at: float
+) -> None:
+    alphas = np.sort((np.arange(12) + np.random.default_rng(seed).uniform(0.2, 0.8, 12)) / 12)
+    weights = values_at(alphas, at, order)
+    used = np.flatnonzero(weights)
+    assert 1 <= len(used) <= order
+    # As many on each side, as far as there are.
+    before, place = int((used < np.searchsorted(alphas, at)).sum()), int(np.searchsorted(alphas, at))
+    if order % 2 == 0 and order // 2 <= place <= 12 - order // 2 and at not in alphas:
+        assert before == order // 2
+        assert np.ptp(used) == order - 1
+    for power in range(len(used)):
+        assert weights @ alphas**power == pytest.approx(at**power, rel=1e-9, abs=1e-9)
+
+
+def test_samples_that_crowd_beside_a_long_interval_are_passed_over() -> None:
+    """Through them a polynomial would swing: what is off by a little in them would count for much."""
+    crowd = np.array([0.1, 0.1001, 0.1002, 0.1003])
+    alphas = np.concatenate([crowd, [0.5, 0.8]])
+    weights = interval_weights(alphas, 0.0, 1.0, 4)
+    assert np.abs(weights[4]).max() < 1
+    assert np.count_nonzero(weights[4][:4]) == 1
+    # In among them the interval is short, and they are apart.
+    assert np.count_nonzero(weights[2][:4]) == 4
+
+
+@pytest.mark.parametrize("n", SIZES[1:3])
+def test_what_a_rule_foresees_beside_its_points_is_not_hidden(n: int) -> None:
+    rule = patterson(n)
+    alphas = np.sort(np.concatenate([rule.alphas, [0.213, 0.687]]))
+    smooth = np.stack([alphas**k for k in range(n)], 1)
+    np.testing.assert_allclose(hidden(n, alphas, (smooth @ smooth.T)[None]), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", SIZES[1:3])
+def test_what_samples_beside_a_rule_show_counts_by_the_room_that_hides_it(n: int) -> None:
+    """A bump that the rule's points miss, in each room between them in turn; of several the largest counts."""
+    rule = patterson(n)
+    edges = np.concatenate([[0.0], rule.alphas, [1.0]])
+    told = []
+    for low, high in itertools.pairwise(edges):
+        alphas = np.sort(np.append(rule.alphas, (low + high) / 2))
+        bump = np.where(np.isin(alphas, rule.alphas), 0.0, 3.0)[:, None]
+        told.append(hidden(n, alphas, (bump @ bump.T)[None])[0] / (high - low))
+    np.testing.assert_allclose(told, told[0])
+    assert 0 < told[0] <= 3.0
+    both = np.sort(np.concatenate([rule.alphas, (edges[:2] + edges[1:3]) / 2]))
+    bumps = np.where(np.isin(both, rule.alphas), 0.0, 3.0)[:, None]
+    assert hidden(n, both, (bumps @ bumps.T)[None])[0] == pytest.approx(told[0] * np.diff(edges)[:2].max())
 
 
 @pytest.mark.parametrize("n", SIZES[1:])

@@ -487,6 +487,7 @@ def test_training_mode_is_refused(wrapper: str, layer: nn.Module, name: str) -> 
     [
         nn.BatchNorm1d(4, affine=False),
         nn.SyncBatchNorm(4),
+        nn.RReLU(),
         nn.Dropout1d(0.5),
         nn.AlphaDropout(0.5),
         nn.FeatureAlphaDropout(0.5),

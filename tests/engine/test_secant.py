@@ -54,6 +54,7 @@ OPERATIONS: dict[str, Function] = {
     "reciprocal": lambda x: 1 / (x * x + 0.5),
     "quotient": lambda x: x / (x.exp() + 1),
     "power": lambda x: x**3 + (x * x + 1) ** 0.5 + 2**x,
+    "power of a tensor": lambda x: x ** x.new_tensor(2.0) + torch.pow(x.new_tensor(1.7), x) + x.new_tensor(0.6) ** x,
     "clamp": lambda x: x.clamp(-0.5, 0.7) + x.clamp(min=0) + torch.clamp_max(x, 0.3),
     "product": lambda x: x * (x @ WEIGHT).sigmoid(),
     "gate": lambda x: F.glu(torch.cat([x @ WEIGHT, x], 1)),
@@ -74,6 +75,7 @@ OPERATIONS: dict[str, Function] = {
     "normalize": lambda x: F.normalize(x) * OTHER,
     "cosine": lambda x: F.cosine_similarity(x[:, :3], x[:, 3:].sin() + 0.3),
     "norm": lambda x: x.norm(dim=1),
+    "stft": lambda x: torch.stft(x, 4, 2, window=OTHER[:4].abs(), return_complex=True).abs().flatten(1),
     "std": lambda x: x.std(1),
     "max_pool1d": lambda x: F.max_pool1d(x[:, None], 3, 2)[:, 0],
     "max_pool2d": lambda x: F.max_pool2d(x.view(-1, 1, 2, 3), 2, stride=1).flatten(1),
@@ -102,6 +104,26 @@ def test_every_operation_is_complete(name: str, n: int) -> None:
     result = attribute(model, draw(5, 3, 6), baselines=draw(6, 3, 6), method="secant", n_steps=n)
     assert result.fallbacks == ()
     assert completeness(model, draw(5, 3, 6), n, baselines=draw(6, 3, 6)) < 1e-7
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        *(torch.log, torch.log2, torch.log1p, torch.sqrt, torch.rsqrt, torch.reciprocal, torch.square, torch.lgamma),
+        *(lambda x: x**2, lambda x: x**-0.5, torch.asinh),
+    ],
+)
+def test_slopes_between_near_ends_far_from_zero_lose_no_digits(op: Function) -> None:
+    """In single precision, beside the same in double: these bend over lengths that grow with x."""
+    x, b = torch.tensor([[10001.0, 20003.0]]), torch.tensor([[10000.0, 20000.0]])
+
+    def function(v: Tensor) -> Tensor:
+        return op(v).sum(1)
+
+    told = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
+    assert told.method == "secant"
+    exact = op(x.double()) - op(b.double())
+    assert relative(told.attributions.double(), exact) < 1e-5
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -304,6 +326,15 @@ def test_what_has_no_rule_keeps_its_derivative_and_is_named(op: Function, name: 
     assert isinstance(result.attributions, Tensor)
     assert isinstance(dense, Tensor)
     assert relative(result.attributions, dense) < 0.05
+
+
+@pytest.mark.parametrize("op", [torch.amax, torch.amin, torch.max, torch.min], ids=lambda op: op.__name__)
+def test_the_largest_of_all_rows_has_no_rule_and_is_named(op: Callable[[Tensor], Tensor]) -> None:
+    x = draw(5, 1, 6)
+    result = attribute(lambda v: (v * op(v.tanh())).sum(1), x, method="secant", n_steps=8)
+    assert result.fallbacks == (op.__name__,)
+    assert op.__name__ in result.reason
+    assert torch.isfinite(result.attributions).all()
 
 
 def test_weights_that_need_gradients_are_no_activations() -> None:

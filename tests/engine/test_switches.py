@@ -16,6 +16,7 @@ from ig_widgets.engine import devices
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.devices import CUDNN
 from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.modes import Modes
 from ig_widgets.engine.switches import Switch
 from tests.engine.subjects import SECONDS, draw
 
@@ -151,3 +152,17 @@ def test_all_is_as_it_was_after_an_error(error: type[BaseException], monkeypatch
     assert set(calls) == {(False, True)}
     assert (torch.backends.cudnn.enabled, eval_frame._stance) == before
     assert "apply" not in vars(CheckpointFunction)
+
+
+def test_modes_are_put_back_and_not_set() -> None:
+    """Where functions are not asked for their modes they are not asked afterwards; where they were they are again."""
+    with torch._C.DisableTorchFunction():
+        before = Modes()
+        before.put_back()
+        assert not torch._C._is_torch_function_enabled()
+    before = Modes()
+    left = torch._C.DisableTorchFunction()
+    left.__enter__()
+    assert not torch._C._is_torch_function_enabled()
+    before.put_back()
+    assert torch._C._is_torch_function_enabled()
