@@ -29,12 +29,12 @@ class Attribution:
     attributions - (F(x) - F(x')). `error_estimate`: (batch,), the estimated relative L2 error of the attributions (1
     where these are zeros that are not settled), or None where n_steps was given. `converged`: whether all of these are
     within `tol`, and nothing that was seen contradicts it, or None. `caveats`: sentences that a person should know
-    before using the map. `unattributed`: (batch,), what of F(x) - F(x') no gradient carries because F jumps, 0 where no
-    jump matters to the tolerance; None where jumps were not looked for. `method`, `n_steps` (points or cells in use), `evaluations`
-    (gradient evaluations, the most of any example), `elapsed` (seconds): what was done, and `reason`, why so.
-    `fallbacks`: operations for which a plain derivative was taken where the method has a better one. `path`: the
-    samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was sampled by the piece of
-    the path nearest to it. `standard_error`: like `attributions`, where these are a mean over draws.
+    before using the map. `unattributed`: (batch,), what of F(x) - F(x') no gradient carries because F jumps, 0 where
+    no jump matters to the tolerance; None where jumps were not looked for. `method`, `n_steps` (points or cells in
+    use), `evaluations` (gradient evaluations, the most of any example), `elapsed` (seconds): what was done, and
+    `reason`, why so. `fallbacks`: operations for which a plain derivative was taken where the method has a better one.
+    `path`: the samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was sampled by
+    the piece of the path nearest to it. `standard_error`: like `attributions`, where these are a mean over draws.
     """
 
     attributions: Tensors
