@@ -294,9 +294,10 @@ class Cells:
         orders = self._orders
         # A change is the error of the cell less those of its parts, as if independent.
         own = changes / np.sqrt(1 + remaining(counts, orders[examples]))
-        self._judge(at[tested], own[tested])
-        # The roughest say nothing of the others.
-        again = ~first & (~tested | (self._stands_for[at] > 1))
+        # What tests did not find where it was expected lies anywhere in cells that were not split.
+        missing = self._judge(at[tested], own[tested])
+        errors = np.hypot(errors, np.sqrt(missing[old.examples] * (old.highs - old.lows)))
+        again = ~first & ~tested
         later, told = _ratios(examples[again], old.errors[at][again], own[again], batch)
         later = np.maximum(later, _LEAST_RATIO)
         self._seen = np.where(told > 0, self._seen / 2 + told * np.log(later), self._seen)
@@ -308,17 +309,21 @@ class Cells:
         lie[~same] = found
         self._cells = _Table(old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & same, lie)
 
-    def _judge(self, at: Integers, own: Floats) -> None:
+    def _judge(self, at: Integers, own: Floats) -> Floats:
         """See whether the cells `at`, split as a test, have the errors `own` that were expected of them.
 
-        Where they miss so much more that the tolerance is in doubt, the next ones are tested.
+        Where they miss so much more that the tolerance is in doubt, the next ones are tested. The square of what is
+        missing in all then, (batch,), as those say that were drawn; 0 where the test is passed.
         """
-        examples, batch = self._cells.examples[at], len(self._units)
-        expected = (self._factors[examples] * self._cells.errors[at]) ** 2
-        missing = np.bincount(examples, self._stands_for[at] * np.maximum(own**2 - expected, 0), batch)
-        surprise = np.sqrt(missing) / np.where(self._sizes > 0, self._sizes, 1)
+        examples, batch, factors = self._cells.examples[at], len(self._units), self._factors
+        expected = (factors[examples] * self._cells.errors[at]) ** 2
+        missing = self._stands_for[at] * np.maximum(own**2 - expected, 0)
+        surprise = np.sqrt(np.bincount(examples, missing, batch)) / np.where(self._sizes > 0, self._sizes, 1)
         passed = (np.bincount(examples, minlength=batch) > 0) & (np.hypot(self._errors, surprise) <= self._tol)
         self._passed = self._passed | passed
+        is_drawn = self._stands_for[at] > 1
+        spread: Floats = np.bincount(examples[is_drawn], missing[is_drawn], batch) / factors**2
+        return np.where(passed, 0.0, spread)
 
     def _suspects(self, asked: Any, affordable: Integers) -> Floats:
         """Of the examples that are `asked` (batch,) of booleans, the cells to test: for how many each stands, (cells,).

@@ -18,8 +18,9 @@ _FAR = 1e140
 
 def norm(values: Tensor, dim: int = -1) -> Tensor:
     """The L2 norm along `dim`, float64 on the CPU."""
-    if widest(values.device) == torch.float64:
-        length = torch.linalg.vector_norm(values.detach(), dim=dim, dtype=torch.float64).cpu()
+    most = widest(values.device)
+    if most == torch.float64:
+        length = torch.linalg.vector_norm(values.detach(), dim=dim, dtype=most).cpu()
         # Of narrower numbers no square vanishes in float64.
         sure = (length > 1 / _FAR) & (length < _FAR) | ((length == 0) & (values.dtype != torch.float64))
         if bool(sure.all()):

@@ -46,7 +46,7 @@ def test_the_value_between_samples_is_that_of_a_polynomial_through_the_nearest(
     seed: int, order: int, at: float
 ) -> None:
     alphas = np.sort((np.arange(12) + np.random.default_rng(seed).uniform(0.2, 0.8, 12)) / 12)
-    weights = values_at(alphas, at, order)
+    (weights,) = values_at(alphas, np.array([at]), order)
     used = np.flatnonzero(weights)
     assert 1 <= len(used) <= order
     # As many on each side, as far as there are.
