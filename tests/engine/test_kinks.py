@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ig_widgets.engine.attribution import attribute, make_samples
-from ig_widgets.engine.kinks import Kinks
+from ig_widgets.engine.kinks import Kinks, bounds
 from tests.engine.subjects import draw
 from tests.engine.test_leaves import another_thread
 
@@ -197,3 +197,27 @@ def test_the_model_is_not_touched() -> None:
     attribute(model, B, target=0)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None and not vars(p) for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "arguments", "named"),
+    [
+        ("hardtanh", F.hardtanh, (), {}),
+        ("hardtanh", F.hardtanh, (-2.0,), {}),
+        ("hardtanh", F.hardtanh, (-2.0, 0.5), {}),
+        ("hardtanh", F.hardtanh, (), {"max_val": 0.5}),
+        ("hardtanh", F.hardtanh, (), {"min_val": -0.5}),
+        ("clamp", torch.clamp, (-0.5,), {}),
+        ("clamp", torch.clamp, (-0.5, 1.5), {}),
+        ("clamp", torch.clamp, (), {"max": 1.5}),
+        ("clamp", torch.clamp, (None, 0.5), {}),
+        ("clamp_max", torch.clamp_max, (0.5,), {}),
+        ("clamp_min", torch.clamp_min, (-0.5,), {}),
+    ],
+)
+def test_between_its_bounds_an_operation_that_clamps_is_the_identity(
+    name: str, operation: Callable[..., Tensor], arguments: tuple[float, ...], named: dict[str, float]
+) -> None:
+    x = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    low, high = bounds(name, *arguments, **named)
+    assert torch.equal(operation(x, *arguments, **named) == x, (x >= low) & (x <= high))

@@ -456,3 +456,24 @@ def test_soft_max_is_complete_between_ends_however_far_apart(name: str, far: flo
         size = float(result.attributions.abs().sum())
         assert torch.isfinite(result.attributions).all()
         assert float(result.convergence_delta.abs().max()) <= 300 * torch.finfo(dtype).eps * max(size, 1.0)
+
+
+@pytest.mark.parametrize("factors", [{}, {"beta": 0.5}, {"alpha": 3.0}, {"beta": -2.0, "alpha": 0.25}, {"beta": 0.0}])
+def test_products_that_are_added_are_those_written_out(factors: dict[str, float]) -> None:
+    beta, alpha = factors.get("beta", 1.0), factors.get("alpha", 1.0)
+    x, mix = draw(1, 3, 12), draw(2, 12, 4)
+
+    def parts(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return (v @ mix).view(-1, 2, 2), v.view(-1, 2, 6).tanh(), v.view(-1, 6, 2)
+
+    def added(v: Tensor) -> Tensor:
+        return torch.baddbmm(*parts(v), **factors).flatten(1)
+
+    def written(v: Tensor) -> Tensor:
+        c, a, b = parts(v)
+        return (beta * c + alpha * (a @ b)).flatten(1)
+
+    ours, plain = (attribute(f, x, target=1, method="secant", n_steps=3) for f in (added, written))
+    assert not ours.fallbacks
+    torch.testing.assert_close(ours.output, added(x)[:, 1].to(ours.output))
+    torch.testing.assert_close(ours.attributions, plain.attributions, rtol=1e-9, atol=1e-12)
