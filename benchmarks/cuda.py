@@ -3,7 +3,7 @@
 A machine without a network needs torch, and from wheels beside the checkout this package, whose wheel holds the built
 front end, captum, and what the tests need:
 
-    pip install --no-index --find-links wheels ig_widgets captum pytest pytest-timeout hypothesis
+    pip install --no-index wheels/*.whl    (of ig_widgets, captum, pytest, pytest-timeout, hypothesis)
     python benchmarks/cuda.py [--device cuda|cpu] [--quick] [--part tests parity ...] [--seconds 470]
 """
 
@@ -23,7 +23,7 @@ built = ROOT / "ig_widgets" / "static"
 try:
     carried = Path(str(metadata.distribution("ig_widgets").locate_file("ig_widgets/static")))
 except metadata.PackageNotFoundError:
-    sys.exit("ig_widgets is not installed: pip install --no-index --find-links wheels ig_widgets")
+    sys.exit("ig_widgets is not installed: pip install --no-index wheels/*.whl")
 if not built.exists() and carried.exists():
     shutil.copytree(carried, built)
 

@@ -175,7 +175,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
         case ast.Constant(value=bool()):
             yield "constant", str(not node.value)
         case ast.Constant(value=int() | float() as value):
-            yield "constant", repr(value + 1)
+            if value + 1 != value:
+                yield "constant", repr(value + 1)
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
             yield "returned value", "return None"
         case ast.Expr(value=ast.Call()):

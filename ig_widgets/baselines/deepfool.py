@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Halvings of a line: as many as its positions have digits in float64.
 _HALVINGS = 60
+# Shares of the way by which a point lies before the boundary, the farthest first.
+_NEARER = (1e-2, 1e-4, 1e-6, 0.0)
 Limits = tuple[Tensor | None, ...]
 
 
@@ -81,6 +83,8 @@ class Search:
             scores = self._scores(ahead, examples[left.cpu()])
             over = self._margin(scores, own[left]) >= 0
             reached[left] = torch.where(_rows(over, moved), ahead, _within(moved, ends))
+            if not over.all() and not step[~over].any():
+                over = self._turned_back(inputs, reached, examples, own, left, over)
             left = left[~over]
             if not len(left):
                 return reached, iterations
@@ -90,6 +94,20 @@ class Search:
             f"max_iterations={self.asked.max_iterations} (between low and high, if given); "
             f"allow more, or take another baseline."
         )
+
+    def _turned_back(
+        self, inputs: Tensor, reached: Tensor, examples: Tensor, own: Tensor, left: Tensor, over: Tensor
+    ) -> Tensor:
+        """Which of the rows `left` are over: steps of no length lead from the boundary, beyond which it turns back.
+
+        Then a point on it, or a little before it, will do.
+        """
+        for nearer in _NEARER:
+            point = inputs[left] + (1 - nearer) * (reached[left] - inputs[left])
+            there = ~over & (self._margin(self._scores(point, examples[left.cpu()]), own[left]) >= 0)
+            reached[left] = torch.where(_rows(there, point), point, reached[left])
+            over = over | there
+        return over
 
     def _step(self, points: Tensor, examples: Tensor, own: Tensor, limits: Limits) -> Tensor:
         """The shortest step (rows, ...) to where the linearised scores are even."""

@@ -45,7 +45,8 @@ class Folds:
         modules = [m for root in modules_of(forward_func) for m in root.modules()]
         # A hook may look at what a convolution gives, and should see what the model computes.
         hooked = any(m._forward_hooks or m._forward_pre_hooks for m in modules)
-        norms = any(getattr(m, "running_mean", None) is not None for m in modules)
+        buffers = (named for m in modules for named in m.named_buffers(recurse=False))
+        norms = any(name == "running_mean" for name, _ in buffers)
         self.allowed = norms and not (hooked or _global_forward_hooks or _global_forward_pre_hooks)
         self.pairs: dict[int, tuple[Any, ...]] = {}
 

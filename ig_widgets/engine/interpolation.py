@@ -29,14 +29,19 @@ def interval_weights(alphas: Floats, low: float, high: float, order: int | Integ
     beside `low` and `high`, which are no samples, are integrated by the polynomial continued to there.
     """
     known = np.ascontiguousarray(alphas, dtype=np.float64).tobytes(), float(low), float(high)
+    table = _table if len(alphas) <= _KEPT else _table.__wrapped__
     if isinstance(order, int):
-        return _table(*known, order)
+        return table(*known, order)
     weights = np.empty((len(alphas) + 1, len(alphas)))
     # An interval's weights depend on its own order alone.
     for one in np.unique(order).tolist():
         which = order == one
-        weights[which] = _table(*known, one)[which]
+        weights[which] = table(*known, one)[which]
     return weights
+
+
+# Tables of more samples than these are not kept: they take memory as the square of it.
+_KEPT = 64
 
 
 @lru_cache(maxsize=64)

@@ -183,8 +183,8 @@ class Profile:
         # By how much F says that the rule is better than the lower one, as far as what F tells is what the map does.
         expected = told * min(ratio, _UNUSUAL * usual)
         near = [_near(np.square(v)) for v in (seen, beyond(lower_defects, noise), expected, changes)]
-        better = np.sqrt(near[0] / np.maximum(near[1], np.finfo(float).tiny)).clip(max=1)
-        alike = np.sqrt(near[2] / np.maximum(near[3], np.finfo(float).tiny)).clip(max=1)
+        better = _share(near[0], near[1])
+        alike = _share(near[2], near[3])
         better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
         # Where the map does not settle and F does not tell, samples are as good as drawn from what is between them.
         unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - alike)
@@ -236,7 +236,7 @@ def _rules(x: Floats, low: float, high: float, products: Floats) -> tuple[Floats
     early = lengths(by_order[middle] - by_order[least], products)
     orders = np.where(late <= early, most, least)
     near = _near(np.square(late)), _near(np.square(early))
-    settling = np.sqrt(near[0] / np.maximum(near[1], np.finfo(float).tiny)).clip(max=1)
+    settling = _share(*near)
     orders = positive_orders(x, low, high, orders)
     each = interval_weights(x, low, high, orders)
     # A trapezoid is compared with the next order above.
@@ -278,6 +278,12 @@ def _beyond_power(power: float, least: float) -> float:
     """The integral of t^-power from `least` to 1, beyond that of 1."""
     left = 1 - power
     return float(-np.log(least) if left < _FLAT else (1 - least**left) / left) - 1
+
+
+def _share(squares: Floats, of: Floats) -> Floats:
+    """The ratio of two lengths whose squares these are, at most 1."""
+    share: Floats = np.sqrt(squares / np.maximum(np.maximum(of, squares), np.finfo(float).tiny))
+    return share
 
 
 def _near(values: Floats) -> Floats:

@@ -452,7 +452,9 @@ class Sampler:
             leaves = tuple(p.requires_grad_() for p in self._path.points(row_examples, alphas))
             # Each mode costs each operation a few microseconds.
             folding = Folding(self._folds) if self._folds.allowed else nullcontext()
-            with saved.look_at(), SecantMode(leaves, self.fallbacks, self._freezing()) as secant, folding:
+            begins = sent(row, leaves[0].device)
+            secant = SecantMode(leaves, self.fallbacks, self._freezing(), begins, count)
+            with saved.look_at(), secant, folding:
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), row_examples, eager=True)
             if secant.depends(outputs) and isinstance(where := whereabouts(outputs), tuple) and where != LEAF:
                 raise LeaveError("the secant rule does not hold here: rows of the output are not those of the inputs")

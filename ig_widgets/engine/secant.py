@@ -52,6 +52,11 @@ _SCALED = frozenset(
 # Of a norm, or of its square: by how much it may grow within a cell, and the power of that.
 _MOST_SCALES = 8.0
 _INVERSE = {"reciprocal": 1, "rsqrt": 2}
+# Over how many of its widths an operation that levels off on both sides may pass within a cell, in units of x: beyond,
+# the place where it rises is so short a part of the cell that halves of it, and quarters, show nothing of that.
+_WIDTHS = 8.0
+_LEVELS_OFF = {"tanh": 2.0, "sigmoid": 4.0, "erf": 2.0, "softsign": 8.0, "atan": 8.0, "hardsigmoid": 6.0, "exp": 4.0}
+_SOFTMAX_WIDTH = 8.0
 # One operand on the path: linear. Two: products, with a rule of their own below.
 _LINEAR = """add sub subtract rsub radd neg negative positive sum mean nansum nanmean view view_as reshape reshape_as
 flatten unflatten squeeze unsqueeze transpose t permute swapaxes swapdims movedim moveaxis adjoint expand expand_as
@@ -197,13 +202,21 @@ class PathMode(TorchFunctionMode):
 class SecantMode(PathMode):
     """Gives operations their average slopes; `inputs` are the leaves. What has no rule is added to `fallbacks`.
 
-    `spans`: operations that must not pass over many scales within a cell, and whether they do, () bool, to be looked at
-    after the pass: to ask a device is to wait for it. Raises LeaveError where the rule would go wrong.
+    `begins`: which of the `points` a cell begins with, on the device. `spans`: operations that must not pass over many
+    scales within a cell, and whether they do, () bool, to be looked at after the pass: to ask a device is to wait for
+    it. Raises LeaveError where the rule would go wrong.
     """
 
-    def __init__(self, inputs: Iterable[Tensor], fallbacks: set[str], freezing: Freezing | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Iterable[Tensor],
+        fallbacks: set[str],
+        freezing: Freezing | None = None,
+        begins: Tensor | None = None,
+        points: int = 0,
+    ) -> None:
         super().__init__(inputs, freezing)
-        self.fallbacks = fallbacks
+        self.fallbacks, self.begins, self.points = fallbacks, begins, points
         self.spans: list[tuple[str, Tensor]] = []
         self._name = ""
 
@@ -271,6 +284,7 @@ class SecantMode(PathMode):
         kwargs = {**kwargs, **({"inplace": False} if "inplace" in kwargs else {})}
         target = args[0]
         if (clamp := self._clamp_in_place(name, target, args[1:], kwargs)) is not None:
+            _note_passing(self, name, target, self.place(target), clamp.high - clamp.low)
             return slopes.Elementwise.apply(target, clamp, self.place(target), True)
         copy = target.clone()
         if getattr(target, _MARK, False):
@@ -457,6 +471,10 @@ def _elementwise(kinked: bool) -> Handler:
                 x, slopes.Smooth(lambda v: func(v, *args, **kwargs), _name(func) in _SCALED), mode.place(x)
             )
         bounds = _bounds(_name(func), *args, **kwargs) if kinked else None
+        if bounds is not None:
+            _note_passing(mode, _name(func), x, mode.place(x), bounds[1] - bounds[0])
+        elif (width := _LEVELS_OFF.get(_name(func))) is not None:
+            _note_passing(mode, _name(func), x, mode.place(x), width)
         if bounds is not None and x.element_size() >= 4:
             return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.place(x))
         if _name(func) in _INVERSE:
@@ -622,6 +640,10 @@ def _shares(mode: SecantMode, x: Tensor, dim: int, log: bool = False, safe: bool
             x = x.unflatten(place.dim, (place.outer, -1))
         result = _shares(mode, x, dim + (dim > place.dim), log, safe)
         return result.flatten(place.dim, place.dim + 1)
+    if not log:
+        begin, end = place.ends(x.detach())
+        moved = (end - begin).nan_to_num_(0.0, 0.0, 0.0)
+        _note(mode, "softmax", moved.amax(dim) - moved.amin(dim) > _WIDTHS * _SOFTMAX_WIDTH, place, dim < place.dim)
     result = slopes.Softmax.apply(x, dim, log, place, safe)
     return _made(result, place)
 
@@ -729,7 +751,26 @@ def _note_scales(mode: SecantMode, name: str, x: Tensor, place: Place, most: flo
     first part shows the same mean slopes, sums to what F changes, and is as wrong.
     """
     begin, end = (t.abs() for t in place.ends(x.detach()))
-    mode.spans.append((name, (torch.maximum(begin, end) > most * torch.minimum(begin, end)).any()))
+    _note(mode, name, torch.maximum(begin, end) > most * torch.minimum(begin, end), place)
+
+
+def _note_passing(mode: SecantMode, name: str, x: Tensor, place: Place, width: float) -> None:
+    """Note where x passes by many times the `width` over which an operation rises, within a cell."""
+    if math.isfinite(width):
+        begin, end = place.ends(x.detach())
+        _note(mode, name, (end - begin).abs_() > _WIDTHS * width, place)
+
+
+def _note(mode: SecantMode, name: str, where: Tensor, place: Place, missing: int = 0) -> None:
+    """Note whether any of `where` is True in a cell; it lacks `missing` dimensions before that of the points.
+
+    Between the last point of one stretch and the first of the next there is no cell.
+    """
+    dim = place.dim + (place.outer > 1) - missing
+    pairs = where.movedim(dim, 0).flatten(1).any(1) if where.dim() > 1 else where
+    if mode.begins is not None and len(pairs) == place.step * (mode.points - 1):
+        pairs = pairs.view(-1, place.step).any(1).index_select(0, mode.begins)
+    mode.spans.append((name, pairs.any()))
 
 
 def _layer_norm(

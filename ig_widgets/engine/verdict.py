@@ -53,8 +53,8 @@ def caveats(
         if scales:
             told.append(
                 f"{', '.join(sorted(scales))} passes over many scales within a cell, as where a norm has no direction "
-                f"at the baseline; attributions sum up, but are not those of Integrated Gradients. Leave n_steps out "
-                f"or give method='gausslegendre'."
+                f"at the baseline, or an activation levels off on both sides; attributions sum up, but are not those "
+                f"of Integrated Gradients. Leave n_steps out or give method='gausslegendre'."
             )
         return tuple(told)
     if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):

@@ -107,3 +107,13 @@ def test_a_model_that_differentiates_by_its_own_parameters(method: str) -> None:
     model, x = Trainer(), draw(1, 2, 3, 6, 6)
     result = attribute(model, x, method=method, n_steps=3)
     torch.testing.assert_close(result.attributions.flatten(1), x.flatten(1) * model.own.weight)  # type: ignore[union-attr]
+
+
+def test_a_module_is_not_asked_for_statistics_that_it_computes() -> None:
+    class Tracked(nn.Sequential):
+        @property
+        def running_mean(self) -> Tensor:
+            raise RuntimeError("not tracked")
+
+    model = Tracked(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    assert attribute(model, draw(1, 2, 6), target=0).converged

@@ -411,3 +411,44 @@ def test_cells_whose_errors_are_said_to_be_nothing_are_found_out(monkeypatch: py
             kept.append(float(errors(result, true.attributions)) <= 2 * tol)  # type: ignore[arg-type]
     assert len(kept) >= 6
     assert np.mean(kept) >= 0.5
+
+
+def true_toward_the_baseline(model: nn.Module, x: Tensor) -> Tensor:
+    """Gauss points on pieces that shrink toward the baseline, where all happens; x has one example."""
+    edges = np.concatenate([[0], np.logspace(-12, 0, 600)])
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    half = np.diff(edges)[:, None] / 2
+    alphas = torch.from_numpy((edges[:-1, None] + half * (1 + nodes)).ravel())
+    points = (alphas[:, None] * x).requires_grad_()
+    (slopes,) = torch.autograd.grad(model(points).sum(), points)
+    return x * (torch.from_numpy((half * weights).ravel())[:, None] * slopes).sum(0)
+
+
+@UNCONVERGED
+@pytest.mark.parametrize("scale", [1e3, 1e5])
+@pytest.mark.parametrize(
+    "activation", [nn.Tanh(), nn.Sigmoid(), nn.ReLU6(), nn.Hardsigmoid(), nn.Softsign(), nn.ReLU6(inplace=True)]
+)
+def test_activations_that_level_off_within_a_cell_are_left_to_points(activation: nn.Module, scale: float) -> None:
+    """Columns of a table that nobody scaled: all rises at a thousandth of the path, and halves of a cell look alike."""
+    for seed in range(3):
+        model = nn.Sequential(nn.Linear(6, 12), activation, nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 1)).double()
+        for i, parameter in enumerate(model.parameters()):
+            parameter.data = draw(10 * seed + i, *parameter.shape) / 6**0.5
+        x = scale * draw(seed + 100, 1, 6)
+        result = attribute(model, x, tol=0.01, max_evaluations=300)
+        if result.converged:
+            assert float(errors(result, true_toward_the_baseline(model, x))) <= 0.02
+
+
+def test_an_example_of_another_scale_does_not_decide_for_the_others() -> None:
+    """From the last point of an example to the first of the next there is no cell, however far it is."""
+    weight, out = draw(1, 6, 6), draw(2, 6, 16)
+
+    def model(x: Tensor) -> Tensor:
+        return F.relu((x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-6)) @ weight @ out)
+
+    scales = torch.tensor([[1.0], [100.0], [1.0]], dtype=torch.float64)
+    x, baseline = scales * draw(3, 3, 6), scales * (draw(3, 3, 6) + 0.3 * draw(4, 3, 6))
+    result = attribute(model, x, baselines=baseline, target=1, method="secant", tol=0.01)
+    assert result.method == "secant"
