@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -58,6 +59,7 @@ class Keeper:
             finally:
                 before.put_back()
         except BaseException as error:
+            _end_contexts(error)
             before.put_back()
             interrupt = _interrupt_in(error)
             if interrupt is None:
@@ -72,10 +74,24 @@ def drawn_from(state: Tensor, act: Callable[[], _T]) -> _T:
     modes, witness = Modes(), Witness((), Generators(torch.device("cpu")), [state])
     try:
         return witness.run(act)
-    except BaseException:
+    except BaseException as error:
+        _end_contexts(error)
         modes.put_back()
         witness.put_back()
         raise
+
+
+def _end_contexts(error: BaseException) -> None:
+    """End contexts of torch that an interrupt has left in the middle: generators, which frames of the traceback hold.
+
+    Else they end whenever the traceback goes, and switch on again, for good, the mode that they had switched off.
+    """
+    chain = [error]
+    while (before := chain[-1].__context__) is not None and before not in chain:
+        chain.append(before)
+    if not all(isinstance(one, Exception) for one in chain):
+        for one in chain:
+            traceback.clear_frames(one.__traceback__)
 
 
 def _interrupt_in(error: BaseException) -> KeyboardInterrupt | None:

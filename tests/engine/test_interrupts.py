@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ig_widgets.engine.attribution import attribute
 from tests.engine.interrupts import ALL, Restless, X, differences, interrupted, many, state, traced
+from tests.engine.subjects import draw
 from tests.engine.test_leaves import another_thread
 
 pytestmark = [
@@ -90,3 +93,31 @@ def test_signals(name: str) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_what_an_interrupt_leaves_in_the_middle_ends_before_the_modes_are_put_back() -> None:
+    """Torch calls a mode with the mode taken off by a generator, which may hang in a frame of the traceback."""
+
+    def taken_off() -> Iterator[None]:
+        mode = torch._C._pop_torch_function_stack()
+        try:
+            yield
+        finally:
+            torch._C._push_on_torch_function_stack(mode)
+
+    class Interrupted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if torch._C._len_torch_function_stack():
+                hanging = taken_off()
+                next(hanging)
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    before = torch._C._len_torch_function_stack()
+    for method in ("riemann_middle", "secant"):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            attribute(Interrupted(3, 2).double(), draw(1, 1, 3), target=1, method=method, n_steps=2)
+        assert torch._C._len_torch_function_stack() == before
+        del caught
+        gc.collect()
+        assert torch._C._len_torch_function_stack() == before
