@@ -207,3 +207,41 @@ def test_errors_of_a_rule_grow_with_what_it_misses_and_have_no_unit() -> None:
     assert told(defect=4e-4, defect_before=4e-3, variation=8.0) == pytest.approx(told())
     # No better than how the map settles from rule to rule.
     assert told(change=1e-2, defect=1e-12, defect_before=1e-12) >= 1e-3
+
+
+def assessment_of(errors: np.ndarray) -> Assessment:
+    """Equal intervals that hold these errors, of a map of size 1."""
+    m = len(errors)
+    edges = np.linspace(0, 1, m + 1)
+    zeros = np.zeros(m)
+    return Assessment(
+        weights=np.full(m - 1, 1 / (m - 1)),
+        size=1.0,
+        error=float(np.linalg.norm(errors)),
+        edges=np.stack([edges[:-1], edges[1:]], 1),
+        outputs=np.zeros((m, 2)),
+        rises=zeros,
+        errors=errors,
+        defects=zeros,
+        blind=zeros > 0,
+    )
+
+
+def test_no_place_is_left_where_the_error_lies_where_none_can_be_added() -> None:
+    errors = np.full(20, 1e-4)
+    errors[3] = 1.0
+    one, room = assessment_of(errors), np.zeros(20)
+    assert len(places_for(one, 0.05, room)) >= 1
+    room[3] = 1.0
+    assert places_for(one, 0.05, room) == []
+    # Others that count are still looked into.
+    errors[7] = 0.2
+    assert [0.35 <= place <= 0.4 for place in places_for(assessment_of(errors), 0.05, room)] == [True]
+
+
+def test_long_runs_do_not_look_at_all_samples_for_each_new_one() -> None:
+    errors = np.full(640, 1e-6)
+    errors[3] = 1.0
+    places = places_for(assessment_of(errors), 0.05, np.zeros(640))
+    assert 10 <= len(places) <= 40
+    assert any(3 / 640 <= place <= 4 / 640 for place in places)
