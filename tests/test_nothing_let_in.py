@@ -34,7 +34,7 @@ FORBIDDEN_ATTRIBUTES = {
     *("np.ctypeslib", "torch.utils.model_zoo", "torch.classes.load_library", "torch.ops.load_library"),
 }
 # To raise in the thread of an explorer that has to end before Python does there is no other way.
-ALLOWED = {"explorers/worker.py: import ctypes"}
+ALLOWED = {"explorers/widget/worker.py: import ctypes"}
 FORBIDDEN_PREFIXES = ("os.exec", "os.spawn", "os.posix_spawn")
 # Calls that unpickle unless they are told not to, and by which argument.
 MUST_SAY = {

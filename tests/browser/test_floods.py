@@ -27,7 +27,8 @@ import threading
 import weakref
 import torch
 import ig_widgets as igw
-from ig_widgets.explorers import gate, pane
+from ig_widgets.explorers.widget import validated as gate
+from ig_widgets.explorers.core import pane
 
 class Watch:
     lock, now, most, asked, floods = threading.RLock(), 0, 0, 0, 0

@@ -13,7 +13,7 @@ import pytest
 
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.explorers import ImageExplorer
-from ig_widgets.explorers import image as image_module
+from ig_widgets.explorers.image import explorer as image_module
 from tests.explorers.subjects import LABELS, SECONDS, Classifier, FakeComm, Watched, photo, ready
 
 Explore = Callable[..., ImageExplorer]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.dependence import BaselineMap, make_dependence
-from ig_widgets.explorers.depending import STEPS, USUAL
+from ig_widgets.explorers.panels.dependence import STEPS, USUAL
+from ig_widgets.explorers.panels.dependence_result import BaselineMap, make_dependence
 from tests.explorers.subjects import SECONDS, Classifier, Watched, draw, photo
 from tests.explorers.test_export import recorded
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ig_widgets.explorers.worker import ThreadError, Worker
+from ig_widgets.explorers.widget.worker import ThreadError, Worker
 from tests.explorers.subjects import SECONDS, Classifier
 from tests.explorers.test_worker import Job
 

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from ig_widgets.engine import rules
-from ig_widgets.explorers import ImageExplorer, export, protocol
-from ig_widgets.explorers.stream import Record
+from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.stream import Record
+from ig_widgets.explorers.export import html_page as export
 from tests.explorers.subjects import Watched
 
 Explore = Callable[..., ImageExplorer]

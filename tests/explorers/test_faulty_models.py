@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import ArgumentValueError, IGError
-from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.core.methods import RELATIVES
 from tests.engine.subjects import Meeting
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ig_widgets.explorers import ImageExplorer, protocol
-from ig_widgets.explorers.classifier import classify
-from ig_widgets.explorers.failure import sentence
+from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import classify
+from ig_widgets.explorers.core.error_text import sentence
 from ig_widgets.files import read_npz
 from ig_widgets.texts import plain, traceback_of, whole
 from tests.explorers.subjects import Classifier, FakeComm, photo

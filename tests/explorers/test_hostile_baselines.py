@@ -13,10 +13,10 @@ from PIL import Image
 
 import ig_widgets as igw
 from ig_widgets.explorers import ImageExplorer
-from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.picture import prepare
-from ig_widgets.explorers.protocol import TEXT_LENGTH
-from ig_widgets.explorers.upload import MOST_PIXELS
+from ig_widgets.explorers.core.protocol import TEXT_LENGTH
+from ig_widgets.explorers.image.picture import prepare
+from ig_widgets.explorers.image.upload import MOST_PIXELS
+from ig_widgets.explorers.panels.baseline_catalog import Gallery
 from tests.explorers.subjects import BASELINES, SECONDS, photo
 from tests.explorers.test_image_baselines import bomb, png
 

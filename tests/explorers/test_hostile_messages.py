@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.explorers import ImageExplorer, hearing, throttle
-from ig_widgets.explorers.regions import check_new, mask_of
-from ig_widgets.explorers.size import MOST_VALUES, most_steps
+from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.core.limits import MOST_VALUES, most_steps
+from ig_widgets.explorers.image.regions import check_new, mask_of
+from ig_widgets.explorers.widget import rate_limit as throttle
+from ig_widgets.explorers.widget import schema as hearing
 from ig_widgets.faithfulness.regions import region_mask
 from tests.explorers.subjects import LABELS, SECONDS, Watched, ready
 
@@ -237,7 +239,7 @@ def test_steps_are_refused_wherever_they_are_asked_for(explore: Explore, monkeyp
     explorer = explore(model, n_steps=2)
     explorer.wait(SECONDS)
     # As of a large picture: so many values that 20 steps fit.
-    monkeypatch.setattr("ig_widgets.explorers.size.MOST_VALUES", 20 * 3 * 16 * 16)
+    monkeypatch.setattr("ig_widgets.explorers.core.limits.MOST_VALUES", 20 * 3 * 16 * 16)
     rows, before, slowest = model.rows, state_of(explorer), 0.0
     for do, error in [
         (lambda: setattr(explorer, "n_steps", 21), traitlets.TraitError),
@@ -252,7 +254,7 @@ def test_steps_are_refused_wherever_they_are_asked_for(explore: Explore, monkeyp
         slowest = max(slowest, time.perf_counter() - begin)
         assert "at most 20 would fit" in explorer._notice["text"]
         assert explorer.get_state([*state]) == {name: before[name] for name in state}
-    monkeypatch.setattr("ig_widgets.explorers.size.MOST_VALUES", 15 * 3 * 16 * 16)
+    monkeypatch.setattr("ig_widgets.explorers.core.limits.MOST_VALUES", 15 * 3 * 16 * 16)
     explorer.comm.set_traits(show_dependence=True)
     assert "show_dependence" in explorer._notice["text"]
     assert state_of(explorer) == before

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ig_widgets as igw
-from ig_widgets.explorers import memory as memory_module
+from ig_widgets.explorers.core import sample_cache as memory_module
 from tests.explorers.conftest import workers
 from tests.explorers.subjects import (
     BASELINES,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.explorers import pane
+from ig_widgets.explorers.core import pane
 from tests.explorers.subjects import SECONDS, Classifier, Normed, Routed, Watched, photo, ready
 from tests.explorers.test_export import recorded
 

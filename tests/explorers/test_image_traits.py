@@ -9,7 +9,7 @@ import traitlets
 
 import ig_widgets as igw
 from ig_widgets import figures
-from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.core.methods import RELATIVES
 from tests.explorers.subjects import BASELINES, METHODS, SECONDS
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]

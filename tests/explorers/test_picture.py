@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.picture import PictureSpace, prepare
+from ig_widgets.explorers.image.picture import PictureSpace, prepare
 from tests.explorers.subjects import as_picture, photo
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

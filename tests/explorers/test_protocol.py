@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ig_widgets.engine import rules
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.stream import Pieces, Record, Stream
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.stream import Pieces, Record, Stream
 from tests.explorers.front_end import ForbiddenMessageError, check
 
 FIXTURES = {

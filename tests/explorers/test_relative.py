@@ -8,7 +8,7 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES
+from ig_widgets.explorers.core.methods import DISTRIBUTION, RELATIVES
 from tests.explorers.subjects import SECONDS, Classifier, Watched, photo, ready
 
 SIGMA = 50 / 224 * 16

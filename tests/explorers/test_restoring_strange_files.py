@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.explorers import ImageExplorer, restoring
+from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.export import npz_file as restoring
 from ig_widgets.files import FileError, read_npz
 from tests.explorers.answers import rows, same
 from tests.explorers.subjects import SECONDS, Classifier, photo, ready

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ig_widgets.engine import rules
-from ig_widgets.explorers import protocol, stream
-from ig_widgets.explorers.stream import Pieces, Record, Stream
+from ig_widgets.explorers.core import protocol, stream
+from ig_widgets.explorers.core.stream import Pieces, Record, Stream
 from tests.explorers.front_end import AHEAD, ForbiddenMessageError, View
 from tests.explorers.subjects import METHODS
 

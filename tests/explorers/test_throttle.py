@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from ig_widgets.explorers import ImageExplorer, throttle
-from ig_widgets.explorers.stream import MOST_VIEWS
-from ig_widgets.explorers.throttle import MOST, Throttle
+from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.core.stream import MOST_VIEWS
+from ig_widgets.explorers.widget import rate_limit as throttle
+from ig_widgets.explorers.widget.rate_limit import MOST, Throttle
 from tests.explorers.conftest import workers
 from tests.explorers.subjects import SECONDS
 

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ig_widgets.explorers import displayed as display_module
-from ig_widgets.explorers import pulse, throttle
-from ig_widgets.explorers.stream import MOST_VIEWS
+from ig_widgets.explorers.core.stream import MOST_VIEWS
+from ig_widgets.explorers.widget import display as display_module
+from ig_widgets.explorers.widget import heartbeat as pulse
+from ig_widgets.explorers.widget import rate_limit as throttle
 from tests.explorers.subjects import SECONDS, Watched, ready
 
 pytestmark = pytest.mark.robustness

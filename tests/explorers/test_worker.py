@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from ig_widgets.engine.turns import lock_of
-from ig_widgets.explorers.worker import Worker
+from ig_widgets.explorers.widget.worker import Worker
 from tests.explorers.conftest import workers
 from tests.explorers.subjects import SECONDS
 
@@ -210,7 +210,7 @@ def test_closing_ends_an_idle_thread(worker):
 
 
 def test_no_thread_is_left_when_idle_for_long(worker, monkeypatch):
-    monkeypatch.setattr("ig_widgets.explorers.worker._IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("ig_widgets.explorers.widget.worker._IDLE_SECONDS", 0.0)
     worker.submit(lambda cancel: None)
     assert worker.wait(SECONDS)
     for thread in workers():

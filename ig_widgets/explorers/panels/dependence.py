@@ -18,13 +18,13 @@ from ig_widgets.engine.attribution import make_attribution
 from ig_widgets.engine.errors import ArgumentTypeError, Cancelled
 from ig_widgets.engine.refinement import suits
 from ig_widgets.engine.trace import CellSamples
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, check_count, make_dependence
-from ig_widgets.explorers.failure import sentence
-from ig_widgets.explorers.offering import Offering
-from ig_widgets.explorers.relative import DISTRIBUTION
-from ig_widgets.explorers.size import check_size
-from ig_widgets.explorers.worker import Worker
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.error_text import sentence
+from ig_widgets.explorers.core.limits import check_size
+from ig_widgets.explorers.core.methods import DISTRIBUTION
+from ig_widgets.explorers.panels.baselines import Offering
+from ig_widgets.explorers.panels.dependence_result import BaselineDependence, BaselineMap, check_count, make_dependence
+from ig_widgets.explorers.widget.worker import Worker
 from ig_widgets.texts import plain
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.

@@ -15,7 +15,7 @@ from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Path, make_path
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers.core import protocol
 from ig_widgets.relatives.blur import blur_path
 from ig_widgets.relatives.drawn import mean_at_baselines
 from ig_widgets.relatives.draws import Draws

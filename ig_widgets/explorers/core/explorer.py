@@ -21,14 +21,15 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGEr
 from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import hearing, protocol
-from ig_widgets.explorers.chores import Chores
-from ig_widgets.explorers.displayed import Displayed
-from ig_widgets.explorers.pane import Numbers, Pane
-from ig_widgets.explorers.relative import RELATIVES
-from ig_widgets.explorers.size import check_size
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.limits import check_size
+from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.core.pane import Numbers, Pane
+from ig_widgets.explorers.widget import schema as hearing
+from ig_widgets.explorers.widget.display import Displayed
+from ig_widgets.explorers.widget.tasks import Chores
 
-_STATIC = Path(__file__).parent.parent / "static"
+_STATIC = Path(__file__).parents[2] / "static"
 MOST_STEPS = 256
 # What a pane may differ in.
 _WISHES = tuple(hearing.WISHES)

@@ -17,14 +17,14 @@ from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.failure import beside_the_model, failed, left_by, sentence
-from ig_widgets.explorers.memory import Answer, Known, Memory, Sampled, error_of, only, pieces_of
-from ig_widgets.explorers.pulse import pulse
-from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of, result_of, rule_of
-from ig_widgets.explorers.size import most_steps
-from ig_widgets.explorers.stream import Record, Send, Stream
-from ig_widgets.explorers.worker import ThreadError, Worker
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.error_text import beside_the_model, failed, left_by, sentence
+from ig_widgets.explorers.core.limits import most_steps
+from ig_widgets.explorers.core.methods import is_complete, kind_of, nodes_of, result_of, rule_of
+from ig_widgets.explorers.core.sample_cache import Answer, Known, Memory, Sampled, error_of, only, pieces_of
+from ig_widgets.explorers.core.stream import Record, Send, Stream
+from ig_widgets.explorers.widget.heartbeat import pulse
+from ig_widgets.explorers.widget.worker import ThreadError, Worker
 
 # So many samples of a new path are drawn first, if they come at once; else the one in the middle.
 _FIRST_SAMPLES = 3

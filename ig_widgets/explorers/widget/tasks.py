@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from ig_widgets.explorers.worker import ThreadError, Worker
+from ig_widgets.explorers.widget.worker import ThreadError, Worker
 from ig_widgets.texts import traceback_of
 
 _log = logging.getLogger(__name__)

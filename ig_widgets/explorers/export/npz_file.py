@@ -13,14 +13,15 @@ from torch import Tensor
 
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.turns import in_turn, lock_of
-from ig_widgets.explorers import protocol, saving
-from ig_widgets.explorers.base import Explorer
-from ig_widgets.explorers.classifier import Classes, Output
-from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.memory import Answer
-from ig_widgets.explorers.pane import Pane
-from ig_widgets.explorers.picture import PreparedImage
-from ig_widgets.explorers.relative import RELATIVES
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import Classes, Output
+from ig_widgets.explorers.core.explorer import Explorer
+from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.core.pane import Pane
+from ig_widgets.explorers.core.sample_cache import Answer
+from ig_widgets.explorers.export import npz_arrays as saving
+from ig_widgets.explorers.image.picture import PreparedImage
+from ig_widgets.explorers.panels.baseline_catalog import Gallery
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
 from ig_widgets.files.formats import check_format, fitting

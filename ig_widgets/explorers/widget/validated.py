@@ -12,8 +12,9 @@ import anywidget
 import traitlets
 
 from ig_widgets.engine.errors import IGError
-from ig_widgets.explorers import hearing, protocol
-from ig_widgets.explorers.throttle import Throttle
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.widget import schema as hearing
+from ig_widgets.explorers.widget.rate_limit import Throttle
 from ig_widgets.texts import shorten, whole
 
 # A sentence that repeats what it was sent may be as long as that.

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import IGError
-from ig_widgets.explorers.memory import Known
-from ig_widgets.explorers.relative import RELATIVES
-from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.core.sample_cache import Known
+from ig_widgets.explorers.core.stream import Pieces, Record
 
 # Rules whose fewer points are found among more of theirs. To make Gauss-Legendre's takes long, and none are.
 _NESTED = tuple(method for method in (*rules.RULES, rules.FEJER) if method != "gausslegendre")

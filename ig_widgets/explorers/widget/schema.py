@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ig_widgets.explorers.protocol import MOST_PANES, ProtocolError, is_number, is_text, is_whole
-from ig_widgets.explorers.regions import MOST_REGIONS
+from ig_widgets.explorers.core.protocol import MOST_PANES, ProtocolError, is_number, is_text, is_whole
+from ig_widgets.explorers.image.regions import MOST_REGIONS
 
 Check: TypeAlias = Callable[[str, object], None]
 

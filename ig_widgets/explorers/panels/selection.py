@@ -13,14 +13,14 @@ from torch import Tensor
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.path import make_path
 from ig_widgets.engine.turns import lock_of
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.base import Explorer
-from ig_widgets.explorers.classifier import Output
-from ig_widgets.explorers.failure import sentence
-from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Pane
-from ig_widgets.explorers.picture import PreparedImage
-from ig_widgets.explorers.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import Output
+from ig_widgets.explorers.core.error_text import sentence
+from ig_widgets.explorers.core.explorer import Explorer
+from ig_widgets.explorers.core.pane import Pane
+from ig_widgets.explorers.image.picture import PreparedImage
+from ig_widgets.explorers.image.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
+from ig_widgets.explorers.panels.baseline_catalog import Gallery
 from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
 from ig_widgets.faithfulness.regions import Region
 

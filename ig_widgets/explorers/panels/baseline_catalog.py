@@ -21,8 +21,8 @@ from torch import Tensor
 from ig_widgets import baselines
 from ig_widgets.baselines import Baseline, Parameter
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.picture import PreparedImage, Preprocess, prepare_like
-from ig_widgets.explorers.upload import opened
+from ig_widgets.explorers.image.picture import PreparedImage, Preprocess, prepare_like
+from ig_widgets.explorers.image.upload import opened
 from ig_widgets.texts import plain, printable, whole
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ig_widgets.engine.errors import IGError, OutOfMemoryError
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers.core import protocol
 from ig_widgets.texts import plain, words_of
 
 # What a model raises may be of any length; a status line is not.

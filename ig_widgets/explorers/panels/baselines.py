@@ -14,10 +14,10 @@ from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.output import logits_of
 from ig_widgets.engine.turns import in_turn, lock_of
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.base import Explorer
-from ig_widgets.explorers.classifier import PROBABILITY, Classes, Output
-from ig_widgets.explorers.gallery import Cards, Gallery
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import PROBABILITY, Classes, Output
+from ig_widgets.explorers.core.explorer import Explorer
+from ig_widgets.explorers.panels.baseline_catalog import Cards, Gallery
 
 
 class Offering(Explorer):

@@ -11,9 +11,9 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.refinement import Stage
 from ig_widgets.engine.trace import Samples
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.relative import RELATIVES, nodes_of
-from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.methods import RELATIVES, nodes_of
+from ig_widgets.explorers.core.stream import Pieces, Record
 
 # Paths whose samples are kept.
 _PATHS_KEPT = 4

@@ -18,10 +18,10 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.trace import Key, PathTrace
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.memory import Answer, Known
-from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of
-from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.methods import is_complete, kind_of, nodes_of
+from ig_widgets.explorers.core.sample_cache import Answer, Known
+from ig_widgets.explorers.core.stream import Pieces, Record
 from ig_widgets.files import Array, FileError
 from ig_widgets.files.attributions import SavedPath
 

@@ -23,20 +23,21 @@ from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.turns import lock_of
 from ig_widgets.engine.wording import counted
-from ig_widgets.explorers import protocol, restoring
-from ig_widgets.explorers.auditing import Auditing
-from ig_widgets.explorers.base import front_end, hash_of
-from ig_widgets.explorers.classifier import MARGIN, Output, classify
-from ig_widgets.explorers.convergence import curves, to_data
-from ig_widgets.explorers.depending import Depending
-from ig_widgets.explorers.exporting import Exporting
-from ig_widgets.explorers.failure import cause, sentence
-from ig_widgets.explorers.gallery import Gallery
-from ig_widgets.explorers.pane import Pane
-from ig_widgets.explorers.picture import Picture, Preprocess, prepare
-from ig_widgets.explorers.relative import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
-from ig_widgets.explorers.restoring import Saved
-from ig_widgets.explorers.size import check_size
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import MARGIN, Output, classify
+from ig_widgets.explorers.core.error_text import cause, sentence
+from ig_widgets.explorers.core.explorer import front_end, hash_of
+from ig_widgets.explorers.core.limits import check_size
+from ig_widgets.explorers.core.methods import DISTRIBUTION, RELATIVES, Asked, kind_of, samples_of
+from ig_widgets.explorers.core.pane import Pane
+from ig_widgets.explorers.export import npz_file as restoring
+from ig_widgets.explorers.export.exports import Exporting
+from ig_widgets.explorers.export.npz_file import Saved
+from ig_widgets.explorers.image.picture import Picture, Preprocess, prepare
+from ig_widgets.explorers.panels.baseline_catalog import Gallery
+from ig_widgets.explorers.panels.convergence import curves, to_data
+from ig_widgets.explorers.panels.dependence import Depending
+from ig_widgets.explorers.panels.selection import Auditing
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import FileError, PathLike
 from ig_widgets.texts import plain, shorten

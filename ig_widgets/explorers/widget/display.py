@@ -10,7 +10,7 @@ from typing import Any
 from IPython import get_ipython
 from IPython.display import display
 
-from ig_widgets.explorers.viewed import Viewed
+from ig_widgets.explorers.core.views import Viewed
 
 # The picture that stays in a notebook should be the one that was asked for, but display must not hang on it.
 _DISPLAY_SECONDS = 3.0

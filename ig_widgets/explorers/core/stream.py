@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ig_widgets.engine.rules import Floats, nearest_edges
 from ig_widgets.engine.trace import Key
-from ig_widgets.explorers import protocol
+from ig_widgets.explorers.core import protocol
 
 _BATCHES_AHEAD = 2
 _BATCH_BYTES = 1_000_000

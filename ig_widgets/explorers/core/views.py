@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.gate import Gate
-from ig_widgets.explorers.pane import Pane
-from ig_widgets.explorers.stream import MOST_VIEWS
-from ig_widgets.explorers.throttle import Throttle
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.pane import Pane
+from ig_widgets.explorers.core.stream import MOST_VIEWS
+from ig_widgets.explorers.widget.rate_limit import Throttle
+from ig_widgets.explorers.widget.validated import Gate
 
 
 class Viewed(Gate):

@@ -15,12 +15,13 @@ from torch import Tensor
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.wording import counted
-from ig_widgets.explorers import export, protocol
-from ig_widgets.explorers.classifier import Classes
-from ig_widgets.explorers.memory import Answer, Known
-from ig_widgets.explorers.picture import PreparedImage
-from ig_widgets.explorers.relative import RELATIVES
-from ig_widgets.explorers.restoring import Restoring
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.classification import Classes
+from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.core.sample_cache import Answer, Known
+from ig_widgets.explorers.export import html_page as export
+from ig_widgets.explorers.export.npz_file import Restoring
+from ig_widgets.explorers.image.picture import PreparedImage
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.files import PathLike, write_atomically

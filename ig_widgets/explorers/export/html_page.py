@@ -23,9 +23,9 @@ from ig_widgets import figures
 from ig_widgets.engine import rules
 from ig_widgets.engine.trace import Key
 from ig_widgets.engine.wording import counted
-from ig_widgets.explorers import protocol
-from ig_widgets.explorers.base import front_end
-from ig_widgets.explorers.stream import Pieces, Record
+from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.explorer import front_end
+from ig_widgets.explorers.core.stream import Pieces, Record
 from ig_widgets.texts import plain
 
 # Usual diverging ones, but for those that set red against green. The current one is always added.

@@ -1,0 +1,1 @@
+"""What leaves an explorer: pictures, arrays, one HTML file."""

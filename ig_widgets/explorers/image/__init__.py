@@ -1,0 +1,1 @@
+"""ImageExplorer, and what pictures alone need."""

@@ -1,0 +1,1 @@
+"""Jupyter widgets, and nothing of attribution: validated state, background work, notebook outputs."""
