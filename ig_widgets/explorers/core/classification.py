@@ -1,4 +1,4 @@
-"""What a classifier says of a picture, and what its classes are called."""
+"""Classification: what a classifier answers for an input, its readings, and the names of classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
@@ -15,10 +14,10 @@ from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import refuse_training_mode
 from ig_widgets.engine.output import logits_of
 from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.explorers.core.settings import SUM, Settings, Target
 from ig_widgets.texts import whole
 
 _TOP = 5
-
 
 LOGIT, PROBABILITY, LOG_PROBABILITY, MARGIN = "logit", "probability", "log-probability", "margin"
 
@@ -36,11 +35,11 @@ class Output:
     second: int = 0
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The scores, as `kind` says."""
+        """Returns the scores, as `kind` says."""
         return self.read(logits_of(self.model(inputs)))
 
     def read(self, scores: Tensor) -> Tensor:
-        """The same of scores (rows, classes) that the model has given."""
+        """Returns the same reading of scores (rows, classes) that the model has given."""
         match self.kind:
             case "probability":
                 return scores if self.is_probability else scores.softmax(1)
@@ -53,8 +52,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Classes:
-    """`scores` of the classes, their `labels` (none, or one each), the `top` five as (class, probability), and what
-    the scores are: logits, or probabilities already.
+    """The `scores` of all classes, their `labels` (none, or one each), the `top` five as (class, probability), and
+    `output_name`: whether the scores are logits or probabilities.
     """
 
     scores: Tensor
@@ -64,40 +63,96 @@ class Classes:
 
     @property
     def outputs(self) -> list[str]:
-        """The readings that can be asked for, the model's own first. Logits cannot be told from probabilities."""
+        """The readings on offer, the model's own first. Logits cannot be told from probabilities."""
         return [PROBABILITY if self.output_name == PROBABILITY else LOGIT] + [
             kind for kind in (PROBABILITY, LOG_PROBABILITY, MARGIN) if kind != self.output_name
         ]
-
-    def second(self, target: int) -> int:
-        """The class with the highest score besides `target`."""
-        others = self.scores.clone()
-        others[target] = -torch.inf
-        return int(others.argmax()) if self.count > 1 else target
 
     @property
     def count(self) -> int:
         """How many classes there are."""
         return len(self.scores)
 
+    def second(self, target: int) -> int:
+        """Returns the class with the highest score besides `target`."""
+        others = self.scores.clone()
+        others[target] = -torch.inf
+        return int(others.argmax()) if self.count > 1 else target
+
     def name(self, index: int) -> str:
-        """The label of a class, or its number where it has none."""
+        """Returns the label of a class, or its number where it has none."""
         label = self.labels[index] if self.labels else ""
         return label if label.strip() else f"class {index}"
 
     def index(self, target: object) -> int:
-        """The class that `target`, a position or a label, names. Raises traitlets' TraitError with a sentence."""
+        """Returns the class that `target`, a position or a label, names. Raises ArgumentValueError."""
         if isinstance(target, str):
             if (label := whole(target)) not in self.labels:
-                raise traitlets.TraitError(f"target {target[:80]!r} is none of the {len(self.labels)} labels.")
+                raise ArgumentValueError(f"target {target[:80]!r} is none of the {len(self.labels)} labels.")
             return self.labels.index(label)
         if isinstance(target, bool) or not isinstance(target, int) or not -self.count <= target < self.count:
-            raise traitlets.TraitError(f"target must be a class from 0 to {self.count - 1} or a label, got {target!r}.")
+            raise ArgumentValueError(f"target must be a class from 0 to {self.count - 1} or a label, got {target!r}.")
         return target % self.count
 
 
+class Classifier:
+    """A classifier asked about one input: its classes, and the function that a request explains."""
+
+    def __init__(self, model: Callable[[Tensor], Any], inputs: Tensor, labels: Sequence[str] | None) -> None:
+        self.model = model
+        self.classes = classify(model, inputs, labels)
+        self._functions: dict[tuple[str, int], Output] = {}
+        self._is_outdated = False
+
+    def function(self, settings: Settings) -> Output:
+        """Returns one object for each reading of the scores, since the engine keeps the chunk size of each object."""
+        second = self.classes.second(_index(settings.target)) if settings.output == MARGIN else 0
+        key = settings.output, second
+        if key not in self._functions:
+            is_probability = self.classes.output_name == PROBABILITY
+            self._functions[key] = Output(self.model, settings.output, is_probability, second)
+        return self._functions[key]
+
+    def known_output(self, settings: Settings) -> Tensor | None:
+        """Returns F(x) (1,), where the model has given it already."""
+        if settings.output != self.classes.output_name or self._is_outdated:
+            return None
+        return self.classes.scores[_index(settings.target)].reshape(1)
+
+    def scores(self, settings: Settings, inputs: Tensor | None = None) -> Tensor:
+        """Returns F of every class (1, classes), at `inputs` or, None, as it was at the explained input."""
+        function = self.function(settings)
+        if inputs is None:
+            return function.read(self.classes.scores[None])
+        keeper = Keeper(self.model, inputs.device)
+        return in_turn([lock_of(self.model)], lambda: keeper.run(lambda: function(inputs), gradients=False))
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Returns the probabilities (rows, classes) of scores that the model has given."""
+        return scores if self.classes.output_name == PROBABILITY else scores.softmax(1)
+
+    def target_name(self, settings: Settings) -> str:
+        """Returns the name of the class that is explained."""
+        return self.classes.name(_index(settings.target))
+
+    def output_name(self, settings: Settings) -> str:
+        """Returns what is explained, in words."""
+        unit = settings.output
+        if settings.output == MARGIN:
+            unit = f"margin over {self.classes.name(self.classes.second(_index(settings.target)))}"
+        return unit if settings.channel == SUM else f"{unit}, {settings.channel} alone"
+
+    def on_model_changed(self) -> None:
+        """Forgets what the model has answered."""
+        self._is_outdated = True
+
+
+def _index(target: Target) -> int:
+    return int(target)
+
+
 def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence[str] | None) -> Classes:
-    """Ask the model once. Raises OutputError unless it returns one row of class scores, TrainingModeError, and
+    """Asks the model once. Raises OutputError unless it returns one row of class scores, TrainingModeError, and
     ArgumentTypeError or ArgumentValueError for labels that do not fit.
     """
     if not callable(model):

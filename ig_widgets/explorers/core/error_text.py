@@ -1,4 +1,4 @@
-"""What went wrong, in words for a status line."""
+"""Errors as sentences for a status line."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from ig_widgets.texts import plain, words_of
 _LONGEST_SENTENCE = 1000
 
 
-def sentence(error: Exception) -> str:
-    """What went wrong where the model is asked, in words, on one line."""
-    return cause(error) if isinstance(error, IGError) else f"the model raised {cause(error)}"
+def describe_model_error(error: Exception) -> str:
+    """Describes an error that was raised where the model is called, on one line."""
+    return describe_error(error) if isinstance(error, IGError) else f"the model raised {describe_error(error)}"
 
 
-def cause(error: Exception) -> str:
-    """What went wrong anywhere, on one line: an error of this package says it in words, others by their name too."""
+def describe_error(error: Exception) -> str:
+    """Describes any error on one line: one of this package by its sentence, others with their type's name."""
     words = plain(words_of(error), _LONGEST_SENTENCE) or "it says no more"
     return words if isinstance(error, IGError) else f"{plain(type(error).__name__)}: {words}"
 
 
-def failed(error: Exception) -> protocol.Message:
-    """The `failed` of a request that ended so."""
+def failed_message(error: Exception) -> protocol.Message:
+    """Returns the `failed` of a request that ended with this error."""
     notes = getattr(error, "__notes__", ())
-    return protocol.failed("error", sentence(error), plain(" ".join(map(str, notes)), _LONGEST_SENTENCE))
+    hint = plain(" ".join(map(str, notes)), _LONGEST_SENTENCE)
+    return protocol.failed("error", describe_model_error(error), hint)
 
 
-def left_by(error: BaseException) -> IGError:
-    """Of a model that asks Python to end (`sys.exit()`), or raises what is meant to be caught by nobody."""
+def exit_error(error: BaseException) -> IGError:
+    """Returns the error of a model that calls `sys.exit()`, or raises another BaseException."""
     found = IGError(
         f"the model raised {type(error).__name__}, which ends a program and is no answer; let forward raise an "
         f"Exception, or return."
@@ -37,11 +38,11 @@ def left_by(error: BaseException) -> IGError:
     return found
 
 
-def beside_the_model(error: Exception) -> OutOfMemoryError:
-    """Memory may run out where no smaller chunk would help."""
+def out_of_memory_error(error: Exception) -> OutOfMemoryError:
+    """Returns the error of a run whose samples do not fit into memory, where no smaller chunk would help."""
     found = OutOfMemoryError(
         f"Memory ran out beside the model, for what is kept of each sample: {plain(words_of(error), 120)}. Fewer "
-        f"n_steps or a smaller picture need less; other explorers give theirs back when they are closed."
+        f"n_steps or a smaller input need less; other explorers give theirs back when they are closed."
     )
     found.__cause__ = error
     return found

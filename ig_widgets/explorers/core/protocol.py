@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeGuard
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from ig_widgets.engine.rules import AUTO
+from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.maps import EncodedMap
+from ig_widgets.explorers.core.settings import Settings
+from ig_widgets.explorers.widget.schema import LARGEST, TEXT_LENGTH, ProtocolError, is_integer, is_text
 
 Content: TypeAlias = dict[str, Any]
 Message: TypeAlias = tuple[Content, list[bytes]]
@@ -21,9 +20,6 @@ Message: TypeAlias = tuple[Content, list[bytes]]
 # More than four panes are not seen at a glance.
 MOST_PANES = 4
 _VIEW_NAME_LENGTH = 64
-TEXT_LENGTH = 1000
-# What a float64 tells from its neighbours, and JavaScript calls safe.
-_LARGEST = 2**53
 # Servers take about 10 MB in a message.
 _FILE_BYTES = 10_000_000
 
@@ -63,17 +59,11 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """What the model says of each baseline on offer is to be shown."""
+class Request:
+    """A view asks for what a panel has computed: `panel` is one of PANELS."""
 
     view: str
-
-
-@dataclass(frozen=True)
-class Dependence:
-    """The maps of how much depends on the baseline are to be shown."""
-
-    view: str
+    panel: str
 
 
 @dataclass(frozen=True)
@@ -94,18 +84,14 @@ class Export:
 
 
 EXPORTS = ("png", "svg", "npz", "html")
+PANELS = ("baselines", "dependence")
+
+PanelMessage: TypeAlias = Request | Upload | Export
+FrontEndMessage: TypeAlias = Want | Ack | Leave | Cancel | PanelMessage
 
 
-class ProtocolError(ValueError):
-    """A message that is not one of the protocol's."""
-
-
-Beside: TypeAlias = Gallery | Dependence | Upload | Export
-Heard: TypeAlias = Want | Ack | Leave | Cancel | Beside
-
-
-def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
-    """What a front end said. Raises ProtocolError for all else; nothing is acted on before it has passed here."""
+def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> FrontEndMessage:
+    """Parses a message of a front end. Raises ProtocolError where it is not valid."""
     if not isinstance(content, Mapping):
         raise ProtocolError(f"a message must be a mapping, got {type(content).__name__}.")
     kind, view = content.get("type"), content.get("view")
@@ -119,43 +105,26 @@ def parse(content: object, buffers: Sequence[bytes | memoryview] = ()) -> Heard:
         return Leave(view)
     if kind == "cancel":
         return Cancel(view, _natural(content, "request"))
-    if kind == "gallery":
-        return Gallery(view)
-    if kind == "dependence":
-        return Dependence(view)
+    if kind == "request":
+        return Request(view, _choice(content, "panel", PANELS))
     if kind == "upload":
         return Upload(view, _text(content, "name"), _file(buffers))
     if kind == "export":
-        wanted = content.get("kind")
-        if not isinstance(wanted, str) or wanted not in EXPORTS:
-            raise ProtocolError(f"kind must be one of {', '.join(EXPORTS)}.")
-        return Export(view, wanted)
-    raise ProtocolError("type must be want, ack, leave, cancel, gallery, dependence, upload or export.")
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """A text of at most TEXT_LENGTH characters, all of which can be sent back (half a surrogate pair cannot)."""
-    if not isinstance(value, str) or len(value) > TEXT_LENGTH:
-        return False
-    return not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """A finite number that is no truth value, at most 2**53 either way."""
-    if isinstance(value, float):
-        return math.isfinite(value) and abs(value) <= _LARGEST
-    return is_whole(value)
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """A whole number that is no truth value, at most 2**53 either way."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+        return Export(view, _choice(content, "kind", EXPORTS))
+    raise ProtocolError("type must be want, ack, leave, cancel, request, upload or export.")
 
 
 def _text(content: Mapping[object, object], name: str) -> str:
     value = content.get(name)
     if not is_text(value):
         raise ProtocolError(f"{name} must be a text of at most {TEXT_LENGTH} characters.")
+    return value
+
+
+def _choice(content: Mapping[object, object], name: str, choices: Sequence[str]) -> str:
+    value = content.get(name)
+    if not isinstance(value, str) or value not in choices:
+        raise ProtocolError(f"{name} must be one of {', '.join(choices)}.")
     return value
 
 
@@ -170,39 +139,12 @@ def _file(buffers: Sequence[bytes | memoryview]) -> bytes:
 
 def _natural(content: Mapping[object, object], name: str) -> int:
     value = content.get(name)
-    if not is_whole(value) or not 0 <= value < _LARGEST:
-        raise ProtocolError(f"{name} must be a whole number from 0 on.")
+    if not is_integer(value) or not 0 <= value < LARGEST:
+        raise ProtocolError(f"{name} must be an integer from 0 on.")
     return value
 
 
 # ---------------------------------------------------------------- kernel -> browser (the stream adds view and request)
-
-
-SUM = "sum"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The wish that a request answers. `n_steps` is 0 where the method samples to `tol`, which else is 0.
-
-    `channel`: which part of the attribution is drawn, the sum over all or one of them.
-    """
-
-    baseline: str
-    target: int
-    output: str
-    method: str
-    n_steps: int
-    tol: float
-    channel: str = SUM
-
-    @staticmethod
-    def of(values: Mapping[str, Any]) -> Settings:
-        """Of the values of the traits, with what does not matter set to 0."""
-        by_tol = values["method"] == AUTO
-        n_steps, tol = (0, values["tol"]) if by_tol else (values["n_steps"], 0.0)
-        baseline, target, output = values["baseline"], values["target"], values["output"]
-        return Settings(baseline, target, output, values["method"], n_steps, tol, values["channel"])
 
 
 # Between baseline and input lies the straight line, another path, or none: samples are draws, alpha their share.
@@ -214,51 +156,34 @@ def begin(
     settings: Settings,
     total: int,
     output_name: str,
-    class_name: str,
-    photo: npt.NDArray[np.uint8],
-    baseline: npt.NDArray[np.uint8],
+    target_name: str,
+    display: Display,
     path: Kind = "straight",
 ) -> Message:
-    """A request has begun; photo and baseline are (height, width, 3)."""
+    """A request has begun; the buffers are the arrays of `display`, in order."""
     content = {
         "type": "begin",
         "trace": trace,
         "settings": vars(settings).copy(),
-        "shape": list(photo.shape[:2]),
         "total": total,
         "output_name": output_name,
-        "class_name": class_name,
+        "target_name": target_name,
         "path": path,
+        "display": display.to_data(),
     }
-    return content, [photo.tobytes(), baseline.tobytes()]
-
-
-@dataclass(frozen=True)
-class EncodedMap:
-    """A sample's map as int16, little endian, and what one step is worth."""
-
-    scale: float
-    values: bytes
-
-
-def encode(values: npt.NDArray[np.floating[Any]]) -> EncodedMap:
-    """A map (height, width) in 16 bits: the error is at most half of 1 / 32767 of its largest value."""
-    wide = values.astype(np.float64)  # in float32 the step of a map that nearly vanishes would be zero
-    scale = float(np.abs(wide).max(initial=0.0)) / 32767
-    if scale < np.finfo(np.float64).tiny:  # zeros, or what a step of too few bits would not divide
-        scale = 1.0
-    return EncodedMap(scale, np.rint(wide / scale).astype("<i2").tobytes())
+    return content, display.buffers()
 
 
 def samples(trace: int, first: int, maps: Sequence[EncodedMap]) -> Message:
-    """Maps with the ids `first`, `first` + 1, ... of a trace."""
+    """Maps with the ids `first`, `first` + 1, ... of a trace, all of one dtype."""
     content = {
         "type": "samples",
         "trace": trace,
         "ids": list(range(first, first + len(maps))),
         "scales": [m.scale for m in maps],
+        "dtype": maps[0].dtype,
     }
-    return content, [m.values for m in maps]
+    return content, [m.data for m in maps]
 
 
 def plan(
@@ -297,7 +222,7 @@ def done(evaluations: int, elapsed: float) -> Message:
 
 
 def beat() -> Message:
-    """The request is being computed still."""
+    """The request is still being computed."""
     return {"type": "beat"}, []
 
 
@@ -311,13 +236,16 @@ def file(name: str, data: bytes) -> Message:
     return {"type": "file", "name": name}, [data]
 
 
-def dependence(number: int, mean: npt.NDArray[np.floating[Any]], deviation: npt.NDArray[np.floating[Any]]) -> Message:
-    """Mean and standard deviation (height, width) of the maps of several baselines; `number` as in `_dependence`."""
-    encoded = [encode(mean), encode(deviation)]
+def maps(panel: str, number: int, shape: Sequence[int], named: Mapping[str, EncodedMap]) -> Message:
+    """Maps of `shape` that a panel shows, by name; `number` tells which of its states they belong to."""
+    encoded = list(named.values())
     content = {
-        "type": "dependence",
+        "type": "maps",
+        "panel": panel,
         "number": number,
-        "shape": list(mean.shape),
+        "names": list(named),
+        "shape": list(shape),
         "scales": [one.scale for one in encoded],
+        "dtype": encoded[0].dtype,
     }
-    return content, [one.values for one in encoded]
+    return content, [one.data for one in encoded]

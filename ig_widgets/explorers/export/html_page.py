@@ -1,4 +1,4 @@
-"""One explorer as one HTML file, which works with no kernel and no network.
+"""HTML page: one explorer as one file, which works with no kernel and no network.
 
 The file holds the front end itself (static/standalone.js), a recording of what was sampled, and the answers, plans
 over those samples, that the kernel would have given. Nothing in it reaches out: the page's own security policy allows
@@ -24,8 +24,10 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.trace import Key
 from ig_widgets.engine.wording import counted
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.explorer import front_end
-from ig_widgets.explorers.core.stream import Pieces, Record
+from ig_widgets.explorers.core.maps import EncodedMap
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.settings import Settings
+from ig_widgets.explorers.widget.frontend import front_end
 from ig_widgets.texts import plain
 
 # Usual diverging ones, but for those that set red against green. The current one is always added.
@@ -37,7 +39,7 @@ _LONGEST_NAME = 60
 class Rule:
     """A wish that can be answered, the samples that it takes, and the error that it was estimated to have."""
 
-    settings: protocol.Settings
+    settings: Settings
     pieces: Pieces
     evaluations: int
     error: float | None = None
@@ -48,14 +50,14 @@ class Recorded:
     """One path: the `begin` message of its requests, what was sampled on it, and the `rules` that these serve."""
 
     begin: protocol.Message
-    record: Record
+    log: SampleLog
     rules: Sequence[Rule]
 
 
-def rules_for(record: Record, settings: protocol.Settings) -> list[Rule]:
-    """Every rule of points, with any number of them, whose samples are all in `record`; all else as in `settings`."""
-    count = len(record.maps)
-    points = {key for key, at in list(record.ids.items()) if at < count and not isinstance(key, tuple)}
+def rules_for(log: SampleLog, settings: Settings) -> list[Rule]:
+    """Every rule of points, with any number of them, whose samples are all in `log`; all else as in `settings`."""
+    count = len(log.maps)
+    points = {key for key, at in list(log.ids.items()) if at < count and not isinstance(key, tuple)}
     methods = [name for name in rules.METHODS if name != rules.SECANT]
     # A trapezoid has two ends.
     asked = [(m, n) for m in methods for n in range(1, len(points) + 1) if (m, n) != ("riemann_trapezoid", 1)]
@@ -79,16 +81,17 @@ def to_html(recorded: Sequence[Recorded], *, traits: Mapping[str, Any], picture:
     """
     paths, answers, parts = [], [], []
     for number, path in enumerate(recorded):
-        content, pictures = path.begin
-        encoded = list(path.record.maps)  # it may be growing
-        maps, scales = zip(*map(_to_8_bits, encoded), strict=True)
-        samples, _ = protocol.samples(path.record.number, 0, [protocol.EncodedMap(scale, b"") for scale in scales])
-        samples["sums"] = path.record.density[: len(maps)]  # of maps in 8 bits they would be off
+        content, arrays = path.begin
+        encoded = list(path.log.maps)  # it may be growing
+        maps, scales = zip(*map(_recorded_map, encoded), strict=True)
+        samples, _ = protocol.samples(path.log.number, 0, encoded)
+        samples |= {"scales": list(scales), "dtype": _RECORDED_DTYPES[encoded[0].dtype]}
+        samples["sums"] = path.log.density[: len(maps)]  # of maps in 8 bits they would be off
         begin = {**content, "total": 0}
-        sizes = {"pictures": [*map(len, pictures)], "maps": [*map(len, maps)]}
+        sizes = {"arrays": [*map(len, arrays)], "maps": [*map(len, maps)]}
         paths.append({"begin": begin, "samples": samples, **sizes})
         answers += _answers(number, path, len(maps), partial=number == 0)
-        parts += [*pictures, *maps]
+        parts += [*arrays, *maps]
     recording = {
         "traits": dict(traits),
         "tables": {name: _base64(figures.color_table(name).tobytes()) for name in _colormaps(traits["colormap"])},
@@ -99,8 +102,15 @@ def to_html(recorded: Sequence[Recorded], *, traits: Mapping[str, Any], picture:
     return _page(recording, _title(recorded[0]), _caption(recorded[0]), picture)
 
 
-def _to_8_bits(encoded: protocol.EncodedMap) -> tuple[bytes, float]:
-    levels = np.frombuffer(encoded.values, "<i2").astype(np.float64)
+# Of maps as they are streamed, and as they are recorded: what is streamed in 16 bits has 8 in a file.
+_RECORDED_DTYPES = {"i2": "i1", "f4": "f4"}
+
+
+def _recorded_map(encoded: EncodedMap) -> tuple[bytes, float]:
+    """Returns the numbers and the scale of a map as a recording has it."""
+    if encoded.dtype == "f4":
+        return encoded.data, encoded.scale
+    levels = encoded.numbers.astype(np.float64)
     step = float(np.abs(levels).max(initial=0.0)) / 127 or 1.0
     return np.rint(levels / step).astype(np.int8).tobytes(), encoded.scale * step
 
@@ -111,11 +121,11 @@ def _answers(number: int, path: Recorded, count: int, *, partial: bool) -> list[
 
     found = []
     for rule in path.rules:
-        plan, _ = path.record.plan(count, rule.pieces, rule.evaluations, final=True, error=rule.error)
+        plan, _ = path.log.plan(count, rule.pieces, rule.evaluations, final=True, error=rule.error)
         end, _ = protocol.done(rule.evaluations, 0.0)
         found.append({"path": number, "settings": vars(rule.settings).copy(), "plan": plan, "end": end})
     if partial and all(known["settings"] != settings for known in found):
-        plan, _ = path.record.plan(count, None, count, final=False)
+        plan, _ = path.log.plan(count, None, count, final=False)
         end, _ = protocol.failed("cancelled", "cancelled before all was sampled")
         found.append({"path": number, "settings": settings, "plan": plan, "end": end})
     return found
@@ -127,18 +137,24 @@ def _colormaps(current: str) -> list[str]:
 
 
 def _title(path: Recorded) -> str:
-    return f"{plain(path.begin[0]['class_name'], _LONGEST_NAME)} · Integrated Gradients"
+    return f"{plain(path.begin[0]['target_name'], _LONGEST_NAME)} · Integrated Gradients"
 
 
 def _caption(path: Recorded) -> str:
     content, _ = path.begin
     settings = content["settings"]
     return (
-        f"{plain(content['output_name'])} {path.record.output:.3g}; baseline {plain(settings['baseline'])} "
-        f"{path.record.baseline_output:.3g}; {_rule_in_words(settings)}. A recording: rules and "
-        f"steps that were sampled can be chosen, others need the notebook. Maps are in 8 bits, off by at most 1/254 of "
-        f"each map's largest value."
+        f"{plain(content['output_name'])} {path.log.output:.3g}; baseline {plain(settings['baseline'])} "
+        f"{path.log.baseline_output:.3g}; {_rule_in_words(settings)}. A recording: rules and "
+        f"steps that were sampled can be chosen, others need the notebook.{_precision(path)}"
     )
+
+
+def _precision(path: Recorded) -> str:
+    """Returns a sentence on what the maps of a recording are off by."""
+    if path.log.maps[0].dtype == "f4":
+        return ""
+    return " Maps are in 8 bits, off by at most 1/254 of each map's largest value."
 
 
 def _rule_in_words(settings: Mapping[str, Any]) -> str:

@@ -1,14 +1,14 @@
-"""The answer of a pane as arrays and plain data, and back: what a file of an explorer holds of it.
+"""The result of a pane as arrays and plain data, and back: what a file of an explorer holds of it.
 
-Maps are kept as they are streamed, whole numbers of 16 bits times a scale, so that what is drawn of a file is bit for
-bit what was drawn before. `maps` are these products, from which the whole numbers can be told again.
+Maps are kept as they are streamed, so that what is drawn of a file is bit for bit what was drawn before: `maps` are
+16-bit integers times a scale, from which the integers can be told again, or float32.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.trace import Key, PathTrace
-from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.methods import is_complete, kind_of, nodes_of
-from ig_widgets.explorers.core.sample_cache import Answer, Known
-from ig_widgets.explorers.core.stream import Pieces, Record
+from ig_widgets.explorers.core import maps as core_maps
+from ig_widgets.explorers.core.maps import EncodedMap
+from ig_widgets.explorers.core.methods import Methods
+from ig_widgets.explorers.core.sample_cache import EvaluatedRule, PaneResult
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.files import Array, FileError
 from ig_widgets.files.attributions import SavedPath
 
@@ -29,13 +31,13 @@ from ig_widgets.files.attributions import SavedPath
 TEXT_LENGTH = 10_000
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _MOST_LEVEL = 32767
-# Below it float32 would round products of 16 bits, or lose them.
-_LEAST_SCALE = 1e-30
+# Beyond these float32 would round products of 16 bits, or lose them.
+_LEAST_SCALE, _MOST_SCALE = 1e-30, 1e30
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SavedTrace(PathTrace):
-    """As `PathTrace`, of a file: what is collected up to alpha is known as it was drawn, not feature by feature."""
+    """A `PathTrace` from a file, which holds the maps of samples as they were drawn, not each feature's attribution."""
 
     attributions: Tensor
 
@@ -49,25 +51,29 @@ class SavedTrace(PathTrace):
         return self.attributions.clone() if alpha == 1 else torch.zeros_like(self.attributions)
 
 
-def to_arrays(answer: Answer, height: int, width: int) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays of an answer by name, and what else is known of it, as JSON can hold it."""
-    result, known = answer.result, answer.known
-    record, keys, trace = known.record, known.pieces.keys, _trace_of(result)
-    ids = np.array([record.ids[key] for key in keys])
-    scales = np.array([record.maps[i].scale for i in ids])
-    dtype = np.float32 if scales.min() > _LEAST_SCALE else np.float64
-    levels = np.stack([np.frombuffer(record.maps[i].values, "<i2") for i in ids]).reshape(-1, height, width)
+def to_arrays(answer: PaneResult, shape: tuple[int, ...]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Returns the arrays of a result by name, and what else is known of it, as JSON can hold it.
+
+    `shape`: of each map.
+    """
+    result, known = answer.result, answer.rule
+    log, keys, trace = known.log, known.pieces.keys, _trace_of(result)
+    ids = np.array([log.ids[key] for key in keys])
+    maps = [log.maps[i] for i in ids]
+    scales = np.array([one.scale for one in maps])
+    dtype = np.float32 if scales.min() > _LEAST_SCALE and scales.max() < _MOST_SCALE else np.float64
+    numbers = core_maps.stack(maps).reshape(len(maps), *shape)
     attributions = torch.as_tensor(result.attributions)[0]
     arrays: dict[str, Array] = {
         "attributions": (attributions.float() if attributions.dtype == torch.bfloat16 else attributions).cpu().numpy(),
-        "maps": levels * scales.astype(dtype)[:, None, None],
+        "maps": numbers * scales.astype(dtype).reshape(-1, *[1] * len(shape)),
         "scales": scales,
         "order": ids.argsort().argsort(),
         "alphas": trace.alphas[0].numpy(),
         "edges": trace.edges[0].numpy(),
         "weights": trace.edges[0].diff().numpy(),
         "density": trace.density[0].numpy(),
-        "sample_outputs": np.array([record.outputs[i] for i in ids]),
+        "sample_outputs": np.array([log.outputs[i] for i in ids]),
         "output_alphas": trace.output_alphas[0].numpy(),
         "outputs": trace.outputs[0].numpy(),
     }
@@ -75,9 +81,10 @@ def to_arrays(answer: Answer, height: int, width: int) -> tuple[dict[str, Array]
         arrays["cells"] = np.array(keys)
     about = {
         "settings": asdict(known.settings),
+        "map_dtype": maps[0].dtype,
         "dtype": str(attributions.dtype).removeprefix("torch."),
         "device": attributions.device.type,
-        "ends": [number(record.baseline_output), number(record.output)],
+        "ends": [number(log.baseline_output), number(log.output)],
         "spent": known.evaluations,
         "method": result.method,
         "n_steps": result.n_steps,
@@ -97,15 +104,17 @@ def to_arrays(answer: Answer, height: int, width: int) -> tuple[dict[str, Array]
     return arrays, about
 
 
-def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: int) -> Answer:
-    """The way back; its path gets the number `trace`. Raises ValueError, KeyError, TypeError where not all fits."""
+def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], methods: Methods) -> PaneResult:
+    """Returns the result. Raises ValueError, KeyError, TypeError where not all fits."""
     settings = settings_of(about["settings"])
     dtype = _DTYPES[about["dtype"]]
     complete = about["complete"]
     _require(complete is True or complete is False, "complete")
     maps, scales, alphas = arrays["maps"], _floats(arrays, "scales"), _floats(arrays, "alphas")
     count = len(alphas)
-    _require(maps.dtype.kind == "f" and maps.ndim == 3 and maps.shape[0] == count, "maps")
+    _require(maps.dtype.kind == "f" and maps.ndim > 1 and maps.shape[0] == count, "maps")
+    map_dtype = about["map_dtype"]
+    _require(map_dtype in ("i2", "f4"), "map_dtype")
     _require(count and scales.shape == (count,) and bool((scales > 0).all()), "scales")
     edges, density = _floats(arrays, "edges", count + 1), _floats(arrays, "density", count)
     # Of samples that crowd at the end of the path a piece may be shorter than rounding.
@@ -116,24 +125,24 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
     order = arrays["order"]
     _require(order.dtype.kind == "i" and np.array_equal(np.sort(order), np.arange(count)), "order")
     if complete and settings.method != rules.AUTO:
-        _require(len(nodes_of(settings.method, settings.n_steps).alphas) == count, "number of samples")
+        _require(len(methods.nodes(settings.method, settings.n_steps).alphas) == count, "number of samples")
     sample_outputs = _floats(arrays, "sample_outputs", count)
     output_alphas = _floats(arrays, "output_alphas")
     outputs = _floats(arrays, "outputs", len(output_alphas))
     _require(_ascends(output_alphas), "output_alphas")
-    attributions = _attributions(arrays, dtype, maps.shape[1:])
+    attributions = _attributions(arrays, dtype)
 
     baseline_end, end = (_finite(value) for value in about["ends"])
-    record = Record(
-        trace,
+    log = SampleLog(
+        0,  # the pane that shows it gives it a number
         baseline_end,
         end,
-        is_complete=is_complete(settings.method),
-        is_path=kind_of(settings.method) != "draws",
+        is_complete=methods.is_complete(settings.method),
+        is_path=methods.kind(settings.method) != "draws",
     )
     rows = np.argsort(order)
-    encoded = [_encoded(maps[row], float(scales[row])) for row in rows]
-    record.extend([keys[row] for row in rows], sample_outputs[rows].tolist(), density[rows].tolist(), encoded)
+    encoded = [_encoded(maps[row], float(scales[row]), map_dtype) for row in rows]
+    log.extend([keys[row] for row in rows], sample_outputs[rows].tolist(), density[rows].tolist(), encoded)
 
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     names = ("output", "baseline_output", "convergence_delta", "error_estimate")
@@ -152,7 +161,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         _is_tuple=False,
         attributions=attributions,
     )
-    _require(type(about.get("caveats", [])) is list, "caveats")
+    _require(type(about["caveats"]) is list, "caveats")
     result = Attribution(
         attributions=attributions,
         method=_text(about["method"]),
@@ -163,9 +172,8 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         converged=about["converged"],
         reason=_text(about["reason"]),
         fallbacks=tuple(_text(name) for name in about["fallbacks"]),
-        # A file that was written before there were caveats has none.
-        caveats=tuple(_text(text) for text in about.get("caveats", ())),
-        unattributed=_batch(about.get("unattributed"), wide),
+        caveats=tuple(_text(text) for text in about["caveats"]),
+        unattributed=_batch(about["unattributed"], wide),
         output=output,
         baseline_output=baseline_output,
         convergence_delta=delta,
@@ -174,13 +182,13 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
     )
     _require(result.converged in (None, True, False) and result.elapsed >= 0, "converged or elapsed")
     estimate = None if error is None else float(error[0])
-    known = Known(settings, record, Pieces(keys, edges), _count(about["spent"]), estimate, is_last=complete)
-    return Answer(result, known)
+    rule = EvaluatedRule(settings, log, Pieces(keys, edges), _count(about["spent"]), estimate, is_last=complete)
+    return PaneResult(result, rule)
 
 
-def moved(answer: Answer, device: torch.device, trace: int) -> Answer:
-    """The same with its tensors on `device`, and another number for its path."""
-    result, known, path = answer.result, answer.known, answer.result.path
+def to_device(answer: PaneResult, device: torch.device) -> PaneResult:
+    """Returns the result with its tensors on `device`."""
+    result, path = answer.result, answer.result.path
     attributions = torch.as_tensor(result.attributions).to(device)
 
     def there(value: Tensor | None) -> Tensor | None:
@@ -196,7 +204,7 @@ def moved(answer: Answer, device: torch.device, trace: int) -> Answer:
         unattributed=there(result.unattributed),
         path=replace(path, attributions=attributions) if isinstance(path, SavedTrace) else path,
     )
-    return Answer(on_device, replace(known, record=replace(known.record, number=trace)))
+    return PaneResult(on_device, answer.rule)
 
 
 def number(value: Tensor | float | None) -> float | str | None:
@@ -205,28 +213,41 @@ def number(value: Tensor | float | None) -> float | str | None:
     return found if found is None or math.isfinite(found) else str(found)
 
 
-def settings_of(values: Any) -> protocol.Settings:
-    """Raises ValueError, TypeError for what is no wish; whether it can be granted is not asked."""
-    kinds = {"baseline": str, "target": int, "output": str, "method": str, "n_steps": int, "tol": float, "channel": str}
-    _require(values.keys() == kinds.keys(), "settings")
-    _require(all(type(values[name]) is kind for name, kind in kinds.items()), "settings")
+# Of each setting, as JSON can hold it.
+_SETTING_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float,),
+    "str": (str,),
+    "Target": (int, str),
+}
+
+
+def settings_of(values: Any) -> Settings:
+    """Returns the settings of a file. Raises ValueError, TypeError for what is none; a name may still be unknown."""
+    types = {one.name: _SETTING_TYPES[str(one.type)] for one in fields(Settings)}
+    _require(values.keys() == types.keys(), "settings")
+    _require(all(type(values[name]) in allowed for name, allowed in types.items()), "settings")
     _require(all(len(value) <= TEXT_LENGTH for value in values.values() if type(value) is str), "settings")
-    return protocol.Settings(**values)
+    return Settings(**values)
 
 
 def _trace_of(result: Attribution) -> PathTrace:
-    """Panes keep what they sampled, whatever the method."""
+    """Returns the samples of a result; a pane keeps them for every method."""
     if result.path is None:
         raise NotImplementedError(result.method)
     return result.path
 
 
-def _encoded(values: Array, scale: float) -> protocol.EncodedMap:
+def _encoded(values: Array, scale: float, dtype: core_maps.Dtype) -> EncodedMap:
     with np.errstate(all="ignore"):
-        levels = np.rint(values / values.dtype.type(scale))
+        numbers = values / values.dtype.type(scale)
+    if dtype == "f4":
+        _require(bool(np.isfinite(numbers).all()), "maps")
+        return EncodedMap(scale, numbers.astype("<f4").tobytes(), dtype)
+    levels = np.rint(numbers)
     # NaN fails this, too.
     _require(bool((np.abs(levels) <= _MOST_LEVEL).all()), "maps")
-    return protocol.EncodedMap(scale, levels.astype("<i2").tobytes())
+    return EncodedMap(scale, levels.astype("<i2").tobytes(), dtype)
 
 
 def _keys(arrays: Mapping[str, Array], alphas: Array) -> list[Key]:
@@ -237,9 +258,9 @@ def _keys(arrays: Mapping[str, Array], alphas: Array) -> list[Key]:
     return [(low, high) for low, high in cells.tolist()]
 
 
-def _attributions(arrays: Mapping[str, Array], dtype: torch.dtype, size: tuple[int, ...]) -> Tensor:
+def _attributions(arrays: Mapping[str, Array], dtype: torch.dtype) -> Tensor:
     values = arrays["attributions"]
-    _require(values.dtype.kind == "f" and values.ndim == 3 and values.shape[1:] == size, "attributions")
+    _require(values.dtype.kind == "f" and values.ndim > 0, "attributions")
     # Sums that are too large for half a precision are infinite.
     _require(not np.isnan(values).any(), "attributions")
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)[None]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeGuard
 
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness.regions import Mask, Region, region_mask, rows_crossed
 
-MOST_REGIONS = 32
 _MOST_POINTS = 10_000
 # Of all that is new at once, so that a message takes less than 50 ms, most of which ipywidgets needs: points (half a
 # minute's drawing) and runs, how often outlines may pass the middle of a row of pixels, and pixels of masks to fill.
@@ -25,6 +25,30 @@ _MOST_PIXELS = 20_000_000
 _LARGEST = 1e9
 
 RegionData = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureRegions:
+    """The regions of a picture of `height` x `width` pixels, as the selection panel has them."""
+
+    height: int
+    width: int
+
+    def to_data(self, selection: Any) -> RegionData:
+        """As `to_data`."""
+        return to_data(selection, self.height, self.width)
+
+    def from_data(self, data: object) -> Region:
+        """As `from_data`."""
+        return from_data(data, self.height, self.width)
+
+    def mask(self, data: object) -> Mask:
+        """As `mask_of`."""
+        return mask_of(data, self.height, self.width)
+
+    def check_new(self, data: Sequence[object]) -> None:
+        """As `check_new`."""
+        check_new(data, self.height, self.width)
 
 
 def to_data(region: Region, height: int, width: int) -> RegionData:

@@ -1,46 +1,37 @@
-"""The baselines on offer: their names, what they make of the picture, and what the model says of that.
+"""Catalog of named baselines and their cards.
 
-A baseline is asked for by a text, so that browser and kernel mean the same: a name, with parameters in brackets where
-they are not the usual ones, "blur" or "blur(sigma=8)"; a colour as "colour(#ff8800)".
+A baseline is asked for by a text, so that browser and kernel mean the same one: a name, with parameters in brackets
+where they are not the usual ones: "blur" or "blur(sigma=8)".
 """
 
 from __future__ import annotations
 
-import io
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ig_widgets import baselines
 from ig_widgets.baselines import Baseline, Parameter
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.image.picture import PreparedImage, Preprocess, prepare_like
-from ig_widgets.explorers.image.upload import opened
 from ig_widgets.texts import plain, printable, whole
 
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_NAME_LENGTH = 80
-_THUMBNAIL = 112
-# What was made last, for a person who goes back and forth.
+NAME_LENGTH = 80
+# The newest that were made, for a person who goes back and forth.
 _MADE_KEPT = 16
-# Of files, so many are offered; one more takes the place of the oldest that is not in use.
-_UPLOADS_KEPT = 16
-# From here on a baseline is one thing to the model rather than none.
+# A baseline to which a model gives more for one class is something to the model, rather than nothing.
 _NOT_NEUTRAL = 0.5
 
 
 @dataclass(frozen=True)
 class Card:
-    """A baseline as it is offered: what it is, how it looks, and what the model says of it.
+    """A baseline on offer: what it is, how it looks, and what the model answers for it.
 
-    `name`: by which it is asked for. `output`: F there, for the target and output of the explorer. `top`: the likeliest
+    `name`: the text that asks for it. `output`: F there, for the target and output of the explorer. `top`: the likeliest
     three classes and their probabilities. `entropy`: of all of these, in bits; `most_entropy` where each is as likely.
     """
 
@@ -50,7 +41,7 @@ class Card:
     top: tuple[tuple[str, float], ...]
     entropy: float
     most_entropy: float
-    thumbnail: bytes
+    thumbnail: bytes = b""
 
     @property
     def is_neutral(self) -> bool:
@@ -64,7 +55,7 @@ class Card:
 
 
 class Cards(tuple[Card, ...]):
-    """Cards, a line for each."""
+    """Cards; prints as a line for each."""
 
     __slots__ = ()
 
@@ -73,73 +64,97 @@ class Cards(tuple[Card, ...]):
 
 
 @dataclass(frozen=True)
-class _Tensor:
-    """A baseline that was given as the model's input, or a function that returns one."""
+class GivenBaseline:
+    """A baseline that a user has given as the model's input, or as a function that returns one."""
 
-    make: Callable[[Tensor], Tensor]
+    make: Callable[[Tensor], Any]
     description: str
 
     space = "inputs"
     parameters = ()
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        return self.make(inputs)
+        """Returns the baseline."""
+        made: Tensor = self.make(inputs)
+        return made
 
     def describe(self) -> str:
+        """Returns what it is, for a caption."""
         return self.description
 
 
-class Gallery:
-    """What is offered for one picture. `black` is what preprocessing makes of a black picture."""
+class BaselineCatalog:
+    """The baselines on offer for one input. A kind of input overrides what it has to say of them."""
 
-    def __init__(self, image: PreparedImage, like: Tensor | None, preprocess: Preprocess | None) -> None:
-        self._image = image
-        self._like = like
-        self._preprocess = preprocess
-        self._offers: dict[str, Any] = {
-            "black": baselines.black(),
-            "white": baselines.white(),
-            "mean grey": baselines.mean_grey(),
-            "blur": baselines.blur(),
-            "noise": baselines.uniform(),
-            "gaussian noise": baselines.gaussian(),
-            "max distance": baselines.max_distance(),
-            "shuffled": baselines.permuted(),
-            "colour": baselines.constant(0.5),
-        }
+    def __init__(self, inputs: Tensor, offers: Mapping[str, Any]) -> None:
+        """`inputs` (1, ...): the model's. `offers`: by name, each a baseline (see `igw.baselines`)."""
+        self._inputs = inputs
+        self._offers: dict[str, Any] = dict(offers)
+        self._usual = frozenset(offers)
         self._made: dict[str, Tensor] = {}
-        # By name, the oldest first; and how many there have been.
-        self._uploads: list[str] = []
-        self._uploaded = 0
-        # Panes and whatever else asks the model have a thread each.
-        self._guard = threading.Lock()
+        # Each pane makes baselines in a thread of its own, and so do panels.
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------ what a kind of input may say otherwise
+
+    def thumbnail(self, name: str) -> bytes:
+        """Returns a small picture of a baseline as a PNG; b"" where there is none."""
+        return b""
+
+    def upload(self, name: str, data: bytes, in_use: Collection[str] = ()) -> str:
+        """Offers what a file holds, and returns the text that asks for it. Raises ArgumentValueError."""
+        raise ArgumentValueError(f"{plain(name, NAME_LENGTH)} was not taken: files are no baselines here.")
+
+    def _given(self, value: object) -> tuple[str, Any] | None:
+        """Returns a name and an offer for a value of a type that only this kind of input knows."""
+        return None
+
+    def _evaluate(self, text: str, offer: Any) -> object:
+        """Returns the baseline as the model's input."""
+        return offer(self._inputs)
+
+    def _limits(self, parameter: Parameter) -> tuple[float, float, float]:
+        """Returns between which values a text may set a parameter, and the usual one."""
+        return parameter.low, parameter.high, parameter.default
+
+    def _control(self, baseline: Any, parameter: Parameter) -> dict[str, object]:
+        """Returns what a control shows of a parameter."""
+        low, high, usual = self._limits(parameter)
+        value = getattr(baseline, parameter.name)
+        value = usual if value is None else value
+        limits = {"low": low, "high": high, "step": parameter.step, "unit": parameter.unit}
+        return {"name": parameter.name, "value": float(value), **limits}
+
+    def _parsed(self, offer: Any, inside: str) -> dict[str, Any] | None:
+        """Returns the fields that a text in brackets sets, where it is not a list of numbers."""
+        return None
+
+    def _values_text(self, values: Mapping[str, Any]) -> str | None:
+        """Returns fields as the text in brackets that sets them; None where no text can."""
+        if any(isinstance(value, tuple) for value in values.values()):
+            return None
+        return ", ".join(f"{name}={value:.12g}" for name, value in values.items())
+
+    # ------------------------------------------------------------ what is on offer
 
     @property
     def names(self) -> list[str]:
-        """Of all that is offered."""
+        """All that are on offer."""
         return list(self._offers)
 
-    def parameters(self, name: str) -> list[dict[str, object]]:
-        """What can be set of a baseline, and how it is set now."""
-        baseline = self._resolve(name)
-        found: list[dict[str, object]] = []
-        for one in baseline.parameters:
-            value = getattr(baseline, one.name)
-            if one.per_channel:
-                levels = value if isinstance(value, tuple) else (value,) * 3
-                found.append({"name": one.name, "colour": _hex(levels)})
-                continue
-            low, high, usual = self._limits(one)
-            value = usual if value is None else value
-            limits = {"low": low, "high": high, "step": one.step, "unit": one.unit}
-            found.append({"name": one.name, "value": float(value), **limits})
-        return found
+    def is_usual(self, text: str) -> bool:
+        """Whether every explorer of such an input offers it."""
+        return text.partition("(")[0].strip() in self._usual
+
+    def parameters(self, text: str) -> list[dict[str, object]]:
+        """Returns what can be set of a baseline, and how it is set now."""
+        baseline = self._resolve(text)
+        return [self._control(baseline, one) for one in baseline.parameters]
 
     def name_of(self, value: object) -> str:
-        """The text that asks for `value`: a name, or what a baseline can be given as.
+        """Returns the text that asks for `value`, which is on offer from then on.
 
-        That is one of `igw.baselines`, a PIL image or an array (a picture, to be preprocessed as the explained one is),
-        a tensor of the model's input, or a function of that. What is new is offered from then on.
+        That is a text, one of `igw.baselines`, a tensor of the model's input, or a function of that.
         Raises ArgumentTypeError, ArgumentValueError.
         """
         if isinstance(value, str):
@@ -148,26 +163,27 @@ class Gallery:
         if isinstance(value, Baseline):
             for name, offer in self._offers.items():
                 if type(offer) is type(value) and self._is_settable(value):
-                    text = _text(name, value, offer)
+                    text = self._text(name, value, offer)
                     if text is not None and self._resolve(text) == value:
                         return self._checked(text)
             return self.add(value.describe(), value)
         if isinstance(value, Tensor):
             given = value.detach()
-            return self.add("given tensor", _Tensor(lambda _inputs: given, "a given tensor"))
-        if isinstance(value, Image.Image | np.ndarray):
-            return self.add("given picture", self._picture(value))
+            return self.add("given tensor", GivenBaseline(lambda _inputs: given, "a given tensor"))
+        if (found := self._given(value)) is not None:
+            return self.add(*found)
         if callable(value):
             name = str(getattr(value, "__name__", type(value).__name__))
-            return self.add("function" if name == "<lambda>" else name, _Tensor(value, f"function {plain(name)}"))
+            offer = GivenBaseline(value, f"function {plain(name)}")
+            return self.add("function" if name == "<lambda>" else name, offer)
         raise ArgumentTypeError(
             f"baseline must be a name ({self._listed()}), one of igw.baselines, a picture, a tensor or a "
             f"function, got {type(value).__name__}."
         )
 
     def add(self, name: str, offer: Any) -> str:
-        """Offer something new, and return the name that it is given. Raises as `inputs` does."""
-        base = _named(name)
+        """Offers something new, and returns the text that asks for it. Raises as `inputs` does."""
+        base = printable_name(name)
         number, chosen = 1, base
         while chosen in self._offers:
             number += 1
@@ -179,45 +195,31 @@ class Gallery:
             del self._offers[chosen]
             raise
 
-    def upload(self, name: str, data: bytes, in_use: Collection[str] = ()) -> str:
-        """Offer the picture in a file: of a kind and size that `upload.opened` takes.
-
-        Of more than 16 the oldest goes that is not among the names `in_use`. Raises ArgumentValueError where it is no
-        picture, or too large, and what preprocessing raises.
-        """
-        picture = self._picture(opened(plain(name, _NAME_LENGTH) or "a file", data))
-        self._uploaded += 1
-        # A name that was given once means what was sampled under it: once some are gone, none may come back.
-        number = f" #{self._uploaded}" if self._uploaded > _UPLOADS_KEPT else ""
-        chosen = self.add(_named(name) + number, picture)
-        self._uploads.append(chosen)
-        gone = [one for one in self._uploads[:-1] if one not in in_use]
-        for one in gone[: max(len(self._uploads) - _UPLOADS_KEPT, 0)]:
-            self._uploads.remove(one)
-            del self._offers[one]
-            with self._guard:
-                self._made.pop(one, None)
-        return chosen
+    def remove(self, name: str) -> None:
+        """Offers it no more."""
+        del self._offers[name]
+        with self._lock:
+            self._made.pop(name, None)
 
     def inputs(self, name: str) -> Tensor:
-        """The baseline of that name, as the model's input. Raises ArgumentValueError, and what a function raises."""
+        """Returns the baseline as the model's input. Raises ArgumentValueError, and what a function raises."""
         text = self._canonical(name)
-        with self._guard:
+        with self._lock:
             made = self._made.get(text)
         if made is None:
             made = self._make(text)
-        with self._guard:
+        with self._lock:
             self._made.pop(text, None)
             self._made[text] = made
             while len(self._made) > _MADE_KEPT:
                 del self._made[next(iter(self._made))]
         return made
 
-    def card(self, name: str, scores: Tensor, output: float, labels: Callable[[int], str]) -> Card:
-        """The card of a baseline at which the model says `scores`, probabilities (classes,)."""
-        p = scores.double().clamp(min=0)
+    def card(self, name: str, probabilities: Tensor, output: float, label: Callable[[int], str]) -> Card:
+        """Returns the card of a baseline for which the model gives these `probabilities` (classes,)."""
+        p = probabilities.double().clamp(min=0)
         values, indices = p.topk(min(3, len(p)))
-        top = tuple((labels(i), v) for i, v in zip(indices.tolist(), values.tolist(), strict=True))
+        top = tuple((label(i), v) for i, v in zip(indices.tolist(), values.tolist(), strict=True))
         entropy = float(-(p * p.clamp(min=1e-300).log2()).sum())
         return Card(
             name=self._canonical(name),
@@ -226,7 +228,7 @@ class Gallery:
             top=top,
             entropy=max(entropy, 0.0),
             most_entropy=float(np.log2(len(p))),
-            thumbnail=_thumbnail(self._image.space.to_bytes(self.inputs(name))),
+            thumbnail=self.thumbnail(name),
         )
 
     # ------------------------------------------------------------
@@ -236,18 +238,12 @@ class Gallery:
         return name
 
     def _make(self, text: str) -> Tensor:
-        offer, image = self._resolve(text), self._image
-        if text == "black":
-            return image.black
-        if offer.space == "inputs":
-            made = offer(image.inputs)
-        else:
-            made = image.space.to_inputs(offer(image.space.to_pictures(image.inputs).clamp(0, 1)))
+        made = self._evaluate(text, self._resolve(text))
         if not isinstance(made, Tensor):
             raise ArgumentTypeError(f"baseline {text!r} must return a tensor, it returned {type(made).__name__}.")
-        wanted = tuple(image.inputs.shape)
+        wanted = tuple(self._inputs.shape)
         try:
-            made = made.detach().to(image.inputs).expand(wanted)
+            made = made.detach().to(self._inputs).expand(wanted)
         except RuntimeError:
             raise ArgumentValueError(
                 f"baseline {text!r} has shape {tuple(made.shape)}, the model's input {wanted}; it must broadcast to it."
@@ -258,7 +254,7 @@ class Gallery:
 
     def _canonical(self, text: str) -> str:
         name, inside = self._split(text)
-        return name if not inside else _text(name, self._with(name, inside), self._offers[name]) or text
+        return name if not inside else self._text(name, self._with(name, inside), self._offers[name]) or text
 
     def _resolve(self, text: str) -> Any:
         name, inside = self._split(text)
@@ -270,42 +266,37 @@ class Gallery:
         name, bracket, rest = (part.strip() for part in text.partition("("))
         is_whole = not bracket or (rest.endswith(")") and not {"(", ")"} & set(rest[:-1]))
         if name not in self._offers or not is_whole:
-            raise ArgumentValueError(f"baseline must be one of {self._listed()}, got {text[:_NAME_LENGTH]!r}.")
+            raise ArgumentValueError(f"baseline must be one of {self._listed()}, got {text[:NAME_LENGTH]!r}.")
         return name, rest[:-1].strip()
 
     def _listed(self) -> str:
-        """All names, as far as a sentence goes."""
+        """Returns the names, as many as a sentence can hold."""
         listed = ", ".join(list(self._offers)[:_MADE_KEPT])
         return f"{listed}, ..." if len(self._offers) > _MADE_KEPT else listed
 
     def _with(self, name: str, inside: str) -> Any:
         offer = self._offers[name]
-        if _COLOUR.fullmatch(inside) and any(p.per_channel for p in offer.parameters):
-            return replace(offer, value=tuple(int(inside[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+        if (parsed := self._parsed(offer, inside)) is not None:
+            return replace(offer, **parsed)
         kinds = {p.name: p for p in offer.parameters}
         values: dict[str, Any] = {}
         for part in inside.split(","):
             key, _, number = (piece.strip() for piece in part.partition("="))
             try:
-                # A seed is a whole number.
+                # A seed is an integer.
                 values[key] = int(number) if kinds[key].default == int(kinds[key].default) == 0 else float(number)
             except (KeyError, ValueError):
                 able = ", ".join(kinds) or "none"
                 raise ArgumentValueError(
-                    f"baseline {name!r} takes the parameters: {able}; got {part.strip()[:_NAME_LENGTH]!r}."
+                    f"baseline {name!r} takes the parameters: {able}; got {part.strip()[:NAME_LENGTH]!r}."
                 ) from None
             low, high, _ = self._limits(kinds[key])
             if not low <= values[key] <= high:
                 raise ArgumentValueError(
-                    f"{key} of baseline {name!r} must be from {low:g} to {high:g}, got {number[:_NAME_LENGTH]}; beyond "
+                    f"{key} of baseline {name!r} must be from {low:g} to {high:g}, got {number[:NAME_LENGTH]}; beyond "
                     f"that, give one of igw.baselines."
                 )
         return replace(offer, **values)
-
-    def _limits(self, one: Parameter) -> tuple[float, float, float]:
-        """Between which values a text may set a parameter, and the usual one, of this picture."""
-        usual = min(self._image.inputs.shape[-2:]) / 20 if one.name == "sigma" and one.unit == "px" else one.default
-        return min(one.low, usual), max(one.high, usual), usual
 
     def _is_settable(self, baseline: Baseline) -> bool:
         """Whether a text can ask for it."""
@@ -316,43 +307,24 @@ class Gallery:
                 return False
         return True
 
-    def _picture(self, picture: Any) -> _Tensor:
-        made = prepare_like(picture, self._image, self._like, self._preprocess)
-        return _Tensor(lambda _inputs: made, "a given picture")
+    def _text(self, name: str, baseline: Any, offer: Any) -> str | None:
+        """Returns the text that asks for a baseline of this type; None where more than its parameters differs."""
+        named = [p.name for p in offer.parameters]
+        other = [f.name for f in fields(baseline) if f.name not in named]
+        if not all(_same(getattr(baseline, f), getattr(offer, f)) for f in other):
+            return None
+        values = {n: getattr(baseline, n) for n in named if getattr(baseline, n) != getattr(offer, n)}
+        if not values:
+            return name
+        inside = self._values_text(values)
+        return None if inside is None else f"{name}({inside})"
 
 
-def _text(name: str, baseline: Any, offer: Any) -> str | None:
-    """How a baseline of this kind is asked for; None where something else about it differs too."""
-    named = [p.name for p in offer.parameters]
-    other = [f.name for f in fields(baseline) if f.name not in named]
-    if not all(_same(getattr(baseline, f), getattr(offer, f)) for f in other):
-        return None
-    values = {n: getattr(baseline, n) for n in named if getattr(baseline, n) != getattr(offer, n)}
-    if not values:
-        return name
-    colour = next((v for v in values.values() if isinstance(v, tuple)), None)
-    if colour is not None:
-        return f"{name}({_hex(colour)})" if len(colour) == 3 else None
-    return f"{name}({', '.join(f'{n}={v:.12g}' for n, v in values.items())})"
+def printable_name(name: str) -> str:
+    """Returns a name that can be shown, and not mistaken for parameters or for the number of an upload."""
+    return re.sub(r"[()#\s]+", " ", printable(whole(name[: 8 * NAME_LENGTH]))).strip()[:NAME_LENGTH] or "given"
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Pictures are the same where they are one object: to compare them would be to compare all of their pixels."""
+    """Arrays are the same where they are one object; comparing them would compare all of their values."""
     return one is other or (not isinstance(one, Tensor | np.ndarray) and bool(one == other))
-
-
-def _hex(levels: tuple[float, ...]) -> str:
-    return "#" + "".join(f"{round(255 * level):02x}" for level in levels)
-
-
-def _named(name: str) -> str:
-    """Of a name what can be shown, and be mistaken neither for parameters nor for the number of an upload."""
-    return re.sub(r"[()#\s]+", " ", printable(whole(name[: 8 * _NAME_LENGTH]))).strip()[:_NAME_LENGTH] or "given"
-
-
-def _thumbnail(picture: np.ndarray[Any, Any]) -> bytes:
-    small = Image.fromarray(picture)
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    out = io.BytesIO()
-    small.save(out, "PNG", optimize=True)
-    return out.getvalue()

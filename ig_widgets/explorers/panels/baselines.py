@@ -1,9 +1,7 @@
-"""The baselines of an explorer of pictures: which are on offer, what the model says of each, and files dropped."""
+"""Baselines panel: what the model answers for each baseline on offer, and files that are dropped on it."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,100 +13,99 @@ from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.output import logits_of
 from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.classification import PROBABILITY, Classes, Output
 from ig_widgets.explorers.core.explorer import Explorer
-from ig_widgets.explorers.panels.baseline_catalog import Cards, Gallery
+from ig_widgets.explorers.core.panel import Host, Panel
+from ig_widgets.explorers.core.settings import Settings
+from ig_widgets.explorers.panels.baseline_catalog import BaselineCatalog, Cards
+
+NAME = "baselines"
 
 
-class Offering(Explorer):
-    """What an explorer of pictures has for baselines."""
+class BaselinePanel(Panel):
+    """Makes the cards of all baselines on offer."""
 
-    _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        # The model's scores at baselines, by text: while a slider is dragged, one alone is new.
+        self._scores: dict[str, Tensor] = {}
 
-    _model: Callable[[Tensor], Tensor]
-    _classes: Classes
-    _gallery: Gallery
-    # What the model has said of a baseline it says again: while a slider is dragged, one is new.
-    _said: dict[str, Tensor]
-
-    def __init__(self, **traits: Any) -> None:
-        self._said = {}
-        super().__init__(**traits)
-
-    def gallery(self) -> Cards:
-        """The baselines on offer, a line for each, with what the model says of it; it is asked in one batch."""
-        self._renewed()
-        settings = protocol.Settings.of(self._own_wishes())
-        names = list(dict.fromkeys([*self._gallery.names, settings.baseline]))
-        said = dict(self._said)
-        if new := [name for name in names if name not in said]:
-            inputs = torch.cat([self._gallery.inputs(name) for name in new])
-            keeper = Keeper(self._model, inputs.device)
-            scores = in_turn(
-                [lock_of(self._model)],
-                lambda: keeper.run(lambda: logits_of(self._model(inputs)).cpu(), gradients=False),
-            )
-            said.update(zip(new, scores, strict=True))
-        self._said = {name: said[name] for name in names}
-        scores = torch.stack([said[name] for name in names])
-        outputs = self._function(settings).read(scores)[:, settings.target]
-        probabilities = scores if self._classes.output_name == PROBABILITY else scores.softmax(1)
+    def cards(self) -> Cards:
+        """Returns a card for each baseline; the model is asked in one batch about those that are new."""
+        self.host.check_model()
+        subject, settings, catalog = self.host.subject, self.host.settings, self._catalog
+        names = list(dict.fromkeys([*catalog.names, settings.baseline]))
+        known = dict(self._scores)
+        if new := [name for name in names if name not in known]:
+            inputs = torch.cat([catalog.inputs(name) for name in new])
+            known.update(zip(new, self._ask(inputs), strict=True))
+        self._scores = {name: known[name] for name in names}
+        scores = torch.stack([known[name] for name in names])
+        outputs = subject.function(settings).read(scores)[:, subject.target(settings)]
+        probabilities = subject.classifier.probabilities(scores)
+        label = subject.classifier.classes.name
         rows = zip(names, probabilities, outputs.tolist(), strict=True)
-        return Cards(self._gallery.card(name, p, value, self._classes.name) for name, p, value in rows)
+        return Cards(catalog.card(name, p, value, label) for name, p, value in rows)
 
-    # ------------------------------------------------------------ what the explorer has
+    def on_message(self, message: protocol.PanelMessage) -> None:
+        """Makes the cards, or takes a file."""
+        match message:
+            case protocol.Request(_, panel) if panel == NAME:
+                self.host.tasks.submit("cards", self._show_cards)
+            case protocol.Upload(_, name, data):
+                self.host.tasks.submit("upload", lambda: self._take(name, data))
 
-    def _function(self, settings: protocol.Settings) -> Output:
-        raise NotImplementedError
+    def on_model_changed(self) -> None:
+        """Forgets what the model has answered."""
+        self._scores = {}
 
-    # ------------------------------------------------------------
+    @property
+    def _catalog(self) -> BaselineCatalog:
+        catalog = self.host.subject.baselines
+        assert isinstance(catalog, BaselineCatalog)
+        return catalog
 
-    def _renewed(self) -> bool:
-        renewed = super()._renewed()
-        if renewed:
-            self._said = {}
-        return renewed
+    def _ask(self, inputs: Tensor) -> Tensor:
+        model = self.host.subject.model
+        keeper = Keeper(model, inputs.device)
+        scores: Tensor = in_turn(
+            [lock_of(model)], lambda: keeper.run(lambda: logits_of(model(inputs)).cpu(), gradients=False)
+        )
+        return scores
 
-    def _tell_cards(self) -> None:
-        self._cards = [
-            {
-                "name": card.name,
-                "description": card.description,
-                "output": card.output,
-                "top": [list(entry) for entry in card.top],
-                "entropy": [card.entropy, card.most_entropy],
-                "neutral": card.is_neutral,
-                "parameters": self._gallery.parameters(card.name),
-                "thumbnail": card.thumbnail,
-            }
-            for card in self.gallery()
-        ]
+    def _show_cards(self) -> None:
+        self.host.set(
+            _cards=[
+                {
+                    "name": card.name,
+                    "description": card.description,
+                    "output": card.output,
+                    "top": [list(entry) for entry in card.top],
+                    "entropy": [card.entropy, card.most_entropy],
+                    "neutral": card.is_neutral,
+                    "parameters": self._catalog.parameters(card.name),
+                    "thumbnail": card.thumbnail,
+                }
+                for card in self.cards()
+            ]
+        )
 
     def _take(self, name: str, data: bytes) -> None:
-        """A file that a person has dropped becomes the baseline."""
-        in_use = {self.baseline, *(wish.baseline for pane in self._asked if (wish := pane.wish) is not None)}
+        """Makes the baseline of a file that a person has dropped."""
+        asked: list[Settings] = [pane.settings for pane in self.host.panes if pane.settings is not None]
+        in_use = {self.host.get("baseline"), *(settings.baseline for settings in asked)}
         try:
-            self.baseline = self._gallery.upload(name, data, in_use)
-        except Exception as error:  # noqa: BLE001  (preprocessing is a person's own)
+            self.host.set(baseline=self._catalog.upload(name, data, in_use))
+        except Exception as error:  # noqa: BLE001  (preprocessing is the user's, and raises anything)
             known = isinstance(error, IGError | traitlets.TraitError)
-            self._say(str(error) if known else f"{name[:80]} was not taken: {type(error).__name__}: {error}"[:400])
+            text = str(error) if known else f"{name[:80]} was not taken: {type(error).__name__}: {error}"[:400]
+            self.host.notify(text)
 
-    @traitlets.validate("baseline")
-    def _check_baseline(self, proposal: Any) -> str:
-        try:
-            name = self._gallery.name_of(proposal.value)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-        self._baselines = self._gallery.names
-        self._warn_of_zeros(proposal.value)
-        return name
 
-    def _warn_of_zeros(self, given: object) -> None:
-        if isinstance(given, Tensor) and not given.any() and self._gallery.inputs("black").abs().max() > 1e-3:
-            warnings.warn(
-                "baseline is a tensor of zeros, which preprocessing makes of the mean colour, not of black: what is "
-                'usually meant is baseline="black". To mean zeros, give igw.baselines.zeros().',
-                UserWarning,
-                stacklevel=2,
-            )
+class BaselineTraits(Explorer):
+    """The traits and methods of the baselines panel."""
+
+    _cards: traitlets.List[Any] = traitlets.List().tag(sync=True, recorded=False)
+
+    def gallery(self) -> Cards:
+        """Returns a line for each baseline on offer, with what the model answers for it; it is asked in one batch."""
+        return self._panel(BaselinePanel).cards()

@@ -1,15 +1,16 @@
-"""How much a map depends on its baseline: what the maps of several have in common, and how far they are apart."""
+"""Result of the dependence panel: what the maps of several baselines have in common, and how far apart they are."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.errors import ArgumentValueError
+from ig_widgets.explorers.core.subject import CoarseMaps
 from ig_widgets.tables import AS_TEXT, html_table, text_table
 
 Map = npt.NDArray[np.float64]
@@ -18,7 +19,7 @@ Map = npt.NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class BaselineMap:
     """What one baseline gives: its `name`, F(x) and F(x') as `output` and `baseline_output`, the rule by which it was
-    sampled, and `values` (..., height, width), what was attributed.
+    sampled, and `values`, what was attributed.
     """
 
     name: str
@@ -32,11 +33,11 @@ class BaselineMap:
 class BaselineDependence:
     """One question asked with several baselines; prints as a table, in a notebook too. All in the units of F.
 
-    `mean`, `standard_deviation` (unbiased): (height, width), over the maps of the baselines. `dependence`, as in
+    `mean`, `standard_deviation` (unbiased): over the maps of the baselines, of their shape. `dependence`, as in
     `igw.relatives.over_baselines`: the root of the sum of variances over the mean square size (L2) of the maps; 0 where
     all maps are the same, 1 where two of them have nothing in common, and more where they contradict.
-    `coarse_dependence`: the same of sums over patches of `patch` by `patch` pixels, in which opposite signs side by
-    side cancel. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of
+    `coarse_dependence`: the same of sums over neighbours (`coarse_name`, of `patch` values along a side), in which
+    opposite signs side by side cancel; None where values have no neighbours. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of
     the squared distances that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`.
     `output`: F(x). `question`: the class and the reading of the model, in words.
 
@@ -47,7 +48,8 @@ class BaselineDependence:
     question: str
     names: tuple[str, ...]
     dependence: float
-    coarse_dependence: float
+    coarse_dependence: float | None
+    coarse_name: str
     patch: int
     output: float
     baseline_outputs: tuple[float, ...]
@@ -65,10 +67,12 @@ class BaselineDependence:
         return f"<p {AS_TEXT}>{html.escape(self._in_words())}</p>{html_table(_HEAD, self._rows())}"
 
     def _in_words(self) -> str:
-        pixels, patches = (f"{min(share, 1):.0%}" for share in (self.dependence, self.coarse_dependence))
+        coarse = ""
+        if self.coarse_dependence is not None:
+            coarse = f", and {min(self.coarse_dependence, 1):.0%} of its sums over {self.coarse_name}"
         return (
-            f"{pixels} of this map depends on the baseline, and {patches} of its sums over patches of {self.patch} x "
-            f"{self.patch} pixels ({self.question}, F(x) {self.output:.3g})"
+            f"{min(self.dependence, 1):.0%} of this map depends on the baseline{coarse} ({self.question}, F(x) "
+            f"{self.output:.3g})"
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -79,13 +83,13 @@ class BaselineDependence:
         ]
 
 
-# So many patches along the shorter side: of 16 pixels in a picture of 224.
-_PATCHES = 14
 _HEAD = ("baseline", "F(x')", "sum", "of the variance", "rule")
 
 
-def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str) -> BaselineDependence:
-    """What `maps` (height, width), each of another baseline, have in common, and how far they are apart.
+def make_dependence(
+    maps: Sequence[BaselineMap], *, n_steps: int, question: str, coarsen: Callable[[Map], CoarseMaps | None]
+) -> BaselineDependence:
+    """Compares `maps` of one shape, each of another baseline. `coarsen`: as in `Subject`.
 
     Raises ArgumentValueError where there are fewer than two.
     """
@@ -94,20 +98,21 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     mean = values.mean(0)
     squares = (values - mean) ** 2
     deviation = np.sqrt(squares.sum(0) / (len(maps) - 1))
-    apart = squares.sum((1, 2))
+    apart = _sums(squares)
     whole = float(apart.sum())
-    patch = max(1, round(min(values.shape[1:]) / _PATCHES))
+    coarse = coarsen(values)
     for array in (mean, deviation):
         array.setflags(write=False)
     return BaselineDependence(
         question=question,
         names=tuple(one.name for one in maps),
         dependence=_apart(values),
-        coarse_dependence=_apart(_in_patches(values, patch)),
-        patch=patch,
+        coarse_dependence=None if coarse is None else _apart(coarse.values),
+        coarse_name="" if coarse is None else coarse.name,
+        patch=0 if coarse is None else coarse.patch,
         output=maps[0].output,
         baseline_outputs=tuple(one.baseline_output for one in maps),
-        sums=tuple(float(total) for total in values.sum((1, 2))),
+        sums=tuple(float(total) for total in _sums(values)),
         shares=tuple(float(part) / whole if whole else 0.0 for part in apart),
         methods=tuple(one.method for one in maps),
         n_steps=n_steps,
@@ -116,17 +121,16 @@ def make_dependence(maps: Sequence[BaselineMap], *, n_steps: int, question: str)
     )
 
 
+def _sums(values: Map) -> Map:
+    """Returns the sum of each map (maps,)."""
+    found: Map = values.reshape(len(values), -1).sum(1)
+    return found
+
+
 def _apart(values: Map) -> float:
-    """The root of the sum of variances over maps (maps, height, width), over their mean square size."""
-    variance, size = values.var(0, ddof=1).sum(), np.square(values).sum((1, 2)).mean()
+    """Returns the root of the sum of variances over maps (maps, ...), over their mean square size."""
+    variance, size = values.var(0, ddof=1).sum(), _sums(np.square(values)).mean()
     return float(np.sqrt(variance / size)) if size else 0.0
-
-
-def _in_patches(values: Map, side: int) -> Map:
-    """Sums over patches of maps (maps, height, width); those at the right and lower edge may be smaller."""
-    rows, columns = (np.arange(0, size, side) for size in values.shape[1:])
-    summed: Map = np.add.reduceat(np.add.reduceat(values, rows, axis=1), columns, axis=2)
-    return summed
 
 
 def check_count(baselines: Sequence[object]) -> None:

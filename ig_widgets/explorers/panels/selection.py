@@ -1,4 +1,4 @@
-"""Regions of the picture: what was attributed to each, beside what the model says when it is replaced."""
+"""Selection panel: what was attributed to selected features, beside what the model answers when they are replaced."""
 
 from __future__ import annotations
 
@@ -8,157 +8,143 @@ from typing import Any
 
 import numpy as np
 import traitlets
-from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.path import make_path
 from ig_widgets.engine.turns import lock_of
-from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.classification import Output
-from ig_widgets.explorers.core.error_text import sentence
+from ig_widgets.explorers.core.error_text import describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.pane import Pane
-from ig_widgets.explorers.image.picture import PreparedImage
-from ig_widgets.explorers.image.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
-from ig_widgets.explorers.panels.baseline_catalog import Gallery
+from ig_widgets.explorers.core.panel import Host, Panel
+from ig_widgets.explorers.core.subject import Selections
+from ig_widgets.explorers.widget.schema import Form, ProtocolError
 from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
 from ig_widgets.faithfulness.regions import Region
 
+MOST_REGIONS = 32
 
-class Auditing(Explorer):
-    """What an explorer of pictures has for regions. `_regions` is what the front end draws, `region` the last of it."""
 
-    region = traitlets.Any(None, allow_none=True)
-    _regions: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
+def _check_regions_form(name: str, value: object) -> None:
+    # What each is, its features tell.
+    if not isinstance(value, list) or len(value) > MOST_REGIONS or not all(isinstance(one, dict) for one in value):
+        raise ProtocolError(f"{name} must be a list of at most {MOST_REGIONS} regions.")
 
-    _image: PreparedImage
-    _gallery: Gallery
-    # Known to hold pixels: a front end that adds a region sends all of them.
-    _checked_regions: tuple[RegionData, ...]
 
-    def __init__(self, **traits: Any) -> None:
-        self._checked_regions = ()
-        super().__init__(**traits)
+REGIONS = Form("regions", _check_regions_form)
 
-    def audit(self, pane: int = 0) -> RegionAudit:
-        """`region`: what was attributed to it, beside what happens to F when it is replaced by the baseline.
 
-        Waits; the model is asked. Of several regions, the last. `pane`: 0 is the explorer's own, others are those of
-        `compare`. Raises ValueError where there is no region, ArgumentValueError where there is no such pane.
-        """
-        return self.audits(pane)[-1]
+class SelectionPanel(Panel):
+    """Audits the regions that are selected after each result, and whenever they change."""
 
-    def audits(self, pane: int = 0) -> RegionAudits:
-        """All regions, as `audit`; it prints as a table."""
-        if not 0 <= pane < len(self._asked):
-            raise ArgumentValueError(f"pane must be from 0 to {len(self._asked) - 1}, got {pane}.")
-        self.wait()
-        if not self._regions:
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        # Known to hold features: a front end that adds a region sends all of them.
+        self._checked: tuple[Any, ...] = ()
+
+    def audits(self, pane: int) -> RegionAudits:
+        """Audits all regions for the result of a pane. Waits."""
+        panes = self.host.panes
+        if not 0 <= pane < len(panes):
+            raise ArgumentValueError(f"pane must be from 0 to {len(panes) - 1}, got {pane}.")
+        self.host.wait()
+        regions = self.host.get("_regions")
+        if not regions:
             raise ValueError("There is no region; set explorer.region = (left, top, right, bottom), or draw one.")
-        return self._audit(list(self._regions), self._asked[pane])
+        return self._audit(list(regions), panes[pane])
 
-    @property
     def regions(self) -> tuple[Region, ...]:
-        """All regions, as `region` has the last of them; can be set to any number of such."""
-        return tuple(from_data(data, *self._size) for data in self._regions)
+        """Returns all regions, as Python has them."""
+        return tuple(self._selections.from_data(data) for data in self.host.get("_regions"))
 
-    @regions.setter
-    def regions(self, regions: Sequence[Region]) -> None:
+    def last(self) -> Region | None:
+        """Returns the last region, None where there is none."""
+        data = self.host.get("_regions")
+        return self._selections.from_data(data[-1]) if data else None
+
+    def select(self, regions: Sequence[Region]) -> None:
+        """Selects these regions alone. Raises TraitError."""
         try:
-            data = [to_data(region, *self._size) for region in regions]
+            data = [self._selections.to_data(region) for region in regions]
         except IGError as error:
             raise traitlets.TraitError(str(error)) from None
-        self._checked_regions = tuple(data)
-        self._regions = data
+        self._checked = tuple(data)
+        self.host.set(_regions=data)
 
-    def _function(self, settings: protocol.Settings) -> Output:
-        raise NotImplementedError
+    def check_last(self, region: Any) -> Region | None:
+        """Returns a region in the form in which it is kept. Raises TraitError."""
+        if region is None:
+            return None
+        # A polygon or mask that a front end has drawn was checked already.
+        if isinstance(region, np.ndarray) and same(region, last := self.last()):
+            return last
+        try:
+            found: Region = self._selections.from_data(self._selections.to_data(region))
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return found
 
-    # ------------------------------------------------------------
+    def check_data(self, data: list[Any]) -> list[Any]:
+        """Returns the regions that a front end has sent. Raises TraitError."""
+        if len(data) > MOST_REGIONS:
+            raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(data)}.")
+        try:
+            self._selections.check_new([region for region in data if region not in self._checked])
+        except IGError as error:
+            raise traitlets.TraitError(str(error)) from None
+        self._checked = tuple(data)
+        return list(data)
+
+    def update(self) -> None:
+        """Audits the regions in the background."""
+        self.host.tasks.submit("audit", self._show)
+
+    def outdate(self) -> None:
+        """Removes audits of another question."""
+        if self.host.get("_audits"):
+            self.host.set(_audits=[])
+
+    def on_result(self, pane: Pane) -> None:
+        """The first pane has a new result."""
+        if len(self.host.panes) and pane is self.host.panes[0] and self.host.get("_regions"):
+            self.update()
+
+    @property
+    def _selections(self) -> Selections:
+        selections = self.host.subject.selections
+        assert selections is not None, "an explorer with this panel has a subject with selections"
+        return selections
 
     def _audit(self, regions: list[Any], pane: Pane) -> RegionAudits:
         result, settings = pane.result, pane.answered
         if result is None or settings is None:
             raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
-        masks = [mask_of(region, *self._size) for region in regions]
-        function = self._function(settings)
+        subject = self.host.subject
+        masks = [self._selections.mask(region) for region in regions]
         return make_audits(
-            function,
-            make_path(self._image.inputs, self._gallery.inputs(settings.baseline)),
+            subject.function(settings),
+            make_path(subject.inputs, subject.baseline(settings)),
             [f"region {i + 1}" for i in range(len(masks))],
             masks,
-            target=settings.target,
+            target=subject.target(settings),
             attributions=result,
-            guard=lock_of(function.model),
+            guard=lock_of(subject.model),
         )
 
-    def _tell_audits(self) -> None:
-        """To the front end; an audit that fails is no reason to fail anything else."""
-        if not self._asked:  # regions that the constructor is given; the first answer will be audited
+    def _show(self) -> None:
+        """Shows the audits; one that fails is shown as its error."""
+        if not len(self.host.panes):  # regions that the constructor was given; the first result will be audited
             return
-        regions, pane = list(self._regions), self._asked[0]
-        if not regions or pane.answered != pane.wish:
-            # The next answer will be audited.
-            self._audits = []
+        regions, pane = list(self.host.get("_regions")), self.host.panes[0]
+        if not regions or pane.answered != pane.settings:
+            # The next result will be audited.
+            self.host.set(_audits=[])
             return
         try:
             audits = self._audit(regions, pane)
         except Exception as error:  # noqa: BLE001  (an error is an answer)
-            self._audits = [{"error": sentence(error)}]
+            self.host.set(_audits=[{"error": describe_model_error(error)}])
             return
-        self._audits = [_row(region, audit) for region, audit in zip(regions, audits, strict=True)]
-
-    def _last_region(self) -> Region | None:
-        return from_data(self._regions[-1], *self._size) if self._regions else None
-
-    @property
-    def _size(self) -> tuple[int, int]:
-        inputs: Tensor = self._image.inputs
-        height, width = inputs.shape[-2:]
-        return height, width
-
-    @traitlets.observe("_regions")
-    def _regions_changed(self, _change: Any) -> None:
-        region = self._last_region()
-        if not _same(region, self.region):
-            self.region = region
-        self._chores.ask("audit", self._tell_audits)
-
-    @traitlets.observe("baseline", "target", "output")
-    def _outdated(self, _change: Any) -> None:
-        if self._audits:
-            self._audits = []
-
-    @traitlets.observe("region")
-    def _region_changed(self, change: Any) -> None:
-        if not _same(change.new, self._last_region()):
-            data = [] if change.new is None else [to_data(change.new, *self._size)]
-            self._checked_regions = tuple(data)
-            self._regions = data
-
-    @traitlets.validate("region")
-    def _check_region(self, proposal: Any) -> Region | None:
-        if proposal.value is None:
-            return None
-        # A polygon or mask that a front end has drawn was looked at already.
-        if isinstance(proposal.value, np.ndarray) and _same(proposal.value, last := self._last_region()):
-            return last
-        try:
-            return from_data(to_data(proposal.value, *self._size), *self._size)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-
-    @traitlets.validate("_regions")
-    def _check_regions(self, proposal: Any) -> list[Any]:
-        if len(proposal.value) > MOST_REGIONS:
-            raise traitlets.TraitError(f"up to {MOST_REGIONS} regions can be kept, got {len(proposal.value)}.")
-        try:
-            check_new([region for region in proposal.value if region not in self._checked_regions], *self._size)
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
-        self._checked_regions = tuple(proposal.value)
-        return list(proposal.value)
+        self.host.set(_audits=[_row(region, audit) for region, audit in zip(regions, audits, strict=True)])
 
 
 def _row(region: Any, audit: RegionAudit) -> dict[str, Any]:
@@ -173,7 +159,62 @@ def _row(region: Any, audit: RegionAudit) -> dict[str, Any]:
     }
 
 
-def _same(one: Region | None, other: Region | None) -> bool:
+def same(one: Region | None, other: Region | None) -> bool:
+    """Whether two regions, or none, are equal."""
     return one is other is None or (
         one is not None and other is not None and np.array_equal(np.asarray(one), np.asarray(other))
     )
+
+
+class SelectionTraits(Explorer):
+    """The traits and methods of the selection panel. The front end draws `_regions`; `region` is the last of them."""
+
+    region = traitlets.Any(None, allow_none=True)
+    _regions: traitlets.List[Any] = traitlets.List().tag(sync=True, write=REGIONS)
+    _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+    def audit(self, pane: int = 0) -> RegionAudit:
+        """Returns what was attributed to `region`, beside what happens to F when it is replaced by the baseline.
+
+        Waits; the model is asked. Of several regions, the last. `pane`: 0 is the explorer's own, others are those of
+        `compare`. Raises ValueError where there is no region, ArgumentValueError where there is no such pane.
+        """
+        return self.audits(pane)[-1]
+
+    def audits(self, pane: int = 0) -> RegionAudits:
+        """Returns the same of all regions; prints as a table."""
+        return self._panel(SelectionPanel).audits(pane)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """All regions, as `region` has the last of them; can be set to any number of such."""
+        return self._panel(SelectionPanel).regions()
+
+    @regions.setter
+    def regions(self, regions: Sequence[Region]) -> None:
+        self._panel(SelectionPanel).select(regions)
+
+    @traitlets.observe("_regions")
+    def _update_region(self, _change: Any) -> None:
+        panel = self._panel(SelectionPanel)
+        if not same(last := panel.last(), self.region):
+            self.region = last
+        panel.update()
+
+    @traitlets.observe("region")
+    def _update_regions(self, change: Any) -> None:
+        panel = self._panel(SelectionPanel)
+        if not same(change.new, panel.last()):
+            panel.select([] if change.new is None else [change.new])
+
+    @traitlets.observe("baseline", "target", "output")
+    def _outdate_audits(self, _change: Any) -> None:
+        self._panel(SelectionPanel).outdate()
+
+    @traitlets.validate("region")
+    def _check_region(self, proposal: Any) -> Region | None:
+        return self._panel(SelectionPanel).check_last(proposal.value)
+
+    @traitlets.validate("_regions")
+    def _check_regions(self, proposal: Any) -> list[Any]:
+        return self._panel(SelectionPanel).check_data(proposal.value)

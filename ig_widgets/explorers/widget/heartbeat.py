@@ -1,4 +1,4 @@
-"""A sign of life while something is computed: a pass may take long and say nothing, and a kernel that died as well."""
+"""Heartbeat while something is computed: a front end cannot tell a long pass of a model from a kernel that died."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# A front end that has heard nothing for four of these says so.
+# A front end that has received nothing for four of these says so.
 BEAT_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def pulse(beat: Callable[[], None]) -> Iterator[None]:
-    """Call `beat` twice a second, from a thread of its own, until the block is left."""
+def heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+    """Calls `beat` twice a second, from a thread of its own, until the block is left."""
     over = threading.Event()
 
     def run() -> None:
@@ -24,10 +24,10 @@ def pulse(beat: Callable[[], None]) -> Iterator[None]:
             beat()
 
     try:
-        # Not `threading.Thread`: where memory has run out it waits for ever for a thread that never came to start.
+        # Not `threading.Thread`: where memory has run out, it waits for ever for a thread that did not start.
         _thread.start_new_thread(run, ())
     except (RuntimeError, MemoryError):
-        _log.warning("No thread could be started; the front end may take a long pass for silence.")
+        _log.warning("No thread could be started; the front end may report a long pass as a silent kernel.")
     try:
         yield
     finally:

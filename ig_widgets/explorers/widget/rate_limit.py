@@ -1,4 +1,4 @@
-"""Answers that a flood of questions cannot multiply."""
+"""Rate limiter: ten calls a second at once, the rest of that second coalesced into one at its end."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import threading
 import time
 from collections.abc import Callable
 
-# More than a person asks for, and far below what servers let pass (1,000 messages a second).
+# More than a person causes, and far below what servers let pass (1,000 messages a second).
 MOST = 10
 SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Throttle:
-    """Calls `act` at once up to `MOST` times in `SECONDS`; for all that is asked beyond that, once at their end.
+class RateLimit:
+    """Calls `action` at once up to `MOST` times in `SECONDS`; any further calls are made up for once, at their end.
 
-    `act` finds for itself what there is to do, also that there is nothing; it is called in the thread that asks, or
-    late in one of its own. There is such a thread only while something waits, and none after `close`.
+    `action` takes no argument: it looks up what there is to do, which may be nothing. It runs in the calling thread, or
+    later in a timer's. A timer exists only while a call waits, and none after `close`.
     """
 
-    def __init__(self, act: Callable[[], None]) -> None:
-        self._act = act
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
         self._lock = threading.Lock()
         self._since = -SECONDS
         self._count = 0
-        self._late: threading.Timer | None = None
+        self._timer: threading.Timer | None = None
         self._is_closed = False
 
-    def ask(self) -> None:
-        """Act now or soon."""
-        if self._is_turn():
-            self._act()
+    def call(self) -> None:
+        """Runs the action now or soon."""
+        if self._may_run_now():
+            self._action()
 
     def close(self) -> None:
-        """Act no more."""
+        """Runs the action no more."""
         with self._lock:
             self._is_closed = True
-            if self._late is not None:
-                self._late.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _is_turn(self) -> bool:
+    def _may_run_now(self) -> bool:
         with self._lock:
-            if self._is_closed or self._late is not None:
+            if self._is_closed or self._timer is not None:
                 return False
             now = time.monotonic()
             if now - self._since >= SECONDS:
@@ -51,20 +51,20 @@ class Throttle:
             self._count += 1
             if self._count <= MOST:
                 return True
-            late = threading.Timer(self._since + SECONDS - now, self._act_late)
-            late.name, late.daemon = "ig_widgets late answers", True
+            timer = threading.Timer(self._since + SECONDS - now, self._run_late)
+            timer.name, timer.daemon = "ig_widgets late answers", True
             try:
-                late.start()
+                timer.start()
             except (RuntimeError, MemoryError):
-                _log.warning("No thread could be started; what waits is answered with the next question.")
+                _log.warning("No thread could be started; what waits is answered with the next call.")
                 return False
-            self._late = late
+            self._timer = timer
             return False
 
-    def _act_late(self) -> None:
+    def _run_late(self) -> None:
         with self._lock:
-            self._late = None
+            self._timer = None
             if self._is_closed:
                 return
             self._since, self._count = time.monotonic(), 1
-        self._act()
+        self._action()

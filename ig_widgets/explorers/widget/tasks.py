@@ -1,4 +1,4 @@
-"""Small jobs beside the sampling, each by a name: of one name the newest counts, of different ones none is lost."""
+"""Background tasks by name: one runs at a time, and a newer one replaces a pending one of the same name."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ig_widgets.texts import traceback_of
 _log = logging.getLogger(__name__)
 
 
-class Chores:
-    """Done one after the other, in a thread of their own."""
+class Tasks:
+    """Runs small tasks one after the other, in a thread of their own."""
 
     def __init__(self) -> None:
         self._worker = Worker()
         self._lock = threading.Lock()
         self._pending: dict[str, Callable[[], None]] = {}
 
-    def ask(self, name: str, do: Callable[[], None]) -> None:
-        """Do this soon, in the place of what was asked by that name and is not begun."""
+    def submit(self, name: str, task: Callable[[], None]) -> None:
+        """Runs the task soon; a pending one of that name is dropped."""
         with self._lock:
-            self._pending[name] = do
+            self._pending[name] = task
         try:
             self._worker.submit(lambda _cancel: self._run())
         except ThreadError:
-            # They are small: the session waits for them.
+            # Without a thread they run in the caller's: they are small.
             self._run()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until nothing is left to do; False if `timeout` seconds pass before."""
+        """Blocks until no task is left; returns False if `timeout` seconds pass before."""
         return self._worker.wait(timeout)
 
     def close(self) -> None:
-        """Begin no other."""
+        """Starts no other task."""
         with self._lock:
             self._pending.clear()
         self._worker.close()
@@ -46,8 +46,8 @@ class Chores:
                 name = next(iter(self._pending), None)
                 if name is None:
                     return
-                do = self._pending.pop(name)
+                task = self._pending.pop(name)
             try:
-                do()
-            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  (the next has its turn)
+                task()
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  (the next one has to run)
                 _log.error("An explorer could not finish: %s.\n%s", name, traceback_of(error))

@@ -1,4 +1,4 @@
-"""What a browser sends an explorer passes here: heeded whole, or refused in words; nothing of it acts before."""
+"""Validates state and messages from the front end; an update is applied whole or rejected with a sentence."""
 
 from __future__ import annotations
 
@@ -12,133 +12,136 @@ import anywidget
 import traitlets
 
 from ig_widgets.engine.errors import IGError
-from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.widget import schema as hearing
-from ig_widgets.explorers.widget.rate_limit import Throttle
+from ig_widgets.explorers.widget import schema
+from ig_widgets.explorers.widget.rate_limit import RateLimit
 from ig_widgets.texts import shorten, whole
 
-# A sentence that repeats what it was sent may be as long as that.
-_REFUSAL_LENGTH = 400
+# A sentence that quotes a rejected value may be as long as that value.
+_REJECTION_LENGTH = 400
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Owed:
-    """What is to be answered: the values of traits by `names`, and for the log one of `count` lines."""
+class _Reply:
+    """What is to be sent and logged next: the values of traits by `names`, and one of `count` log lines."""
 
     names: set[str] = field(default_factory=set)
     line: str = ""
     count: int = 0
 
 
-class Gate(anywidget.AnyWidget):
-    """A widget that looks at what it is sent. `_notice` is the newest sentence for the status line.
+class ValidatedWidget(anywidget.AnyWidget):
+    """A widget that checks what a front end sends before anything acts on it.
 
-    Notices, values that stay and whole states are answers, each a message, and lines in the log cost as well: to a
-    flood there are few of them, the last of which holds what is so by then.
+    A front end may set the traits that have the tag `write`, a `schema.Form`. `_notice` is the newest sentence for the
+    status line. Notices, values that stay and whole states are replies, each of which costs a message; to a flood of
+    updates there are few of them, the last of which holds the newest values.
     """
 
-    _notice: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
+    _notice: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True, recorded=False)
+    # ipywidgets counts the views in the front end.
+    _view_count = traitlets.Int(None, allow_none=True).tag(sync=True, write=schema.COUNT)
 
     def __init__(self, **traits: Any) -> None:
-        self._owed = _Owed()
-        self._owing = threading.Lock()
-        self._answers = Throttle(self._send_owed)
+        self._reply = _Reply()
+        self._reply_lock = threading.Lock()
+        self._replies = RateLimit(self._send_reply)
         super().__init__(**traits)
-        # ipykernel 7.4 hands what a front end says to the subshell that it heard last, also one that has ended.
+        # ipykernel 7.4 passes a message to the subshell that sent the last one, even when that has ended. Then an
+        # explorer would hear nothing after its page is loaded anew.
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, default: default
 
     def close(self) -> None:
-        """Close the widget and its views; what is owed is dropped."""
-        # __del__ comes here where the constructor has refused its arguments.
-        if (answers := vars(self).get("_answers")) is not None:
-            answers.close()
+        """Closes the widget and its views; replies that wait are dropped."""
+        # __del__ calls this too where a constructor has rejected its arguments.
+        if (replies := vars(self).get("_replies")) is not None:
+            replies.close()
         super().close()
 
     def send_state(self, key: Any = None) -> None:
-        """As ipywidgets has it; a notice waits for its turn."""
+        """Sends traits as ipywidgets does; a notice is rate-limited."""
         if key == "_notice":
-            self._owe([key])
+            self._queue_reply([key])
         else:
             super().send_state(key)
 
-    def _owe(self, names: Iterable[str] = (), line: str = "") -> None:
-        """Send the values of these traits, and write a line to the log, now or soon."""
-        self._add(names, line)
-        self._answers.ask()
-
-    def _add(self, names: Iterable[str], line: str) -> None:
-        """To what is sent and written next."""
-        with self._owing:
-            self._owed.names.update(names)
-            if line:
-                self._owed.line, self._owed.count = line, self._owed.count + 1
-
-    def _send_owed(self) -> None:
-        with self._owing:
-            owed, self._owed = self._owed, _Owed()
-        if owed.count:
-            more = f" ({owed.count - 1} more messages were refused since the last line)" if owed.count > 1 else ""
-            _log.warning("%s: %s%s", type(self).__name__, owed.line, more)
-        if owed.names:
-            super().send_state(sorted(owed.names))
-
-    def _say(self, text: str, *, lasts: bool = False) -> None:
-        """A sentence for the status line of every view, or none any more; one that `lasts` also for those to come."""
-        number = self._notice.get("number", 0) + 1
-        self._notice = {"text": shorten(whole(text), 2000), "number": number, "lasts": lasts}
-
-    def _handle_msg(self, msg: object) -> None:
-        """A message of a front end. One of another form than ipywidgets' is left alone, with a line in the log."""
-        try:
-            message = hearing.clean(msg)
-        except protocol.ProtocolError as error:
-            self._owe(line=f"a message was ignored: {error}")
-            return
-        if message["content"]["data"]["method"] == "request_state":
-            self._owe(self.keys)
-            return
-        super()._handle_msg(message)
-
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """What a front end has set: all of it, or nothing where one value cannot be.
+        """Applies what a front end has set: all of it, or nothing where one value is not valid.
 
-        What cannot be is answered in words, and by the values that stay; nothing of it is repeated to other views.
+        A rejected update is answered with a sentence and the values that stay; other views are told nothing of it.
         """
-        if foreign := [name for name in sync_data if name not in hearing.CHOSEN or name not in self.keys]:
+        forms = schema.writable(type(self))
+        if foreign := [name for name in sync_data if name not in forms]:
             names = ", ".join(repr(name[:40]) for name in foreign[:4])
-            self._owe(self._own(sync_data), f"a front end cannot set {names}.")
+            self._queue_reply(self._known_traits(sync_data), f"a front end cannot set {names}.")
             return
         try:
             for name, value in sync_data.items():
-                hearing.CHOSEN[name](name, value)
-                # By all that it has to pass: later on a first value would be set already where a second fails.
-                self._checked(name, value)
-        except Exception as error:  # noqa: BLE001  (a baseline may be a person's function, which raises what it likes)
-            self._refuse(sync_data, error)
+                forms[name].check(name, value)
+                # All validators run before the first value is set, since a later one may fail.
+                self._validated(name, value)
+        except Exception as error:  # noqa: BLE001  (a baseline may be a user's function, which raises anything)
+            self._reject(sync_data, error)
             return
         try:
             super().set_state(sync_data)
         except traitlets.TraitError as error:
-            self._refuse(sync_data, error)
+            self._reject(sync_data, error)
 
-    def _refuse(self, state: Mapping[str, Any], error: Exception) -> None:
-        known = isinstance(error, traitlets.TraitError | protocol.ProtocolError | IGError)
-        text = str(error) if known else f"{', '.join(state)} cannot be set: {type(error).__name__}: {error}"
-        text = text if len(text) <= _REFUSAL_LENGTH else f"{text[:_REFUSAL_LENGTH]}..."
-        # One message, with the notice.
-        self._add(self._own(state), text)
-        self._say(text)
+    def _handle_msg(self, msg: object) -> None:
+        """Handles a comm message; one of a form that ipywidgets does not know is logged and ignored."""
+        try:
+            message = schema.clean(msg)
+        except schema.ProtocolError as error:
+            self._queue_reply(line=f"a message was ignored: {error}")
+            return
+        if message["content"]["data"]["method"] == "request_state":
+            self._queue_reply(self.keys)
+            return
+        super()._handle_msg(message)
 
-    def _own(self, state: Mapping[str, Any]) -> list[str]:
-        """Of the names in it those of traits that a front end has."""
-        return [name for name in state if name in self.keys]
+    def _notify(self, text: str, *, lasts: bool = False) -> None:
+        """Shows a sentence in the status line of every view, "" none; views opened later see one that `lasts`."""
+        number = self._notice.get("number", 0) + 1
+        self._notice = {"text": shorten(whole(text), 2000), "number": number, "lasts": lasts}
 
-    def _checked(self, name: str, value: Any) -> Any:
-        """A setting as the trait of that name would hold it. Raises TraitError."""
+    def _validated(self, name: str, value: Any) -> Any:
+        """Returns the value as the trait would hold it. Raises TraitError."""
         trait = self.traits()[name]
         value = trait._validate(self, value)
-        # While a browser's state is taken in, that has looked at the type alone.
+        # While ipywidgets applies a state, `_validate` checks the type alone.
         return trait._cross_validate(self, value) if self._cross_validation_lock else value
+
+    def _queue_reply(self, names: Iterable[str] = (), line: str = "") -> None:
+        """Sends the values of these traits and logs a line, now or soon."""
+        self._add_to_reply(names, line)
+        self._replies.call()
+
+    def _add_to_reply(self, names: Iterable[str], line: str) -> None:
+        with self._reply_lock:
+            self._reply.names.update(names)
+            if line:
+                self._reply.line, self._reply.count = line, self._reply.count + 1
+
+    def _send_reply(self) -> None:
+        with self._reply_lock:
+            reply, self._reply = self._reply, _Reply()
+        if reply.count:
+            more = f" ({reply.count - 1} more messages were refused since the last line)" if reply.count > 1 else ""
+            _log.warning("%s: %s%s", type(self).__name__, reply.line, more)
+        if reply.names:
+            super().send_state(sorted(reply.names))
+
+    def _reject(self, state: Mapping[str, Any], error: Exception) -> None:
+        known = isinstance(error, traitlets.TraitError | schema.ProtocolError | IGError)
+        text = str(error) if known else f"{', '.join(state)} cannot be set: {type(error).__name__}: {error}"
+        text = text if len(text) <= _REJECTION_LENGTH else f"{text[:_REJECTION_LENGTH]}..."
+        # The notice itself is sent by the same reply.
+        self._add_to_reply(self._known_traits(state), text)
+        self._notify(text)
+
+    def _known_traits(self, state: Mapping[str, Any]) -> list[str]:
+        """Returns the names in it that are synchronised traits of this widget."""
+        return [name for name in state if name in self.keys]

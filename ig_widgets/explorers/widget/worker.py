@@ -1,4 +1,4 @@
-"""One job at a time beside the session: the latest wish wins, and can be cancelled.
+"""Worker thread: runs the newest job given to it, and can cancel it.
 
 The thread outlives its job by a minute: a first pass of a model in a new thread costs half as much again, since it
 has no memory at hand yet. It holds nothing meanwhile, so an explorer that is forgotten goes at once.
