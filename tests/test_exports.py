@@ -369,7 +369,7 @@ def test_an_export_that_fails_is_a_notice(
         with monkeypatch.context() as patch:
             patch.setattr(explorer, name, fail)
             explorer._on_message(explorer, {"type": "export", "view": "v", "kind": kind}, [])
-            assert explorer._chores.wait(SECONDS)
+            assert explorer._tasks.wait(SECONDS)
         assert explorer._notice["number"] == before + i + 1
         assert explorer._notice["text"].startswith(f"{kind.upper()} was not made: ")
     assert explorer.result is not None

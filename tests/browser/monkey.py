@@ -71,21 +71,21 @@ from ig_widgets import figures
 
 def is_answered():
     return all(
-        one.result is not None and one.result.complete and one.error is None and one.answered == one.wish
-        for one in explorer._asked
+        one.result is not None and one.result.complete and one.error is None and one.answered == one.settings
+        for one in explorer._pane_list
     )
 
 def painted():
     # The first picture is in one scale with those beside it that are in its unit.
     def values(pane, alpha):
         return explorer._shown(torch.as_tensor(pane.result.path.cumulative(alpha))[0], pane.answered).float().numpy()
-    first = explorer._asked[0]
+    first = explorer._pane_list[0]
     unit = lambda pane: (pane.answered.output, pane.result.convergence_delta is None)
-    maps = [values(pane, 1.0) for pane in explorer._asked if unit(pane) == unit(first)]
+    maps = [values(pane, 1.0) for pane in explorer._pane_list if unit(pane) == unit(first)]
     scale = max((figures.scale_of(one, explorer.clip) for one in maps if one.any()), default=1.0)
     look = explorer.opacity, explorer.sign, explorer.ground
     table = figures.color_table(explorer.colormap)
-    drawn = figures.compose(explorer._photo, values(first, explorer.alpha), scale, table, *look)
+    drawn = figures.compose(explorer._subject.photo, values(first, explorer.alpha), scale, table, *look)
     neighbours = int(abs(table[1:].astype(int) - table[:-1]).max())
     return *drawn.shape[:2], drawn.tobytes(), neighbours
 """
@@ -165,7 +165,7 @@ class Monkey:
         self.page.keyboard.press("Escape")
         failed = self.page.evaluate(_REPLIES)
         assert failed == []
-        self._read("[pane.wait(60) for pane in explorer._asked]")
+        self._read("[pane.wait(60) for pane in explorer._pane_list]")
         if not self._is_answered():
             # Cancelled or refused, as was asked for: the next wish has to be answered.
             self.last.append("calm: asks anew")

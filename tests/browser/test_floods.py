@@ -245,18 +245,18 @@ def test_floods_past_the_sliders(screen: Screen, page: Page, read: Read, listene
 
     kinds: list[dict[str, object]] = [
         {"type": "export", "view": "v", "kind": "npz"},
-        {"type": "gallery", "view": "v"},
-        {"type": "dependence", "view": "v"},
+        {"type": "request", "view": "v", "panel": "baselines"},
+        {"type": "request", "view": "v", "panel": "dependence"},
         {"type": "upload", "view": "v", "name": "no file"},
         {"type": "want", "view": "v", "pane": 3},
     ]
-    read("[setattr(explorer, 'show_dependence', True), explorer._dependence_worker.wait()]")
+    read("[setattr(explorer, 'show_dependence', True), explorer._panels[3]._worker.wait()]")
     begin = time.monotonic()
     flood(page, read, [{"method": "custom", "content": kinds[i % len(kinds)]} for i in range(COUNT)])
-    assert read("explorer._chores.wait(60)") is True
+    assert read("explorer._tasks.wait(60)") is True
     listener.tell(figure, "1,000 requests of exports, gallery, dependence, files in 5 s", begin)
-    assert read("len(explorer._chores._pending), len(explorer._wanting)") == (0, 0)
-    assert int(str(read("len(explorer._early)"))) <= 16
+    assert read("len(explorer._tasks._pending), len(explorer._panels[3]._requesting)") == (0, 0)
+    assert int(str(read("len(explorer._pane_list._waiting_views)"))) <= 16
     # It goes on as before.
     read("[setattr(explorer, 'baseline', 'blur'), setattr(explorer, 'n_steps', 5), explorer.wait()]")
     assert read("explorer.result.n_steps, explorer.baseline") == (5, "blur")
@@ -287,7 +287,7 @@ def test_a_flood_of_what_is_refused(screen: Screen, page: Page, read: Read, list
         begin = time.monotonic()
         seconds = flood(page, read, messages, 0)
         figure(f"600 {what} as fast as can be: heard by the kernel in", seconds, " s")
-        wait_until(read, "explorer._answers._late, explorer._welcomes._late", (None, None))
+        wait_until(read, "explorer._replies._timer, explorer._pane_list._serving._timer", (None, None))
         listener.tell(figure, f"600 {what} as fast as can be", begin)
         # Ten answers a second, each a state or a picture with its samples; and lines in the log.
         ours = sum(at >= begin for at in listener.at[OURS])

@@ -122,7 +122,7 @@ usual, explorer = explore(HARMLESS), explore(TEXTS)
 """
 TABLE = """
 from IPython.display import display
-display(audit_regions(explorer._model, picture[None], dict.fromkeys(TEXTS, (0, 0, 4, 4)), target=0))
+display(audit_regions(explorer._subject.model, picture[None], dict.fromkeys(TEXTS, (0, 0, 4, 4)), target=0))
 explorer.gallery()
 """
 
@@ -249,7 +249,7 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
 
     # As what the model raises.
     (before,) = look()[1:]
-    read("setattr(explorer._model, 'raises', True)")
+    read("setattr(explorer._subject.model, 'raises', True)")
     for there, message in page.evaluate(ERRORS, [roots[1], len(TEXTS), 20 * SECONDS]):
         assert there["tags"] == before["tags"]
         assert there["height"] <= before["height"] + 100
@@ -307,7 +307,7 @@ def files(tmp_path: Path) -> list[Path]:
         for index in classes:
             explorer.target = index
             explorer.wait()
-            assert explorer._chores.wait(SECONDS)  # curves are in the file
+            assert explorer._tasks.wait(SECONDS)  # curves are in the file
             written.append(tmp_path / f"{len(written)}.html")
             explorer.to_html(written[-1])
         explorer.close()

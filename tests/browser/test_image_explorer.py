@@ -68,13 +68,13 @@ def test_the_main_job(screen: Screen, page: Page, read: Read, tmp_path: Path) ->
     assert read("explorer.alpha") == 1
 
     # Drawing alone, no model call: the number of requests stays.
-    requests = read("explorer._asked[0].request")
+    requests = read("explorer._pane_list[0].request")
     screen.slider("opacity").fill("0.4")
     screen.slider("clip").fill("90")
     screen.choice("sign").select_option("positive")
     screen.choice("colormap").select_option("PuOr_r")
     assert read("explorer.opacity, explorer.clip, explorer.sign, explorer.colormap") == (0.4, 90, "positive", "PuOr_r")
-    assert read("explorer._asked[0].request") == requests
+    assert read("explorer._pane_list[0].request") == requests
 
     # Another baseline: computed, drawn, read.
     screen.choice("baseline").select_option("blur")

@@ -155,7 +155,7 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     expect(screen.choice("rule")).to_have_value("auto")
     until(
         lambda: (
-            read("explorer.method, explorer.result.complete, explorer._asked[0].answered.method")
+            read("explorer.method, explorer.result.complete, explorer._pane_list[0].answered.method")
             == ("auto", True, "auto")
         )
     )

@@ -180,8 +180,8 @@ def test_a_page_loaded_anew_in_mid_run(open_lab: Callable[..., Screen], page: Pa
     alpha_is_dragged(screen)
     assert read("explorer.result.complete") is True
     # Pages that are gone are remembered by a name each, of which there are never many.
-    figure("front ends that the kernel knows after three reloads", int(read("len(explorer._asked[0].stream._views)")))
-    assert read("len(explorer._asked[0].stream._views) <= 16") is True
+    figure("front ends that the kernel knows after three reloads", int(read("len(explorer._pane_list[0].stream._views)")))
+    assert read("len(explorer._pane_list[0].stream._views) <= 16") is True
     assert read("threading.active_count() < 20") is True
 
 
@@ -200,7 +200,7 @@ def test_with_its_output_the_work_ends(open_lab: Callable[..., Screen], page: Pa
     page.evaluate(delete, 1)
     expect(page.locator(".igw")).to_have_count(0)
     rows = int(read("model.rows"))
-    assert read("explorer._asked[0].wait(60)") is True
+    assert read("explorer._pane_list[0].wait(60)") is True
     more = int(read("model.rows")) - rows
     figure("rows that the model was given after its only output was gone from the page", more)
     assert rows + more < 256
@@ -289,7 +289,7 @@ def test_each_kind_of_kernel(
             screen.slider("steps").fill(str(value))
         else:
             screen.choice(name).select_option(str(value))
-        so = f"explorer._asked[0].answered.{name}, explorer.result.complete"
+        so = f"explorer._pane_list[0].answered.{name}, explorer.result.complete"
         until(lambda so=so, value=value: read(so) == (value, True))
         screen.idle()
         answered += 1

@@ -28,7 +28,7 @@ SETUP = (
     + """
 import anywidget
 from IPython.display import display
-from ig_widgets.explorers.core.explorer import front_end
+from ig_widgets.explorers.widget.frontend import front_end
 
 class Plain(anywidget.AnyWidget):
     _esm = front_end("image.js").replace(" as default", " as explorer") + (

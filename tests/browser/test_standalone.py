@@ -73,7 +73,7 @@ def expected(recording: Recording, explorer: igw.ImageExplorer, alpha: float) ->
     )
     table = figures.color_table(explorer.colormap)
     scale = figures.scale_of(whole, explorer.clip)
-    return figures.compose(explorer._photo, values, scale, table, explorer.opacity, explorer.sign)
+    return figures.compose(explorer._subject.photo, values, scale, table, explorer.opacity, explorer.sign)
 
 
 def test_it_draws_what_the_explorer_draws(explorer: igw.ImageExplorer, offline: Open, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ TENSORS = ("attributions", "output", "baseline_output", "convergence_delta", "er
 
 
 def rows(explorer: ImageExplorer) -> int:
-    assert isinstance(explorer._model, Watched)
-    return explorer._model.rows_with_gradient
+    assert isinstance(explorer._subject.model, Watched)
+    return explorer._subject.model.rows_with_gradient
 
 
 def same(one: Any, other: Any) -> bool:
@@ -50,8 +50,8 @@ def told(explorer: ImageExplorer, pane: int = 0) -> Any:
 
 def drawn_alike(one: ImageExplorer, other: ImageExplorer) -> bool:
     """What pictures, figures and their captions are made of."""
-    for name, value in vars(one._drawn()).items():
-        again = getattr(other._drawn(), name)
+    for name, value in vars(one._panels[-1].drawing()).items():
+        again = getattr(other._panels[-1].drawing(), name)
         assert np.array_equal(value, again), name
         assert np.asarray(value).dtype == np.asarray(again).dtype, name
     return True

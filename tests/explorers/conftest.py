@@ -13,7 +13,7 @@ import pytest
 
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.explorers import ImageExplorer
-from ig_widgets.explorers.image import explorer as image_module
+from ig_widgets.explorers.core import subject as subject_module
 from tests.explorers.subjects import LABELS, SECONDS, Classifier, FakeComm, Watched, photo, ready
 
 Explore = Callable[..., ImageExplorer]
@@ -51,8 +51,8 @@ def explore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
 
     yield make
     for explorer in made:
-        if isinstance(explorer._model, Watched):
-            explorer._model.release()
+        if isinstance(explorer._subject.model, Watched):
+            explorer._subject.model.release()
         explorer.close()
     for thread in workers():
         thread.join(SECONDS)
@@ -69,7 +69,7 @@ def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     def fixed(*args: Any, **options: Any) -> Any:
         return make_samples(*args, **options | {"chunks": None, "chunk_size": 2})
 
-    monkeypatch.setattr(image_module, "make_samples", functools.wraps(make_samples)(fixed))
+    monkeypatch.setattr(subject_module, "make_samples", functools.wraps(make_samples)(fixed))
 
 
 @pytest.fixture

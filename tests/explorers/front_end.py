@@ -16,7 +16,7 @@ Content = dict[str, Any]
 
 AHEAD = 2  # batches that may be on their way to a view
 _KEYS = {
-    "begin": {"trace", "settings", "shape", "total", "output_name", "class_name", "path"},
+    "begin": {"trace", "settings", "shape", "total", "output_name", "target_name", "path"},
     "samples": {"trace", "ids", "scales"},
     "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
@@ -68,7 +68,7 @@ def _check_begin(content: Content, buffers: list[bytes]) -> None:
     require(all(type(settings[name]) is str for name in ("baseline", "output", "method", "channel")), "names")
     require(is_number(settings["tol"]), "tol is a number")
     require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
-    require(all(type(content[name]) is str for name in ("output_name", "class_name")), "names")
+    require(all(type(content[name]) is str for name in ("output_name", "target_name")), "names")
     require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
     require(content["path"] in ("straight", "curved", "draws"), "path")
     height, width = content["shape"]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.panels.dependence import STEPS, USUAL
+from ig_widgets.explorers.panels.dependence import STEPS
+from ig_widgets.explorers.image.baselines import USUAL
 from ig_widgets.explorers.panels.dependence_result import BaselineMap, make_dependence
 from tests.explorers.subjects import SECONDS, Classifier, Watched, draw, photo
 from tests.explorers.test_export import recorded
@@ -30,7 +31,7 @@ def of(maps, **options):
 
 
 def finished(explorer):
-    assert explorer._dependence_worker.wait(SECONDS)
+    assert explorer._panels[3]._worker.wait(SECONDS)
     return explorer._dependence
 
 
@@ -200,8 +201,8 @@ def test_the_model_is_left_as_it_was_found(explore):
 
 def ask(explorer, name="a view"):
     view = explorer.comm.open_view(name)
-    explorer.comm.hear({"type": "dependence", "view": name})
-    assert explorer._chores.wait(SECONDS)
+    explorer.comm.hear({"type": "request", "view": name, "panel": "dependence"})
+    assert explorer._tasks.wait(SECONDS)
     explorer.comm.settle()
     return view
 
@@ -282,7 +283,7 @@ def test_it_waits_for_what_a_person_waits_for(explore):
     model.block()
     explorer = explore(model, target=1, show_dependence=True)
     model.await_entry()
-    assert not explorer._dependence_worker.wait(0.2)
+    assert not explorer._panels[3]._worker.wait(0.2)
     assert explorer._dependence == {"kind": "computing", "done": 0, "total": 0}
     model.release()
     explorer.wait(SECONDS)

@@ -70,8 +70,8 @@ def test_a_thread_that_cannot_start_is_a_sentence_and_the_next_wish_works(
 ) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    explorer._asked[0]._worker.close()
-    explorer._asked[0]._worker = Worker()
+    explorer._pane_list[0]._worker.close()
+    explorer._pane_list[0]._worker = Worker()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _refuse)
         explorer.n_steps = 5
@@ -162,6 +162,6 @@ def test_statistics_that_are_loaded_beside_an_explorer_stay(explore: Callable[..
         time.sleep(0.001 * (i % 8))
         model.load_state_dict(other.state_dict())
         explorer.close()
-        explorer._asked[0].wait(SECONDS)
+        explorer._pane_list[0].wait(SECONDS)
         kept += all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
     assert kept == 40

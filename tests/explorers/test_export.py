@@ -18,7 +18,7 @@ import pytest
 from ig_widgets.engine import rules
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.stream import Record
+from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.export import html_page as export
 from tests.explorers.subjects import Watched
 
@@ -107,7 +107,7 @@ def test_maps_are_off_by_at_most_1_254_of_their_largest_value(explore: Explore) 
     explorer = explore()
     explorer.wait()
     recording = recorded(explorer)
-    record = explorer._asked[0].record(explorer._asked[0].answered)
+    record = explorer._pane_list[0].log(explorer._pane_list[0].answered)
     assert len(recording.maps[0]) == len(record.maps) == 8
     for sent, held in zip(record.maps, recording.maps[0], strict=True):
         exact = np.frombuffer(sent.values, "<i2") * sent.scale
@@ -126,7 +126,7 @@ def test_traits_and_pictures_are_those_of_the_explorer(explore: Explore) -> None
     assert (traits["alpha"], traits["opacity"], traits["clip"], traits["sign"]) == (0.3, 0.5, 90.0, "positive")
     assert (traits["baseline"], traits["n_steps"], traits["colormap"]) == ("white", 8, "PuOr")
     assert "_esm" not in traits
-    assert recording.pictures[0][0] == explorer._photo.tobytes()
+    assert recording.pictures[0][0] == explorer._subject.photo.tobytes()
     assert set(recording.pictures[0][1]) == {255}
     tables = recording.fields["tables"]
     assert {"PuOr", "RdBu_r", "coolwarm"} <= set(tables) <= set(explorer._colormaps)
@@ -168,12 +168,12 @@ def test_what_a_failed_wish_left_is_the_last_good_result(explore: Explore) -> No
 
 
 def test_cells_serve_no_rule_of_points() -> None:
-    record, points = Record(1, 0.0, 1.0), Record(2, 0.0, 1.0)
+    record, points = SampleLog(1, 0.0, 1.0), SampleLog(2, 0.0, 1.0)
     nodes = rules.nodes("secant", 4)
     cells = list(itertools.pairwise(nodes.edges.tolist()))
     for one, keys in ((record, cells), (points, nodes.alphas.tolist())):
         one.extend(keys, [0.0] * 4, [0.0] * 4, [protocol.EncodedMap(1.0, b"")] * 4)
-    settings = protocol.Settings("black", 1, "logit", "secant", 4, 0.0)
+    settings = Settings("black", 1, "logit", "secant", 4, 0.0)
     assert export.rules_for(record, settings) == []
     found = [(rule.settings.method, rule.settings.n_steps) for rule in export.rules_for(points, settings)]
     assert ("riemann_middle", 4) in found
@@ -188,7 +188,7 @@ def test_cells_and_runs_to_a_tolerance_are_recorded(explore: Explore, options: d
         setattr(explorer, name, value)
     explorer.wait()
     recording = recorded(explorer)
-    settings = vars(explorer._asked[0].answered)
+    settings = vars(explorer._pane_list[0].answered)
     (first, *_), (number,) = recording.answers, {a["path"] for a in recording.answers if a["settings"] == settings}
     assert (first["settings"], first["path"], number) == (settings, 0, 0)
     assert explorer.result is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import ArgumentValueError, IGError
-from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.image.subject import METHODS
 from tests.engine.subjects import Meeting
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
@@ -106,7 +106,7 @@ def test_a_cell_and_an_explorer_of_the_same_model(
 
 # ---------------------------------------------------------------- models that fail, by every method
 
-METHODS = (*rules.METHODS, "auto", *RELATIVES)
+METHODS = (*rules.METHODS, "auto", *METHODS.relatives)
 
 
 class Moody(Classifier):
@@ -245,7 +245,7 @@ def test_one_pane_of_two_that_doubts_is_enough(explore: Callable[..., Any]) -> N
     explorer = explore(Fickle(), photo(height=8, width=8), method="riemann_trapezoid", n_steps=4)
     explorer.compare({"method": "riemann_middle", "baseline": "white"})
     explorer.wait(SECONDS)
-    assert [bool(pane.doubt) for pane in explorer._asked] == [True, False]
+    assert [bool(pane.nondeterminism) for pane in explorer._pane_list] == [True, False]
     explorer.compare({"method": "riemann_middle", "baseline": "blur"})
     explorer.wait(SECONDS)
     assert "asked the same twice" in explorer._notice["text"]
@@ -276,7 +276,7 @@ def test_an_export_that_fails_blames_the_model_for_what_it_raised_alone(
 
     def said(kind: str) -> str:
         explorer.comm.hear({"type": "export", "view": "v", "kind": kind})
-        assert explorer._chores.wait(SECONDS)
+        assert explorer._tasks.wait(SECONDS)
         return str(explorer._notice["text"])
 
     troubles = {

@@ -6,7 +6,7 @@ import comm
 from ipykernel.comm.comm import BaseComm
 
 import ig_widgets as igw
-from ig_widgets.explorers.core.explorer import front_end, hash_of
+from ig_widgets.explorers.widget.frontend import front_end, hash_of
 
 
 def test_all_explorers_have_one_front_end_known_by_its_hash(explore):

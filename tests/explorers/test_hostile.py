@@ -17,7 +17,7 @@ from torch import Tensor
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.classification import classify
-from ig_widgets.explorers.core.error_text import sentence
+from ig_widgets.explorers.core.error_text import describe_model_error as sentence
 from ig_widgets.files import read_npz
 from ig_widgets.texts import plain, traceback_of, whole
 from tests.explorers.subjects import Classifier, FakeComm, photo
@@ -69,11 +69,11 @@ def each(explorer: ImageExplorer) -> Iterator[str]:
 def test_labels_are_shown_and_found(explorer: ImageExplorer) -> None:
     assert list(explorer._labels) == [whole(text) for text in TEXTS]
     for index, text in enumerate(each(explorer)):
-        assert explorer._classes.index(text) == TEXTS.index(text)
+        assert explorer._subject.classifier.classes.index(text) == TEXTS.index(text)
         made = repr(explorer)
         assert not UNSAFE.search(made)
         assert len(made) < 600
-        name = explorer._classes.name(index)
+        name = explorer._subject.classifier.classes.name(index)
         assert name == (whole(text) if text.strip() else f"class {index}")
         assert json.loads(json.dumps(explorer.comm.custom[-1])) == explorer.comm.custom[-1]
 
@@ -90,10 +90,10 @@ def test_html_holds_them_as_data(explorer: ImageExplorer, explore: Explore, monk
         assert [set(attributes) for _, attributes in page.tags] == [set(attributes) for _, attributes in usual.tags]
         recording = json.loads(page.texts["recording"])
         assert recording["traits"]["_labels"] == list(explorer._labels)
-        assert recording["paths"][0]["begin"]["class_name"] == explorer._classes.name(index)
+        assert recording["paths"][0]["begin"]["target_name"] == explorer._subject.classifier.classes.name(index)
         assert not re.search("[<>&\u2028\u2029]", page.texts["recording"])
         heading = html.unescape(re.findall("<h1><bdi>(.*)</bdi></h1>", text)[0])
-        assert heading == f"{plain(explorer._classes.name(index), 60)} · Integrated Gradients"
+        assert heading == f"{plain(explorer._subject.classifier.classes.name(index), 60)} · Integrated Gradients"
         assert not UNSAFE.search(text.replace(page.texts["script"], "").replace("\n", ""))
         text.encode()
 
@@ -108,11 +108,11 @@ def test_svg_holds_them_as_text(explorer: ImageExplorer) -> None:
             return x * 0
 
         make.__name__ = TEXTS[(at + 2) % len(TEXTS)]
-        classes = explorer._classes
+        classes = explorer._subject.classifier.classes
         object.__setattr__(classes, "scores", torch.eye(len(TEXTS), dtype=torch.float64)[(at + 1) % len(TEXTS)])
         explorer.target, explorer.baseline = at, make
         explorer.wait()
-        said = " ".join(texts_of(explorer._svg()))
+        said = " ".join(texts_of(explorer._panels[-1].drawing().svg().decode()))
         assert plain(classes.name(at), 60)[:12].strip() in said
         # Brackets part the lines of a caption.
         over = plain(f"margin over {classes.name((at + 1) % len(TEXTS))}", 60)
@@ -138,7 +138,7 @@ def test_npz_holds_them_as_data(explorer: ImageExplorer, tmp_path: Path) -> None
     for index, _ in enumerate(each(explorer)):
         explorer.to_npz(tmp_path / "a.npz")
         _, settings = read_npz(tmp_path / "a.npz")
-        assert settings["class_name"] == explorer._classes.name(index)
+        assert settings["target_name"] == explorer._subject.classifier.classes.name(index)
 
 
 # ---------------------------------------------------------------- baselines
@@ -165,16 +165,16 @@ def test_functions_of_any_name_are_baselines(explorer: ImageExplorer) -> None:
         assert explorer.baseline == name
     cards = explorer.gallery()
     assert not UNSAFE.search(repr(cards).replace("\n", ""))
-    explorer._tell_cards()
+    explorer._panels[2]._show_cards()
     assert len(explorer._cards) == len(names) + 9
 
 
 def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExplorer) -> None:
-    picture = explorer._gallery.card("white", torch.ones(5), 0.0, str).thumbnail
+    picture = explorer._subject.baselines.card("white", torch.ones(5), 0.0, str).thumbnail
     for text in TEXTS:
         name = text[:1000]
         explorer.comm.hear({"type": "upload", "view": "a view", "name": name}, [picture])
-        assert explorer._chores.wait(30)
+        assert explorer._tasks.wait(30)
         if not protocol.is_text(name):  # halves of surrogate pairs, which no name of a file can hold
             assert explorer.baseline == "black"
             continue
@@ -183,7 +183,7 @@ def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExpl
         explorer.baseline = "black"
         before = explorer._notice.get("number", 0)
         explorer.comm.hear({"type": "upload", "view": "a view", "name": name}, [b"no picture"])
-        assert explorer._chores.wait(30)
+        assert explorer._tasks.wait(30)
         said = explorer._notice["text"]
         assert explorer._notice["number"] == before + 1
         assert re.search(r"\S is no picture that can be read", said)
@@ -197,7 +197,7 @@ def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExpl
 def test_errors_of_any_text_are_told_and_logged_on_one_line(
     explorer: ImageExplorer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model: Any = explorer._model
+    model: Any = explorer._subject.model
     for i, text in enumerate(TEXTS):
         model.raises = RuntimeError(text)
         model.raises.add_note(text)
@@ -231,10 +231,10 @@ def test_a_traceback_keeps_its_lines_and_gives_a_terminal_no_orders(
             def fail(text: str = text) -> None:
                 raise RuntimeError(text)
 
-            explorer._chores.ask("fail", fail)
-            assert explorer._chores.wait(30)
-            explorer._asked[0]._worker.submit(lambda _cancel, fail=fail: fail())
-            assert explorer._asked[0].wait(30)
+            explorer._tasks.submit("fail", fail)
+            assert explorer._tasks.wait(30)
+            explorer._pane_list[0]._worker.submit(lambda _cancel, fail=fail: fail())
+            assert explorer._pane_list[0].wait(30)
     assert len(caplog.messages) == 2 * len(TEXTS)
     for said in caplog.messages:
         assert "in fail\n" in said
@@ -252,7 +252,7 @@ def test_an_error_that_has_no_text_is_told_too(explorer: ImageExplorer) -> None:
     error.__notes__ = [1, None]  # type: ignore[list-item]
     assert sentence(error) == f"the model raised {plain(CORPUS['ANSI'])}: an error whose text raises KeyError"
     assert traceback_of(error)
-    model: Any = explorer._model
+    model: Any = explorer._subject.model
     model.raises = error
     explorer.n_steps = 5
     with pytest.raises(MuteError):

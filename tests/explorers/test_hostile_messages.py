@@ -40,10 +40,10 @@ def say(explorer: ImageExplorer, message: Any) -> None:
 def state_of(explorer: ImageExplorer) -> dict[str, Any]:
     """All that a front end could have changed, once it rests; a notice is an answer, not a change."""
     explorer.wait(SECONDS)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     state = {name: copy.deepcopy(value) for name, value in explorer.get_state().items() if name != "_notice"}
-    panes = [(pane.request, pane.wish, id(pane.result), pane.error) for pane in explorer._asked]
-    return state | {"panes": panes, "offers": list(explorer._gallery._offers), "early": list(explorer._early)}
+    panes = [(pane.request, pane.settings, id(pane.result), pane.error) for pane in explorer._pane_list]
+    return state | {"panes": panes, "offers": list(explorer._subject.baselines._offers), "early": list(explorer._pane_list._waiting_views)}
 
 
 # ---------------------------------------------------------------- what may be set at all
@@ -165,7 +165,7 @@ def test_an_error_of_a_persons_function_is_a_refusal_too(explore: Explore) -> No
     explorer.baseline = whimsical
     explorer.baseline = "black"
     explorer.wait(SECONDS)
-    explorer._gallery._made.clear()
+    explorer._subject.baselines._made.clear()
     before = state_of(explorer)
     explorer.comm.set_traits(alpha=0.5, baseline="whimsical")
     assert state_of(explorer) == before
@@ -193,8 +193,8 @@ def test_an_error_of_a_persons_function_is_a_refusal_too(explore: Explore) -> No
         {"content": {"data": {"method": "update", "state": {"alpha": 0.5}, "buffer_paths": 3}}},
         {"content": {"data": {"method": "update", "state": {"alpha": 0.5}}}, "buffers": [b"x"]},
         {"content": {"data": {"method": "custom"}}, "buffers": []},
-        {"content": {"data": {"method": "custom", "content": {"type": "gallery", "view": "v"}}}, "buffers": ["x"]},
-        {"content": {"data": {"method": "custom", "content": {"type": "gallery", "view": "v"}}}, "buffers": 3},
+        {"content": {"data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}}, "buffers": ["x"]},
+        {"content": {"data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}}, "buffers": 3},
     ],
     ids=lambda message: str(message)[:60],
 )
@@ -296,7 +296,7 @@ def outline(count: int, size: int) -> list[list[float]]:
 def test_regions_cost_little_or_are_refused_for_what_they_would(explore: Explore, figure) -> None:
     explorer = explore(image=torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(0)).double(), n_steps=1)
     explorer.wait(SECONDS)
-    explorer._chores.wait(SECONDS)
+    explorer._tasks.wait(SECONDS)
     wild = (224 * np.random.default_rng(0).random((10_000, 2))).tolist()
     drawn = {"kind": "polygon", "points": outline(2_000, 224)}
     sent = {
@@ -310,7 +310,7 @@ def test_regions_cost_little_or_are_refused_for_what_they_would(explore: Explore
         begin = time.perf_counter()
         explorer.comm.set_traits(_regions=regions)
         slowest = max(slowest, time.perf_counter() - begin)
-        explorer._chores.wait(SECONDS)
+        explorer._tasks.wait(SECONDS)
         assert explorer._regions == [drawn]
         assert words in explorer._notice.get("text", "")
     figure("a message with a polygon of 2,000 points, or 32 of 10,000", 1000 * slowest, " ms", at_most=50)

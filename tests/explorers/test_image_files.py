@@ -13,7 +13,7 @@ def test_files_are_sent_to_the_view_that_asks(explore, kind, start, tmp_path):
     explorer = explore(target=1)
     ready(explorer)
     explorer.comm.hear({"type": "export", "view": "v", "kind": kind}, [])
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     explorer.comm.settle()
     (sent,) = [message for message in explorer.comm.files if message[0]["type"] == "file"]
     assert sent[0] == {"type": "file", "name": f"attribution.{kind}", "view": "v", "request": 0}

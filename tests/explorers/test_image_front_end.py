@@ -86,7 +86,7 @@ def test_begin_tells_the_photo_the_baseline_and_the_class(explore):
     view = explorer.comm.open_view()
     explorer.wait(SECONDS)
     explorer.comm.settle()
-    assert view.begin["class_name"] == "c"
+    assert view.begin["target_name"] == "c"
     assert view.begin["shape"] == [16, 16]
     assert view.begin["total"] == 8
     shown = np.frombuffer(view.pictures[0], np.uint8).reshape(16, 16, 3)

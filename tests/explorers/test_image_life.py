@@ -210,13 +210,13 @@ def test_paths_are_kept_by_what_they_take(explore, monkeypatch):
     model = Watched()
     explorer = explore(model, n_steps=8)
     explorer.wait(SECONDS)
-    of_one = sum(one.nbytes for one in explorer._asked[0]._memory._sampled.values())
+    of_one = sum(one.nbytes for one in explorer._pane_list[0]._cache._sampled.values())
     assert of_one == 8 * 3 * 16 * 16 * 8  # steps, channels, pixels, float64
     monkeypatch.setattr(memory_module, "_BYTES_KEPT", 2 * of_one)
     for baseline in ("white", "blur", "mean grey"):
         explorer.baseline = baseline
         explorer.wait(SECONDS)
-    assert len(explorer._asked[0]._memory._sampled) == 2
+    assert len(explorer._pane_list[0]._cache._sampled) == 2
     rows = model.rows_with_gradient
     for baseline in ("blur", "mean grey"):
         explorer.baseline = baseline
@@ -225,4 +225,4 @@ def test_paths_are_kept_by_what_they_take(explore, monkeypatch):
     explorer.n_steps = 32  # more than may be kept, of the newest
     explorer.wait(SECONDS)
     assert explorer.result.complete
-    assert len(explorer._asked[0]._memory._sampled) == 1
+    assert len(explorer._pane_list[0]._cache._sampled) == 1

@@ -67,10 +67,10 @@ def test_a_change_of_one_pane_leaves_the_others_alone(explore):
     explorer = explore(model, target=1)
     explorer.compare({"baseline": "white"}, {"baseline": "white", "n_steps": 4})
     explorer.wait(SECONDS)
-    asked = [pane.request for pane in explorer._asked]
+    asked = [pane.request for pane in explorer._pane_list]
     explorer.n_steps = 6
     explorer.wait(SECONDS)
-    assert [pane.request == before for pane, before in zip(explorer._asked, asked, strict=True)] == [False, False, True]
+    assert [pane.request == before for pane, before in zip(explorer._pane_list, asked, strict=True)] == [False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_snapshot_of_nothing_says_so(explore, chunks_of_two, monkeypatch):
     model = Watched()
     explorer = explore(model)
     explorer.wait(SECONDS)
-    explorer._asked[0].answer = None  # as after a first run that was cancelled before its first sample
+    explorer._pane_list[0].answer = None  # as after a first run that was cancelled before its first sample
     with pytest.raises(RuntimeError, match="nothing to draw yet"):
         explorer.snapshot()
 
@@ -166,7 +166,7 @@ def test_demo_model_from_end_to_end(explore):
     view = explorer.comm.open_view()
     explorer.wait(120)
     explorer.comm.settle()
-    assert labels[explorer.target] == view.begin["class_name"] == "Egyptian cat"
+    assert labels[explorer.target] == view.begin["target_name"] == "Egyptian cat"
     assert view.begin["shape"] == [224, 224]
     assert view.ended["type"] == "done"
     plan = view.plan

@@ -133,7 +133,7 @@ def test_crosscheck_notices_a_wrong_result(explore):
     explorer = explore()
     explorer.wait(SECONDS)
     wrong = dataclasses.replace(explorer.result, attributions=explorer.result.attributions * 1.01)
-    pane = explorer._asked[0]
+    pane = explorer._pane_list[0]
     pane.answer = dataclasses.replace(pane.answer, result=wrong)
     assert explorer.crosscheck().relative_difference > 1e-3
 

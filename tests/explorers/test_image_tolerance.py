@@ -52,7 +52,7 @@ def test_curves_are_of_samples_that_are_there(explore):
     explorer.method, explorer.n_steps = "secant", 40
     ready(explorer)
     spent = model.rows
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     assert model.rows == spent
     made = {curve["method"]: curve["points"] for curve in explorer._curves}
     assert [point[0] for point in made["riemann_middle"]] == [1, 3, 7, 9]
@@ -71,7 +71,7 @@ def test_curves_are_of_samples_that_are_there(explore):
 def test_curve_of_a_run_to_a_tolerance_has_its_estimates(explore):
     explorer = explore(target=1, method="auto", tol=0.01)
     result = ready(explorer)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     (curve,) = explorer._curves
     assert curve["method"] == "auto"
     assert curve["points"][-1][0] == result.evaluations
@@ -106,7 +106,7 @@ def test_pieces_of_unequal_length_are_drawn_as_they_are(explore):
         assert np.abs(view.collected(alpha) - exact).max() <= view.rounding(alpha) + 1e-6
     fine = _graded(model, image, 1)
     assert float((result.attributions[0] - fine).norm() / fine.norm()) < 0.05
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     (curve,) = explorer._curves
     assert curve["points"][-1][0] == result.evaluations
     assert curve["points"][-1][2] == pytest.approx(float(result.error_estimate[0]))
@@ -134,12 +134,12 @@ def test_what_a_run_to_a_tolerance_ends_with_is_said(explore):
 def test_what_leaves_an_explorer_says_so_too(explore):
     explorer = explore(Routed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.05)
     result = ready(explorer)
-    assert "F jumps by 30" in explorer._drawn().caption
+    assert "F jumps by 30" in explorer._panels[-1].drawing().caption
     notice = recorded(explorer).fields["traits"]["_notice"]
     assert (notice["text"], notice["lasts"]) == (" ".join(result.caveats), True)
     explorer.method = "riemann_middle"
     ready(explorer)
-    assert "jumps" not in explorer._drawn().caption
+    assert "jumps" not in explorer._panels[-1].drawing().caption
     assert "_notice" not in recorded(explorer).fields["traits"]
 
 
@@ -148,7 +148,7 @@ def test_a_budget_that_is_too_small_is_told_of_in_words(explore, monkeypatch):
     explorer = explore(Normed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.001)
     assert ready(explorer).converged is False
     assert "After 9 evaluations the relative error is" in explorer._notice["text"]
-    assert "not converged" in explorer._drawn().caption
+    assert "not converged" in explorer._panels[-1].drawing().caption
 
 
 def test_a_run_that_is_cancelled_says_nothing_of_what_it_would_have_found(explore):
@@ -156,7 +156,7 @@ def test_a_run_that_is_cancelled_says_nothing_of_what_it_would_have_found(explor
     model.block(after=1)
     explorer = explore(model, method="auto", tol=0.001)
     model.await_entry()
-    explorer._asked[0].cancel()
+    explorer._pane_list[0].cancel()
     model.release()
     explorer.wait(SECONDS)
     assert explorer._notice.get("text", "") == ""

@@ -9,7 +9,7 @@ import traitlets
 
 import ig_widgets as igw
 from ig_widgets import figures
-from ig_widgets.explorers.core.methods import RELATIVES
+from ig_widgets.explorers.image.subject import METHODS
 from tests.explorers.subjects import BASELINES, METHODS, SECONDS
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]
@@ -20,7 +20,7 @@ GOOD = {
     "sign": ("all", "positive", "negative"),
     "colormap": ("RdBu_r", "viridis", "gray"),
     "n_steps": (2, 256, 64),
-    "method": (*METHODS, *RELATIVES),
+    "method": (*METHODS, *METHODS.relatives),
     "baseline": BASELINES,
     "target": (0, 4, 2),
 }
@@ -137,7 +137,7 @@ def test_zeros_that_are_meant_or_are_black_are_no_reason_to_warn(explore):
     explorer.baseline = torch.full((1, 3, 16, 16), -2.0).double()
     for baseline in (*BASELINES, igw.baselines.permuted(), igw.baselines.black().normalized(0.5, 0.25)):
         explorer.baseline = baseline
-    explorer.baseline = igw.baselines.boundary(explorer._model)
+    explorer.baseline = igw.baselines.boundary(explorer._subject.model)
     explorer.wait(SECONDS)
     assert explorer.gallery()[-1].description == "nearest boundary"
 
@@ -196,7 +196,7 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *RELATIVES)
+    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *METHODS.relatives)
     assert tuple(explorer._baselines) == BASELINES
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from ig_widgets.engine import rules
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.stream import Pieces, Record, Stream
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import ForbiddenMessageError, check
 
 FIXTURES = {
@@ -85,9 +86,9 @@ def made_messages() -> dict[str, protocol.Message]:
     stream = Stream(lambda content, buffers: sent.append((content, buffers)))
     stream.want("a view")
     pixels = np.zeros((2, 3, 3), np.uint8)
-    settings = protocol.Settings("black", 285, "logit", "riemann_middle", 2, 0.0)
+    settings = Settings("black", 285, "logit", "riemann_middle", 2, 0.0)
     nodes = rules.nodes("riemann_middle", 2)
-    record = Record(1, -0.5, 1.5)
+    record = SampleLog(1, -0.5, 1.5)
     stream.begin(3, protocol.begin(1, settings, 2, "logit", "Egyptian cat", pixels, pixels))
     pieces = Pieces(nodes.alphas.tolist(), nodes.edges)
     maps = [protocol.encode(np.full((2, 3), density / 6)) for density in (1.9, 2.2)]

@@ -14,12 +14,12 @@ from tests.explorers.subjects import SECONDS
 def test_files_and_curves_are_there_after_a_rule_was_refused(explore: Callable[..., ImageExplorer]) -> None:
     explorer = explore(n_steps=4)
     explorer.wait(SECONDS)
-    known = explorer._asked[0].known()
+    known = explorer._pane_list[0].evaluated()
     # One after the other: n_steps is in between what the trapezoid rule cannot have.
     explorer.n_steps = 1
     explorer.wait(SECONDS)
     explorer.method = "riemann_trapezoid"
     with pytest.raises(ArgumentValueError, match="both ends"):
         explorer.wait(SECONDS)
-    assert known[0].settings in [one.settings for one in explorer._asked[0].known()]
+    assert known[0].settings in [one.settings for one in explorer._pane_list[0].evaluated()]
     assert explorer.to_html()

@@ -8,7 +8,8 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from ig_widgets.explorers.core.methods import DISTRIBUTION, RELATIVES
+from ig_widgets.explorers.image.baselines import USUAL as DISTRIBUTION
+from ig_widgets.explorers.image.subject import METHODS
 from tests.explorers.subjects import SECONDS, Classifier, Watched, photo, ready
 
 SIGMA = 50 / 224 * 16
@@ -16,7 +17,7 @@ SIGMA = 50 / 224 * 16
 
 def by_hand(explorer, model, method, baseline):
     """What igw.relatives gives of the same question."""
-    x = explorer._image.inputs
+    x = explorer._subject.image.inputs
     common = {"target": 1}
     match method:
         case "gradient":
@@ -26,7 +27,7 @@ def by_hand(explorer, model, method, baseline):
         case "smoothgrad":
             return igw.relatives.smoothgrad(model, x, n_samples=8, **common)
         case "expected_gradients":
-            rows = torch.cat([explorer._gallery.inputs(name) for name in DISTRIBUTION])
+            rows = torch.cat([explorer._subject.baselines.inputs(name) for name in DISTRIBUTION])
             return igw.relatives.expected_gradients(model, x, baselines=rows, n_samples=8, **common)
         case "blur_integrated_gradients":
             options = {"sigma": SIGMA, "method": "secant", "n_steps": 8}
@@ -36,14 +37,14 @@ def by_hand(explorer, model, method, baseline):
             return igw.relatives.guided_integrated_gradients(model, x, **options, **common)
 
 
-@pytest.mark.parametrize("method", RELATIVES)
+@pytest.mark.parametrize("method", METHODS.relatives)
 def test_it_is_what_the_function_gives_and_what_a_view_adds_up(explore, method):
     model = Classifier()
     explorer = explore(model, target=1, baseline="white", method=method)
     view = explorer.comm.open_view()
     result = ready(explorer)
     explorer.comm.settle()
-    expected = by_hand(explorer, model, method, explorer._gallery.inputs("white"))
+    expected = by_hand(explorer, model, method, explorer._subject.baselines.inputs("white"))
     torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-9, atol=1e-12)
     assert result.evaluations == expected.evaluations
     exact = result.attributions[0].sum(0).numpy()
@@ -77,7 +78,7 @@ def test_the_front_end_is_told_what_lies_between_baseline_and_input(explore, met
         assert {0.0, 1.0} <= set(alphas)
 
 
-@pytest.mark.parametrize("method", [name for name, relative in RELATIVES.items() if not relative.uses_baseline])
+@pytest.mark.parametrize("method", [name for name, relative in METHODS.relatives.items() if not relative.uses_baseline])
 def test_another_baseline_costs_nothing_where_it_has_no_part(explore, method):
     model = Watched()
     explorer = explore(model, target=1, method=method)
@@ -123,17 +124,17 @@ def test_they_are_no_rule_of_the_convergence_panel_nor_of_a_recording(explore, t
     ready(explorer)
     explorer.method = "smoothgrad"
     ready(explorer)
-    known = {one.settings.method for one in explorer._asked[0].known()}
+    known = {one.settings.method for one in explorer._pane_list[0].evaluated()}
     assert known == {"riemann_middle", "smoothgrad"}
     recorded = {
         rule.settings.method
-        for path in explorer._recorded(explorer._need_answer().known.settings)
+        for path in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings)
         for rule in path.rules
     }
     # Of draws no other rule is made.
     assert recorded >= {"smoothgrad", "riemann_middle"}
     smooth = next(
-        p for p in explorer._recorded(explorer._need_answer().known.settings) if p.begin[0]["path"] == "draws"
+        p for p in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings) if p.begin[0]["path"] == "draws"
     )
     assert [rule.settings.method for rule in smooth.rules] == ["smoothgrad"]
     explorer.to_html(tmp_path / "draws.html")
@@ -155,6 +156,6 @@ def test_a_picture_that_is_not_square_is_blurred_by_its_shorter_side(explore):
     explorer = explore(Classifier(), photo(height=12, width=20), target=1, method="blur_integrated_gradients")
     result = ready(explorer)
     expected = igw.relatives.blur_integrated_gradients(
-        explorer._model, explorer._image.inputs, sigma=50 / 224 * 12, method="secant", n_steps=8, target=1
+        explorer._subject.model, explorer._subject.image.inputs, sigma=50 / 224 * 12, method="secant", n_steps=8, target=1
     )
     torch.testing.assert_close(result.attributions, expected.attributions)

@@ -52,9 +52,9 @@ def test_a_file_shows_what_was_saved_without_a_gradient(explore: Explore, restor
         assert drawn_alike(one, other)
     assert alike(told(one), told(other))
     # A file of the file is the file.
-    assert other._npz() == one._npz()
-    assert one._chores.wait(SECONDS)
-    assert other._chores.wait(SECONDS)
+    assert other._panels[-1].npz() == one._panels[-1].npz()
+    assert one._tasks.wait(SECONDS)
+    assert other._tasks.wait(SECONDS)
     assert [curve["method"] for curve in other._curves] == [curve["method"] for curve in one._curves]
     assert rows(other) == 0
 
@@ -76,7 +76,7 @@ def test_a_run_to_a_tolerance_is_shown_by_its_last_stage(explore: Explore, resto
         other = restore(one)
         assert same(result, ready(other))
         assert (other.method, other.tol, other.n_steps) == ("auto", tol, 7)
-        assert other._npz() == one._npz()
+        assert other._panels[-1].npz() == one._panels[-1].npz()
         (log, *_), view = told(one), one.comm.views[-1]
         (log_again, *_), view_again = told(other), other.comm.views[-1]
         for content, again in zip(log, log_again, strict=True):
@@ -101,7 +101,7 @@ def test_unequal_pieces_and_caveats_come_back(explore: Explore, restore: Explore
     other = restore(one, made(*shape), photo(0, *shape))
     assert same(result, ready(other))
     assert other._notice.get("text", "") == one._notice.get("text", "") == " ".join(result.caveats)
-    assert other._npz() == one._npz()
+    assert other._panels[-1].npz() == one._panels[-1].npz()
     for alpha in (0.01, 0.3, 1.0):
         one.alpha = other.alpha = alpha
         assert drawn_alike(one, other)
@@ -146,7 +146,7 @@ def test_all_settings_come_back(explore: Explore, restore: Explore) -> None:
         assert alike(told(one, pane), told(other, pane))
     # What the model says of regions is asked without a gradient.
     assert [repr(a) for a in other.audits(2)] == [repr(a) for a in one.audits(2)]
-    assert other._chores.wait(SECONDS)
+    assert other._tasks.wait(SECONDS)
     assert [row["sum"] for row in other._audits] == [row["sum"] for row in one._audits]
     assert rows(other) == 0
     with_dependence = restore(explore(target=1, labels=LABELS, show_dependence=True))
@@ -158,7 +158,7 @@ def test_panes_without_an_answer_are_computed(explore: Explore, restore: Explore
     ready(one)
     one.compare({"n_steps": 4})
     ready(one)
-    before, one._asked[1].answer = one._asked[1].answer, None
+    before, one._pane_list[1].answer = one._pane_list[1].answer, None
     assert before is not None
     other = restore(one)
     ready(other)
@@ -170,7 +170,7 @@ def _upload(explorer: ImageExplorer) -> None:
     data = io.BytesIO()
     Image.fromarray(as_picture(photo(7))).save(data, "PNG")
     explorer.comm.hear({"type": "upload", "view": "v", "name": "my picture.png"}, [data.getvalue()])
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_baseline_that_was_given_is_offered_again(explore: Explore, restore: E
     assert same(result, other.result)
     assert other.baseline == one.baseline
     assert set(other._baselines) >= set(one._baselines)
-    assert torch.equal(other._gallery.inputs(other.baseline), one._gallery.inputs(one.baseline))
+    assert torch.equal(other._subject.baselines.inputs(other.baseline), one._subject.baselines.inputs(one.baseline))
     assert alike(told(one), told(other))
     # And from there again, by the model.
     one.n_steps = other.n_steps = 5

@@ -159,7 +159,7 @@ def bytes_of_a_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, byt
     explorer = ImageExplorer(Classifier(), photo(), n_steps=3, target=1)
     explorer.wait(SECONDS)
     path = tmp_path_factory.mktemp("flipped") / "a.npz"
-    data = explorer._npz()
+    data = explorer._panels[-1].npz()
     explorer.close()
     return path, data
 

@@ -14,7 +14,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from ig_widgets.engine import rules
 from ig_widgets.explorers.core import protocol, stream
-from ig_widgets.explorers.core.stream import Pieces, Record, Stream
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import AHEAD, ForbiddenMessageError, View
 from tests.explorers.subjects import METHODS
 
@@ -36,7 +37,7 @@ class Kernel:
         self.wire: deque[protocol.Message] = deque()
         self.delivering = False
         self.request = self.traces = 0
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, SampleLog] = {}
         self.record = self.nodes = self.ended = None
         self.evaluations = 0
 
@@ -79,11 +80,11 @@ class Kernel:
         if trace is None:
             self.traces += 1
             trace = self.traces
-        record = self.records.setdefault(trace, Record(trace, 0.5 * trace, 3.0 + trace))
+        record = self.records.setdefault(trace, SampleLog(trace, 0.5 * trace, 3.0 + trace))
         self.nodes, self.ended, self.evaluations = rules.nodes(method, n_steps), None, 0
         self.record = record
         pixels = np.full((HEIGHT, WIDTH, 3), trace % 256, np.uint8)
-        wish = protocol.Settings(f"baseline {trace}", 0, "logit", method, n_steps, 0.0)
+        wish = Settings(f"baseline {trace}", 0, "logit", method, n_steps, 0.0)
         begin = protocol.begin(trace, wish, len(self.missing), "logit", "class 0", pixels, pixels)
         self.stream.begin(self.request, begin)
         self.stream.publish(self.request, record, 0)
@@ -390,7 +391,7 @@ def test_reference_front_end_would_notice():
         sent.append(content["type"])
         view.receive({**content, "view": view.name, "request": 1}, buffers)
 
-    wish = protocol.Settings("black", 0, "logit", "riemann_middle", 4, 0.0)
+    wish = Settings("black", 0, "logit", "riemann_middle", 4, 0.0)
     say(protocol.begin(1, wish, 4, "logit", "class 0", pixels, pixels))
     say(protocol.samples(1, 0, [one]))
     for wrong in (
@@ -473,7 +474,7 @@ class AnyOrder(RuleBasedStateMachine):
     def old_news(self, behind):
         said = self.kernel.sent
         old = max(self.kernel.request - behind, 1)
-        self.kernel.stream.publish(old, Record(99, 0.0, 1.0), 1, pieces(rules.nodes("riemann_left", 1)))
+        self.kernel.stream.publish(old, SampleLog(99, 0.0, 1.0), 1, pieces(rules.nodes("riemann_left", 1)))
         self.kernel.stream.end(old, protocol.failed("error", "Old news."))
         assert self.kernel.sent == said
 

@@ -13,7 +13,7 @@ import pytest
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core.stream import MOST_VIEWS
 from ig_widgets.explorers.widget import rate_limit as throttle
-from ig_widgets.explorers.widget.rate_limit import MOST, Throttle
+from ig_widgets.explorers.widget.rate_limit import MOST, RateLimit
 from tests.explorers.conftest import workers
 from tests.explorers.subjects import SECONDS
 
@@ -54,7 +54,7 @@ class Clock:
 
 def test_what_is_asked_seldom_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, done = Clock(monkeypatch), list[float]()
-    slow = Throttle(lambda: done.append(clock.now))
+    slow = RateLimit(lambda: done.append(clock.now))
     for i in range(100):
         slow.ask()
         assert len(done) == i + 1
@@ -66,7 +66,7 @@ def test_what_is_asked_seldom_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -
 def test_a_flood_is_answered_so_often_a_second_and_at_last(monkeypatch: pytest.MonkeyPatch, each: float) -> None:
     """Also from a second that is not the clock's own; the last answer is after the last question."""
     clock, done = Clock(monkeypatch), list[float]()
-    flooded = Throttle(lambda: done.append(clock.now))
+    flooded = RateLimit(lambda: done.append(clock.now))
     for _ in range(COUNT):
         flooded.ask()
         clock.wait(each)
@@ -84,7 +84,7 @@ def test_a_flood_is_answered_so_often_a_second_and_at_last(monkeypatch: pytest.M
 
 def test_after_close_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, done = Clock(monkeypatch), list[float]()
-    closed = Throttle(lambda: done.append(clock.now))
+    closed = RateLimit(lambda: done.append(clock.now))
     for _ in range(MOST + 5):
         closed.ask()
     closed.close()
@@ -101,7 +101,7 @@ def test_without_a_thread_the_next_question_brings_what_waits(monkeypatch: pytes
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(throttle.threading.Timer, "start", refuse)
-    flooded = Throttle(lambda: done.append(clock.now))
+    flooded = RateLimit(lambda: done.append(clock.now))
     for _ in range(MOST + 1):
         flooded.ask()
     assert "No thread could be started" in caplog.text
@@ -154,7 +154,7 @@ def test_a_flood_of_refused_states(
 ) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     wire = Wire(explorer, monkeypatch)
     bad: list[dict[str, Any]] = [
         {"n_steps": 0},
@@ -204,7 +204,7 @@ def test_a_flood_of_requests_for_the_state(
     """Each answer holds the front end itself."""
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     wire, begin = Wire(explorer, monkeypatch), time.monotonic()
     for _ in range(COUNT):
         explorer.comm.handle_msg({"content": {"data": {"method": "request_state"}}, "buffers": []})
@@ -221,7 +221,7 @@ def test_a_flood_of_requests_for_the_state(
 def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, quick: float) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     wire, begin = Wire(explorer, monkeypatch), time.monotonic()
     for i in range(COUNT):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": i % 2})
@@ -234,7 +234,7 @@ def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, qui
     wire.await_(lambda: newest <= {*served()})
     assert len(served()) <= MOST_VIEWS * most_of(begin, quick)
     assert len(served()) < COUNT / 4
-    assert len(explorer._early) == MOST_VIEWS / 2
+    assert len(explorer._pane_list._waiting_views) == MOST_VIEWS / 2
     view = explorer.comm.open_view("a person's page")
     wire.await_(lambda: "a person's page" in served())
     explorer.comm.settle()
@@ -244,7 +244,7 @@ def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, qui
 def test_a_closed_explorer_owes_nothing(explore: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._chores.wait(SECONDS)
+    assert explorer._tasks.wait(SECONDS)
     for i in range(2 * MOST):
         explorer.comm.set_traits(n_steps=0)
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})

@@ -41,7 +41,7 @@ def test_with_the_last_view_goes_the_work(explore, chunks_of_two, figure):
     before = model.rows_with_gradient
     leave(explorer, view)
     model.release()
-    explorer._asked[0].wait(SECONDS)
+    explorer._pane_list[0].wait(SECONDS)
     begun = model.rows_with_gradient - before
     assert begun <= 2  # the pass that was begun
     assert explorer.result.evaluations == 1
@@ -52,7 +52,7 @@ def test_a_view_that_comes_back_finds_the_work_going_on(explore, chunks_of_two):
     model, explorer, view = running(explore)
     leave(explorer, view)
     model.release()
-    explorer._asked[0].wait(SECONDS)
+    explorer._pane_list[0].wait(SECONDS)
     rows = model.rows_with_gradient
     other = explorer.comm.open_view("another view")
     assert ready(explorer).complete
@@ -76,7 +76,7 @@ def test_what_python_waits_for_is_computed_whoever_looks(explore, chunks_of_two)
     model, explorer, view = running(explore)
     waiting = threading.Thread(target=lambda: explorer.wait(SECONDS))
     waiting.start()
-    while explorer._waiting == 0:
+    while explorer._pane_list._n_waiting == 0:
         pass
     leave(explorer, view)
     model.release()
@@ -88,7 +88,7 @@ def test_python_that_waits_for_what_was_left_has_it_computed(explore, chunks_of_
     model, explorer, view = running(explore)
     leave(explorer, view)
     model.release()
-    explorer._asked[0].wait(SECONDS)
+    explorer._pane_list[0].wait(SECONDS)
     assert ready(explorer).complete
 
 
@@ -103,10 +103,10 @@ def test_the_dependence_on_the_baseline_stops_and_goes_on(explore):
     leave(explorer, view)
     # Nobody looks at any pane either, which are idle.
     model.release()
-    explorer._dependence_worker.wait(SECONDS)
+    explorer._panels[3]._worker.wait(SECONDS)
     assert explorer._dependence["kind"] == "computing"
     explorer.comm.open_view("another view")
-    explorer._dependence_worker.wait(SECONDS)
+    explorer._panels[3]._worker.wait(SECONDS)
     assert explorer._dependence["kind"] == "ready"
 
 
@@ -126,8 +126,8 @@ def test_views_that_went_without_a_word_do_not_add_up(explore, monkeypatch):
     for i in range(100):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})
         explorer.comm.hear({"type": "want", "view": f"page {i}, early", "pane": 3})
-    assert len(explorer._asked[0].stream._views) == MOST_VIEWS
-    assert len(explorer._early) == MOST_VIEWS
+    assert len(explorer._pane_list[0].stream._views) == MOST_VIEWS
+    assert len(explorer._pane_list._waiting_views) == MOST_VIEWS
     # The newest are served.
     view = explorer.comm.open_view("the last page")
     assert view.ended["type"] == "done"
@@ -184,7 +184,7 @@ def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
     model, explorer, view = running(explore)
 
     def interrupt():
-        while explorer._waiting == 0:
+        while explorer._pane_list._n_waiting == 0:
             pass
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
@@ -192,10 +192,10 @@ def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
     with pytest.raises(KeyboardInterrupt):
         explorer.wait(SECONDS)
     model.release()
-    explorer._asked[0].wait(SECONDS)
+    explorer._pane_list[0].wait(SECONDS)
     explorer.comm.settle()
     assert view.ended["kind"] == "cancelled"
-    assert explorer._waiting == 0
+    assert explorer._pane_list._n_waiting == 0
     explorer.baseline = "blur"
     assert ready(explorer).complete
 
@@ -218,7 +218,7 @@ def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
     for thread in threads:
         thread.join(SECONDS)
     assert ready(explorer).complete
-    answered = explorer._asked[0].answered
+    answered = explorer._pane_list[0].answered
     assert (answered.baseline, answered.n_steps, answered.target) == ("blur", 5, 2)
 
 
