@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Dependence } from "../src/traits.js";
+import type { Dependence } from "../src/core/traits.js";
 import { maps, ready } from "./support/dependence.js";
 import { explained, scene } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
@@ -121,7 +121,7 @@ describe("the answer", () => {
   test("the mean is drawn as the attribution is, in the same scale", async () => {
     const { view } = await answered({ opacity: 0.7, sign: "positive", ground: "colour" });
     const shade = { sign: "positive", opacity: 0.7, ground: "colour" } as const;
-    const scale = pictureOf(scene).field.scale(99);
+    const scale = pictureOf(scene).map.scale(99);
     const expected = expectedPixels(scene, [[0, 1, 0, 1]], 1, { ...shade, scale }, blueToRed());
     expectSamePixels(pixelsOf(canvasOf(view, "mean of")), expected);
   });
@@ -129,7 +129,7 @@ describe("the answer", () => {
   test("the standard deviation is drawn in one hue, in the same scale, whatever the sign", async () => {
     const { view } = await answered({ sign: "negative" });
     const drawn = pixelsOf(canvasOf(view, "standard deviation of"));
-    const scale = pictureOf(scene).field.scale(99);
+    const scale = pictureOf(scene).map.scale(99);
     const [, levels = new Int16Array()] = scene.levels;
     const above = [...levels.keys()].filter(
       (i) => Math.abs(levels[i] ?? 0) * (scene.scales[1] ?? 0) >= scale,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decode } from "../src/protocol.js";
+import { decode } from "../src/core/protocol.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";

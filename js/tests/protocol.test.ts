@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decode, isFor } from "../src/protocol.js";
+import { decode, isFor } from "../src/core/protocol.js";
 import { ready } from "./support/dependence.js";
 import { Host } from "./support/mount.js";
 import { Scene } from "./support/scene.js";

@@ -89,8 +89,8 @@ async function shown() {
 }
 
 function expectDrawn(view: View, entries: readonly EntryRow[], alpha: number, lut = blueToRed()) {
-  const { field } = pictureOf(scene, entries);
-  const look = { sign: "all" as const, opacity: 1, scale: field.scale(99) };
+  const { map } = pictureOf(scene, entries);
+  const look = { sign: "all" as const, opacity: 1, scale: map.scale(99) };
   const expected = expectedPixels(scene, entries, alpha, look, lut);
   expectSamePixels(pixelsOf(view.canvas), expected);
 }

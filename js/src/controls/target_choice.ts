@@ -1,7 +1,7 @@
-import { assign, html } from "../dom.js";
-import { className, percent, tooltip } from "../format.js";
-import { listen } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html } from "../util/dom.js";
+import { className, percent, tooltip } from "../util/format.js";
+import { listen } from "../util/life.js";
 import { select } from "./choice.js";
 
 /** The class to explain: the likeliest ones first, then any other by name. */

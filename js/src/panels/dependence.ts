@@ -1,12 +1,12 @@
 import { ColorBar } from "../charts/color_bar.js";
-import { assign, html, write } from "../dom.js";
-import { percent, shorten, significant } from "../format.js";
-import { listen } from "../life.js";
-import { areSame, Still } from "../pictures/still.js";
-import type { Zoom } from "../pictures/zoom.js";
-import type { Dependence as Maps, Sample } from "../protocol.js";
-import type { Picture, Store } from "../store.js";
-import type { Look, Dependence as State, Traits } from "../traits.js";
+import type { Dependence as Maps, Sample } from "../core/protocol.js";
+import type { Picture, Store } from "../core/store.js";
+import type { Look, Dependence as State, Traits } from "../core/traits.js";
+import { areSame, StaticMap } from "../image/static_map.js";
+import { assign, html, write } from "../util/dom.js";
+import { percent, shorten, significant } from "../util/format.js";
+import { listen } from "../util/life.js";
+import type { Zoom } from "../views/zoom.js";
 
 type Ready = Extract<State, { readonly kind: "ready" }>;
 
@@ -35,8 +35,8 @@ export class Dependence {
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
   readonly #progress = html("progress", { "aria-label": "baselines asked", hidden: true });
   readonly #result = html("div", { class: "igw-panes", hidden: true });
-  readonly #mean: Still;
-  readonly #deviation: Still;
+  readonly #mean: StaticMap;
+  readonly #deviation: StaticMap;
   readonly #bar = new ColorBar(true);
   readonly #colors = sequential();
   readonly #rows = html("tbody");
@@ -49,8 +49,8 @@ export class Dependence {
   constructor(store: Store, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
     this.#store = store;
     this.#traits = store.traits;
-    this.#mean = new Still(zoom, signal);
-    this.#deviation = new Still(zoom, signal, this.#bar.element);
+    this.#mean = new StaticMap(zoom, signal);
+    this.#deviation = new StaticMap(zoom, signal, this.#bar.element);
     this.#bar.paint(this.#colors);
     this.#result.append(
       this.#mean.element,

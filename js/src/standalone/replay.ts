@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
-import type { ToKernel } from "../protocol.js";
-import { type ImageTraits, WISHES } from "../traits.js";
+import type { ToKernel } from "../core/protocol.js";
+import { type ImageTraits, WISHES } from "../core/traits.js";
 import type { Answer, Recording, Values } from "./recording.js";
 
 type Listener = (...values: never[]) => void;

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
-import type { FromKernel, ToKernel } from "../../src/protocol.js";
-import type { ImageTraits } from "../../src/traits.js";
+import type { FromKernel, ToKernel } from "../../src/core/protocol.js";
+import type { ImageTraits } from "../../src/core/traits.js";
 
 type Listener = (...values: never[]) => void;
 
