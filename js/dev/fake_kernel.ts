@@ -35,6 +35,7 @@ export class FakeKernel {
     const request = this.#request;
     const { model } = this;
     const settings: Settings = {
+      input: model.get("input"),
       baseline: model.get("baseline"),
       target: model.get("target"),
       output: model.get("output"),

@@ -7,7 +7,7 @@ const scene = new Scene({ width: 13, height: 11, count: 6, seed: 3 });
 const samples = new Map(
   scene.levels.map((levels, id): [number, Sample] => [
     id,
-    { levels, scale: scene.scales[id] ?? 0 },
+    { numbers: levels, scale: scene.scales[id] ?? 0 },
   ]),
 );
 const pixels = scene.width * scene.height;
@@ -108,7 +108,7 @@ describe("the scale", () => {
     sparse[5] = -100;
     const plan = [{ id: 0, weight: 1, from: 0, to: 1 }];
     const of = (levels: Int16Array) =>
-      CumulativeMap.of(plan, new Map([[0, { levels, scale: 0.5 }]]), pixels);
+      CumulativeMap.of(plan, new Map([[0, { numbers: levels, scale: 0.5 }]]), pixels);
     expect(of(sparse)?.scale(90)).toBe(50);
     expect(of(new Int16Array(pixels))?.scale(90)).toBe(0);
   });
@@ -120,7 +120,7 @@ test("prefix sums of many maps stay exact to float32", () => {
   const many = new Map(
     Array.from({ length: n }, (_, id): [number, Sample] => [
       id,
-      { levels: Int16Array.from({ length: 50 }, () => (next() - 0.3) * 30000), scale: 1e-4 },
+      { numbers: Int16Array.from({ length: 50 }, () => (next() - 0.3) * 30000), scale: 1e-4 },
     ]),
   );
   const plan = Array.from({ length: n }, (_, id) => {
@@ -129,7 +129,7 @@ test("prefix sums of many maps stay exact to float32", () => {
   const map = CumulativeMap.of(plan, many, 50);
   map?.total.forEach((value, pixel) => {
     let sum = 0;
-    for (const { levels, scale } of many.values()) sum += ((levels[pixel] ?? 0) * scale) / n;
+    for (const { numbers, scale } of many.values()) sum += ((numbers[pixel] ?? 0) * scale) / n;
     expect(Math.abs(value - sum)).toBeLessThan(1e-6 * Math.max(1, Math.abs(sum)));
   });
 });

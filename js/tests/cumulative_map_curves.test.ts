@@ -18,7 +18,7 @@ const alphas = [0, 0.02, 0.05, 0.3, 0.5, 0.799, 0.8, 0.93, 1];
 function make(): CumulativeMap {
   const samples = scene.levels.map((levels, id): [number, Sample] => [
     id,
-    { levels, scale: scene.scales[id] ?? 0 },
+    { numbers: levels, scale: scene.scales[id] ?? 0 },
   ]);
   const map = CumulativeMap.of(entries, new Map(samples), pixels);
   if (map === undefined) throw new Error("a sample is missing");
@@ -29,7 +29,7 @@ describe("the curve of a pixel", () => {
   test("is its value at every alpha, from 0 to its attribution, also over a jump", () => {
     const map = make();
     for (const pixel of [0, 17, pixels - 1]) {
-      const curve = map.pixelCurve(pixel);
+      const curve = map.elementCurve(pixel);
       expect(curve[0]).toEqual([0, 0]);
       expect(curve.at(-1)?.[1]).toBeCloseTo(map.total[pixel] ?? Number.NaN, 6);
       for (const alpha of alphas)
@@ -55,7 +55,7 @@ test("the curves of regions that tile the picture add up to what is collected", 
   const next = random(8);
   const side = Uint8Array.from({ length: pixels }, () => Math.floor(next() * 3));
   const curves = [0, 1, 2].map((part) =>
-    map.regionCurve(side.map((value) => Number(value === part))),
+    map.maskCurve(side.map((value) => Number(value === part))),
   );
   for (const alpha of alphas) {
     const sum = curves.reduce((total, curve) => total + along(curve, alpha), 0);

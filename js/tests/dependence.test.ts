@@ -36,7 +36,7 @@ describe("the switch", () => {
     expect(model.saved.at(-1)?.show_dependence).toBe(true);
     await frame();
     expect(details.innerText).toContain("asking the model…");
-    expect(model.all("dependence")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     details.querySelector("summary")?.click();
     await expect.poll(() => model.saved.at(-1)?.show_dependence).toBe(false);
   });
@@ -59,7 +59,7 @@ describe("the switch", () => {
   test("while it is folded in, nothing is asked or drawn", async () => {
     const { model, view } = await explained({ _dependence: ready(1) });
     await frame();
-    expect(model.all("dependence")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     expect(view.el.querySelectorAll('[aria-label^="mean of"]')).toHaveLength(0);
   });
 });
@@ -96,7 +96,9 @@ describe("the answer", () => {
     host.render();
     model.set("_dependence", ready(7));
     await frame();
-    expect(model.all("dependence")).toEqual([{ type: "dependence", view: host.view }]);
+    expect(model.all("request")).toEqual([
+      { type: "request", view: host.view, panel: "dependence" },
+    ]);
     expect(view.text).not.toContain("62%");
     // Neither those of another front end, nor older ones.
     model.receive(maps(scene, "another", 7), maps(scene, host.view, 6));
@@ -109,7 +111,7 @@ describe("the answer", () => {
       expect(one.text).toContain("62% of this map depends on the baseline, and 31% of its sums");
       expect(one.image("mean of the attribution over 2 baselines").checkVisibility()).toBe(true);
     }
-    expect(model.all("dependence")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("the definition of the number is at hand", async () => {
@@ -154,7 +156,7 @@ describe("the answer", () => {
     drawn().forEach((now, i) => {
       expect(now).not.toBe(before[i]);
     });
-    expect(model.all("dependence")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("baselines are listed, their names as text", async () => {

@@ -117,29 +117,29 @@ describe("a baseline's text", () => {
 describe("the gallery", () => {
   test("asks the kernel once as it is opened, and not before", async () => {
     const { model, view, host } = await explained();
-    expect(model.all("gallery")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     await view.unfold("Baselines");
-    await vi.waitFor(() => expect(model.all("gallery")).toHaveLength(1));
-    expect(model.all("gallery")[0]?.view).toBe(host.view);
+    await vi.waitFor(() => expect(model.all("request")).toHaveLength(1));
+    expect(model.all("request")[0]?.view).toBe(host.view);
     expect(view.text).toContain("asking the model");
     model.set("_cards", cards);
     expect(view.text).not.toContain("asking the model");
     await new Promise((resolve) => setTimeout(resolve, 700));
-    expect(model.all("gallery")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("asks anew where target, output or the offer change, once that is known to the kernel", async () => {
     const { model, view } = await opened();
-    await vi.waitFor(() => expect(model.all("gallery")).toHaveLength(1));
+    await vi.waitFor(() => expect(model.all("request")).toHaveLength(1));
     await new Promise((resolve) => setTimeout(resolve, 700));
     // Of each, what had been saved and asked when it was sent.
     const order: string[] = [];
     vi.spyOn(model, "save_changes").mockImplementation(() => void order.push("save"));
     vi.spyOn(model, "send").mockImplementation((message) => void order.push(message.type));
     choose(view.list("target"), "2");
-    await vi.waitFor(() => expect(order).toContain("gallery"));
+    await vi.waitFor(() => expect(order).toContain("request"));
     expect(order.indexOf("save")).toBeGreaterThanOrEqual(0);
-    expect(order.indexOf("save")).toBeLessThan(order.indexOf("gallery"));
+    expect(order.indexOf("save")).toBeLessThan(order.indexOf("request"));
   });
 
   test("says of each baseline what the model makes of it, and warns of one that is something", async () => {

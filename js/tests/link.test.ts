@@ -121,7 +121,7 @@ describe("a kernel that is gone", () => {
     vi.spyOn(model, "send").mockImplementation(() => {
       throw new Error("Cannot send");
     });
-    store.ask({ type: "gallery", view: store.view });
+    store.ask({ type: "leave", view: store.view });
     expect(store.run.kind).toBe("gone");
   });
 });

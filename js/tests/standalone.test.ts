@@ -22,6 +22,7 @@ const two: EntryRow[] = [
   [2, 0.5, 0.5, 1],
 ];
 const wishes = {
+  input: "",
   baseline: "black",
   target: 1,
   output: "logit",
@@ -54,8 +55,8 @@ async function written(): Promise<string> {
     paths: [
       {
         begin: { ...begin, type: "begin" },
-        pictures: [scene.photo.length, scene.baseline.length],
-        samples: { type: "samples", trace: scene.trace, ids, scales: scene.scales },
+        arrays: [scene.photo.length, scene.baseline.length],
+        samples: { type: "samples", trace: scene.trace, ids, scales: scene.scales, dtype: "i1" },
         maps: maps.map(({ length }) => length),
       },
     ],

@@ -149,7 +149,7 @@ export class Histogram {
     const places = [-shown, shown].map((value) => this.#x(value) / this.#width);
     this.#handles.show(this.#clip, places, words);
     const most = significant(map.scale(100), 2);
-    const label = `histogram of ${begin.width * begin.height} attribution values, the largest ±${most}; ${words}`;
+    const label = `histogram of ${begin.display.size} attribution values, the largest ±${most}; ${words}`;
     assign(this.#frame, { "aria-label": label });
   }
 

@@ -1,6 +1,6 @@
 import type { Traits } from "../core/traits.js";
 import { assign, html } from "../util/dom.js";
-import { className, percent, tooltip } from "../util/format.js";
+import { className, percent, shorten, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { select } from "./choice.js";
 
@@ -73,7 +73,9 @@ export class TargetChoice {
   #follow(): void {
     const target = this.#traits.get("target");
     const labels = this.#traits.get("_labels");
-    select(this.#select, String(target), className(labels, target));
-    assign(this.#select, { title: tooltip(labels[target] ?? "") });
+    const label = typeof target === "string" ? target : (labels[target] ?? "");
+    const shown = typeof target === "string" ? shorten(target) : className(labels, target);
+    select(this.#select, String(target), shown);
+    assign(this.#select, { title: tooltip(label) });
   }
 }

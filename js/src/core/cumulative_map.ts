@@ -15,11 +15,11 @@ interface Piece extends Entry {
  *
  * The value collected up to alpha is linear between the ends of a piece, so that it is a mix of two
  * prefix sums P_k = sum over the first k entries of weight * map. Renderers keep those and need two
- * reads a pixel, whatever the number of steps.
+ * reads an element, whatever the number of steps.
  */
 export class CumulativeMap {
   readonly #pieces: readonly Piece[];
-  readonly #pixels: number;
+  readonly #size: number;
   #total: Float32Array | undefined;
   #sizes: Float32Array | undefined;
   #collected: readonly number[] | undefined;
@@ -31,7 +31,7 @@ export class CumulativeMap {
   static of(
     entries: readonly Entry[],
     samples: ReadonlyMap<number, Sample>,
-    pixels: number,
+    size: number,
   ): CumulativeMap | undefined {
     const pieces: Piece[] = [];
     for (const entry of entries) {
@@ -39,12 +39,12 @@ export class CumulativeMap {
       if (sample === undefined) return undefined;
       pieces.push({ ...entry, sample });
     }
-    return new CumulativeMap(pieces, pixels);
+    return new CumulativeMap(pieces, size);
   }
 
-  private constructor(pieces: readonly Piece[], pixels: number) {
+  private constructor(pieces: readonly Piece[], size: number) {
     this.#pieces = pieces;
-    this.#pixels = pixels;
+    this.#size = size;
   }
 
   /** How many prefix sums there are besides the empty one: P_1 to P_n. */
@@ -54,12 +54,12 @@ export class CumulativeMap {
 
   /** Calls with P_1, then P_2, ... up to P_n, in one array that is reused: copy what is to be kept. */
   eachPrefix(visit: (prefix: Float32Array, layer: number) => void): void {
-    const prefix = new Float32Array(this.#pixels);
+    const prefix = new Float32Array(this.#size);
     this.#pieces.forEach(({ weight, sample }, layer) => {
-      const { levels } = sample;
+      const { numbers } = sample;
       const factor = weight * sample.scale;
       for (let i = 0; i < prefix.length; i++)
-        prefix[i] = (prefix[i] as number) + factor * (levels[i] as number);
+        prefix[i] = (prefix[i] as number) + factor * (numbers[i] as number);
       visit(prefix, layer);
     });
   }
@@ -67,7 +67,7 @@ export class CumulativeMap {
   /** P_n, the attribution at alpha = 1. */
   get total(): Float32Array {
     if (this.#total === undefined) {
-      let last = new Float32Array(this.#pixels);
+      let last = new Float32Array(this.#size);
       this.eachPrefix((prefix) => {
         last = prefix as Float32Array<ArrayBuffer>;
       });
@@ -83,48 +83,48 @@ export class CumulativeMap {
     return { piece, t: this.#through(piece, alpha) };
   }
 
-  valueAt(pixel: number, alpha: number): number {
+  valueAt(element: number, alpha: number): number {
     let value = 0;
     this.#pieces.forEach(({ weight, sample }, piece) => {
-      value += weight * this.#through(piece, alpha) * sample.scale * (sample.levels[pixel] ?? 0);
+      value += weight * this.#through(piece, alpha) * sample.scale * (sample.numbers[element] ?? 0);
     });
     return value;
   }
 
   /**
-   * The attribution collected up to alpha, of all pixels, into `out`, which is returned. Quick where alpha moves little
+   * The attribution collected up to alpha, of all elements, into `out`, which is returned. Quick where alpha moves little
    * from one call to the next.
    */
   valuesAt(alpha: number, out: Float32Array): Float32Array {
     const { piece, t } = this.place(alpha);
     const prefix = this.#prefixTo(piece);
     const { weight, sample } = this.#pieces[piece] as Piece;
-    const { levels } = sample;
+    const { numbers } = sample;
     const factor = weight * sample.scale * t;
     for (let i = 0; i < out.length; i++)
-      out[i] = (prefix[i] as number) + factor * (levels[i] as number);
+      out[i] = (prefix[i] as number) + factor * (numbers[i] as number);
     return out;
   }
 
-  /** What one pixel has collected, at the end of each piece; straight between them. */
-  pixelCurve(pixel: number): Point[] {
-    return this.#curve(({ levels, scale }) => (levels[pixel] ?? 0) * scale);
+  /** What one element has collected, at the end of each piece; straight between them. */
+  elementCurve(element: number): Point[] {
+    return this.#curve(({ numbers, scale }) => (numbers[element] ?? 0) * scale);
   }
 
-  /** The same for the sum over a region, of which the mask is 1 (or anything but 0). */
-  regionCurve(mask: Uint8Array): Point[] {
-    const pixels: number[] = [];
-    mask.forEach((inside, pixel) => {
-      if (inside !== 0) pixels.push(pixel);
+  /** The same for the sum over the elements of a mask that are 1 (or anything but 0). */
+  maskCurve(mask: Uint8Array): Point[] {
+    const elements: number[] = [];
+    mask.forEach((inside, element) => {
+      if (inside !== 0) elements.push(element);
     });
-    return this.#curve(({ levels, scale }) => {
+    return this.#curve(({ numbers, scale }) => {
       let sum = 0;
-      for (const pixel of pixels) sum += levels[pixel] as number;
+      for (const element of elements) sum += numbers[element] as number;
       return sum * scale;
     });
   }
 
-  /** The sum over all pixels of what is collected up to alpha. */
+  /** The sum over all elements of what is collected up to alpha. */
   collected(alpha: number): number {
     this.#collected ??= this.#pieces.map(({ weight, sample }) => weight * mapSum(sample));
     return this.#collected.reduce(
@@ -158,12 +158,12 @@ export class CumulativeMap {
     return (100 * (above - 1 + (scale - low) / (high - low))) / last;
   }
 
-  /** The share of pixels with |P_n| > scale: they are drawn no stronger than the scale's end. */
+  /** The share of elements with |P_n| > scale: they are drawn no stronger than the scale's end. */
   clippedShare(scale: number): number {
-    return (this.#pixels - this.#countUpTo(scale)) / this.#pixels;
+    return (this.#size - this.#countUpTo(scale)) / this.#size;
   }
 
-  /** How many pixels have |P_n| <= value. */
+  /** How many elements have |P_n| <= value. */
   #countUpTo(value: number): number {
     const sizes = this.#sorted();
     let from = 0;
@@ -188,7 +188,7 @@ export class CumulativeMap {
 
   /** P_k, from the one at hand, or from none where that is nearer. */
   #prefixTo(layer: number): Float64Array {
-    const prefix = this.#prefix ?? new Float64Array(this.#pixels);
+    const prefix = this.#prefix ?? new Float64Array(this.#size);
     this.#prefix = prefix;
     if (layer < this.#summed - layer) {
       prefix.fill(0);
@@ -201,10 +201,10 @@ export class CumulativeMap {
 
   #add(prefix: Float64Array, piece: number, times: number): void {
     const { weight, sample } = this.#pieces[piece] as Piece;
-    const { levels } = sample;
+    const { numbers } = sample;
     const factor = times * weight * sample.scale;
     for (let i = 0; i < prefix.length; i++)
-      prefix[i] = (prefix[i] as number) + factor * (levels[i] as number);
+      prefix[i] = (prefix[i] as number) + factor * (numbers[i] as number);
   }
 
   /** Sorted once a plan, after which every percentile is a look-up. */
@@ -219,9 +219,9 @@ export class CumulativeMap {
   }
 }
 
-function mapSum({ levels, scale, sum: known }: Sample): number {
+function mapSum({ numbers, scale, sum: known }: Sample): number {
   if (known !== undefined) return known;
   let sum = 0;
-  for (const level of levels) sum += level;
+  for (const level of numbers) sum += level;
   return sum * scale;
 }

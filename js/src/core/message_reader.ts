@@ -16,6 +16,18 @@ export class MessageReader {
     return value;
   }
 
+  /** A count, or a text. */
+  textOrCount(name: string): string | number {
+    return typeof this.#fields[name] === "string" ? this.text(name) : this.count(name);
+  }
+
+  texts(name: string): string[] {
+    return this.#list(name).map((value) => {
+      if (typeof value !== "string") throw new Malformed(`${name} must hold texts`);
+      return value;
+    });
+  }
+
   flag(name: string): boolean {
     const value = this.#fields[name];
     if (typeof value !== "boolean") throw new Malformed(`${name} must be true or false`);
@@ -49,6 +61,15 @@ export class MessageReader {
 
   record(name: string): MessageReader {
     return new MessageReader(this.#fields[name], name);
+  }
+
+  records(name: string): MessageReader[] {
+    return this.#list(name).map((value) => new MessageReader(value, name));
+  }
+
+  /** An object whose fields are read by whom they concern. */
+  plain(name: string): Readonly<Record<string, unknown>> {
+    return this.record(name).#fields;
   }
 
   oneOf<T extends string>(name: string, choices: readonly T[]): T {

@@ -6,10 +6,13 @@
  */
 import { Malformed, MessageReader } from "./message_reader.js";
 
-/** What a person asks for; the picture shown always answers exactly these. */
+/** What is asked; the picture shown always answers exactly these. */
 export interface Settings {
+  /** Which input, where there are several to choose from; else "". */
+  readonly input: string;
   readonly baseline: string;
-  readonly target: number;
+  /** A class by its number, or a text, as of a model of language. */
+  readonly target: number | string;
   readonly output: string;
   readonly method: string;
   /** 0 where the method samples to a tolerance, and that is 0 where it does not. */
@@ -28,12 +31,28 @@ export interface Entry {
 
 export type Point = readonly [alpha: number, value: number];
 
-/** One attribution map, as it came: value = levels * scale. */
+/** One attribution map, flat and in C order, as it came: value = number * scale. */
 export interface Sample {
-  readonly levels: Int16Array;
+  readonly numbers: Int16Array | Float32Array;
   readonly scale: number;
-  /** Over all pixels, where the levels are too coarse to tell it. */
+  /** Over the whole map, where the numbers are too coarse to tell it. */
   readonly sum?: number;
+}
+
+/** What is explained, as data that the view of its kind can draw. */
+export interface Display {
+  readonly kind: string;
+  /** Of every map of it. */
+  readonly shape: readonly number[];
+  /** How many values a map has: the product of its shape. */
+  readonly size: number;
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly arrays: Readonly<Record<string, DisplayArray>>;
+}
+
+export interface DisplayArray {
+  readonly shape: readonly number[];
+  readonly values: Uint8Array | Float32Array;
 }
 
 interface Reply {
@@ -47,15 +66,12 @@ export interface Begin extends Reply {
   readonly type: "begin";
   readonly trace: number;
   readonly settings: Settings;
-  readonly height: number;
-  readonly width: number;
   readonly total: number;
   readonly outputName: string;
-  readonly className: string;
+  readonly targetName: string;
   /** What lies between baseline and input; of draws alpha is the share that is taken. */
   readonly path: (typeof PATHS)[number];
-  readonly photo: Uint8Array;
-  readonly baseline: Uint8Array;
+  readonly display: Display;
 }
 
 export interface Samples extends Reply {
@@ -104,29 +120,29 @@ export interface SentFile extends Reply {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Over the maps of several baselines, each pixel's mean and standard deviation; `number` as in the trait. */
-export interface Dependence extends Reply {
-  readonly type: "dependence";
+/** Maps by name that a panel has asked for; `number` as in the trait of the panel. */
+export interface PanelMaps extends Reply {
+  readonly type: "maps";
+  readonly panel: string;
   readonly number: number;
-  readonly height: number;
-  readonly width: number;
-  readonly mean: Sample;
-  readonly deviation: Sample;
+  readonly size: number;
+  readonly maps: Readonly<Record<string, Sample>>;
 }
 
-export type FromKernel = Begin | Samples | Plan | Done | Beat | Failed | SentFile | Dependence;
+export type FromKernel = Begin | Samples | Plan | Done | Beat | Failed | SentFile | PanelMaps;
 
 export type ToKernel =
   | { readonly type: "want"; readonly view: string; readonly pane: number }
   | { readonly type: "ack"; readonly view: string; readonly count: number }
   | { readonly type: "leave"; readonly view: string }
   | { readonly type: "cancel"; readonly view: string; readonly request: number }
-  | { readonly type: "gallery"; readonly view: string }
-  | { readonly type: "dependence"; readonly view: string }
+  /** The cards of the baselines, or the maps of the dependence on them. */
+  | { readonly type: "request"; readonly view: string; readonly panel: Panel }
   /** With the file in one buffer. */
   | { readonly type: "upload"; readonly view: string; readonly name: string }
   | { readonly type: "export"; readonly view: string; readonly kind: ExportKind };
 
+export type Panel = "baselines" | "dependence";
 export const EXPORTS = ["png", "svg", "npz", "html"] as const;
 export type ExportKind = (typeof EXPORTS)[number];
 
@@ -190,56 +206,83 @@ function read(reader: MessageReader, buffers: readonly DataView[]): FromKernel {
       if (data === undefined) throw new Malformed("a file has come without its bytes");
       return { ...reply, type, name: reader.text("name"), data: data.slice() };
     }
-    case "dependence":
-      return readDependence(reader, reply, buffers);
+    case "maps":
+      return readMaps(reader, reply, buffers);
     default:
       throw new Malformed(`a message of the unknown type "${type}"`);
   }
 }
 
 function readBegin(reader: MessageReader, reply: Reply, buffers: readonly DataView[]): Begin {
-  const settings = reader.record("settings");
-  const [height, width] = readShape(reader);
-  const [photo, baseline, ...more] = buffers.map(bytes);
-  if (photo?.length !== height * width * 3 || baseline?.length !== photo.length || more.length > 0)
-    throw new Malformed(`begin must carry photo and baseline of ${height} x ${width} RGB pixels`);
   return {
     ...reply,
     type: "begin",
     trace: reader.count("trace"),
-    settings: {
-      baseline: settings.text("baseline"),
-      target: settings.count("target"),
-      output: settings.text("output"),
-      method: settings.text("method"),
-      n_steps: settings.count("n_steps"),
-      tol: settings.number("tol"),
-      channel: settings.text("channel"),
-    },
-    height,
-    width,
+    settings: readSettings(reader.record("settings")),
     total: reader.count("total"),
     outputName: reader.text("output_name"),
-    className: reader.text("class_name"),
+    targetName: reader.text("target_name"),
     path: reader.oneOf("path", PATHS),
-    photo,
-    baseline,
+    display: readDisplay(reader.record("display"), buffers),
+  };
+}
+
+function readSettings(reader: MessageReader): Settings {
+  return {
+    input: reader.text("input"),
+    baseline: reader.text("baseline"),
+    target: reader.textOrCount("target"),
+    output: reader.text("output"),
+    method: reader.text("method"),
+    n_steps: reader.count("n_steps"),
+    tol: reader.number("tol"),
+    channel: reader.text("channel"),
+  };
+}
+
+function readDisplay(reader: MessageReader, buffers: readonly DataView[]): Display {
+  const shape = readShape(reader);
+  const described = reader.records("arrays");
+  if (described.length !== buffers.length)
+    throw new Malformed(`display names ${described.length} arrays, and ${buffers.length} came`);
+  const arrays = described.map((array, i): [string, DisplayArray] => {
+    const [name, shape] = [array.text("name"), readShape(array)];
+    const values = numbers(buffers[i] as DataView, array.oneOf("dtype", ["u1", "f4"]), name);
+    if (values.length !== sizeOf(shape))
+      throw new Malformed(`${name} has ${values.length} numbers, and not ${shape.join(" x ")}`);
+    return [name, { shape, values }];
+  });
+  return {
+    kind: reader.text("kind"),
+    shape,
+    size: sizeOf(shape),
+    meta: reader.plain("meta"),
+    arrays: Object.fromEntries(arrays),
   };
 }
 
 function readSamples(reader: MessageReader, reply: Reply, buffers: readonly DataView[]): Samples {
   const ids = reader.counts("ids");
-  const scales = reader.numbers("scales");
-  if (ids.length !== buffers.length || scales.length !== buffers.length)
-    throw new Malformed(
-      `samples has ${ids.length} ids, ${scales.length} scales and ${buffers.length} maps`,
-    );
+  if (ids.length !== buffers.length)
+    throw new Malformed(`samples has ${ids.length} ids and ${buffers.length} maps`);
   const sums = reader.has("sums") ? reader.numbers("sums") : [];
-  const samples = buffers.map((buffer, i) => {
-    const [scale = 0, sum] = [scales[i], sums[i]];
-    return { levels: levels(buffer), scale, ...(sum === undefined ? {} : { sum }) };
+  const samples = readEncoded(reader, buffers).map((sample, i) => {
+    const sum = sums[i];
+    return sum === undefined ? sample : { ...sample, sum };
   });
   return { ...reply, type: "samples", trace: reader.count("trace"), ids, samples };
+}
+
+/** Maps with a scale each, all of one type. */
+function readEncoded(reader: MessageReader, buffers: readonly DataView[]): Sample[] {
+  const scales = reader.numbers("scales");
+  if (scales.length !== buffers.length)
+    throw new Malformed(`${scales.length} scales have come with ${buffers.length} maps`);
+  const dtype = reader.oneOf("dtype", ["i2", "f4"]);
+  const maps = buffers.map((buffer) => numbers(buffer, dtype, "a map"));
+  if (dtype === "f4" && maps.some((map) => !map.every(Number.isFinite)))
+    throw new Malformed("a map has a value that is no finite number");
+  return maps.map((map, i) => ({ numbers: map, scale: scales[i] ?? 0 }));
 }
 
 function readPlan(reader: MessageReader, reply: Reply): Plan {
@@ -262,34 +305,31 @@ function readPlan(reader: MessageReader, reply: Reply): Plan {
   };
 }
 
-function readDependence(
-  reader: MessageReader,
-  reply: Reply,
-  buffers: readonly DataView[],
-): Dependence {
-  const [height, width] = readShape(reader);
-  const maps = buffers.map(levels);
-  const [mean, deviation] = reader.numbers("scales").map((scale, i): Sample => {
-    return { levels: maps[i] ?? new Int16Array(), scale };
-  });
-  const isWhole = maps.length === 2 && maps.every(({ length }) => length === height * width);
-  if (mean === undefined || deviation === undefined || !isWhole)
-    throw new Malformed(`dependence must carry two maps of ${height} x ${width} pixels`);
+function readMaps(reader: MessageReader, reply: Reply, buffers: readonly DataView[]): PanelMaps {
+  const size = sizeOf(readShape(reader));
+  const names = reader.texts("names");
+  const maps = readEncoded(reader, buffers);
+  if (names.length !== maps.length || maps.some(({ numbers }) => numbers.length !== size))
+    throw new Malformed(`maps must have ${names.length} buffers of ${size} numbers`);
   return {
     ...reply,
-    type: "dependence",
+    type: "maps",
+    panel: reader.text("panel"),
     number: reader.count("number"),
-    height,
-    width,
-    mean,
-    deviation,
+    size,
+    maps: Object.fromEntries(names.map((name, i) => [name, maps[i] as Sample])),
   };
 }
 
-function readShape(reader: MessageReader): [height: number, width: number] {
-  const [height, width, ...rest] = reader.counts("shape");
-  if (!height || !width || rest.length > 0) throw new Malformed("shape must be [height, width]");
-  return [height, width];
+function readShape(reader: MessageReader): number[] {
+  const shape = reader.counts("shape");
+  if (shape.length === 0 || shape.includes(0))
+    throw new Malformed("shape must be a list of numbers above 0");
+  return shape;
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((size, length) => size * length, 1);
 }
 
 /** The pieces must follow each other from 0 to 1: drawing looks a piece up by its place alone. */
@@ -313,10 +353,16 @@ function bytes(buffer: DataView): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-/** Little endian, as every machine with a browser is. An Int16Array cannot start at an odd byte. */
-function levels(buffer: DataView): Int16Array {
-  if (buffer.byteLength % 2 !== 0) throw new Malformed("a map has half a number at its end");
-  if (buffer.byteOffset % 2 === 0)
-    return new Int16Array(buffer.buffer, buffer.byteOffset, buffer.byteLength / 2);
-  return new Int16Array(bytes(buffer).slice().buffer);
+const TYPES = { u1: Uint8Array, i2: Int16Array, f4: Float32Array } as const;
+type Numbers<T extends keyof typeof TYPES> = InstanceType<(typeof TYPES)[T]>;
+
+/** Little endian, as every machine with a browser is. */
+function numbers<T extends keyof typeof TYPES>(buffer: DataView, dtype: T, name: string) {
+  const Type = TYPES[dtype];
+  const width = Type.BYTES_PER_ELEMENT;
+  if (buffer.byteLength % width !== 0) throw new Malformed(`${name} ends in a part of a number`);
+  // A typed array cannot start between two numbers of its buffer; a copy can.
+  const { buffer: memory, byteOffset } =
+    buffer.byteOffset % width === 0 ? buffer : bytes(buffer).slice();
+  return new Type(memory as ArrayBuffer, byteOffset, buffer.byteLength / width) as Numbers<T>;
 }

@@ -6,11 +6,12 @@ import { CumulativeMap } from "./cumulative_map.js";
 import { Link } from "./link.js";
 import {
   type Begin,
-  type Dependence,
   decode,
   type FromKernel,
   isFor,
   isSamples,
+  type Panel,
+  type PanelMaps,
   type Plan,
   type Sample,
   type Samples,
@@ -30,7 +31,7 @@ export interface Picture {
 /** The samples of one path. A picture keeps those that it needs alive, so no old trace is held. */
 interface Trace {
   readonly id: number;
-  readonly pixels: number;
+  readonly size: number;
   readonly samples: Map<number, Sample>;
 }
 
@@ -60,9 +61,9 @@ export class Store {
   #answer: Answer | undefined;
   #picture: Picture | undefined;
   #received = 0;
-  #dependence: Dependence | undefined;
-  /** The number of the maps that were asked for last. */
-  #wanted = 0;
+  /** Of each panel the last maps that came, and the number of those that were asked for last. */
+  readonly #maps = new Map<string, PanelMaps>();
+  readonly #wanted = new Map<string, number>();
 
   constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
     this.traits = traits;
@@ -122,12 +123,18 @@ export class Store {
     this.#changed();
   }
 
-  /** The maps over several baselines that have this number; asked for where they are not there, once for all views. */
-  dependence(number: number): Dependence | undefined {
-    if (this.#dependence?.number === number) return this.#dependence;
-    if (this.#wanted !== number) this.ask({ type: "dependence", view: this.view });
-    this.#wanted = number;
+  /** The maps of a panel that have this number; asked for where they are not there, once for all views. */
+  maps(panel: Panel, number: number): PanelMaps | undefined {
+    const found = this.#maps.get(panel);
+    if (found?.number === number) return found;
+    if (this.#wanted.get(panel) !== number) this.request(panel);
+    this.#wanted.set(panel, number);
     return undefined;
+  }
+
+  /** Asks for what a panel shows and no trait has. */
+  request(panel: Panel): void {
+    this.ask({ type: "request", view: this.view, panel });
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
@@ -175,7 +182,7 @@ export class Store {
   #take(message: FromKernel): void {
     if (message.type === "beat") return;
     if (message.type === "file") save(message.name, message.data);
-    else if (message.type === "dependence") this.#dependence = message;
+    else if (message.type === "maps") this.#maps.set(message.panel, message);
     else if (message.type === "samples") this.#keep(message);
     else if (message.type === "begin") this.#begin(message);
     else if (message.request < this.#newest) return;
@@ -206,13 +213,13 @@ export class Store {
   #keep({ trace, ids, samples }: Samples): void {
     const begin = this.#answer?.begin;
     if (trace === begin?.trace && trace !== this.#trace?.id)
-      this.#trace = { id: trace, pixels: begin.height * begin.width, samples: new Map() };
+      this.#trace = { id: trace, size: begin.display.size, samples: new Map() };
     const kept = this.#trace;
     if (trace === kept?.id) {
       ids.forEach((id, i) => {
         const sample = samples[i];
-        if (sample?.levels.length === kept.pixels) kept.samples.set(id, sample);
-        else this.#misunderstand(`a map has not the ${kept.pixels} pixels of its photo`);
+        if (sample?.numbers.length === kept.size) kept.samples.set(id, sample);
+        else this.#misunderstand(`a map has not the ${kept.size} values of its display`);
       });
     }
     this.#acknowledge();
@@ -249,7 +256,7 @@ export class Store {
     const trace = this.#trace;
     const map =
       plan.trace === trace?.id
-        ? CumulativeMap.of(plan.entries, trace.samples, trace.pixels)
+        ? CumulativeMap.of(plan.entries, trace.samples, trace.size)
         : undefined;
     if (map === undefined) this.#misunderstand("a plan names a sample that was not received");
     else this.#picture = { begin, plan, map };

@@ -129,6 +129,7 @@ export type Chosen = Settings &
 export type ImageTraits = Chosen & Offer;
 
 export const WISHES = [
+  "input",
   "baseline",
   "target",
   "output",
@@ -205,6 +206,7 @@ export class Traits {
   /** What a pane asks for, written as the kernel writes it. */
   wishes(pane: number): Settings {
     const own = {
+      input: this.get("input"),
       baseline: this.get("baseline"),
       target: this.get("target"),
       output: this.get("output"),

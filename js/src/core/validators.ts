@@ -46,8 +46,9 @@ const record =
   };
 
 const WISHES: Record<string, Form> = {
+  input: text,
   baseline: text,
-  target: whole,
+  target: either(whole, text),
   output: text,
   method: text,
   n_steps: whole,
@@ -109,7 +110,7 @@ export const VALIDATORS: Readonly<Record<string, Form>> = {
     record({
       kind: oneOf("ready"),
       number: whole,
-      asked: record({ target: whole, output: text, channel: text }),
+      asked: record({ target: either(whole, text), output: text, channel: text }),
       dependence: number,
       coarse: number,
       patch: number,
@@ -134,6 +135,7 @@ export const VALIDATORS: Readonly<Record<string, Form>> = {
 
 /** What stands in for a trait that has never had its form. */
 export const FALLBACKS: Readonly<Record<string, unknown>> = {
+  input: "",
   baseline: "",
   target: 0,
   output: "",

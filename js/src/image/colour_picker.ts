@@ -2,6 +2,7 @@ import type { Store } from "../core/store.js";
 import { assign } from "../util/dom.js";
 import { lifeWithin, listen, onAbort } from "../util/life.js";
 import type { Overlay } from "./overlay.js";
+import { photoOf } from "./photo.js";
 
 /** Once begun, the next click on a picture, or Enter at its cross-hair, makes that pixel's colour the baseline. */
 export class ColourPicker {
@@ -52,7 +53,7 @@ export class ColourPicker {
     const { picture } = this.#store;
     const { pixel } = this.#overlay;
     if (pixel === undefined || picture === undefined) return undefined;
-    const { photo, width } = picture.begin;
+    const { photo, width } = photoOf(picture.begin.display);
     const at = 3 * (pixel.row * width + pixel.column);
     const levels = [...photo.subarray(at, at + 3)];
     return `#${levels.map((level) => level.toString(16).padStart(2, "0")).join("")}`;

@@ -2,6 +2,7 @@ import type { Begin } from "../core/protocol.js";
 import { assign, html, write } from "../util/dom.js";
 import { fixed } from "../util/format.js";
 import type { Zoom } from "../views/zoom.js";
+import { photoOf } from "./photo.js";
 
 const TITLES = {
   straight: "Interpolated image x(α)",
@@ -31,7 +32,7 @@ export class Interpolation {
   show(begin: Begin): void {
     if (begin === this.#shown) return;
     this.#shown = begin;
-    const { photo, baseline, width, height } = begin;
+    const { photo, baseline, width, height } = photoOf(begin.display);
     fill(this.#photo, photo, width, height);
     fill(this.#baseline, baseline, width, height);
     write(this.title, TITLES[begin.path]);

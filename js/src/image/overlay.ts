@@ -12,6 +12,7 @@ import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
 import type { Choice } from "./gl/renderer.js";
 import { Screen } from "./gl/screen.js";
+import { photoOf } from "./photo.js";
 import { Superpixels } from "./superpixels.js";
 
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
@@ -74,12 +75,10 @@ export class Overlay {
 
   /** The patch of like colour, worked out when the first is asked for. */
   #patchAt({ column, row }: Pixel): Region | undefined {
-    const begin = this.#picture?.begin;
-    if (begin === undefined) return undefined;
-    if (this.#patches?.photo !== begin.photo) {
-      const { photo, width, height } = begin;
+    if (this.#picture === undefined) return undefined;
+    const { photo, width, height } = photoOf(this.#picture.begin.display);
+    if (this.#patches?.photo !== photo)
       this.#patches = { photo, superpixels: new Superpixels(photo, width, height) };
-    }
     return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
   }
 
@@ -103,7 +102,8 @@ export class Overlay {
 
   show(picture: Picture): void {
     this.#picture = picture;
-    if (this.#surface.resize(picture.begin.width, picture.begin.height)) {
+    const { width, height } = photoOf(picture.begin.display);
+    if (this.#surface.resize(width, height)) {
       this.#cursor.clear();
       this.tool.cancel();
     }
@@ -126,7 +126,7 @@ export class Overlay {
     if (this.#picture === undefined) return "attribution overlay: nothing sampled yet";
     const { begin, plan } = this.#picture;
     const score = `${shorten(begin.outputName)} ${significant(balance(plan).atInput)}`;
-    const name = shorten(begin.className);
+    const name = shorten(begin.targetName);
     const delta = plan.delta === null ? "" : `, delta ${signed(plan.delta, 2)}`;
     return `attribution overlay: ${name}, ${score}, alpha ${fixed(alpha, 2)}${delta}`;
   }
@@ -142,7 +142,8 @@ export class Overlay {
       return;
     }
     const { begin, plan, map } = this.#picture;
-    const value = map.valueAt(pixel.row * begin.width + pixel.column, alpha);
+    const { width } = photoOf(begin.display);
+    const value = map.valueAt(pixel.row * width + pixel.column, alpha);
     const share = plan.sum === 0 ? Number.NaN : value / plan.sum;
     write(
       this.readout,

@@ -3,6 +3,7 @@ import type { Ground, Sign } from "../core/traits.js";
 import { assign, html, write } from "../util/dom.js";
 import type { Zoom } from "../views/zoom.js";
 import { Blender } from "./gl/canvas.js";
+import { photoOf } from "./photo.js";
 
 /** How a map that does not move with alpha is laid over the photo. */
 export interface Tint {
@@ -38,7 +39,8 @@ export class StaticMap {
     );
   }
 
-  draw({ width, height, photo }: Begin, values: Float32Array, tint: Tint): void {
+  draw({ display }: Begin, values: Float32Array, tint: Tint): void {
+    const { width, height, photo } = photoOf(display);
     const image = this.#reserve(width, height);
     const { lut, scale, sign, opacity, ground } = tint;
     const shade = { piece: 0, t: 1, sign, scale, opacity, ground };

@@ -2,6 +2,7 @@ import type { Begin } from "../core/protocol.js";
 import { html, write } from "../util/dom.js";
 import { percent } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { photoOf } from "./photo.js";
 
 /** Width of a stripe, in pixels of the picture. */
 const STRIPE = 2;
@@ -35,7 +36,7 @@ export class UnchangedPixels {
   #hatch(begin: Begin): void {
     if (begin === this.#begin) return;
     this.#begin = begin;
-    const { width, height, photo, baseline } = begin;
+    const { width, height, photo, baseline } = photoOf(begin.display);
     this.#canvas.width = width;
     this.#canvas.height = height;
     const context = this.#canvas.getContext("2d");

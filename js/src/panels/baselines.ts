@@ -104,7 +104,7 @@ export class Gallery {
     // After what is being set just now has been sent: the cards are of that.
     queueMicrotask(() => {
       this.#traits.flush();
-      this.#store.ask({ type: "gallery", view: this.#store.view });
+      this.#store.request("baselines");
     });
   }
 

@@ -91,7 +91,10 @@ export class SelectionPanel {
     const name = `pixel (${pixel.column}, ${pixel.row})`;
     if (this.#pixelCurve?.name !== name) {
       const { begin, map } = this.#picture;
-      this.#pixelCurve = { name, line: map.pixelCurve(pixel.row * begin.width + pixel.column) };
+      this.#pixelCurve = {
+        name,
+        line: map.elementCurve(pixel.row * (begin.display.shape[1] ?? 0) + pixel.column),
+      };
     }
     return this.#pixelCurve;
   }

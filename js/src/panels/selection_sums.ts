@@ -18,10 +18,11 @@ export class RegionCurves {
     this.#known.set(map, known);
     const found = known.get(region);
     if (found !== undefined) return found;
-    const mask = maskOf(region, begin.width, begin.height);
+    const [height = 0, width = 0] = begin.display.shape;
+    const mask = maskOf(region, width, height);
     const made = {
       pixels: mask.reduce((sum, one) => sum + one, 0),
-      curve: map.regionCurve(mask),
+      curve: map.maskCurve(mask),
     };
     known.set(region, made);
     return made;

@@ -47,7 +47,7 @@ export class Difference {
 
   /** The difference into `#other`; its norm as a share of the first's is returned. */
   #subtract(one: Picture, other: Picture, alpha: number): number {
-    const pixels = one.begin.width * one.begin.height;
+    const pixels = one.begin.display.size;
     if (this.#one.length !== pixels) {
       this.#one = new Float32Array(pixels);
       this.#other = new Float32Array(pixels);
@@ -70,8 +70,7 @@ export class Difference {
 /** Maps in the same unit, of pictures of the same size. */
 export function comparable(one: Picture, other: Picture): boolean {
   return (
-    one.begin.width === other.begin.width &&
-    one.begin.height === other.begin.height &&
+    one.begin.display.shape.join() === other.begin.display.shape.join() &&
     one.begin.settings.output === other.begin.settings.output &&
     // What is not complete is a gradient, in another unit than what adds up to F.
     (one.plan.delta === null) === (other.plan.delta === null)

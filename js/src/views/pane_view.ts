@@ -51,7 +51,7 @@ export class PaneView {
     const { begin, plan, map } = picture;
     const collected = significant(map.collected(look.alpha));
     const unit = plan.delta === null ? " per unit of input" : "";
-    const name = `${shorten(begin.className, 30)}, ${shorten(begin.outputName, 30)}${unit}`;
+    const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}${unit}`;
     write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
   }
 }

@@ -16,6 +16,7 @@ export function defaults(): ImageTraits {
     alpha: 1,
     n_steps: 4,
     method: "riemann_middle",
+    input: "",
     baseline: "black",
     target: 1,
     output: "logit",

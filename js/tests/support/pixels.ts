@@ -17,7 +17,7 @@ export function pictureOf(scene: Scene, entries: readonly EntryRow[] = scene.ent
   const plan = understood(scene.plan("v", 1, { entries }), "plan");
   const { ids, samples } = understood(scene.samples("v", 1), "samples");
   const kept = new Map(ids.map((id, i) => [id, samples[i] as Sample]));
-  const map = CumulativeMap.of(plan.entries, kept, begin.width * begin.height);
+  const map = CumulativeMap.of(plan.entries, kept, begin.display.size);
   if (map === undefined) throw new Error("a sample is missing");
   return { begin, plan, map };
 }

@@ -1,4 +1,5 @@
 import type { Picture } from "../../core/store.js";
+import { photoOf } from "../photo.js";
 import type { Renderer, Shade } from "./renderer.js";
 import { resize } from "./size.js";
 
@@ -18,7 +19,7 @@ export class CanvasOverlay implements Renderer {
   }
 
   show(picture: Picture): void {
-    const { width, height } = picture.begin;
+    const { width, height } = photoOf(picture.begin.display);
     if (this.#image?.width !== width || this.#image.height !== height) {
       this.#image = this.#context.createImageData(width, height);
       this.#layers = [];
@@ -43,7 +44,14 @@ export class CanvasOverlay implements Renderer {
     if (picture === undefined || image === undefined || this.#lut === undefined) return;
     if (after === undefined) return;
     const before = this.#layers[shade.piece - 1];
-    this.#blender.blend(image.data, picture.begin.photo, this.#lut, before, after, shade);
+    this.#blender.blend(
+      image.data,
+      photoOf(picture.begin.display).photo,
+      this.#lut,
+      before,
+      after,
+      shade,
+    );
     resize(this.#context.canvas, image);
     this.#context.putImageData(image, 0, 0);
   }

@@ -1,5 +1,6 @@
 import type { Picture } from "../../core/store.js";
 import { listen, onAbort } from "../../util/life.js";
+import { photoOf } from "../photo.js";
 import { Program } from "./program.js";
 import type { Renderer, Shade } from "./renderer.js";
 import { RendererError } from "./renderer_error.js";
@@ -78,8 +79,8 @@ export class WebGLOverlay implements Renderer {
 
   show(picture: Picture): void {
     this.#picture = picture;
-    const { width, height, photo } = picture.begin;
-    resize(this.canvas, picture.begin);
+    const { width, height, photo } = photoOf(picture.begin.display);
+    resize(this.canvas, { width, height });
     this.#resources.photo.set(photo, width, height);
     this.#resources.prefix.set(picture.map, width, height);
   }
