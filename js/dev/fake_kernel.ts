@@ -1,4 +1,4 @@
-import type { Settings } from "../src/protocol.js";
+import type { Settings } from "../src/core/protocol.js";
 import { defaults, FakeModel } from "../tests/support/fake_model.js";
 import { type EntryRow, Scene } from "../tests/support/scene.js";
 
@@ -35,6 +35,7 @@ export class FakeKernel {
     const request = this.#request;
     const { model } = this;
     const settings: Settings = {
+      input: model.get("input"),
       baseline: model.get("baseline"),
       target: model.get("target"),
       output: model.get("output"),

@@ -22,14 +22,16 @@ const options = {
   logLevel: "info",
 };
 
-const bundles = ["src/loader.ts", "src/explorers/image.ts", "src/explorers/image.css"].map(
-  (entry) => ({
-    ...options,
-    entryPoints: [entry],
-    outdir: at("../../ig_widgets/static"),
-    minify: true,
-  }),
-);
+const bundles = [
+  "src/explorers/loader.ts",
+  "src/explorers/image.ts",
+  "src/explorers/image.css",
+].map((entry) => ({
+  ...options,
+  entryPoints: [entry],
+  outdir: at("../../ig_widgets/static"),
+  minify: true,
+}));
 
 // What `to_html` writes into one file that needs no server: a script that is no module.
 const standalone = ["src/standalone/page.ts", "src/standalone/page.css"].map((entry) => ({

@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { Convergence } from "../src/charts/convergence.js";
 import { logAxisOver, logTicks } from "../src/charts/log_axis.js";
-import type { Run } from "../src/run.js";
-import { type Curve, Traits } from "../src/traits.js";
+import type { Run } from "../src/core/run.js";
+import { type Curve, Traits } from "../src/core/traits.js";
+import { Convergence } from "../src/panels/convergence.js";
 import { FakeModel } from "./support/fake_model.js";
 import "../src/explorers/image.css";
-import "../src/charts/panels.css";
+import "../src/charts/plots.css";
 
 const curves: readonly Curve[] = [
   {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Dependence } from "../src/traits.js";
+import type { Dependence } from "../src/core/traits.js";
 import { maps, ready } from "./support/dependence.js";
 import { explained, scene } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
@@ -36,7 +36,7 @@ describe("the switch", () => {
     expect(model.saved.at(-1)?.show_dependence).toBe(true);
     await frame();
     expect(details.innerText).toContain("asking the model…");
-    expect(model.all("dependence")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     details.querySelector("summary")?.click();
     await expect.poll(() => model.saved.at(-1)?.show_dependence).toBe(false);
   });
@@ -59,7 +59,7 @@ describe("the switch", () => {
   test("while it is folded in, nothing is asked or drawn", async () => {
     const { model, view } = await explained({ _dependence: ready(1) });
     await frame();
-    expect(model.all("dependence")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     expect(view.el.querySelectorAll('[aria-label^="mean of"]')).toHaveLength(0);
   });
 });
@@ -96,7 +96,9 @@ describe("the answer", () => {
     host.render();
     model.set("_dependence", ready(7));
     await frame();
-    expect(model.all("dependence")).toEqual([{ type: "dependence", view: host.view }]);
+    expect(model.all("request")).toEqual([
+      { type: "request", view: host.view, panel: "dependence" },
+    ]);
     expect(view.text).not.toContain("62%");
     // Neither those of another front end, nor older ones.
     model.receive(maps(scene, "another", 7), maps(scene, host.view, 6));
@@ -109,7 +111,7 @@ describe("the answer", () => {
       expect(one.text).toContain("62% of this map depends on the baseline, and 31% of its sums");
       expect(one.image("mean of the attribution over 2 baselines").checkVisibility()).toBe(true);
     }
-    expect(model.all("dependence")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("the definition of the number is at hand", async () => {
@@ -121,7 +123,7 @@ describe("the answer", () => {
   test("the mean is drawn as the attribution is, in the same scale", async () => {
     const { view } = await answered({ opacity: 0.7, sign: "positive", ground: "colour" });
     const shade = { sign: "positive", opacity: 0.7, ground: "colour" } as const;
-    const scale = pictureOf(scene).field.scale(99);
+    const scale = pictureOf(scene).map.scale(99);
     const expected = expectedPixels(scene, [[0, 1, 0, 1]], 1, { ...shade, scale }, blueToRed());
     expectSamePixels(pixelsOf(canvasOf(view, "mean of")), expected);
   });
@@ -129,7 +131,7 @@ describe("the answer", () => {
   test("the standard deviation is drawn in one hue, in the same scale, whatever the sign", async () => {
     const { view } = await answered({ sign: "negative" });
     const drawn = pixelsOf(canvasOf(view, "standard deviation of"));
-    const scale = pictureOf(scene).field.scale(99);
+    const scale = pictureOf(scene).map.scale(99);
     const [, levels = new Int16Array()] = scene.levels;
     const above = [...levels.keys()].filter(
       (i) => Math.abs(levels[i] ?? 0) * (scene.scales[1] ?? 0) >= scale,
@@ -154,7 +156,7 @@ describe("the answer", () => {
     drawn().forEach((now, i) => {
       expect(now).not.toBe(before[i]);
     });
-    expect(model.all("dependence")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("baselines are listed, their names as text", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { decode } from "../src/protocol.js";
+import { decode } from "../src/core/protocol.js";
+import { maps } from "./support/dependence.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";
@@ -88,12 +89,7 @@ function mutilatedBuffers(buffers: readonly DataView[], chance: Chance): DataVie
 /** All that a kernel says, of the view, as answers to a request that is old by now. */
 function said(view: string, request: number): Wire[] {
   const error = failed(view, request, "error", "The model raised.", "Look at it.");
-  const maps = new Scene({ seed: 3 }).samples(view, 0, [0, 1]);
-  const dependence = {
-    content: { ...maps.content, type: "dependence" as const, number: 1, shape: [5, 7] },
-    buffers: maps.buffers,
-  };
-  return [...scene.answer(view, request), error, dependence];
+  return [...scene.answer(view, request), error, maps(new Scene({ seed: 3 }), view, 1)];
 }
 
 describe("10,000 mutilated messages of a kernel", () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Card } from "../src/core/traits.js";
 import { parseBaseline, withValue } from "../src/panels/baseline_text.js";
-import type { Card } from "../src/traits.js";
 import { explained } from "./support/explained.js";
 import { choose, type View } from "./support/mount.js";
 
@@ -117,29 +117,29 @@ describe("a baseline's text", () => {
 describe("the gallery", () => {
   test("asks the kernel once as it is opened, and not before", async () => {
     const { model, view, host } = await explained();
-    expect(model.all("gallery")).toEqual([]);
+    expect(model.all("request")).toEqual([]);
     await view.unfold("Baselines");
-    await vi.waitFor(() => expect(model.all("gallery")).toHaveLength(1));
-    expect(model.all("gallery")[0]?.view).toBe(host.view);
+    await vi.waitFor(() => expect(model.all("request")).toHaveLength(1));
+    expect(model.all("request")[0]?.view).toBe(host.view);
     expect(view.text).toContain("asking the model");
     model.set("_cards", cards);
     expect(view.text).not.toContain("asking the model");
     await new Promise((resolve) => setTimeout(resolve, 700));
-    expect(model.all("gallery")).toHaveLength(1);
+    expect(model.all("request")).toHaveLength(1);
   });
 
   test("asks anew where target, output or the offer change, once that is known to the kernel", async () => {
     const { model, view } = await opened();
-    await vi.waitFor(() => expect(model.all("gallery")).toHaveLength(1));
+    await vi.waitFor(() => expect(model.all("request")).toHaveLength(1));
     await new Promise((resolve) => setTimeout(resolve, 700));
     // Of each, what had been saved and asked when it was sent.
     const order: string[] = [];
     vi.spyOn(model, "save_changes").mockImplementation(() => void order.push("save"));
     vi.spyOn(model, "send").mockImplementation((message) => void order.push(message.type));
     choose(view.list("target"), "2");
-    await vi.waitFor(() => expect(order).toContain("gallery"));
+    await vi.waitFor(() => expect(order).toContain("request"));
     expect(order.indexOf("save")).toBeGreaterThanOrEqual(0);
-    expect(order.indexOf("save")).toBeLessThan(order.indexOf("gallery"));
+    expect(order.indexOf("save")).toBeLessThan(order.indexOf("request"));
   });
 
   test("says of each baseline what the model makes of it, and warns of one that is something", async () => {
@@ -274,9 +274,9 @@ describe("the gallery", () => {
 describe("a photo for a baseline", () => {
   test("that is chosen is sent with its bytes and its name", async () => {
     const { host, model, view } = await opened();
-    const field = input(view, "photo for a baseline");
-    field.files = files(new File([PNG], "cat.png", { type: "image/png" })).files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
+    const map = input(view, "photo for a baseline");
+    map.files = files(new File([PNG], "cat.png", { type: "image/png" })).files;
+    map.dispatchEvent(new Event("change", { bubbles: true }));
     await vi.waitFor(() => expect(model.all("upload")).toHaveLength(1));
     expect(model.all("upload")[0]).toEqual({ type: "upload", view: host.view, name: "cat.png" });
     const [bytes] = model.buffers[model.sent.findIndex(({ type }) => type === "upload")] ?? [];
@@ -299,21 +299,21 @@ describe("a photo for a baseline", () => {
 
   test("the same file can be chosen again", async () => {
     const { model, view } = await opened();
-    const field = input(view, "photo for a baseline");
-    field.files = files(new File([PNG], "cat.png")).files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
+    const map = input(view, "photo for a baseline");
+    map.files = files(new File([PNG], "cat.png")).files;
+    map.dispatchEvent(new Event("change", { bubbles: true }));
     await vi.waitFor(() => expect(model.all("upload")).toHaveLength(1));
     // A browser tells of a choice only where it differs from the last.
-    expect(field.files).toHaveLength(0);
+    expect(map.files).toHaveLength(0);
   });
 
   test("of more than 9 MB is refused in words, and one of 9 MB is not", async () => {
     const { model, view } = await opened();
-    const field = input(view, "photo for a baseline");
+    const map = input(view, "photo for a baseline");
     const pick = (bytes: number) => {
       const name = `<b>${bytes}</b>.png`;
-      field.files = files(new File([new Uint8Array(bytes)], name)).files;
-      field.dispatchEvent(new Event("change", { bubbles: true }));
+      map.files = files(new File([new Uint8Array(bytes)], name)).files;
+      map.dispatchEvent(new Event("change", { bubbles: true }));
     };
     pick(9_000_001);
     expect(view.text).toContain("<b>9000001</b>.png has more than 9 MB; make it smaller first.");
@@ -326,10 +326,10 @@ describe("a photo for a baseline", () => {
 
   test("nothing is sent where nothing was chosen, nor after the view is closed", async () => {
     const { model, view } = await opened();
-    const field = input(view, "photo for a baseline");
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-    field.files = files(new File([PNG], "late.png")).files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
+    const map = input(view, "photo for a baseline");
+    map.dispatchEvent(new Event("change", { bubbles: true }));
+    map.files = files(new File([PNG], "late.png")).files;
+    map.dispatchEvent(new Event("change", { bubbles: true }));
     view.close();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(model.all("upload")).toEqual([]);

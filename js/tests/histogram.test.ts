@@ -1,31 +1,31 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { BINS, binCounts, binValue } from "../src/charts/bins.js";
 import { Histogram } from "../src/charts/histogram.js";
-import { Traits } from "../src/traits.js";
+import { Traits } from "../src/core/traits.js";
 import { blueToRed, FakeModel } from "./support/fake_model.js";
 import "../src/explorers/image.css";
-import "../src/charts/panels.css";
+import "../src/charts/plots.css";
 import { pictureOf } from "./support/pixels.js";
 import { Scene } from "./support/scene.js";
 
 const picture = pictureOf(new Scene({ width: 31, height: 23, seed: 5 }));
-const { field } = picture;
+const { map } = picture;
 const pixels = 31 * 23;
 
 test("percentileOf is the inverse of scale", () => {
-  for (let p = 1; p <= 100; p += 1.7) expect(field.percentileOf(field.scale(p))).toBeCloseTo(p, 4);
-  expect(field.percentileOf(field.scale(100))).toBe(100);
-  expect(field.percentileOf(2 * field.scale(100))).toBe(100);
-  expect(field.percentileOf(-1)).toBe(0);
+  for (let p = 1; p <= 100; p += 1.7) expect(map.percentileOf(map.scale(p))).toBeCloseTo(p, 4);
+  expect(map.percentileOf(map.scale(100))).toBe(100);
+  expect(map.percentileOf(2 * map.scale(100))).toBe(100);
+  expect(map.percentileOf(-1)).toBe(0);
   for (const share of [0.2, 0.55, 0.9]) {
-    const value = share * field.scale(100);
-    expect(field.scale(field.percentileOf(value))).toBeCloseTo(value, 6);
+    const value = share * map.scale(100);
+    expect(map.scale(map.percentileOf(value))).toBeCloseTo(value, 6);
   }
 });
 
 test("every pixel is in one bin, zero is in the middle of the middle one, far values at the ends", () => {
-  for (const range of [field.scale(100), field.scale(60), 1e-9]) {
-    const counts = binCounts(field.total, range);
+  for (const range of [map.scale(100), map.scale(60), 1e-9]) {
+    const counts = binCounts(map.total, range);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(pixels);
   }
   expect(binValue((BINS - 1) / 2, 3)).toBe(0);
@@ -38,7 +38,7 @@ function mounted() {
   const model = new FakeModel();
   const traits = new Traits(model, life.signal);
   const histogram = new Histogram(traits, life.signal);
-  const draw = () => histogram.draw(field.scale(traits.get("clip")), traits.get("clip"));
+  const draw = () => histogram.draw(map.scale(traits.get("clip")), traits.get("clip"));
   traits.on(["clip", "sign"], draw, life.signal);
   const el = document.createElement("div");
   el.className = "igw";
@@ -61,7 +61,7 @@ function valueAt(plot: HTMLElement, handle: HTMLElement | undefined): number {
   const [box, at] = [plot, handle as HTMLElement].map((part) => part.getBoundingClientRect());
   if (box === undefined || at === undefined) return Number.NaN;
   const middle = box.left + box.width / 2;
-  return ((at.left + at.width / 2 - middle) / ((box.width / 320) * 146)) * field.scale(100);
+  return ((at.left + at.width / 2 - middle) / ((box.width / 320) * 146)) * map.scale(100);
 }
 
 function pointer(plot: HTMLElement, type: string, position: number): void {
@@ -76,7 +76,7 @@ test("handles stand at minus and plus the scale and say what is clipped", () => 
   const { plot, handles, traits, histogram } = mounted();
   for (const clip of [50, 80, 99, 100]) {
     traits.set("clip", clip);
-    const scale = field.scale(clip);
+    const scale = map.scale(clip);
     expect(valueAt(plot, handles[0]) / scale).toBeCloseTo(-1, 2);
     expect(valueAt(plot, handles[1]) / scale).toBeCloseTo(1, 2);
     for (const handle of handles) {
@@ -85,7 +85,7 @@ test("handles stand at minus and plus the scale and say what is clipped", () => 
         /^[\d.]+%: [\d.]+% of pixels are clipped at ±/,
       );
     }
-    const share = `${(100 * field.clippedShare(scale)).toFixed(1)}% of pixels`;
+    const share = `${(100 * map.clippedShare(scale)).toFixed(1)}% of pixels`;
     expect(histogram.element.textContent).toContain(share);
   }
 });
@@ -100,8 +100,8 @@ test("a drag brings the scale under the pointer, on either side, and is saved at
     const box = plot.getBoundingClientRect();
     const at = (left + width / 2 - box.left) / box.width;
     // Half a percentile to each side is what the steps of the trait leave.
-    const [low = 0, high = 0] = [-0.26, 0.26].map((step) => field.scale(traits.get("clip") + step));
-    const room = ((high - low) / field.scale(100)) * half;
+    const [low = 0, high = 0] = [-0.26, 0.26].map((step) => map.scale(traits.get("clip") + step));
+    const room = ((high - low) / map.scale(100)) * half;
     expect(Math.abs(at - 0.5 - Math.abs(position - 0.5)) * 2 * half).toBeLessThan(room + 1);
     expect((2 * traits.get("clip")) % 1).toBe(0);
   }
@@ -155,7 +155,7 @@ test("attributions that are all zero leave nothing to clip", () => {
   const { histogram, handles } = mounted();
   const still = pictureOf(new Scene({ count: 1 }), [[0, 0, 0, 1]]);
   histogram.show(still);
-  histogram.draw(still.field.scale(99), 99);
+  histogram.draw(still.map.scale(99), 99);
   expect(histogram.element.textContent).toContain("Every attribution is zero");
   expect(handles.every(({ hidden }) => hidden)).toBe(true);
 });

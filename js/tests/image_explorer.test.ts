@@ -139,7 +139,10 @@ describe("the target", () => {
       _n_classes: 2,
     });
     model.receive({
-      content: { ...scene.begin(host.view, 2, { target: 0 }).content, class_name: markup } as never,
+      content: {
+        ...scene.begin(host.view, 2, { target: 0 }).content,
+        target_name: markup,
+      } as never,
       buffers: scene.begin(host.view, 2).buffers,
     });
     model.receive(scene.plan(host.view, 2), failed(host.view, 2, "error", markup, markup));

@@ -52,12 +52,12 @@ describe("the picture", () => {
 
   test("arrow keys read it pixel by pixel, Escape ends it", async () => {
     const { view } = await explained();
-    const { field } = pictureOf(scene);
+    const { map } = pictureOf(scene);
     view.overlay.focus();
     await userEvent.keyboard("{ArrowRight}{ArrowDown}");
     await frame();
     // From the middle of 7 x 5 pixels.
-    const value = field.valueAt(3 * 7 + 4, 1);
+    const value = map.valueAt(3 * 7 + 4, 1);
     expect(view.text).toContain("pixel (4, 3):");
     expect(view.text).toContain(Math.abs(value).toPrecision(3));
     expect(view.text).toContain(`${Math.abs((100 * value) / 10.322).toFixed(3)}% of the total`);
@@ -78,8 +78,8 @@ describe("the picture", () => {
 describe("the numbers", () => {
   test("completeness, the part collected, the colour bar and the share clipped", async () => {
     const { view } = await explained({ alpha: 0.5, clip: 90 });
-    const { field } = pictureOf(scene);
-    const scale = field.scale(90);
+    const { map } = pictureOf(scene);
+    const scale = map.scale(90);
     expect(view.text).toContain("F(x) input 9.310");
     expect(view.text).toContain("F(x′) baseline −1.000");
     expect(view.text).toContain("+10.31");
@@ -87,7 +87,7 @@ describe("the numbers", () => {
     expect(view.text).toContain("0.12%");
     expect(view.text).toMatch(/collected up to alpha: −?[\d.]+ of 10\.3/);
     expect(view.text).toContain(`+${scale.toPrecision(2)}`);
-    expect(view.text).toContain(`${(100 * field.clippedShare(scale)).toFixed(1)}% clipped`);
+    expect(view.text).toContain(`${(100 * map.clippedShare(scale)).toFixed(1)}% clipped`);
   });
 
   test("the path chart is dragged, and sets alpha", async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { inWords } from "../src/run.js";
-import { Store } from "../src/store.js";
-import { Traits } from "../src/traits.js";
+import { inWords } from "../src/core/run.js";
+import { Store } from "../src/core/store.js";
+import { Traits } from "../src/core/traits.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { Host } from "./support/mount.js";
 import { Scene } from "./support/scene.js";
@@ -121,7 +121,7 @@ describe("a kernel that is gone", () => {
     vi.spyOn(model, "send").mockImplementation(() => {
       throw new Error("Cannot send");
     });
-    store.ask({ type: "gallery", view: store.view });
+    store.ask({ type: "leave", view: store.view });
     expect(store.run.kind).toBe("gone");
   });
 });

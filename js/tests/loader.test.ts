@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import loader from "../src/loader.js";
+import loader from "../src/explorers/loader.js";
 import { FakeModel } from "./support/fake_model.js";
 
 const TEXT = `

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { axisOver, labelled, tidyTicks } from "../src/charts/axis.js";
 import { balance } from "../src/charts/completeness.js";
-import { fixed, percent, shorten, signed, significant } from "../src/format.js";
+import { fixed, percent, shorten, signed, significant } from "../src/util/format.js";
 import { understood } from "./support/pixels.js";
 import { Scene } from "./support/scene.js";
 

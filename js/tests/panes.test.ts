@@ -13,7 +13,7 @@ const third = new Scene({ trace: 3, seed: 3 });
 // Of another size than the first, so that it is seen which scale is taken.
 second.scales.splice(0, second.scales.length, ...second.scales.map((scale) => 3 * scale));
 third.scales.splice(0, third.scales.length, ...third.scales.map((scale) => scale / 5));
-const scaleOf = (scene: Scene) => pictureOf(scene).field.scale(99);
+const scaleOf = (scene: Scene) => pictureOf(scene).map.scale(99);
 
 function overlays(view: View): HTMLElement[] {
   return [
@@ -174,7 +174,7 @@ describe("the difference", () => {
   test("is drawn as a map in the scale of both, and its norm is said", async () => {
     const { view } = await compared(panes);
     const { scene, entries } = less(first, second);
-    const [one, other] = [pictureOf(first).field, pictureOf(second).field];
+    const [one, other] = [pictureOf(first).map, pictureOf(second).map];
     for (const alpha of [0.3, 1]) {
       choose(view.slider("alpha"), String(alpha));
       await frame();

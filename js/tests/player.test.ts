@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { FullScreen } from "../src/controls/full_screen.js";
 import { Player } from "../src/controls/player.js";
-import { Traits } from "../src/traits.js";
+import { Traits } from "../src/core/traits.js";
 import { FakeModel } from "./support/fake_model.js";
 
 beforeEach(() => {

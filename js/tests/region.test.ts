@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { anchorOf, outlineOf } from "../src/pictures/outline.js";
-import { type Corner, maskOf, type Region } from "../src/pictures/region.js";
-import { Regions } from "../src/pictures/regions.js";
+import { Regions } from "../src/panels/selections.js";
+import { anchorOf, outlineOf } from "../src/views/outline.js";
+import { type Corner, maskOf, type Region } from "../src/views/region.js";
 import { random } from "./support/scene.js";
 
 const [width, height] = [23, 17];

@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from "vitest";
 import { userEvent } from "vitest/browser";
-import { maskOf, type Region } from "../src/pictures/region.js";
+import { maskOf, type Region } from "../src/views/region.js";
 import { explained, scene } from "./support/explained.js";
 import { choose, frame, type View } from "./support/mount.js";
 import { pictureOf } from "./support/pixels.js";
 
-const { field } = pictureOf(scene);
+const { map } = pictureOf(scene);
 
 /** The numbers of one row of the table of regions, by number. */
 function row(view: View, number: number): string[] {
@@ -19,7 +19,7 @@ function expectRow(view: View, number: number, region: Region, alpha: number): v
   const pixels = mask.reduce((sum, one) => sum + one, 0);
   let sum = 0;
   mask.forEach((one, pixel) => {
-    if (one) sum += field.valueAt(pixel, alpha);
+    if (one) sum += map.valueAt(pixel, alpha);
   });
   const [said, collected = "", share] = row(view, number);
   expect(said).toBe(String(pixels));
@@ -165,7 +165,7 @@ describe("the table of regions", () => {
       choose(view.slider("alpha"), alpha);
       await frame();
       const [left, right] = [1, 2].map((n) => Number(row(view, n)[1]?.replace("−", "-")));
-      expect((left ?? 0) + (right ?? 0)).toBeCloseTo(field.collected(Number(alpha)), 1);
+      expect((left ?? 0) + (right ?? 0)).toBeCloseTo(map.collected(Number(alpha)), 1);
     }
     expect(row(view, 1)[0]).toBe("15");
     expect(row(view, 2)[0]).toBe("20");

@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { CanvasOverlay } from "../src/gl/canvas.js";
-import { WebGLOverlay } from "../src/gl/overlay.js";
-import type { Renderer } from "../src/gl/renderer.js";
-import { Unfit } from "../src/gl/unfit.js";
-import type { Ground, Sign } from "../src/traits.js";
+import type { Ground, Sign } from "../src/core/traits.js";
+import { CanvasOverlay } from "../src/image/gl/canvas.js";
+import { WebGLOverlay } from "../src/image/gl/overlay.js";
+import type { Renderer } from "../src/image/gl/renderer.js";
+import { RendererError } from "../src/image/gl/renderer_error.js";
 import { watchContexts } from "./support/contexts.js";
 import { blueToRed } from "./support/fake_model.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
@@ -54,10 +54,10 @@ interface Look {
 function check({ renderer, canvas }: Drawing, entries: readonly EntryRow[], look: Look = {}): void {
   const { alpha = 1, clip = 99, sign = "all", opacity = 0.8, ground = "grey" } = look;
   const picture = pictureOf(scene, entries);
-  const shade = { sign, opacity, ground, scale: picture.field.scale(clip) };
+  const shade = { sign, opacity, ground, scale: picture.map.scale(clip) };
   renderer.show(picture);
   renderer.paint(lut);
-  renderer.draw({ ...shade, ...picture.field.place(alpha) });
+  renderer.draw({ ...shade, ...picture.map.place(alpha) });
   expectSamePixels(pixelsOf(canvas), expectedPixels(scene, entries, alpha, shade, lut));
 }
 
@@ -91,7 +91,7 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
 
   test.each(["grey", "colour"] as const)("and the ground %s of a map that is zero", (ground) => {
     const nothing = scene.entries.map(([id, , from, to]): EntryRow => [id, 0, from, to]);
-    expect(pictureOf(scene, nothing).field.scale(99)).toBe(0);
+    expect(pictureOf(scene, nothing).map.scale(99)).toBe(0);
     check(make[name](), nothing, { ground });
   });
 
@@ -100,7 +100,7 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
     const picture = pictureOf(scene);
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ sign: "all", opacity: 0, ground: "grey", scale: 0, ...picture.field.place(1) });
+    renderer.draw({ sign: "all", opacity: 0, ground: "grey", scale: 0, ...picture.map.place(1) });
     expectSamePixels(pixelsOf(canvas), [...scene.photo]);
   });
 });
@@ -112,13 +112,13 @@ test("both renderers give the same pixels on a picture of 224 x 224 with 64 samp
     sign: "all" as const,
     opacity: 1,
     ground: "grey" as const,
-    scale: picture.field.scale(99),
+    scale: picture.map.scale(99),
   };
   const [first = [], second = []] = Object.values(make).map((create) => {
     const { renderer, canvas } = create();
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ ...shade, ...picture.field.place(0.53) });
+    renderer.draw({ ...shade, ...picture.map.place(0.53) });
     return pixelsOf(canvas);
   });
   const far = first.map((value, i) => Math.abs(value - (second[i] ?? Number.NaN)));
@@ -147,7 +147,7 @@ test("more pieces than the GPU has layers are refused, with the reason", () => {
   ) {
     return name === this.MAX_ARRAY_TEXTURE_LAYERS ? 4 : real.call(this, name);
   });
-  expect(() => renderer.show(pictureOf(scene))).toThrow(Unfit);
+  expect(() => renderer.show(pictureOf(scene))).toThrow(RendererError);
   expect(() => renderer.show(pictureOf(scene))).toThrow("6 steps are more than the 4 layers");
   expect(() => renderer.show(pictureOf(scene, subset))).not.toThrow();
 });

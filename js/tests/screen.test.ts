@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { Screen } from "../src/gl/screen.js";
+import { Screen } from "../src/image/gl/screen.js";
 import { event, lose, watchContexts, withoutWebGL } from "./support/contexts.js";
 import { expectDrawn, explained } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
@@ -14,7 +14,7 @@ const look = {
   sign: "all" as const,
   ground: "grey" as const,
   opacity: 0.8,
-  scale: picture.field.scale(99),
+  scale: picture.map.scale(99),
 };
 
 /** A screen with the picture on it, and the context behind it. */
@@ -31,7 +31,7 @@ function started() {
 }
 
 function draw(screen: Screen, alpha: number): void {
-  screen.draw({ ...look, ...picture.field.place(alpha) });
+  screen.draw({ ...look, ...picture.map.place(alpha) });
 }
 
 function expectShown(screen: Screen, alpha: number): void {

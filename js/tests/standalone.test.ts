@@ -22,6 +22,7 @@ const two: EntryRow[] = [
   [2, 0.5, 0.5, 1],
 ];
 const wishes = {
+  input: "",
   baseline: "black",
   target: 1,
   output: "logit",
@@ -54,8 +55,8 @@ async function written(): Promise<string> {
     paths: [
       {
         begin: { ...begin, type: "begin" },
-        pictures: [scene.photo.length, scene.baseline.length],
-        samples: { type: "samples", trace: scene.trace, ids, scales: scene.scales },
+        arrays: [scene.photo.length, scene.baseline.length],
+        samples: { type: "samples", trace: scene.trace, ids, scales: scene.scales, dtype: "i1" },
         maps: maps.map(({ length }) => length),
       },
     ],
@@ -89,8 +90,8 @@ async function shown() {
 }
 
 function expectDrawn(view: View, entries: readonly EntryRow[], alpha: number, lut = blueToRed()) {
-  const { field } = pictureOf(scene, entries);
-  const look = { sign: "all" as const, opacity: 1, scale: field.scale(99) };
+  const { map } = pictureOf(scene, entries);
+  const look = { sign: "all" as const, opacity: 1, scale: map.scale(99) };
   const expected = expectedPixels(scene, entries, alpha, look, lut);
   expectSamePixels(pixelsOf(view.canvas), expected);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Store } from "../src/store.js";
-import { Traits } from "../src/traits.js";
+import { Store } from "../src/core/store.js";
+import { Traits } from "../src/core/traits.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";
 import { failed, random, Scene, WISHES } from "./support/scene.js";
@@ -63,9 +63,9 @@ describe("the picture", () => {
     model.receive(...black.answer(view, 1));
     expect(store.isStale).toBe(false);
     const [level = 0, scale = 0] = [black.levels[2]?.[4], black.scales[2]];
-    const { field } = store.picture ?? {};
+    const { map } = store.picture ?? {};
     // Half way, the midpoint rule with 4 pieces has collected the first two whole.
-    const third = (field?.valueAt(4, 0.75) ?? 0) - (field?.valueAt(4, 0.5) ?? 0);
+    const third = (map?.valueAt(4, 0.75) ?? 0) - (map?.valueAt(4, 0.5) ?? 0);
     expect(third).toBeCloseTo((level * scale) / 4, 12);
   });
 
@@ -81,7 +81,7 @@ describe("the picture", () => {
     model.receive(black.begin(view, 2, { method: "riemann_left" }));
     model.receive(black.plan(view, 2, { entries }));
     expect(store.isStale).toBe(false);
-    expect(store.picture?.field.layers).toBe(2);
+    expect(store.picture?.map.layers).toBe(2);
   });
 
   test("stays, as stale, until the first plan of a new path can be drawn", () => {
@@ -137,7 +137,7 @@ describe("the picture", () => {
     model.set("n_steps", 8);
     model.receive(black.begin(view, 2, { n_steps: 8 }), black.samples(view, 1, [2, 3]));
     model.receive(black.plan(view, 2));
-    expect(store.picture?.field.layers).toBe(4);
+    expect(store.picture?.map.layers).toBe(4);
   });
 
   test("never answers an older wish, however two requests are mixed", ({ task }) => {

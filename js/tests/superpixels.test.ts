@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { maskOf } from "../src/pictures/region.js";
-import { Superpixels } from "../src/pictures/superpixels.js";
+import { Superpixels } from "../src/image/superpixels.js";
+import { maskOf } from "../src/views/region.js";
 import { random } from "./support/scene.js";
 
 const WIDTH = 60;

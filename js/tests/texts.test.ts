@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import fixture from "../../tests/fixtures/plain.json" with { type: "json" };
-import { className, shorten, tooltip } from "../src/format.js";
-import { fileName } from "../src/save.js";
+import { className, shorten, tooltip } from "../src/util/format.js";
+import { fileName } from "../src/util/save.js";
 import { explained } from "./support/explained.js";
 import { frame } from "./support/mount.js";
 import { failed } from "./support/scene.js";

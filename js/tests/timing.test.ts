@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { FrameLoop, Throttle } from "../src/timing.js";
+import { FrameLoop, Throttle } from "../src/util/timing.js";
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { userEvent } from "vitest/browser";
-import { html } from "../src/dom.js";
-import { type Place, Zoom } from "../src/pictures/zoom.js";
+import { html } from "../src/util/dom.js";
+import { type Place, Zoom } from "../src/views/zoom.js";
 import "../src/explorers/image.css";
-import "../src/pictures/zoom.css";
+import "../src/views/zoom.css";
 import { pointer } from "./support/pointer.js";
 
 function make(cursor?: () => Place | undefined) {

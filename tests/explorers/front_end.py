@@ -16,14 +16,16 @@ Content = dict[str, Any]
 
 AHEAD = 2  # batches that may be on their way to a view
 _KEYS = {
-    "begin": {"trace", "settings", "shape", "total", "output_name", "target_name", "path"},
-    "samples": {"trace", "ids", "scales"},
+    "begin": {"trace", "settings", "display", "total", "output_name", "target_name", "path"},
+    "samples": {"trace", "ids", "scales", "dtype"},
     "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
     "failed": {"kind", "message", "hint"},
     "beat": set(),
-    "dependence": {"number", "shape", "scales"},
+    "maps": {"panel", "number", "names", "shape", "scales", "dtype"},
 }
+_TYPES = {"u1": np.dtype("u1"), "i2": np.dtype("<i2"), "f4": np.dtype("<f4")}
+_FLOATS_BELOW = 4096  # values of a map
 
 
 class ForbiddenMessageError(AssertionError):
@@ -55,7 +57,7 @@ def check(content: Content, buffers: list[bytes]) -> None:
         "plan": _check_plan,
         "failed": _check_failed,
         "beat": _check_beat,
-        "dependence": _check_dependence,
+        "maps": _check_maps,
     }
     checks.get(kind, _check_done)(content, buffers)
 
@@ -63,17 +65,47 @@ def check(content: Content, buffers: list[bytes]) -> None:
 def _check_begin(content: Content, buffers: list[bytes]) -> None:
     settings = content["settings"]
     require(
-        set(settings) == {"baseline", "target", "output", "method", "n_steps", "tol", "channel"}, f"settings {settings}"
+        set(settings) == {"input", "baseline", "target", "output", "method", "n_steps", "tol", "channel"},
+        f"settings {settings}",
     )
-    require(all(type(settings[name]) is str for name in ("baseline", "output", "method", "channel")), "names")
+    require(all(type(settings[name]) is str for name in ("input", "baseline", "output", "method", "channel")), "names")
     require(is_number(settings["tol"]), "tol is a number")
-    require(is_count(settings["target"]) and is_count(settings["n_steps"]), "target and n_steps are counts")
+    require(type(settings["target"]) is str or is_count(settings["target"]), "target is a count or a text")
+    require(is_count(settings["n_steps"]), "n_steps is a count")
     require(all(type(content[name]) is str for name in ("output_name", "target_name")), "names")
     require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
     require(content["path"] in ("straight", "curved", "draws"), "path")
-    height, width = content["shape"]
-    require(is_count(height) and is_count(width), "shape")
-    require([len(b) for b in buffers] == [height * width * 3] * 2, "photo and baseline have three bytes a pixel")
+    _check_display(content["display"], buffers)
+
+
+def _check_display(display: Content, buffers: list[bytes]) -> None:
+    require(set(display) == {"kind", "shape", "meta", "arrays"}, f"keys of a display: {sorted(display)}")
+    require(type(display["kind"]) is str and type(display["meta"]) is dict, "kind and meta")
+    size_of(display["shape"])
+    require(len(display["arrays"]) == len(buffers), "a buffer for each array")
+    for array, data in zip(display["arrays"], buffers, strict=True):
+        require(set(array) == {"name", "dtype", "shape"} and type(array["name"]) is str, "arrays are described")
+        require(array["dtype"] in ("u1", "f4"), "arrays are u1 or f4")
+        expected = size_of(array["shape"]) * _TYPES[array["dtype"]].itemsize
+        require(len(data) == expected, f"{array['name']} has {len(data)} bytes, not {expected}")
+    if display["kind"] == "image":
+        photos = [{"name": name, "dtype": "u1", "shape": [*display["shape"], 3]} for name in ("photo", "baseline")]
+        require(display["arrays"] == photos and len(display["shape"]) == 2, "photo and baseline, three bytes a pixel")
+
+
+def size_of(shape: list[int]) -> int:
+    """How many values an array of this shape has."""
+    require(len(shape) > 0 and all(is_count(n) and n > 0 for n in shape), f"shape {shape}")
+    return math.prod(shape)
+
+
+def numbers(dtype: str, data: bytes) -> np.ndarray[Any, Any]:
+    """The numbers of one map, flat."""
+    require(dtype in ("i2", "f4"), "maps are i2 or f4")
+    require(len(data) % _TYPES[dtype].itemsize == 0, "a map ends in a part of a number")
+    found = np.frombuffer(data, _TYPES[dtype])
+    require(bool(np.isfinite(found).all()), "a map has finite numbers")
+    return found
 
 
 def _check_samples(content: Content, buffers: list[bytes]) -> None:
@@ -81,7 +113,10 @@ def _check_samples(content: Content, buffers: list[bytes]) -> None:
     require(is_count(content["trace"]), "trace")
     require(len(ids) == len(scales) == len(buffers) > 0, "an id, a scale and a map each")
     require(all(map(is_count, ids)) and all(is_number(s) and s > 0 for s in scales), "ids and scales")
-    require(all(len(b) % 2 == 0 for b in buffers), "int16 has two bytes")
+    maps = [numbers(content["dtype"], data) for data in buffers]
+    floats = content["dtype"] == "f4"
+    require(not floats or all(len(one) < _FLOATS_BELOW for one in maps), "floats are for small maps")
+    require(not floats or all(s == 1.0 for s in scales), "floats have a scale of 1")
 
 
 def _check_plan(content: Content, buffers: list[bytes]) -> None:
@@ -117,13 +152,15 @@ def _check_failed(content: Content, buffers: list[bytes]) -> None:
     require(all(type(content[name]) is str for name in ("message", "hint")), "message and hint are texts")
 
 
-def _check_dependence(content: Content, buffers: list[bytes]) -> None:
-    height, width = content["shape"]
-    require(is_count(content["number"]) and is_count(height) and is_count(width), "number and shape are counts")
-    require(len(content["scales"]) == len(buffers) == 2, "a scale and a map each of mean and standard deviation")
+def _check_maps(content: Content, buffers: list[bytes]) -> None:
+    require(is_count(content["number"]) and type(content["panel"]) is str, "number and panel")
+    require(len(content["names"]) == len(content["scales"]) == len(buffers), "a name, a scale and a buffer each")
     require(all(is_number(s) and s > 0 for s in content["scales"]), "scales")
-    require(all(len(b) == 2 * height * width for b in buffers), "a map has the pixels of its photo")
-    require(min(np.frombuffer(buffers[1], "<i2"), default=0) >= 0, "a standard deviation is not negative")
+    size, maps = size_of(content["shape"]), [numbers(content["dtype"], data) for data in buffers]
+    require(all(len(one) == size for one in maps), "a map has the values of its display")
+    if content["panel"] == "dependence":
+        require(content["names"] == ["mean", "standard_deviation"], "mean and standard deviation")
+        require(min(maps[1]) >= 0, "a standard deviation is not negative")
 
 
 class View:
@@ -142,7 +179,7 @@ class View:
     def start_again(self) -> None:
         """Forget everything, as a page that is loaded anew."""
         self.begin: Content | None = None
-        self.pictures: tuple[bytes, bytes] | None = None
+        self.pictures: tuple[bytes, ...] | None = None
         self.plan: Content | None = None
         self.ended: Content | None = None
         self.trace: int | None = None
@@ -172,9 +209,10 @@ class View:
         if content.get("view") != self.name:
             return
         check(content, buffers)
-        if content["type"] == "dependence":
+        if content["type"] == "maps":
             scales = content["scales"]
-            maps = [np.frombuffer(b, "<i2").reshape(content["shape"]) * s for b, s in zip(buffers, scales, strict=True)]
+            found = zip(buffers, scales, strict=True)
+            maps = [numbers(content["dtype"], b).reshape(content["shape"]) * s for b, s in found]
             self.dependence = content["number"], maps, scales
             return
         if content["type"] == "beat":
@@ -190,7 +228,7 @@ class View:
         require(content["request"] > self.request, "a request begins once")
         if self.begin is None or content["trace"] != self.begin["trace"]:
             self._may_restart = True
-        self.begin, self.pictures = content, (buffers[0], buffers[1])
+        self.begin, self.pictures = content, tuple(buffers)
         self.plan = self.ended = None
 
     def _take_samples(self, content: Content, buffers: list[bytes]) -> None:
@@ -202,10 +240,11 @@ class View:
         require(
             content["ids"] == expected, f"ids {content['ids']} where {expected} was due: each sample once, in order"
         )
-        height, width = self.begin["shape"]
+        shape = self.begin["display"]["shape"]
         for i, scale, data in zip(content["ids"], content["scales"], buffers, strict=True):
-            require(len(data) == 2 * height * width, "a map has the pixels of its photo")
-            self.maps[i] = np.frombuffer(data, "<i2").reshape(height, width) * scale
+            values = numbers(content["dtype"], data)
+            require(len(values) == size_of(shape), "a map has the values of its display")
+            self.maps[i] = values.reshape(shape) * scale
             self.scales[i] = scale
         self.received += 1
         require(self.received - self.acknowledged <= AHEAD, f"{AHEAD} batches are under way already")

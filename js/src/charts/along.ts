@@ -1,4 +1,4 @@
-import type { Point } from "../protocol.js";
+import type { Point } from "../core/protocol.js";
 
 /** The value of a line at alpha, straight between its points; where it jumps, the one after the jump. */
 export function along(line: readonly Point[], alpha: number): number {

@@ -1,4 +1,4 @@
-import { exponent, fixed, significant } from "../format.js";
+import { exponent, fixed, significant } from "../util/format.js";
 
 /** A straight map from values to pixels. */
 export interface Axis {

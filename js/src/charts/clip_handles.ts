@@ -1,6 +1,6 @@
-import { assign, html } from "../dom.js";
-import { listen } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html } from "../util/dom.js";
+import { listen } from "../util/life.js";
 
 const LOWEST = 50;
 const STEP = 0.5;

@@ -1,5 +1,5 @@
-import { html, write } from "../dom.js";
-import { shorten, significant } from "../format.js";
+import { html, write } from "../util/dom.js";
+import { shorten, significant } from "../util/format.js";
 
 /** The colour map with the numbers that its ends and its middle stand for; of what is never negative, its upper half. */
 export class ColorBar {

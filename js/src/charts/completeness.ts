@@ -1,7 +1,7 @@
-import { html, write } from "../dom.js";
-import { percent, shorten, signed, significant } from "../format.js";
-import type { Plan } from "../protocol.js";
-import type { Picture } from "../store.js";
+import type { Plan } from "../core/protocol.js";
+import type { Picture } from "../core/store.js";
+import { html, write } from "../util/dom.js";
+import { percent, shorten, signed, significant } from "../util/format.js";
 
 /** F at the two ends of the path, and how the sum of attributions meets their difference. */
 export interface Balance {

@@ -1,10 +1,10 @@
-import { assign, html, svg, write } from "../dom.js";
-import { fixed, percent, signed } from "../format.js";
-import type { Point } from "../protocol.js";
+import type { Point } from "../core/protocol.js";
+import { assign, html, svg, write } from "../util/dom.js";
+import { fixed, percent, signed } from "../util/format.js";
+import { onWidth } from "../util/width.js";
 import { along, reaches } from "./along.js";
 import { axisOver, labelled } from "./axis.js";
-import { panel } from "./panel.js";
-import { onWidth } from "./width.js";
+import { panel } from "./fold.js";
 
 const HEIGHT = 132;
 const MARGIN = { left: 50, right: 10, top: 8, bottom: 20 };

@@ -1,9 +1,9 @@
-import { assign, svg, write } from "../dom.js";
-import { percent, significant } from "../format.js";
+import { assign, svg, write } from "../util/dom.js";
+import { percent, significant } from "../util/format.js";
+import { onWidth } from "../util/width.js";
 import type { Axis } from "./axis.js";
 import { logAxisOver } from "./log_axis.js";
 import { marker } from "./markers.js";
-import { onWidth } from "./width.js";
 
 const HEIGHT = 210;
 const MARGIN = { left: 48, right: 104, top: 10, bottom: 32 };
@@ -107,7 +107,7 @@ export class ErrorChart {
     yield svg("text", place, `tolerance ${shortPercent(level)}`);
   }
 
-  /** Beside the chart, in the order of the lines' ends and clear of each other. */
+  /** ComparisonView the chart, in the order of the lines' ends and clear of each other. */
   *#labels(x: Axis, y: Axis): Generator<SVGElement> {
     const ends = this.#shown.lines
       .flatMap((line) => {

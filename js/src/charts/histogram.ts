@@ -1,10 +1,10 @@
-import { assign, html, svg, write } from "../dom.js";
-import { percent, shorten, significant } from "../format.js";
-import type { Picture } from "../store.js";
-import type { Traits } from "../traits.js";
+import type { Picture } from "../core/store.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html, svg, write } from "../util/dom.js";
+import { percent, shorten, significant } from "../util/format.js";
+import { onWidth } from "../util/width.js";
 import { BINS, binCounts, binValue } from "./bins.js";
 import { type Clip, ClipHandles } from "./clip_handles.js";
-import { onWidth } from "./width.js";
 
 const HEIGHT = 92;
 /** Room at both sides for half a handle. */
@@ -84,11 +84,11 @@ export class Histogram {
   /** Under a finger that drags, the axis stays as it is. */
   #settle(): void {
     if (this.#picture === undefined) return;
-    const { field } = this.#picture;
-    const range = rangeOf(field.scale(100), field.scale(BODY.clip), this.#clip.scale);
+    const { map } = this.#picture;
+    const range = rangeOf(map.scale(100), map.scale(BODY.clip), this.#clip.scale);
     if (range !== this.#range && !(this.#handles.isDragged && this.#range > 0)) {
       this.#range = range;
-      this.#counts = binCounts(field.total, range);
+      this.#counts = binCounts(map.total, range);
       this.#layOut();
     }
     this.#mark();
@@ -100,7 +100,7 @@ export class Histogram {
     if (this.#picture === undefined || this.#clip.scale === 0) return;
     const half = this.#width / 2;
     const value = (Math.abs(position * this.#width - half) / (half - MARGIN)) * this.#range;
-    const found = value >= this.#range ? 100 : this.#picture.field.percentileOf(value);
+    const found = value >= this.#range ? 100 : this.#picture.map.percentileOf(value);
     this.#handles.set(Math.round(2 * found) / 2);
   }
 
@@ -127,7 +127,7 @@ export class Histogram {
       const x = (MARGIN + bin * width).toFixed(2);
       assign(bar, { x, width: (width * 0.92).toFixed(2), y: bottom - height, height });
     });
-    const isCut = this.#range < (this.#picture?.field.scale(100) ?? 0);
+    const isCut = this.#range < (this.#picture?.map.scale(100) ?? 0);
     const edge = significant(this.#range, 2);
     const texts = [`${isCut ? "≤ " : ""}−${edge}`, "0", `${isCut ? "≥ " : ""}+${edge}`];
     this.#ends.forEach((text, i) => {
@@ -138,18 +138,18 @@ export class Histogram {
 
   #mark(): void {
     if (this.#picture === undefined) return;
-    const { field, begin } = this.#picture;
+    const { map, begin } = this.#picture;
     const { scale, percentile } = this.#clip;
     const words =
       scale > 0
-        ? `${Number(percentile.toFixed(1))}%: ${percent(field.clippedShare(scale))} of pixels are clipped at ±${significant(scale, 2)}`
+        ? `${Number(percentile.toFixed(1))}%: ${percent(map.clippedShare(scale))} of pixels are clipped at ±${significant(scale, 2)}`
         : "Every attribution is zero";
     write(this.#words, words);
     const shown = Math.min(scale, this.#range);
     const places = [-shown, shown].map((value) => this.#x(value) / this.#width);
     this.#handles.show(this.#clip, places, words);
-    const most = significant(field.scale(100), 2);
-    const label = `histogram of ${begin.width * begin.height} attribution values, the largest ±${most}; ${words}`;
+    const most = significant(map.scale(100), 2);
+    const label = `histogram of ${begin.display.size} attribution values, the largest ±${most}; ${words}`;
     assign(this.#frame, { "aria-label": label });
   }
 

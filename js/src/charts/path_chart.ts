@@ -1,11 +1,11 @@
-import { assign, html, svg, write } from "../dom.js";
-import { fixed, shorten, significant } from "../format.js";
-import { listen } from "../life.js";
-import type { Plan, Point } from "../protocol.js";
-import type { Picture } from "../store.js";
+import type { Plan, Point } from "../core/protocol.js";
+import type { Picture } from "../core/store.js";
+import { assign, html, svg, write } from "../util/dom.js";
+import { fixed, shorten, significant } from "../util/format.js";
+import { listen } from "../util/life.js";
+import { onWidth } from "../util/width.js";
 import { along } from "./along.js";
 import { type Axis, axisOver, labelled } from "./axis.js";
-import { onWidth } from "./width.js";
 
 const HEIGHT = 188;
 const MARGIN = { left: 46, right: 46, top: 8, bottom: 32 };

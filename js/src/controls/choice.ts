@@ -1,7 +1,7 @@
-import { html } from "../dom.js";
-import { shorten } from "../format.js";
-import { listen } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { html } from "../util/dom.js";
+import { shorten } from "../util/format.js";
+import { listen } from "../util/life.js";
 
 type Named = "method" | "baseline" | "output" | "colormap" | "sign" | "ground" | "channel";
 type List = "_methods" | "_baselines" | "_outputs" | "_channels" | "_colormaps";

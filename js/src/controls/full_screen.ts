@@ -1,5 +1,5 @@
-import { assign, html, write } from "../dom.js";
-import { listen, whenOver } from "../life.js";
+import { assign, html, write } from "../util/dom.js";
+import { listen, onAbort } from "../util/life.js";
 
 /** Puts an element into full screen and back; not to be seen where the browser does not let it. */
 export class FullScreen {
@@ -11,7 +11,7 @@ export class FullScreen {
     assign(this.element, { hidden: !document.fullscreenEnabled });
     listen(this.element, "click", () => void this.#toggle(), signal);
     listen(target, "fullscreenchange", () => this.#follow(), signal);
-    whenOver(signal, () => this.#leave());
+    onAbort(signal, () => this.#leave());
     this.#follow();
   }
 

@@ -1,5 +1,5 @@
-import { assign, html } from "../dom.js";
-import { listen } from "../life.js";
+import { assign, html } from "../util/dom.js";
+import { listen } from "../util/life.js";
 
 /** Buttons of which one is pressed: a choice made often, that a list would hide. */
 export class Modes<T extends string> {

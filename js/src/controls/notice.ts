@@ -1,7 +1,7 @@
-import { assign, html, write } from "../dom.js";
-import { shorten } from "../format.js";
-import { listen } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html, write } from "../util/dom.js";
+import { shorten } from "../util/format.js";
+import { listen } from "../util/life.js";
 
 /** What the kernel could not do with something that was set or dropped, or what it doubts, until it is read. */
 export class Notice {

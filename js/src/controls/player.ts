@@ -1,6 +1,6 @@
-import { assign, html, write } from "../dom.js";
-import { listen, whenOver } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html, write } from "../util/dom.js";
+import { listen, onAbort } from "../util/life.js";
 
 /** From alpha = 0 to 1. */
 const DURATION = 4000;
@@ -37,7 +37,7 @@ export class Player {
     };
     // On the way down: views keep keys from the page.
     listen(document, "keydown", yieldTo, signal, { capture: true });
-    whenOver(signal, () => this.#stop());
+    onAbort(signal, () => this.#stop());
     this.#describe();
   }
 

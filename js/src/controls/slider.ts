@@ -1,6 +1,6 @@
-import { html, write } from "../dom.js";
-import { listen } from "../life.js";
-import type { Chosen, Traits } from "../traits.js";
+import type { Chosen, Traits } from "../core/traits.js";
+import { html, write } from "../util/dom.js";
+import { listen } from "../util/life.js";
 
 export interface SliderOptions {
   /** Also the accessible name. */

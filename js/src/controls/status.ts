@@ -1,9 +1,9 @@
-import { assign, html, write } from "../dom.js";
-import { shorten } from "../format.js";
-import type { Choice } from "../gl/renderer.js";
-import { listen } from "../life.js";
-import { inWords, type Run } from "../run.js";
-import { Throttle } from "../timing.js";
+import { inWords, type Run } from "../core/run.js";
+import type { Choice } from "../image/gl/renderer.js";
+import { assign, html, write } from "../util/dom.js";
+import { shorten } from "../util/format.js";
+import { listen } from "../util/life.js";
+import { Throttle } from "../util/timing.js";
 
 /** Screen readers read each change of the line aloud; more often than this is noise. */
 const SPEAK_EVERY = 250;

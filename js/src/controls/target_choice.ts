@@ -1,7 +1,7 @@
-import { assign, html } from "../dom.js";
-import { className, percent, tooltip } from "../format.js";
-import { listen } from "../life.js";
-import type { Traits } from "../traits.js";
+import type { Traits } from "../core/traits.js";
+import { assign, html } from "../util/dom.js";
+import { className, percent, shorten, tooltip } from "../util/format.js";
+import { listen } from "../util/life.js";
 import { select } from "./choice.js";
 
 /** The class to explain: the likeliest ones first, then any other by name. */
@@ -73,7 +73,9 @@ export class TargetChoice {
   #follow(): void {
     const target = this.#traits.get("target");
     const labels = this.#traits.get("_labels");
-    select(this.#select, String(target), className(labels, target));
-    assign(this.#select, { title: tooltip(labels[target] ?? "") });
+    const label = typeof target === "string" ? target : (labels[target] ?? "");
+    const shown = typeof target === "string" ? shorten(target) : className(labels, target);
+    select(this.#select, String(target), shown);
+    assign(this.#select, { title: tooltip(label) });
   }
 }

@@ -1,8 +1,8 @@
 import type { AnyModel } from "@anywidget/types";
-import { lifeWithin, whenOver } from "../life.js";
-import { Panes } from "../panes.js";
-import { type ImageTraits, Traits } from "../traits.js";
-import { ImageView } from "./image_view.js";
+import { Panes } from "../core/panes.js";
+import { type ImageTraits, Traits } from "../core/traits.js";
+import { lifeWithin, onAbort } from "../util/life.js";
+import { ImageView } from "../views/explorer_view.js";
 
 interface Life {
   readonly model: AnyModel<ImageTraits>;
@@ -27,7 +27,7 @@ export default () => {
       const view = new ImageView(panes, life.signal);
       el.append(view.element);
       panes.show(life.signal);
-      whenOver(life.signal, () => view.element.remove());
+      onAbort(life.signal, () => view.element.remove());
       return () => life.abort();
     },
   };

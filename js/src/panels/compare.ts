@@ -1,8 +1,8 @@
-import { html } from "../dom.js";
-import { className, shorten } from "../format.js";
-import { listen } from "../life.js";
-import type { Settings } from "../protocol.js";
-import type { Traits } from "../traits.js";
+import type { Settings } from "../core/protocol.js";
+import type { Traits } from "../core/traits.js";
+import { html } from "../util/dom.js";
+import { className, shorten } from "../util/format.js";
+import { listen } from "../util/life.js";
 
 const MOST_PANES = 4;
 const MOST_STEPS = 256;

@@ -1,19 +1,19 @@
 import { ColorBar } from "../charts/color_bar.js";
-import { assign, html, write } from "../dom.js";
-import { percent, shorten, significant } from "../format.js";
-import { listen } from "../life.js";
-import { areSame, Still } from "../pictures/still.js";
-import type { Zoom } from "../pictures/zoom.js";
-import type { Dependence as Maps, Sample } from "../protocol.js";
-import type { Picture, Store } from "../store.js";
-import type { Look, Dependence as State, Traits } from "../traits.js";
+import type { PanelMaps, Sample } from "../core/protocol.js";
+import type { Picture, Store } from "../core/store.js";
+import type { Look, Dependence as State, Traits } from "../core/traits.js";
+import { areSame, StaticMap } from "../image/static_map.js";
+import { assign, html, write } from "../util/dom.js";
+import { percent, shorten, significant } from "../util/format.js";
+import { listen } from "../util/life.js";
+import type { Zoom } from "../views/zoom.js";
 
 type Ready = Extract<State, { readonly kind: "ready" }>;
 
 /** What is drawn: both maps as numbers, and what was said of them. */
 interface Shown {
   readonly state: Ready;
-  readonly maps: Maps;
+  readonly maps: PanelMaps;
   readonly mean: Float32Array;
   readonly deviation: Float32Array;
 }
@@ -35,8 +35,8 @@ export class Dependence {
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
   readonly #progress = html("progress", { "aria-label": "baselines asked", hidden: true });
   readonly #result = html("div", { class: "igw-panes", hidden: true });
-  readonly #mean: Still;
-  readonly #deviation: Still;
+  readonly #mean: StaticMap;
+  readonly #deviation: StaticMap;
   readonly #bar = new ColorBar(true);
   readonly #colors = sequential();
   readonly #rows = html("tbody");
@@ -49,8 +49,8 @@ export class Dependence {
   constructor(store: Store, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
     this.#store = store;
     this.#traits = store.traits;
-    this.#mean = new Still(zoom, signal);
-    this.#deviation = new Still(zoom, signal, this.#bar.element);
+    this.#mean = new StaticMap(zoom, signal);
+    this.#deviation = new StaticMap(zoom, signal, this.#bar.element);
     this.#bar.paint(this.#colors);
     this.#result.append(
       this.#mean.element,
@@ -118,9 +118,14 @@ export class Dependence {
   /** Nothing is taken until the maps have come, so that what is seen belongs together. */
   #take(state: Ready): void {
     if (state === this.#shown?.state) return;
-    const maps = this.#store.dependence(state.number);
-    if (maps === undefined) return;
-    this.#shown = { state, maps, mean: valuesOf(maps.mean), deviation: valuesOf(maps.deviation) };
+    const maps = this.#store.maps("dependence", state.number);
+    const { mean, standard_deviation } = maps?.maps ?? {};
+    if (maps === undefined || mean === undefined || standard_deviation === undefined) return;
+    const [average, deviation] = [mean, standard_deviation].map(valuesOf) as [
+      Float32Array,
+      Float32Array,
+    ];
+    this.#shown = { state, maps, mean: average, deviation };
     this.#rows.replaceChildren(...rowsOf(state));
     const { output, rules } = state;
     write(this.#method, `F(x) is ${significant(output)}; ${rules.join(" or ")} steps each`);
@@ -193,12 +198,12 @@ function rowsOf({ rows }: Ready): HTMLElement[] {
   );
 }
 
-function isOf({ width, height }: Maps, { begin }: Picture): boolean {
-  return begin.width === width && begin.height === height;
+function isOf({ size }: PanelMaps, { begin }: Picture): boolean {
+  return begin.display.size === size;
 }
 
-function valuesOf({ levels, scale }: Sample): Float32Array {
-  return Float32Array.from(levels, (level) => level * scale);
+function valuesOf({ numbers, scale }: Sample): Float32Array {
+  return Float32Array.from(numbers, (number) => number * scale);
 }
 
 /** As a table of 256 colours, the upper half of which is used. */

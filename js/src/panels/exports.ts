@@ -1,7 +1,7 @@
-import { html } from "../dom.js";
-import { listen } from "../life.js";
-import { EXPORTS } from "../protocol.js";
-import type { Store } from "../store.js";
+import { EXPORTS } from "../core/protocol.js";
+import type { Store } from "../core/store.js";
+import { html } from "../util/dom.js";
+import { listen } from "../util/life.js";
 
 const TITLES = {
   png: "the picture with colour bar and caption",

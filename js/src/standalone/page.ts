@@ -1,5 +1,5 @@
 import explorer from "../explorers/image.js";
-import { shorten } from "../format.js";
+import { shorten } from "../util/format.js";
 import { read } from "./recording.js";
 import { Replay } from "./replay.js";
 

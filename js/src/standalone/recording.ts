@@ -5,7 +5,7 @@ export type Values = Readonly<Record<string, unknown>>;
 /** The messages of one path: what its requests begin with, and its samples, sent once. */
 export interface Path {
   readonly begin: Values;
-  readonly pictures: readonly DataView[];
+  readonly arrays: readonly DataView[];
   readonly samples: Values;
   readonly maps: readonly DataView[];
 }
@@ -37,10 +37,9 @@ interface Written {
 
 interface WrittenPath {
   readonly begin: Values;
-  /** How many bytes each picture has. */
-  readonly pictures: readonly number[];
+  /** How many bytes each array of the display has, and each map. */
+  readonly arrays: readonly number[];
   readonly samples: Values;
-  /** How many bytes, one a pixel, each map has. */
   readonly maps: readonly number[];
 }
 
@@ -53,12 +52,16 @@ export async function read(text: string): Promise<Recording> {
   return {
     traits: written.traits,
     tables: new Map(tables),
-    // In the order in which they are written: pictures, then maps, path by path.
-    paths: written.paths.map(({ begin, pictures, samples, maps }) => ({
+    // In the order in which they are written: arrays, then maps, path by path.
+    paths: written.paths.map(({ begin, arrays, samples, maps }) => ({
       begin,
-      pictures: pictures.map((size) => view(parts.next(size))),
-      samples,
-      maps: maps.map((size) => widened(parts.next(size))),
+      arrays: arrays.map((size) => view(parts.next(size))),
+      ...(samples.dtype === "i1"
+        ? {
+            samples: { ...samples, dtype: "i2" },
+            maps: maps.map((size) => widened(parts.next(size))),
+          }
+        : { samples, maps: maps.map((size) => view(parts.next(size))) }),
     })),
     answers: written.answers,
   };
@@ -78,7 +81,7 @@ class Parts {
   }
 }
 
-/** Messages carry maps in 16 bits. */
+/** Messages know no maps of 8 bits, which a file has to be smaller. */
 function widened(eight: Uint8Array<ArrayBuffer>): DataView {
   return view(Int16Array.from(new Int8Array(eight.buffer, eight.byteOffset, eight.byteLength)));
 }

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
-import type { ToKernel } from "../protocol.js";
-import { type ImageTraits, WISHES } from "../traits.js";
+import type { ToKernel } from "../core/protocol.js";
+import { type ImageTraits, WISHES } from "../core/traits.js";
 import type { Answer, Recording, Values } from "./recording.js";
 
 type Listener = (...values: never[]) => void;
@@ -108,7 +108,7 @@ export class Replay implements AnyModel<ImageTraits> {
       say({ type: "failed", kind: "error", message: this.#refusal(), hint: HINT });
       return;
     }
-    say({ ...path.begin, settings: answer.settings }, path.pictures);
+    say({ ...path.begin, settings: answer.settings }, path.arrays);
     if (this.#views.get(view) !== answer.path) say(path.samples, path.maps);
     this.#views.set(view, answer.path);
     say(answer.plan);

@@ -1,4 +1,4 @@
-import type { Dependence } from "../../src/traits.js";
+import type { Dependence } from "../../src/core/traits.js";
 import type { Wire } from "./fake_model.js";
 import type { Scene } from "./scene.js";
 
@@ -27,12 +27,15 @@ export function ready(number: number, more: Partial<Ready> = {}): Ready {
 export function maps(scene: Scene, view: string, number: number): Wire {
   const [mean = new Int16Array(), other = new Int16Array()] = scene.levels;
   const content = {
-    type: "dependence" as const,
+    type: "maps" as const,
     view,
     request: 0,
+    panel: "dependence",
     number,
+    names: ["mean", "standard_deviation"],
     shape: [scene.height, scene.width],
     scales: scene.scales.slice(0, 2),
+    dtype: "i2",
   };
   const buffers = [mean, other.map(Math.abs)].map((map) => new DataView(map.buffer));
   return { content, buffers };

@@ -17,8 +17,8 @@ export async function explained(traits: ConstructorParameters<typeof Host>[0] = 
 
 /** Compares what a view shows with the definition. */
 export function expectDrawn(view: View, alpha: number): void {
-  const { field } = pictureOf(scene);
-  const shade = { sign: "all" as const, opacity: 1, scale: field.scale(99) };
+  const { map } = pictureOf(scene);
+  const shade = { sign: "all" as const, opacity: 1, scale: map.scale(99) };
   const expected = expectedPixels(scene, scene.entries, alpha, shade, blueToRed());
   expectSamePixels(pixelsOf(view.canvas), expected);
 }

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
-import type { FromKernel, ToKernel } from "../../src/protocol.js";
-import type { ImageTraits } from "../../src/traits.js";
+import type { FromKernel, ToKernel } from "../../src/core/protocol.js";
+import type { ImageTraits } from "../../src/core/traits.js";
 
 type Listener = (...values: never[]) => void;
 
@@ -16,6 +16,7 @@ export function defaults(): ImageTraits {
     alpha: 1,
     n_steps: 4,
     method: "riemann_middle",
+    input: "",
     baseline: "black",
     target: 1,
     output: "logit",

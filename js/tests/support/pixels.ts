@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { Field } from "../../src/field.js";
-import type { Shade } from "../../src/gl/renderer.js";
-import { decode, type FromKernel, type Sample } from "../../src/protocol.js";
-import type { Picture } from "../../src/store.js";
+import { CumulativeMap } from "../../src/core/cumulative_map.js";
+import { decode, type FromKernel, type Sample } from "../../src/core/protocol.js";
+import type { Picture } from "../../src/core/store.js";
+import type { Shade } from "../../src/image/gl/renderer.js";
 import type { Wire } from "./fake_model.js";
 import type { EntryRow, Scene } from "./scene.js";
 
@@ -17,9 +17,9 @@ export function pictureOf(scene: Scene, entries: readonly EntryRow[] = scene.ent
   const plan = understood(scene.plan("v", 1, { entries }), "plan");
   const { ids, samples } = understood(scene.samples("v", 1), "samples");
   const kept = new Map(ids.map((id, i) => [id, samples[i] as Sample]));
-  const field = Field.of(plan.entries, kept, begin.width * begin.height);
-  if (field === undefined) throw new Error("a sample is missing");
-  return { begin, plan, field };
+  const map = CumulativeMap.of(plan.entries, kept, begin.display.size);
+  if (map === undefined) throw new Error("a sample is missing");
+  return { begin, plan, map };
 }
 
 /** The picture by its definition, in float64 and from the maps themselves, as RGB rows. */

@@ -1,7 +1,16 @@
-import type { Settings } from "../../src/protocol.js";
+import type { Settings } from "../../src/core/protocol.js";
 import { defaults, type Wire } from "./fake_model.js";
 
-export const WISHES: Settings = (({ baseline, target, output, method, n_steps, channel }) => ({
+export const WISHES: Settings = (({
+  input,
+  baseline,
+  target,
+  output,
+  method,
+  n_steps,
+  channel,
+}) => ({
+  input,
   baseline,
   target,
   output,
@@ -59,10 +68,17 @@ export class Scene {
       request,
       trace: this.trace,
       settings: { ...WISHES, ...settings },
-      shape: [this.height, this.width],
+      display: {
+        kind: "image",
+        shape: [this.height, this.width],
+        meta: {},
+        arrays: ["photo", "baseline"].map((name) => {
+          return { name, dtype: "u1", shape: [this.height, this.width, 3] };
+        }),
+      },
       total: this.levels.length,
       output_name: "logit",
-      class_name: "Egyptian cat",
+      target_name: "Egyptian cat",
       path: "straight",
     };
     return { content, buffers: [this.photo, this.baseline].map((rgb) => new DataView(rgb.buffer)) };
@@ -76,6 +92,7 @@ export class Scene {
       trace: this.trace,
       ids,
       scales: ids.map((id) => this.scales[id]),
+      dtype: "i2",
     };
     const maps = ids.map((id) => this.levels[id] ?? new Int16Array());
     return { content, buffers: maps.map((map) => new DataView(map.buffer)) };

@@ -1,0 +1,98 @@
+import type { AnyModel } from "@anywidget/types";
+import { onAbort } from "../util/life.js";
+import type { ToKernel } from "./protocol.js";
+import type { ImageTraits } from "./traits.js";
+
+/** A kernel that computes beats twice a second. */
+const PATIENCE = 1800;
+const LOOK_EVERY = 300;
+/** Seconds after which it is asked once more. */
+const AGAIN = 10;
+
+/**
+ * The way to the kernel, and what is known of its state: there, silent although it has something to say, or gone.
+ *
+ * Jupyter tells a model when its kernel was restarted, some seconds after it died, and other hosts tell nothing; so
+ * silence is timed as well.
+ */
+export class Link {
+  readonly #model: AnyModel<ImageTraits>;
+  readonly #changed: (isSilent: boolean) => void;
+  readonly #signal: AbortSignal;
+  #isGone = false;
+  #heard = 0;
+  #looked = 0;
+  #silence = 0;
+  #timer: number | undefined;
+
+  constructor(
+    model: AnyModel<ImageTraits>,
+    changed: (isSilent: boolean) => void,
+    signal: AbortSignal,
+  ) {
+    this.#model = model;
+    this.#changed = changed;
+    this.#signal = signal;
+    const end = () => this.#end();
+    model.on("comm_live_update", end);
+    onAbort(signal, () => {
+      model.off("comm_live_update", end);
+      this.expects = false;
+    });
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Whole seconds for which nothing has come that was due; 0 while all is well. */
+  get silence(): number {
+    return this.#silence;
+  }
+
+  /** Whether the kernel has something to say. */
+  set expects(expects: boolean) {
+    if (expects === (this.#timer !== undefined)) return;
+    window.clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#silence = 0;
+    if (!expects || this.#isGone || this.#signal.aborted) return;
+    this.#heard = this.#looked = performance.now();
+    this.#timer = window.setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  heard(): void {
+    this.#heard = performance.now();
+    this.#silence = 0;
+  }
+
+  /** Nothing is thrown where nobody listens any more. */
+  send(message: ToKernel, buffers?: ArrayBuffer[]): void {
+    if (this.#isGone) return;
+    try {
+      this.#model.send(message, undefined, buffers);
+    } catch {
+      this.#end();
+    }
+  }
+
+  #look(): void {
+    const now = performance.now();
+    // A page that was asleep has heard nothing, whatever was said.
+    if (now - this.#looked > 5 * LOOK_EVERY) this.#heard = now;
+    this.#looked = now;
+    const time = now - this.#heard;
+    const silence = time < PATIENCE ? 0 : Math.max(1, Math.floor(time / 1000));
+    if (silence === this.#silence) return;
+    const isNews = this.#silence === 0 || silence % AGAIN === 0;
+    this.#silence = silence;
+    this.#changed(isNews);
+  }
+
+  #end(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.expects = false;
+    this.#changed(false);
+  }
+}

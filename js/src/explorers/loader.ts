@@ -1,0 +1,69 @@
+import type { AnyModel } from "@anywidget/types";
+import type { ImageTraits } from "../core/traits.js";
+import type explorer from "./image.js";
+
+/** What the kernel gives each model: the front end as text, and by what it is known. */
+interface Front {
+  readonly _front: string;
+  readonly _front_hash: string;
+}
+
+interface Module {
+  readonly default: typeof explorer;
+}
+
+interface Life {
+  readonly model: AnyModel<ImageTraits & Front>;
+  readonly signal?: AbortSignal;
+}
+
+/** By its hash, for all explorers of a page: browsers keep each module that was ever imported, compiled, for good. */
+const KEY = Symbol.for("ig_widgets.front");
+
+/** The front end of an explorer, imported once a page; each model's own state is made by calling it. */
+export default () => {
+  let widget: Promise<ReturnType<typeof explorer>> | undefined;
+
+  return {
+    /** Waits for nothing: anywidget gives a model up after two seconds, and a page that starts may take longer. */
+    initialize({ model, ...life }: Life): () => void {
+      let end: (() => void) | undefined;
+      const begin = async () => {
+        const { default: make } = await load(model.get("_front"), model.get("_front_hash"));
+        const made = make();
+        if (!life.signal?.aborted)
+          end = made.initialize({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+        return made;
+      };
+      const begun = begin();
+      widget = begun;
+      const stop = () => end?.();
+      // What has failed, `render` tells.
+      begun.catch(() => {});
+      return () => void begun.then(stop, stop);
+    },
+
+    async render({ model, ...life }: Life & { readonly el: HTMLElement }) {
+      if (widget === undefined) throw new Error("render was called before initialize");
+      const made = await widget;
+      if (life.signal?.aborted) return undefined;
+      return made.render({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+    },
+  };
+};
+
+function load(text: string, hash: string): Promise<Module> {
+  const page = globalThis as { [KEY]?: Map<string, Promise<Module>> };
+  page[KEY] ??= new Map();
+  const known = page[KEY];
+  const found = known.get(hash);
+  if (found !== undefined) return found;
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  const loading: Promise<Module> = import(/* @vite-ignore */ url).finally(() =>
+    URL.revokeObjectURL(url),
+  );
+  known.set(hash, loading);
+  // What has failed once may not fail again.
+  loading.catch(() => known.delete(hash));
+  return loading;
+}

@@ -1,0 +1,138 @@
+import type { Picture } from "../../core/store.js";
+import { listen, onAbort } from "../../util/life.js";
+import { photoOf } from "../photo.js";
+import { Program } from "./program.js";
+import type { Renderer, Shade } from "./renderer.js";
+import { RendererError } from "./renderer_error.js";
+import { resize } from "./size.js";
+import { BytesTexture, PrefixTexture, UNIT } from "./textures.js";
+
+/** What lives on the GPU, and is gone when the context is lost. */
+interface Resources {
+  readonly program: Program;
+  readonly photo: BytesTexture;
+  readonly lut: BytesTexture;
+  readonly prefix: PrefixTexture;
+}
+
+const FILTERED = { all: 0, positive: 1, negative: -1 } as const;
+
+const LOST =
+  "the browser has taken WebGL2 away from this picture, as it does where a page has more than about 16; " +
+  "it is used again once the browser gives it back";
+
+/** What a browser may do to a context at any time. */
+export interface ContextCallbacks {
+  lost(reason: string): void;
+  /** All is as it was before the loss. */
+  restored(): void;
+}
+
+/** The overlay by WebGL2: moving alpha costs some uniforms and one draw of two fetches a pixel. */
+export class WebGLOverlay implements Renderer {
+  readonly name = "webgl2";
+  /** What is drawn; empty once the context is lost. */
+  readonly canvas: HTMLCanvasElement;
+  readonly #gl: WebGL2RenderingContext;
+  #resources: Resources;
+  #picture: Picture | undefined;
+  #lut: Uint8Array | undefined;
+
+  /** Returns undefined where there is no WebGL2. Throws, with the reason, where it cannot do this. */
+  static on(
+    canvas: HTMLCanvasElement,
+    fate: ContextCallbacks,
+    signal: AbortSignal,
+  ): WebGLOverlay | undefined {
+    const gl = canvas.getContext("webgl2", {
+      alpha: false,
+      antialias: false,
+      depth: false,
+      // Else what was drawn is gone for whoever copies it between two frames.
+      preserveDrawingBuffer: true,
+    });
+    return gl === null ? undefined : new WebGLOverlay(canvas, gl, fate, signal);
+  }
+
+  private constructor(
+    canvas: HTMLCanvasElement,
+    gl: WebGL2RenderingContext,
+    fate: ContextCallbacks,
+    signal: AbortSignal,
+  ) {
+    this.canvas = canvas;
+    this.#gl = gl;
+    this.#resources = build(gl);
+    const lose = (event: Event) => {
+      // Else a lost context never comes back.
+      event.preventDefault();
+      fate.lost(LOST);
+    };
+    const restore = () => {
+      this.#resources = build(gl);
+      fate.restored();
+    };
+    listen(canvas, "webglcontextlost", lose, signal);
+    listen(canvas, "webglcontextrestored", restore, signal);
+    onAbort(signal, () => this.#dispose());
+  }
+
+  show(picture: Picture): void {
+    this.#picture = picture;
+    const { width, height, photo } = photoOf(picture.begin.display);
+    resize(this.canvas, { width, height });
+    this.#resources.photo.set(photo, width, height);
+    this.#resources.prefix.set(picture.map, width, height);
+  }
+
+  paint(lut: Uint8Array): void {
+    this.#lut = lut;
+    this.#resources.lut.set(lut, 256, 1);
+  }
+
+  draw({ piece, t, sign, scale, opacity, ground }: Shade): void {
+    if (this.#picture === undefined || this.#lut === undefined) return;
+    const gl = this.#gl;
+    const { program } = this.#resources;
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    program.integer("piece", piece);
+    program.float("t", t);
+    program.integer("filtered", FILTERED[sign]);
+    program.float("scale", scale > 0 ? scale : 1);
+    program.float("opacity", scale > 0 ? opacity : 0);
+    program.float("fading", ground === "grey" ? opacity : 0);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    this.#requireContext();
+  }
+
+  /** Throws `RendererError` as `draw` does. */
+  copyTo(other: CanvasRenderingContext2D): void {
+    this.#requireContext();
+    resize(other.canvas, this.canvas);
+    other.drawImage(this.canvas, 0, 0);
+  }
+
+  /** The event of a loss comes later than the loss. */
+  #requireContext(): void {
+    if (this.#gl.isContextLost()) throw new RendererError(LOST);
+  }
+
+  /** At once, not when the garbage is collected: a browser has about sixteen contexts. */
+  #dispose(): void {
+    const { program, photo, lut, prefix } = this.#resources;
+    for (const resource of [program, photo, lut, prefix]) resource.delete();
+    this.#picture = undefined;
+    this.#gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+}
+
+function build(gl: WebGL2RenderingContext): Resources {
+  const program = new Program(gl);
+  for (const [name, unit] of Object.entries(UNIT)) program.integer(name as keyof typeof UNIT, unit);
+  return {
+    program,
+    photo: new BytesTexture(gl, UNIT.photo),
+    lut: new BytesTexture(gl, UNIT.lut),
+    prefix: new PrefixTexture(gl),
+  };
+}

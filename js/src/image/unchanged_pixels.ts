@@ -1,0 +1,61 @@
+import type { Begin } from "../core/protocol.js";
+import { html, write } from "../util/dom.js";
+import { percent } from "../util/format.js";
+import { listen } from "../util/life.js";
+import { photoOf } from "./photo.js";
+
+/** Width of a stripe, in pixels of the picture. */
+const STRIPE = 2;
+
+/** Hatches the pixels in which the input equals the baseline: nothing changes there, and nothing was asked. */
+export class UnchangedPixels {
+  /** To switch it on; it says which share of the pixels that is. */
+  readonly control: HTMLElement;
+  readonly #canvas = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
+  readonly #box = html("input", { type: "checkbox" });
+  readonly #words = html("span");
+  #begin: Begin | undefined;
+  #share = 0;
+
+  constructor(redraw: () => void, signal: AbortSignal) {
+    const title = "Where input and baseline are equal nothing changes, and nothing was asked";
+    const words = "hatch what is not asked";
+    this.control = html("label", { class: "igw-check", title }, this.#box, words, this.#words);
+    listen(this.#box, "change", redraw, signal);
+  }
+
+  /** Over a picture, or taken away from it. */
+  show(begin: Begin, picture: HTMLElement): void {
+    const isOn = this.#box.checked;
+    if (!isOn) this.#canvas.remove();
+    else if (this.#canvas.parentNode !== picture) picture.append(this.#canvas);
+    if (isOn) this.#hatch(begin);
+    write(this.#words, isOn ? ` (${percent(this.#share)})` : "");
+  }
+
+  #hatch(begin: Begin): void {
+    if (begin === this.#begin) return;
+    this.#begin = begin;
+    const { width, height, photo, baseline } = photoOf(begin.display);
+    this.#canvas.width = width;
+    this.#canvas.height = height;
+    const context = this.#canvas.getContext("2d");
+    const image = context?.createImageData(width, height);
+    let count = 0;
+    for (let at = 0; at < width * height; at++) {
+      if (!same(photo, baseline, 3 * at)) continue;
+      count += 1;
+      const column = at % width;
+      const isStripe = (column + (at - column) / width) % (3 * STRIPE) < STRIPE;
+      // Light on dark and dark on light.
+      const level = (photo[3 * at + 1] as number) > 127 ? 0 : 255;
+      if (isStripe) image?.data.set([level, level, level, 170], 4 * at);
+    }
+    if (image !== undefined) context?.putImageData(image, 0, 0);
+    this.#share = count / (width * height);
+  }
+}
+
+function same(one: Uint8Array, other: Uint8Array, at: number): boolean {
+  return one[at] === other[at] && one[at + 1] === other[at + 1] && one[at + 2] === other[at + 2];
+}

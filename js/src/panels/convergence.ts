@@ -1,0 +1,227 @@
+import { ErrorChart, type Line, shortPercent } from "../charts/error_chart.js";
+import type { Run } from "../core/run.js";
+import type { Curve, Traits } from "../core/traits.js";
+import { assign, html, write } from "../util/dom.js";
+import { percent, significant } from "../util/format.js";
+import { listen } from "../util/life.js";
+
+type Quantity = "error" | "delta";
+const DRAWN = ["_curves", "_methods", "method", "tol"] as const;
+
+/** How the map settles as evaluations are spent, rule by rule, and the way to spend more of them. */
+export class Convergence {
+  readonly element: HTMLElement;
+  readonly #traits: Traits;
+  readonly #chart: ErrorChart;
+  readonly #finest = html("p", { class: "igw-note" });
+  readonly #deepLift = html(
+    "p",
+    { class: "igw-note", hidden: true },
+    "secant with one cell is DeepLIFT (rescale rule)",
+  );
+  readonly #refine = html("button", { type: "button" });
+  readonly #stop = html("button", { type: "button", disabled: true }, "stop");
+  readonly #tol = html("input", {
+    type: "number",
+    min: 1,
+    max: 50,
+    step: 1,
+    "aria-label": "tolerance, in percent",
+  });
+  readonly #rows = html("tbody");
+  readonly #table: HTMLDetailsElement;
+  readonly #radios: readonly HTMLInputElement[];
+  #quantity: Quantity = "error";
+  #run: Run["kind"] = "idle";
+
+  constructor(traits: Traits, cancel: () => void, signal: AbortSignal) {
+    this.#traits = traits;
+    this.#chart = new ErrorChart(signal);
+    this.#table = table(this.#rows);
+    const [group, radios] = quantities();
+    this.#radios = radios;
+    this.element = html(
+      "figure",
+      { class: "igw-panel igw-convergence" },
+      html(
+        "figcaption",
+        { class: "igw-caption" },
+        html("span", { class: "igw-title" }, "Convergence"),
+        group,
+      ),
+      this.#chart.element,
+      this.#finest,
+      html(
+        "div",
+        { class: "igw-refine", hidden: traits.isRecording },
+        this.#refine,
+        this.#stop,
+        html("label", {}, "tolerance ", this.#tol, " %"),
+      ),
+      this.#deepLift,
+      this.#table,
+    );
+    this.#listen(cancel, signal);
+    traits.on(DRAWN, () => this.#draw(), signal);
+    traits.on(["method", "n_steps"], () => this.#nameDeepLift(), signal);
+    traits.on(["tol"], () => this.#writeTolerance(), signal);
+    this.#writeTolerance();
+    this.#nameDeepLift();
+    this.#draw();
+  }
+
+  /** How the newest wish fares. */
+  show(run: Run): void {
+    if (run.kind === this.#run) return;
+    this.#run = run.kind;
+    this.#enable();
+  }
+
+  #listen(cancel: () => void, signal: AbortSignal): void {
+    const traits = this.#traits;
+    const refine = () => {
+      traits.set("method", "auto");
+      traits.flush();
+    };
+    listen(this.#refine, "click", refine, signal);
+    listen(this.#stop, "click", cancel, signal);
+    const choose = () => {
+      const typed = this.#tol.valueAsNumber;
+      if (Number.isFinite(typed)) {
+        traits.set("tol", Math.min(Math.max(typed, 1), 50) / 100);
+        traits.flush();
+      }
+      this.#writeTolerance();
+    };
+    listen(this.#tol, "change", choose, signal);
+    for (const radio of this.#radios) {
+      const turn = () => {
+        this.#quantity = radio.value === "delta" ? "delta" : "error";
+        this.#draw();
+      };
+      listen(radio, "change", turn, signal);
+    }
+  }
+
+  #draw(): void {
+    const curves = this.#traits.get("_curves");
+    const lines = linesOf(curves, this.#traits, this.#quantity);
+    const isError = this.#quantity === "error";
+    // Nothing but the finest map, which has no distance to itself, is a chart of nothing.
+    assign(this.#chart.element, { hidden: lines.length === 0 });
+    if (lines.length > 0)
+      this.#chart.show({
+        lines,
+        quantity: isError ? "relative error" : "size of the convergence delta",
+        isShare: isError,
+        level: isError ? this.#traits.get("tol") : undefined,
+      });
+    write(this.#finest, caption(curves, this.#quantity, lines.length === 0));
+    this.#rows.replaceChildren(...rowsOf(curves));
+    assign(this.#table, { hidden: curves.length === 0 });
+    write(this.#refine, `refine until ${shortPercent(this.#traits.get("tol"))}`);
+    this.#enable();
+  }
+
+  #nameDeepLift(): void {
+    const isOne = this.#traits.get("method") === "secant" && this.#traits.get("n_steps") === 1;
+    assign(this.#deepLift, { hidden: !isOne });
+  }
+
+  /** Where `auto` is asked for already, another tolerance asks for more. */
+  #enable(): void {
+    const isAsked = this.#traits.get("method") === "auto";
+    const title = isAsked ? "asked for already; another tolerance asks anew" : "";
+    assign(this.#refine, { disabled: isAsked, title });
+    assign(this.#stop, { disabled: this.#run !== "computing" });
+  }
+
+  #writeTolerance(): void {
+    const value = Number((100 * this.#traits.get("tol")).toPrecision(4));
+    if (this.#tol.valueAsNumber !== value) this.#tol.valueAsNumber = value;
+  }
+}
+
+/** A switch of two. Radio buttons of one name are one switch in the whole page, so that it must be its own. */
+function quantities(): [HTMLElement, HTMLInputElement[]] {
+  const name = `igw-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+  const radios = ["error", "delta"].map((value) =>
+    html("input", { type: "radio", name, value, checked: value === "error" }),
+  );
+  const labels = radios.map((radio) => html("label", {}, radio, radio.value));
+  const group = { class: "igw-switch", role: "radiogroup", "aria-label": "on the vertical axis" };
+  return [html("span", group, ...labels), radios];
+}
+
+function table(rows: HTMLElement): HTMLDetailsElement {
+  const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
+  const head = html("tr", {}, ...heads.map((text) => html("th", { scope: "col" }, text)));
+  // Keys can scroll only what can have the focus.
+  const label = "errors of each rule, in numbers";
+  const scrolled = { class: "igw-numbers", role: "region", tabindex: 0, "aria-label": label };
+  return html(
+    "details",
+    {},
+    html("summary", {}, "the numbers"),
+    html("div", scrolled, html("table", {}, html("thead", {}, head), rows)),
+  );
+}
+
+/** What is not above zero has no place on a logarithmic axis; the table has it. */
+function linesOf(curves: readonly Curve[], traits: Traits, quantity: Quantity): Line[] {
+  const methods = traits.get("_methods");
+  const others = curves.map(({ method }) => method).filter((name) => !methods.includes(name));
+  const ranks = [...methods, ...others];
+  return curves.flatMap(({ method, points }) => {
+    const line = (
+      isEstimate: boolean,
+      pick: (point: Curve["points"][number]) => number | null,
+    ) => ({
+      name: method,
+      rank: ranks.indexOf(method),
+      isEstimate,
+      isCurrent: method === traits.get("method"),
+      points: points.flatMap((point) => {
+        const value = Math.abs(pick(point) ?? 0);
+        return value > 0 ? [[point[0], value] as const] : [];
+      }),
+    });
+    const lines =
+      quantity === "error"
+        ? [line(false, ([, error]) => error), line(true, ([, , estimate]) => estimate)]
+        : [line(false, ([, , , delta]) => delta)];
+    return lines.filter((made) => made.points.length > 0);
+  });
+}
+
+function caption(curves: readonly Curve[], quantity: Quantity, isEmpty: boolean): string {
+  if (curves.length === 0) return "Nothing sampled yet: errors appear as maps come.";
+  if (quantity === "delta")
+    return isEmpty
+      ? "No convergence delta other than zero so far."
+      : "delta: the sum of the map less F(x) − F(x′), by size";
+  const [finest] = curves.flatMap(({ method, points }) =>
+    points
+      .filter(([, error]) => error === null)
+      .map(([count]) => `${method}, ${count} evaluations`),
+  );
+  if (isEmpty)
+    return `One map alone has no error to show${finest ? ` (${finest})` : ""}: more steps or another rule will.`;
+  return finest === undefined
+    ? "errors are distances to the finest map at hand"
+    : `errors are distances to the finest map at hand: ${finest}`;
+}
+
+function* rowsOf(curves: readonly Curve[]): Generator<HTMLElement> {
+  for (const { method, points } of curves)
+    for (const [evaluations, error, estimate, delta] of points)
+      yield html(
+        "tr",
+        {},
+        html("th", { scope: "row" }, method),
+        html("td", {}, String(evaluations)),
+        html("td", {}, error === null ? "the finest" : percent(error, 2)),
+        html("td", {}, estimate === null ? "n/a" : percent(estimate, 2)),
+        html("td", {}, delta === null ? "n/a" : significant(delta, 2)),
+      );
+}

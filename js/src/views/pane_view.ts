@@ -1,0 +1,75 @@
+import { inWords } from "../core/run.js";
+import type { Picture, Store } from "../core/store.js";
+import type { Look } from "../core/traits.js";
+import { Overlay } from "../image/overlay.js";
+import type { Regions } from "../panels/selections.js";
+import { assign, html, write } from "../util/dom.js";
+import { shorten, significant } from "../util/format.js";
+import type { Zoom } from "./zoom.js";
+
+/** One more pane: the same picture, asked something else. */
+export class PaneView {
+  readonly element: HTMLElement;
+  readonly store: Store;
+  readonly overlay: Overlay;
+  readonly #title = html("span", { class: "igw-title" });
+  readonly #state = html("span", { class: "igw-badge" });
+  readonly #sum = html("p", { class: "igw-collected" });
+  #shown: Picture | undefined;
+
+  constructor(store: Store, regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
+    this.store = store;
+    this.overlay = new Overlay(regions, zoom, redraw, signal, true);
+    store.subscribe(redraw, signal);
+    this.element = html(
+      "figure",
+      { class: "igw-figure igw-pane" },
+      html("figcaption", { class: "igw-caption" }, this.#title, this.#state),
+      this.overlay.element,
+      this.#sum,
+      this.overlay.readout,
+    );
+  }
+
+  /** Takes in what has come; to be called before `draw`. */
+  update(): Picture | undefined {
+    const picture = newest(this.store, this.#shown);
+    if (picture !== undefined && picture !== this.#shown) this.overlay.show(picture);
+    this.#shown = picture;
+    return picture;
+  }
+
+  draw(look: Look, scale: number): void {
+    const { run, isStale, traits, pane } = this.store;
+    const picture = this.#shown;
+    write(this.#title, differences(traits.get("_panes")[pane] ?? {}));
+    write(this.#state, run.kind === "idle" ? "previous picture" : shorten(inWords(run), 200));
+    assign(this.#state, { hidden: !isStale && run.kind === "idle" });
+    assign(this.element, { "data-stale": isStale });
+    this.overlay.draw(look, scale);
+    if (picture === undefined) return;
+    const { begin, plan, map } = picture;
+    const collected = significant(map.collected(look.alpha));
+    const unit = plan.delta === null ? " per unit of input" : "";
+    const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}${unit}`;
+    write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
+  }
+}
+
+/** What to draw: what is drawn already, where the wish went on between the arrival of a picture and its frame. */
+export function newest(
+  { picture, isStale }: Store,
+  shown: Picture | undefined,
+): Picture | undefined {
+  return isStale ? (shown ?? picture) : picture;
+}
+
+const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };
+
+/** In what a pane differs, in words. */
+function differences(settings: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(settings).map(
+    ([name, value]) => `${WORDS[name] ?? name} ${shorten(String(value), 30)}`,
+  );
+  return parts.join(", ") || "the same";
+}
