@@ -63,7 +63,7 @@ def fingerprint(case: Case) -> str:
     return digest.hexdigest()[:12]
 
 
-def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Case, SampleLog]]:
+def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Case, Record]]:
     """A record for each tolerance."""
     case = subject.make()
     truth = known(case)
@@ -83,7 +83,7 @@ def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Ca
     return records
 
 
-def line(record: SampleLog) -> str:
+def line(record: Record) -> str:
     """A case in one line."""
     if record.failed:
         return f"{record.name:38} {record.tol:<5g} {'INTERNAL ' if record.internal else ''}{record.failed[:120]}"
@@ -104,7 +104,7 @@ def share(some: Iterable[object], of: Sequence[object]) -> float:
     return 100 * sum(map(bool, some)) / len(of) if of else 0.0
 
 
-def rows(part: str, judged: Sequence[tuple[Case, SampleLog]], quick: bool) -> list[Row]:
+def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[Row]:
     """What the table says of models or of functions."""
     records, what = [record for _, record in judged], NAMES[part]
     converged = [r for r in records if r.converged]
@@ -149,7 +149,7 @@ def calibration(what: str, records: Sequence[Record]) -> list[Row]:
     ]
 
 
-def small(record: SampleLog) -> bool:
+def small(record: Record) -> bool:
     """Whether the error is too small for an estimate to be blamed.
 
     That is below a hundredth of the tolerance (rounding), or below twice of what the true map may itself be off by.
@@ -157,7 +157,7 @@ def small(record: SampleLog) -> bool:
     return record.error is not None and record.error <= max(0.01 * record.tol, 2 * record.unknown)
 
 
-def costs(what: str, judged: Sequence[tuple[Case, SampleLog]]) -> list[Row]:
+def costs(what: str, judged: Sequence[tuple[Case, Record]]) -> list[Row]:
     """Evaluations over those that other rules need for the same error, where the tolerance was met."""
     met = [(case, r) for case, r in judged if r.met]
     smooth = [r.evaluations / r.captum for case, r in met if r.captum and not case.kinked and not case.singular]

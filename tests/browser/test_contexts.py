@@ -44,7 +44,8 @@ class Watched:
 
     def python(self) -> np.ndarray:
         """What Python draws of it."""
-        height, width, drawn = self.read("(lambda o: (*o.shape[:2], o.tobytes()))(explorer._panels[-1].drawing().overlay)")  # type: ignore[misc]
+        drawing = "explorer._panels[-1].drawing().overlay"
+        height, width, drawn = self.read(f"(lambda o: (*o.shape[:2], o.tobytes()))({drawing})")  # type: ignore[misc]
         return np.frombuffer(drawn, np.uint8).reshape(height, width, 3)
 
     def move(self, alpha: str) -> None:

@@ -27,7 +27,7 @@ import threading
 import weakref
 import torch
 import ig_widgets as igw
-from ig_widgets.explorers.widget import validated as gate
+from ig_widgets.explorers.widget import validated
 from ig_widgets.explorers.core import pane
 
 class Watch:
@@ -54,13 +54,13 @@ class Watched(pane.Worker):
             watch.most = max(watch.most, watch.now)
 
 pane.Worker = Watched
-handle = gate.Gate._handle_msg
+handle = validated.ValidatedWidget._handle_msg
 
 def heard(explorer, message):
     handle(explorer, message)
     watch.floods += "the end of a flood" in str(message["content"])
 
-gate.Gate._handle_msg = heard
+validated.ValidatedWidget._handle_msg = heard
 picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
 model = torch.nn.Sequential(
     torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(3), torch.nn.Flatten(), torch.nn.Linear(72, 5)

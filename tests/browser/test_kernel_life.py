@@ -180,8 +180,9 @@ def test_a_page_loaded_anew_in_mid_run(open_lab: Callable[..., Screen], page: Pa
     alpha_is_dragged(screen)
     assert read("explorer.result.complete") is True
     # Pages that are gone are remembered by a name each, of which there are never many.
-    figure("front ends that the kernel knows after three reloads", int(read("len(explorer._pane_list[0].stream._views)")))
-    assert read("len(explorer._pane_list[0].stream._views) <= 16") is True
+    known = int(read("len(explorer._pane_list[0].stream._views)"))
+    figure("front ends that the kernel knows after three reloads", known)
+    assert known <= 16
     assert read("threading.active_count() < 20") is True
 
 

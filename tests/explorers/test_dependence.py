@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.panels.dependence import STEPS
 from ig_widgets.explorers.image.baselines import USUAL
+from ig_widgets.explorers.panels.dependence import STEPS
 from ig_widgets.explorers.panels.dependence_result import BaselineMap, make_dependence
 from tests.explorers.subjects import SECONDS, Classifier, Watched, draw, photo
 from tests.explorers.test_export import recorded

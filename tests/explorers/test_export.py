@@ -17,8 +17,9 @@ import pytest
 
 from ig_widgets.engine import rules
 from ig_widgets.explorers import ImageExplorer
-from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.maps import EncodedMap, encode
 from ig_widgets.explorers.core.sample_log import SampleLog
+from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.export import html_page as export
 from tests.explorers.subjects import Watched
 
@@ -59,12 +60,12 @@ class Recording:
         self.maps: list[np.ndarray[Any, Any]] = []
         at = 0
         for path in self.fields["paths"]:
-            sizes = [*path["pictures"], *path["maps"]]
+            sizes = [*path["arrays"], *path["maps"]]
             ends = np.cumsum([at, *sizes]).tolist()
             parts = [data[start:stop] for start, stop in itertools.pairwise(ends)]
-            at, count = ends[-1], len(path["pictures"])
+            at, count = ends[-1], len(path["arrays"])
             self.pictures.append(parts[:count])
-            levels = np.array([np.frombuffer(part, np.int8) for part in parts[count:]])
+            levels = np.array([np.frombuffer(part, f"<{path['samples']['dtype']}") for part in parts[count:]])
             self.maps.append(levels * np.array(path["samples"]["scales"])[:, None])
         assert at == len(data)
 
@@ -104,18 +105,27 @@ def test_every_rule_whose_samples_are_there_is_answered_as_the_engine_does(explo
 
 
 def test_maps_are_off_by_at_most_1_254_of_their_largest_value(explore: Explore) -> None:
-    explorer = explore()
+    explorer = explore(image=photo(0, 3, 64, 64))
     explorer.wait()
     recording = recorded(explorer)
-    record = explorer._pane_list[0].log(explorer._pane_list[0].answered)
-    assert len(recording.maps[0]) == len(record.maps) == 8
-    for sent, held in zip(record.maps, recording.maps[0], strict=True):
-        exact = np.frombuffer(sent.values, "<i2") * sent.scale
+    log = explorer._pane_list[0].log(explorer._pane_list[0].answered)
+    assert len(recording.maps[0]) == len(log.maps) == 8
+    for sent, held in zip(log.maps, recording.maps[0], strict=True):
+        exact = sent.decode()
         assert np.abs(exact - held).max() <= np.abs(exact).max() / 254 * (1 + 1e-9)
+    assert "1/254" in explorer.to_html()
+
+
+def test_small_maps_are_recorded_as_they_are_sent(explore: Explore) -> None:
+    explorer = explore()
+    explorer.wait()
+    log = explorer._pane_list[0].log(explorer._pane_list[0].answered)
+    assert np.array_equal(recorded(explorer).maps[0], [sent.decode() for sent in log.maps])
+    assert "1/254" not in explorer.to_html()
 
 
 def test_a_map_of_zeros_stays_one() -> None:
-    assert export._to_8_bits(protocol.encode(np.zeros((2, 3)))) == (bytes(6), 1.0)
+    assert export._recorded_map(encode(np.zeros((2, 3)), "i2")) == (bytes(6), 1.0)
 
 
 def test_traits_and_pictures_are_those_of_the_explorer(explore: Explore) -> None:
@@ -172,7 +182,7 @@ def test_cells_serve_no_rule_of_points() -> None:
     nodes = rules.nodes("secant", 4)
     cells = list(itertools.pairwise(nodes.edges.tolist()))
     for one, keys in ((record, cells), (points, nodes.alphas.tolist())):
-        one.extend(keys, [0.0] * 4, [0.0] * 4, [protocol.EncodedMap(1.0, b"")] * 4)
+        one.extend(keys, [0.0] * 4, [0.0] * 4, [EncodedMap(1.0, b"", "i2")] * 4)
     settings = Settings("black", 1, "logit", "secant", 4, 0.0)
     assert export.rules_for(record, settings) == []
     found = [(rule.settings.method, rule.settings.n_steps) for rule in export.rules_for(points, settings)]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import ArgumentValueError, IGError
-from ig_widgets.explorers.image.subject import METHODS
+from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
 from tests.engine.subjects import Meeting
 from tests.explorers.subjects import SECONDS, Classifier, draw, photo
 
@@ -106,7 +106,7 @@ def test_a_cell_and_an_explorer_of_the_same_model(
 
 # ---------------------------------------------------------------- models that fail, by every method
 
-METHODS = (*rules.METHODS, "auto", *METHODS.relatives)
+METHODS = (*rules.METHODS, "auto", *IMAGE_METHODS.relatives)
 
 
 class Moody(Classifier):

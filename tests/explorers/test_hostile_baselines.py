@@ -13,10 +13,10 @@ from PIL import Image
 
 import ig_widgets as igw
 from ig_widgets.explorers import ImageExplorer
-from ig_widgets.explorers.widget.schema import TEXT_LENGTH
+from ig_widgets.explorers.image.baselines import ImageBaselines
 from ig_widgets.explorers.image.picture import prepare
 from ig_widgets.explorers.image.upload import MOST_PIXELS
-from ig_widgets.explorers.image.baselines import ImageBaselines
+from ig_widgets.explorers.widget.schema import TEXT_LENGTH
 from tests.explorers.subjects import BASELINES, SECONDS, photo
 from tests.explorers.test_image_baselines import bomb, png
 

@@ -22,7 +22,7 @@ from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core.limits import MOST_VALUES, most_steps
 from ig_widgets.explorers.image.regions import check_new, mask_of
 from ig_widgets.explorers.widget import rate_limit as throttle
-from ig_widgets.explorers.widget import schema as hearing
+from ig_widgets.explorers.widget import schema
 from ig_widgets.faithfulness.regions import region_mask
 from tests.explorers.subjects import LABELS, SECONDS, Watched, ready
 
@@ -43,7 +43,8 @@ def state_of(explorer: ImageExplorer) -> dict[str, Any]:
     assert explorer._tasks.wait(SECONDS)
     state = {name: copy.deepcopy(value) for name, value in explorer.get_state().items() if name != "_notice"}
     panes = [(pane.request, pane.settings, id(pane.result), pane.error) for pane in explorer._pane_list]
-    return state | {"panes": panes, "offers": list(explorer._subject.baselines._offers), "early": list(explorer._pane_list._waiting_views)}
+    offers, early = explorer._subject.baselines.names, list(explorer._pane_list._waiting_views)
+    return state | {"panes": panes, "offers": offers, "early": early}
 
 
 # ---------------------------------------------------------------- what may be set at all
@@ -54,7 +55,7 @@ def test_a_browser_can_set_what_a_person_chooses_and_nothing_else(explore: Explo
     explorer = explore(labels=LABELS)
     explorer.wait(SECONDS)
     values = {name: getattr(explorer, name) for name in explorer.keys}
-    foreign = [name for name in values if name not in hearing.CHOSEN]
+    foreign = [name for name in values if name not in schema.writable(ImageExplorer)]
     assert {"_esm", "_css", "_anywidget_id", "_model_name", "_model_module", "layout", "_lut", "_labels"} <= {*foreign}
     assert {"_cards", "_methods", "_n_classes", "_baselines", "_outputs", "_top", "_curves", "_audits"} <= {*foreign}
     for name in foreign:
@@ -71,10 +72,10 @@ def test_all_that_the_front_end_chooses_can_be_set(explore: Explore) -> None:
     chosen = {
         "alpha": 0.25, "opacity": 1, "clip": 75, "sign": "negative", "ground": "colour", "colormap": "PuOr_r",
         "baseline": "blur(sigma=2)", "target": 3, "output": "margin", "method": "gausslegendre", "n_steps": 3,
-        "tol": 0.5, "channel": "red", "show_dependence": True, "_panes": [{}, {"n_steps": 2}], "_regions": [BOX],
+        "tol": 0.5, "channel": "red", "input": "", "show_dependence": True, "_panes": [{}, {"n_steps": 2}], "_regions": [BOX],
         "_view_count": 1,
     }  # fmt: skip
-    assert chosen.keys() == hearing.CHOSEN.keys()
+    assert chosen.keys() == schema.writable(ImageExplorer).keys()
     explorer.comm.set_traits(**chosen)
     assert {name: getattr(explorer, name) for name in chosen} == chosen
     explorer.wait(SECONDS)
@@ -193,8 +194,18 @@ def test_an_error_of_a_persons_function_is_a_refusal_too(explore: Explore) -> No
         {"content": {"data": {"method": "update", "state": {"alpha": 0.5}, "buffer_paths": 3}}},
         {"content": {"data": {"method": "update", "state": {"alpha": 0.5}}}, "buffers": [b"x"]},
         {"content": {"data": {"method": "custom"}}, "buffers": []},
-        {"content": {"data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}}, "buffers": ["x"]},
-        {"content": {"data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}}, "buffers": 3},
+        {
+            "content": {
+                "data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}
+            },
+            "buffers": ["x"],
+        },
+        {
+            "content": {
+                "data": {"method": "custom", "content": {"type": "request", "view": "v", "panel": "baselines"}}
+            },
+            "buffers": 3,
+        },
     ],
     ids=lambda message: str(message)[:60],
 )

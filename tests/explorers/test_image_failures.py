@@ -156,7 +156,9 @@ def test_rule_that_cannot_be_of_one_point_fails_in_words(explore):
 def test_caption_names_the_baseline_of_the_picture(explore, monkeypatch, how):
     """A picture of black's attribution must not go into a notebook with "baseline white" under it."""
     captions = []
-    monkeypatch.setattr(igw.explorers.image.subject.figures, "overlay_png", lambda *args: captions.append(args[-1]) or b"")
+    monkeypatch.setattr(
+        igw.explorers.image.subject.figures, "overlay_png", lambda *args: captions.append(args[-1]) or b""
+    )
     model = Fragile()
     explorer = explore(model)
     explorer.wait(SECONDS)

@@ -70,7 +70,11 @@ def test_a_change_of_one_pane_leaves_the_others_alone(explore):
     asked = [pane.request for pane in explorer._pane_list]
     explorer.n_steps = 6
     explorer.wait(SECONDS)
-    assert [pane.request == before for pane, before in zip(explorer._pane_list, asked, strict=True)] == [False, False, True]
+    assert [pane.request == before for pane, before in zip(explorer._pane_list, asked, strict=True)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

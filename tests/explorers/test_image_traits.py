@@ -9,7 +9,7 @@ import traitlets
 
 import ig_widgets as igw
 from ig_widgets import figures
-from ig_widgets.explorers.image.subject import METHODS
+from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
 from tests.explorers.subjects import BASELINES, METHODS, SECONDS
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]
@@ -20,7 +20,7 @@ GOOD = {
     "sign": ("all", "positive", "negative"),
     "colormap": ("RdBu_r", "viridis", "gray"),
     "n_steps": (2, 256, 64),
-    "method": (*METHODS, *METHODS.relatives),
+    "method": (*METHODS, *IMAGE_METHODS.relatives),
     "baseline": BASELINES,
     "target": (0, 4, 2),
 }
@@ -196,7 +196,7 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *METHODS.relatives)
+    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *IMAGE_METHODS.relatives)
     assert tuple(explorer._baselines) == BASELINES
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS

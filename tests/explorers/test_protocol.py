@@ -13,7 +13,10 @@ from hypothesis.extra import numpy as hnp
 
 from ig_widgets.engine import rules
 from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.maps import EncodedMap, encode
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import ForbiddenMessageError, check
 
@@ -86,16 +89,17 @@ def made_messages() -> dict[str, protocol.Message]:
     stream = Stream(lambda content, buffers: sent.append((content, buffers)))
     stream.want("a view")
     pixels = np.zeros((2, 3, 3), np.uint8)
+    display = Display("image", (2, 3), {"photo": pixels, "baseline": pixels})
     settings = Settings("black", 285, "logit", "riemann_middle", 2, 0.0)
     nodes = rules.nodes("riemann_middle", 2)
     record = SampleLog(1, -0.5, 1.5)
-    stream.begin(3, protocol.begin(1, settings, 2, "logit", "Egyptian cat", pixels, pixels))
+    stream.begin(3, protocol.begin(1, settings, 2, "logit", "Egyptian cat", display))
     pieces = Pieces(nodes.alphas.tolist(), nodes.edges)
-    maps = [protocol.encode(np.full((2, 3), density / 6)) for density in (1.9, 2.2)]
+    maps = [encode(np.full((2, 3), density / 6), "i2") for density in (1.9, 2.2)]
     record.extend(pieces.keys, [0.1, 1.1], [1.9, 2.2], maps)
     stream.publish(3, record, 2, pieces, is_final=True)
     stream.end(3, protocol.done(2, 0.25))
-    stream.begin(4, protocol.begin(1, settings, 2, "logit", "Egyptian cat", pixels, pixels))
+    stream.begin(4, protocol.begin(1, settings, 2, "logit", "Egyptian cat", display))
     stream.end(4, protocol.failed("error", "The gradient is NaN at alpha = 0.25.", "Check the model in float64."))
     made = {content["type"]: (content, buffers) for content, buffers in sent}
     assert len(made) == 5
@@ -113,9 +117,10 @@ def test_messages_of_the_kernel_have_the_form_of_the_fixture(kind):
 
 def test_maps_of_the_dependence_have_the_form_of_the_fixture():
     mean, deviation = np.linspace(-1, 1, 6).reshape(2, 3), np.linspace(0, 1, 6).reshape(2, 3)
-    content, buffers = protocol.dependence(2, mean, deviation)
+    named = {"mean": encode(mean, "i2"), "standard_deviation": encode(deviation, "i2")}
+    content, buffers = protocol.maps("dependence", 2, mean.shape, named)
     content = {**content, "view": "a view", "request": 0}
-    fixture = FIXTURES["dependence"]
+    fixture = FIXTURES["maps"]
     assert form(json.loads(json.dumps(content))) == form(fixture["message"])
     assert [len(b) for b in buffers] == [len(base64.b64decode(b)) for b in fixture["buffers"]]
     check(content, buffers)
@@ -137,8 +142,8 @@ def test_plan_of_two_samples_is_that_of_the_fixture():
 # ---------------------------------------------------------------- maps in 16 bits
 
 
-def decode(encoded: protocol.EncodedMap, shape: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(encoded.values, "<i2").reshape(shape) * encoded.scale
+def decode(encoded: EncodedMap, shape: tuple[int, ...]) -> np.ndarray:
+    return encoded.decode().reshape(shape)
 
 
 @given(MAPS)
@@ -150,7 +155,7 @@ def decode(encoded: protocol.EncodedMap, shape: tuple[int, ...]) -> np.ndarray:
 @example(np.array([[4.27851462e-315]]))
 @example(np.array([[7.2e-304]]))
 def test_encoding_errs_by_half_a_step_at_most(values):
-    encoded = protocol.encode(values)
+    encoded = encode(values, "i2")
     step = np.abs(values).max() / 32767
     # A map whose step is no normal float64 any more is one of zeros.
     bound = max(step * (0.5 + 1e-9), np.finfo(np.float64).tiny * 32767)
@@ -164,7 +169,7 @@ def test_encoding_of_float32_errs_by_half_a_step_at_most(values, factor):
     values = values * np.float32(factor)
     values[np.abs(values) < 1e-30] = 0
     step = float(np.abs(values).max()) / 32767
-    difference = decode(protocol.encode(values), values.shape) - values.astype(np.float64)
+    difference = decode(encode(values, "i2"), values.shape) - values.astype(np.float64)
     assert np.abs(difference).max() <= step * 0.503  # 32767 times the rounding of float32 on top
 
 
@@ -172,22 +177,45 @@ def test_encoding_of_float32_errs_by_half_a_step_at_most(values, factor):
 def test_encoding_of_float32_maps_that_nearly_vanish(largest):
     """As of a saturated softmax. The map is drawn by its own scale, so that it must not come out as something else."""
     values = np.array([[1.0, -0.5, 0.25, 0.0]], np.float32) * np.float32(largest)
-    decoded = decode(protocol.encode(values), values.shape)
+    decoded = decode(encode(values, "i2"), values.shape)
     assert np.abs(decoded - values.astype(np.float64)).max() <= float(values.max()) * 1e-4
 
 
 def test_encoding_of_zeros_is_zeros():
-    encoded = protocol.encode(np.zeros((2, 3), np.float32))
-    assert encoded.values == bytes(12)
+    encoded = encode(np.zeros((2, 3), np.float32), "i2")
+    assert encoded.data == bytes(12)
     assert encoded.scale > 0
 
 
 def test_encoding_is_little_endian_int16_and_symmetric():
-    encoded = protocol.encode(np.array([[1.0, -1.0, 0.0, 2.0]]) * 3)
-    assert encoded.values[6:] == b"\xff\x7f"  # 32767: the largest value is the end of the range
-    assert protocol.encode(np.array([[-7.0]])).values == b"\x01\x80"  # -32767; -32768 is not used
-    assert encoded.values[4:6] == b"\x00\x00"
+    encoded = encode(np.array([[1.0, -1.0, 0.0, 2.0]]) * 3, "i2")
+    assert encoded.data[6:] == b"\xff\x7f"  # 32767: the largest value is the end of the range
+    assert encode(np.array([[-7.0]]), "i2").data == b"\x01\x80"  # -32767; -32768 is not used
+    assert encoded.data[4:6] == b"\x00\x00"
     assert decode(encoded, (4,)) == pytest.approx([3, -3, 0, 6], abs=3.1 * 6 / 65534)
+
+
+# ---------------------------------------------------------------- maps in float32
+
+
+@given(MAPS)
+@example(np.zeros((2, 2)))
+@example(np.full((2, 2), 1e308))
+@example(np.array([[1e-300, -2e-300]]))
+@example(np.array([[5e-324, 0.0]]))
+def test_small_maps_are_float32_and_err_by_its_rounding(values):
+    encoded = encode(values)
+    assert encoded.dtype == "f4"
+    assert len(encoded) == values.size
+    largest = np.abs(values).max()
+    assert np.abs(decode(encoded, values.shape) - values).max() <= max(largest * 2.0**-24, np.finfo(np.float64).tiny)
+    if 1e-30 <= largest <= 1e30:
+        assert encoded.scale == 1
+
+
+def test_the_size_of_a_map_decides_its_dtype():
+    assert encode(np.ones(4095)).dtype == "f4"
+    assert encode(np.ones((64, 64))).dtype == "i2"
 
 
 # ---------------------------------------------------------------- whatever a browser may send

@@ -9,7 +9,7 @@ import traitlets
 
 import ig_widgets as igw
 from ig_widgets.explorers.image.baselines import USUAL as DISTRIBUTION
-from ig_widgets.explorers.image.subject import METHODS
+from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
 from tests.explorers.subjects import SECONDS, Classifier, Watched, photo, ready
 
 SIGMA = 50 / 224 * 16
@@ -37,7 +37,7 @@ def by_hand(explorer, model, method, baseline):
             return igw.relatives.guided_integrated_gradients(model, x, **options, **common)
 
 
-@pytest.mark.parametrize("method", METHODS.relatives)
+@pytest.mark.parametrize("method", IMAGE_METHODS.relatives)
 def test_it_is_what_the_function_gives_and_what_a_view_adds_up(explore, method):
     model = Classifier()
     explorer = explore(model, target=1, baseline="white", method=method)
@@ -78,7 +78,9 @@ def test_the_front_end_is_told_what_lies_between_baseline_and_input(explore, met
         assert {0.0, 1.0} <= set(alphas)
 
 
-@pytest.mark.parametrize("method", [name for name, relative in METHODS.relatives.items() if not relative.uses_baseline])
+@pytest.mark.parametrize(
+    "method", [name for name, relative in IMAGE_METHODS.relatives.items() if not relative.uses_baseline]
+)
 def test_another_baseline_costs_nothing_where_it_has_no_part(explore, method):
     model = Watched()
     explorer = explore(model, target=1, method=method)
@@ -134,7 +136,9 @@ def test_they_are_no_rule_of_the_convergence_panel_nor_of_a_recording(explore, t
     # Of draws no other rule is made.
     assert recorded >= {"smoothgrad", "riemann_middle"}
     smooth = next(
-        p for p in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings) if p.begin[0]["path"] == "draws"
+        p
+        for p in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings)
+        if p.begin[0]["path"] == "draws"
     )
     assert [rule.settings.method for rule in smooth.rules] == ["smoothgrad"]
     explorer.to_html(tmp_path / "draws.html")
@@ -156,6 +160,11 @@ def test_a_picture_that_is_not_square_is_blurred_by_its_shorter_side(explore):
     explorer = explore(Classifier(), photo(height=12, width=20), target=1, method="blur_integrated_gradients")
     result = ready(explorer)
     expected = igw.relatives.blur_integrated_gradients(
-        explorer._subject.model, explorer._subject.image.inputs, sigma=50 / 224 * 12, method="secant", n_steps=8, target=1
+        explorer._subject.model,
+        explorer._subject.image.inputs,
+        sigma=50 / 224 * 12,
+        method="secant",
+        n_steps=8,
+        target=1,
     )
     torch.testing.assert_close(result.attributions, expected.attributions)

@@ -14,13 +14,20 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from ig_widgets.engine import rules
 from ig_widgets.explorers.core import protocol, stream
+from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.maps import encode
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
+from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import AHEAD, ForbiddenMessageError, View
 from tests.explorers.subjects import METHODS
 
 HEIGHT, WIDTH = 2, 3
 MAP_BYTES = HEIGHT * WIDTH * 2
+
+
+def display(pixels):
+    return Display("image", (HEIGHT, WIDTH), {"photo": pixels, "baseline": pixels})
 
 
 def pieces(nodes):
@@ -85,7 +92,7 @@ class Kernel:
         self.record = record
         pixels = np.full((HEIGHT, WIDTH, 3), trace % 256, np.uint8)
         wish = Settings(f"baseline {trace}", 0, "logit", method, n_steps, 0.0)
-        begin = protocol.begin(trace, wish, len(self.missing), "logit", "class 0", pixels, pixels)
+        begin = protocol.begin(trace, wish, len(self.missing), "logit", "class 0", display(pixels))
         self.stream.begin(self.request, begin)
         self.stream.publish(self.request, record, 0)
         self.deliver()
@@ -101,9 +108,7 @@ class Kernel:
         alphas = np.array(self.missing[:count])
         maps = [draw_map(self.record.number, alpha) for alpha in alphas]
         density = np.array([values.sum() for values in maps])
-        self.record.extend(
-            alphas.tolist(), np.sin(alphas).tolist(), density.tolist(), [protocol.encode(m) for m in maps]
-        )
+        self.record.extend(alphas.tolist(), np.sin(alphas).tolist(), density.tolist(), [encode(m, "i2") for m in maps])
         self.evaluations += len(alphas)
         self.stream.publish(self.request, self.record, self.evaluations)
         self.deliver()
@@ -384,7 +389,7 @@ def test_reference_front_end_would_notice():
     sent = []
     view = View(lambda content: None, acknowledges=False)
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    one = protocol.encode(np.ones((HEIGHT, WIDTH)))
+    one = encode(np.ones((HEIGHT, WIDTH)), "i2")
 
     def say(message):
         content, buffers = message
@@ -392,7 +397,7 @@ def test_reference_front_end_would_notice():
         view.receive({**content, "view": view.name, "request": 1}, buffers)
 
     wish = Settings("black", 0, "logit", "riemann_middle", 4, 0.0)
-    say(protocol.begin(1, wish, 4, "logit", "class 0", pixels, pixels))
+    say(protocol.begin(1, wish, 4, "logit", "class 0", display(pixels)))
     say(protocol.samples(1, 0, [one]))
     for wrong in (
         protocol.samples(1, 0, [one]),

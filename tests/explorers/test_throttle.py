@@ -56,7 +56,7 @@ def test_what_is_asked_seldom_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -
     clock, done = Clock(monkeypatch), list[float]()
     slow = RateLimit(lambda: done.append(clock.now))
     for i in range(100):
-        slow.ask()
+        slow.call()
         assert len(done) == i + 1
         clock.wait(1.01 * throttle.SECONDS / MOST)
     assert clock.timers == []
@@ -68,7 +68,7 @@ def test_a_flood_is_answered_so_often_a_second_and_at_last(monkeypatch: pytest.M
     clock, done = Clock(monkeypatch), list[float]()
     flooded = RateLimit(lambda: done.append(clock.now))
     for _ in range(COUNT):
-        flooded.ask()
+        flooded.call()
         clock.wait(each)
         assert len(clock.timers) <= 1
     last = clock.now - each
@@ -86,10 +86,10 @@ def test_after_close_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, done = Clock(monkeypatch), list[float]()
     closed = RateLimit(lambda: done.append(clock.now))
     for _ in range(MOST + 5):
-        closed.ask()
+        closed.call()
     closed.close()
     clock.wait(10 * throttle.SECONDS)
-    closed.ask()
+    closed.call()
     assert len(done) == MOST
     assert clock.timers == []
 
@@ -103,10 +103,10 @@ def test_without_a_thread_the_next_question_brings_what_waits(monkeypatch: pytes
     monkeypatch.setattr(throttle.threading.Timer, "start", refuse)
     flooded = RateLimit(lambda: done.append(clock.now))
     for _ in range(MOST + 1):
-        flooded.ask()
+        flooded.call()
     assert "No thread could be started" in caplog.text
     clock.wait(throttle.SECONDS)
-    flooded.ask()
+    flooded.call()
     assert len(done) == MOST + 1
 
 

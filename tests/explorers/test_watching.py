@@ -161,10 +161,10 @@ def test_beats_end_with_what_they_are_of(monkeypatch):
         late.append(over.is_set())
         beaten.set()
 
-    with pulse.pulse(beat):
+    with pulse.heartbeat(beat):
         assert beaten.wait(SECONDS)
     over.set()
-    with pulse.pulse(lambda: None):
+    with pulse.heartbeat(lambda: None):
         pass
     # One may have been under way.
     assert sum(late) <= 1
@@ -175,7 +175,7 @@ def test_without_a_thread_for_beats_it_is_computed_all_the_same(monkeypatch, cap
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(pulse._thread, "start_new_thread", refuse)
-    with pulse.pulse(lambda: None):
+    with pulse.heartbeat(lambda: None):
         pass
     assert "may take a long pass for silence" in caplog.text
 

@@ -21,7 +21,7 @@ from ig_widgets.explorers.panels.baseline_catalog import BaselineCatalog, GivenB
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
 from ig_widgets.files.formats import check_format, fitting
 
-_FORMAT = 2
+_FORMAT = 1
 _MOST_GIVEN = 100
 # By how much F may differ where the model is the same, as a share of its largest score.
 _TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 3e-2}
