@@ -8,7 +8,7 @@ from ig_widgets.engine import errors
 from ig_widgets.engine.attribution import Attribution, attribute, refine
 from ig_widgets.engine.errors import Cancelled, ConvergenceWarning, IGError
 from ig_widgets.engine.trace import PathTrace
-from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers import ImageExplorer, TableExplorer, explore
 from ig_widgets.files import load_attribution, save_attribution
 
 __version__ = version("ig_widgets")
@@ -20,12 +20,14 @@ __all__ = [
     "IGError",
     "ImageExplorer",
     "PathTrace",
+    "TableExplorer",
     "__version__",
     "attribute",
     "baselines",
     "demo",
     "errors",
     "exact",
+    "explore",
     "faithfulness",
     "figures",
     "files",

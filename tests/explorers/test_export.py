@@ -21,7 +21,7 @@ from ig_widgets.explorers.core.maps import EncodedMap, encode
 from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.export import html_page as export
-from tests.explorers.subjects import Watched
+from tests.explorers.subjects import Watched, photo
 
 Explore = Callable[..., ImageExplorer]
 

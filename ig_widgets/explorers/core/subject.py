@@ -101,8 +101,8 @@ class CoarseMaps:
 class Subject(ABC):
     """One input of a model that an explorer explains.
 
-    Subclasses say how an attribution becomes a map (`reduce`), what maps are drawn over (`display`), how a static picture
-    of one looks (`drawing`), and what a file keeps of the input (`state`, `mismatch`).
+    Subclasses say how an attribution becomes a map (`reduce`), what maps are drawn over (`display`), how a static
+    picture of one looks (`drawing`), and what a file keeps of the input (`state`, `mismatch`).
     """
 
     # As the front end knows it: its bundle is <kind>.js.

@@ -144,7 +144,8 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
 def read(path: PathLike, kind: str, methods: Methods, look: set[str]) -> SavedExplorer:
     """Reads what `to_npz` wrote to `path` for this kind of subject; nothing is unpickled.
 
-    `look`: the names of the explorer's traits with the tag `look`. Whether the file is of the model is not checked here.
+    `look`: the names of the explorer's traits with the tag `look`. Whether the file is of the model is not checked
+    here.
 
     Raises ArgumentTypeError for a path that is none, FileError for a file that is missing, none of these, not whole, of
     another version or larger than such a file can be.

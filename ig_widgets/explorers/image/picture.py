@@ -56,6 +56,15 @@ class PreparedImage:
     source: Any
 
 
+def is_picture(data: object) -> bool:
+    """Whether this has the form of a picture: a PIL image, an array (height, width, 1 or 3), a tensor (1 or 3, ...)."""
+    if isinstance(data, Image.Image):
+        return True
+    shape = tuple(getattr(data, "shape", ()))
+    channels = shape[0] if isinstance(data, Tensor) and shape else shape[-1] if shape else 0
+    return isinstance(data, Tensor | np.ndarray) and len(shape) == 3 and channels in (1, 3)
+
+
 def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -> PreparedImage:
     """Bring a picture into the model's form, with dtype and device of `like` (a parameter of the model, or None).
 

@@ -31,8 +31,9 @@ _NOT_NEUTRAL = 0.5
 class Card:
     """A baseline on offer: what it is, how it looks, and what the model answers for it.
 
-    `name`: the text that asks for it. `output`: F there, for the target and output of the explorer. `top`: the likeliest
-    three classes and their probabilities. `entropy`: of all of these, in bits; `most_entropy` where each is as likely.
+    `name`: the text that asks for it. `output`: F there, for the target and output of the explorer. `top`: the
+    likeliest three classes and their probabilities. `entropy`: of all of these, in bits; `most_entropy` where each is
+    as likely.
     """
 
     name: str

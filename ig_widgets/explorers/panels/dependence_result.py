@@ -36,9 +36,11 @@ class BaselineDependence:
     `mean`, `standard_deviation` (unbiased): over the maps of the baselines, of their shape. `dependence`, as in
     `igw.relatives.over_baselines`: the root of the sum of variances over the mean square size (L2) of the maps; 0 where
     all maps are the same, 1 where two of them have nothing in common, and more where they contradict.
+
     `coarse_dependence`: the same of sums over neighbours (`coarse_name`, of `patch` values along a side), in which
-    opposite signs side by side cancel; None where values have no neighbours. For each baseline, in the order of `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of
-    the squared distances that are its own (they sum to 1, or are 0), and `methods`, the rules, each with `n_steps`.
+    opposite signs side by side cancel; None where values have no neighbours. For each baseline, in the order of
+    `names`: `baseline_outputs` F(x'), `sums` of the map, `shares` of the squared distances that are its own (they sum
+    to 1, or are 0), and `methods`, the rules, each with `n_steps`.
     `output`: F(x). `question`: the class and the reading of the model, in words.
 
     That a baseline is an assumption to be varied: Sturmfels, Lundberg, Lee, Visualizing the Impact of Feature

@@ -1,0 +1,1 @@
+"""TableExplorer, and what rows of tables alone need."""
