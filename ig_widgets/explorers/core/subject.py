@@ -21,26 +21,13 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.turns import lock_of
+from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog
 from ig_widgets.explorers.core.classification import Classifier, Output
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.core.methods import Methods, Question
 from ig_widgets.explorers.core.settings import SUM, Settings
 from ig_widgets.files import Array
-
-
-class Baselines(Protocol):
-    """The baselines that can be asked for, each by a text."""
-
-    @property
-    def names(self) -> list[str]:
-        """All that are on offer."""
-
-    def name_of(self, value: object) -> str:
-        """Returns the text that asks for `value`, which is on offer from then on. Raises IGError."""
-
-    def inputs(self, name: str) -> Tensor:
-        """Returns the baseline of that text, like the model's input. Raises IGError."""
 
 
 class Selections(Protocol):
@@ -117,7 +104,7 @@ class Subject(ABC):
         model: ForwardFunc,
         inputs: Tensor,
         classifier: Classifier,
-        baselines: Baselines,
+        baselines: BaselineCatalog,
         methods: Methods,
         channels: Sequence[str] = (),
     ) -> None:

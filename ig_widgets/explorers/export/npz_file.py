@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.explorers.core.baseline_catalog import GivenBaseline
 from ig_widgets.explorers.core.methods import Methods
 from ig_widgets.explorers.core.panel import Host
 from ig_widgets.explorers.core.sample_cache import PaneResult
 from ig_widgets.explorers.core.settings import FORMS, Settings
 from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.export import npz_arrays
-from ig_widgets.explorers.panels.baseline_catalog import BaselineCatalog, GivenBaseline
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
 from ig_widgets.files.formats import check_format, fitting
 
@@ -60,7 +60,6 @@ class SavedExplorer:
         For an input of another shape these baselines are of no use, and neither are regions.
         """
         catalog = subject.baselines
-        assert isinstance(catalog, BaselineCatalog)
         names = {}
         for name, array in self.given.items():
             fits = array.shape == subject.shape
@@ -95,7 +94,6 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
     first = shown[0]
     assert first is not None
     subject, catalog = host.subject, host.subject.baselines
-    assert isinstance(catalog, BaselineCatalog)
     arrays: dict[str, Any] = {}
     about: list[dict[str, Any] | None] = []
     for i, answer in enumerate(shown):

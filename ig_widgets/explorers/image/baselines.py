@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ig_widgets import baselines
 from ig_widgets.baselines import Parameter
+from ig_widgets.explorers.core.baseline_catalog import NAME_LENGTH, BaselineCatalog, GivenBaseline, printable_name
 from ig_widgets.explorers.image.picture import PreparedImage, Preprocess, prepare_like
 from ig_widgets.explorers.image.upload import opened
-from ig_widgets.explorers.panels.baseline_catalog import NAME_LENGTH, BaselineCatalog, GivenBaseline, printable_name
 from ig_widgets.texts import plain
 
 # No colour, no brightness, no detail, nothing but chance; of that three draws, so that none of them counts alone.

@@ -13,10 +13,10 @@ from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.output import logits_of
 from ig_widgets.engine.turns import in_turn, lock_of
 from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.baseline_catalog import Cards
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.panel import Host, Panel
 from ig_widgets.explorers.core.settings import Settings
-from ig_widgets.explorers.panels.baseline_catalog import BaselineCatalog, Cards
 
 NAME = "baselines"
 
@@ -32,7 +32,7 @@ class BaselinePanel(Panel):
     def cards(self) -> Cards:
         """Returns a card for each baseline; the model is asked in one batch about those that are new."""
         self.host.check_model()
-        subject, settings, catalog = self.host.subject, self.host.settings, self._catalog
+        subject, settings, catalog = self.host.subject, self.host.settings, self.host.subject.baselines
         names = list(dict.fromkeys([*catalog.names, settings.baseline]))
         known = dict(self._scores)
         if new := [name for name in names if name not in known]:
@@ -58,12 +58,6 @@ class BaselinePanel(Panel):
         """Forgets what the model has answered."""
         self._scores = {}
 
-    @property
-    def _catalog(self) -> BaselineCatalog:
-        catalog = self.host.subject.baselines
-        assert isinstance(catalog, BaselineCatalog)
-        return catalog
-
     def _ask(self, inputs: Tensor) -> Tensor:
         model = self.host.subject.model
         keeper = Keeper(model, inputs.device)
@@ -82,7 +76,7 @@ class BaselinePanel(Panel):
                     "top": [list(entry) for entry in card.top],
                     "entropy": [card.entropy, card.most_entropy],
                     "neutral": card.is_neutral,
-                    "parameters": self._catalog.parameters(card.name),
+                    "parameters": self.host.subject.baselines.parameters(card.name),
                     "thumbnail": card.thumbnail,
                 }
                 for card in self.cards()
@@ -94,7 +88,7 @@ class BaselinePanel(Panel):
         asked: list[Settings] = [pane.settings for pane in self.host.panes if pane.settings is not None]
         in_use = {self.host.get("baseline"), *(settings.baseline for settings in asked)}
         try:
-            self.host.set(baseline=self._catalog.upload(name, data, in_use))
+            self.host.set(baseline=self.host.subject.baselines.upload(name, data, in_use))
         except Exception as error:  # noqa: BLE001  (preprocessing is the user's, and raises anything)
             known = isinstance(error, IGError | traitlets.TraitError)
             text = str(error) if known else f"{name[:80]} was not taken: {type(error).__name__}: {error}"[:400]

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ig_widgets import baselines, figures
 from ig_widgets.engine.errors import ArgumentValueError
+from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog, GivenBaseline
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.methods import RELATIVES, Methods
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.subject import Shown, Subject
-from ig_widgets.explorers.panels.baseline_catalog import BaselineCatalog, GivenBaseline
 from ig_widgets.explorers.table.row import Row, as_inputs, names_of
 from ig_widgets.figures.inputs import AS_TEXT, wrapped
 from ig_widgets.files import Array
