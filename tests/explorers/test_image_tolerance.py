@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.explorers.core import pane
+from ig_widgets.explorers.core import run
 from tests.explorers.subjects import SECONDS, Classifier, Normed, Routed, Watched, photo, ready
 from tests.explorers.test_export import recorded
 
@@ -144,7 +144,7 @@ def test_what_leaves_an_explorer_says_so_too(explore):
 
 
 def test_a_budget_that_is_too_small_is_told_of_in_words(explore, monkeypatch):
-    monkeypatch.setattr(pane, "MOST_EVALUATIONS", 9)
+    monkeypatch.setattr(run, "MOST_EVALUATIONS", 9)
     explorer = explore(Normed(*SMALL), photo(0, *SMALL), target=1, method="auto", tol=0.001)
     assert ready(explorer).converged is False
     assert "After 9 evaluations the relative error is" in explorer._notice["text"]

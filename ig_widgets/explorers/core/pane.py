@@ -5,44 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
-
-import numpy as np
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.attribution import Attribution, make_attribution
+from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
 from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
-from ig_widgets.engine.refinement import Stage, refined
-from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_model_error, exit_error, failed_message, out_of_memory_error
-from ig_widgets.explorers.core.limits import most_steps
-from ig_widgets.explorers.core.maps import EncodedMap, encode
-from ig_widgets.explorers.core.sample_cache import (
-    EvaluatedRule,
-    PaneResult,
-    SampleCache,
-    SampledPath,
-    error_of,
-    only,
-    pieces_of,
-)
+from ig_widgets.explorers.core.run import Run, begin_message, total_evaluations
+from ig_widgets.explorers.core.sample_cache import EvaluatedRule, PaneResult, SampleCache
 from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Send, Stream
 from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.widget.heartbeat import heartbeat
 from ig_widgets.explorers.widget.worker import ThreadError, Worker
-
-# So many samples of a new path are drawn first, if they come at once; else the one in the middle.
-_FIRST_SAMPLES = 3
-_AT_ONCE_SECONDS = 0.12
-# Where sampling to a tolerance ends at the latest.
-MOST_EVALUATIONS = 1024
 
 _CANCELLED = protocol.failed("cancelled", "cancelled; what was sampled until then is drawn")
 
@@ -81,7 +61,6 @@ class Pane:
         self.nondeterminism = ""
         self._is_paused = False
         self._subject = subject
-        self._methods = subject.methods
         self._on_result = on_result
         self._check_model = check_model
         self._numbers = numbers
@@ -119,7 +98,7 @@ class Pane:
         self.request = next(self._numbers.requests)
         self.settings, self.answer = settings, answer
         self._cache.restore(known)
-        begin = self.begin(known.log.number, settings, self._total(settings))
+        begin = begin_message(self._subject, known.log.number, settings, total_evaluations(self._subject, settings))
         self.stream.begin(self.request, begin)
         pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
         self.stream.publish(
@@ -127,19 +106,6 @@ class Pane:
         )
         done = protocol.done(known.evaluations, answer.result.elapsed)
         self.stream.end(self.request, done if known.is_last else _CANCELLED)
-
-    def begin(self, trace: int, settings: Settings, total: int) -> protocol.Message:
-        """Returns the `begin` of a request for these settings."""
-        subject = self._subject
-        return protocol.begin(
-            trace,
-            settings,
-            total,
-            subject.classifier.output_name(settings),
-            subject.classifier.target_name(settings),
-            subject.display(settings),
-            self._methods.kind(settings.method),
-        )
 
     def submit(self, settings: Settings) -> None:
         """Computes this as soon as the current run has stopped."""
@@ -150,7 +116,7 @@ class Pane:
         try:
             self._worker.submit(lambda cancel: self._run(request, settings, cancel))
         except ThreadError as error:
-            self.stream.begin(request, self.begin(next(self._numbers.traces), settings, 0))
+            self.stream.begin(request, begin_message(self._subject, next(self._numbers.traces), settings, 0))
             self._fail(request, error)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -195,6 +161,7 @@ class Pane:
         begin = time.perf_counter()
         try:
             with heartbeat(self.stream.beat):
+                self._check_model()
                 evaluations = self._compute(request, settings, cancel)
         except Cancelled:
             evaluations = None
@@ -221,157 +188,23 @@ class Pane:
             _log.warning("%s: %s", type(self._subject).__name__, describe_model_error(error))
 
     def _compute(self, request: int, settings: Settings, cancel: threading.Event) -> int | None:
-        """The gradient evaluations that it took, or None if it was cancelled."""
-        self._check_model()
-        known = self._cache.find(settings)
-        log = None if known is None else known.logs.get(settings.channel)
-        number = next(self._numbers.traces) if log is None else log.number
-        try:
-            total = self._total(settings, known)
-        except IGError:
-            # A failure is told of a request that has begun.
-            self.stream.begin(request, self.begin(number, settings, 0))
-            raise
-        self.stream.begin(request, self.begin(number, settings, total))
-        if cancel.is_set():
-            return None
-        if known is None:
-            samples = self._subject.samples(settings, self._chunks, cancel)
-            self._chunks = samples.sampler.chunks
-            known = self._cache.keep(settings, samples)
-        if log is None:
-            empty = SampleLog(
-                number,
-                *_ends(known.samples),
-                is_complete=self._methods.is_complete(settings.method),
-                is_path=self._methods.kind(settings.method) != "draws",
-            )
-            log = self._logged(empty, settings, known)
-            known.logs[settings.channel] = log
-        elif len(known.logs) > 1:
-            self._logged(log, settings, known)
-        self.stream.publish(request, log, 0)
-        try:
-            if settings.method == rules.AUTO:
-                return self._to_tolerance(request, settings, known, cancel)
-            return self._by_steps(request, settings, known, cancel)
-        finally:
-            self.nondeterminism = known.samples.sampler.doubt
-            self._cache.make_room()
-
-    def _most_evaluations(self) -> int:
-        """Of a run to a tolerance, as far as what it keeps has room."""
-        return max(2, min(MOST_EVALUATIONS, most_steps(self._subject.shape)))
-
-    def _total(self, settings: Settings, known: SampledPath | None = None) -> int:
-        if settings.method == rules.AUTO:
-            return self._most_evaluations()
-        nodes = self._methods.nodes(settings.method, settings.n_steps)
-        return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
-
-    def _by_steps(self, request: int, settings: Settings, known: SampledPath, cancel: threading.Event) -> int | None:
-        begin, done = time.perf_counter(), 0
-        samples, log = known.samples, known.logs[settings.channel]
-        nodes = self._methods.nodes(settings.method, settings.n_steps)
-        levels = rules.visits(self._methods.rule(settings.method), len(nodes.alphas), progressive=True)
-        order = nodes.alphas[np.concatenate(levels)]
-        for block in samples.extend(order, first=None if log.maps else self._first(), cancel=cancel):
-            keys = samples.keys(block)
-            log.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys, settings))
-            done += len(keys)
-            self.stream.publish(request, log, done)
-        complete = not len(samples.missing(nodes.alphas))
-        if len(samples.alphas) and request == self.request:
-            used = nodes if complete else samples.so_far()
-            result = make_attribution(
-                samples,
-                used,
-                method=settings.method,
-                n_steps=len(nodes.alphas),
-                elapsed=time.perf_counter() - begin,
-                complete=complete,
-            )
-            known_now = EvaluatedRule(settings, log, pieces_of(samples, used), len(used.alphas), is_last=complete)
-            self.answer = PaneResult(self._methods.result(result, settings.method, samples.sampler.doubt), known_now)
-        if not complete:
-            return None
-        self.stream.publish(request, log, done, pieces_of(samples, nodes), is_final=True)
-        return done
-
-    def _to_tolerance(
-        self, request: int, settings: Settings, known: SampledPath, cancel: threading.Event
-    ) -> int | None:
-        begin, log = time.perf_counter(), known.logs[settings.channel]
-        for stage in self._stages(settings, known, cancel):
-            known.stages.append(stage)
-            pieces = pieces_of(stage.samples, only(stage.nodes))
-            self._add(log, stage.samples, only(stage.nodes), settings)
-            self.stream.publish(request, log, stage.evaluations, pieces, is_final=False, error=error_of(stage))
-        last = known.stages[-1] if known.stages else None
-        if last is not None and request == self.request:
-            result = make_attribution(
-                last.samples,
-                last.nodes,
-                method=last.method,
-                evaluations=last.evaluations,
-                errors=last.errors,
-                verdict=last.verdict,
-                reason=last.reason,
-                elapsed=time.perf_counter() - begin,
-                complete=last.is_last,
-            )
-            pieces = pieces_of(last.samples, only(last.nodes))
-            self.answer = PaneResult(
-                result, EvaluatedRule(settings, log, pieces, last.evaluations, error_of(last), is_last=last.is_last)
-            )
-        if last is None or not last.is_last:
-            return None
-        pieces = pieces_of(last.samples, only(last.nodes))
-        self.stream.publish(request, log, last.evaluations, pieces, is_final=True, error=error_of(last))
-        return last.evaluations
-
-    def _stages(self, settings: Settings, known: SampledPath, cancel: threading.Event) -> Iterator[Stage]:
-        if known.stages and known.stages[-1].is_last:
-            return
-        known.stages.clear()
-        yield from refined(
-            known.samples,
-            method=rules.AUTO,
-            tol=settings.tol,
-            most=self._most_evaluations(),
-            multiply_by_inputs=True,
+        """Returns the gradient evaluations that it took, or None where it was cancelled."""
+        run = Run(
+            self._subject,
+            self.stream,
+            self._cache,
+            request=request,
+            settings=settings,
+            chunks=self._chunks,
             cancel=cancel,
+            next_trace=lambda: next(self._numbers.traces),
+            on_answer=lambda answer: self._take(request, answer),
         )
+        try:
+            return run.compute()
+        finally:
+            self.nondeterminism, self._chunks = run.nondeterminism, run.chunks
 
-    def _logged(self, log: SampleLog, settings: Settings, known: SampledPath) -> SampleLog:
-        """With what was sampled while another channel was drawn."""
-        for stage in known.stages:
-            self._add(log, stage.samples, only(stage.nodes), settings)
-        for other in [] if known.stages else list(known.logs.values()):
-            new = {key: at for key, at in other.ids.items() if key not in log.ids}
-            keys, at = list(new), list(new.values())
-            maps = self._encoded(known.samples, keys, settings)
-            log.extend(keys, [other.outputs[i] for i in at], [other.density[i] for i in at], maps)
-        return log
-
-    def _add(self, log: SampleLog, samples: Samples, nodes: rules.Nodes, settings: Settings) -> None:
-        """What of `nodes` the log lacks."""
-        trace = samples.trace(nodes)
-        outputs = dict(zip(trace.output_alphas[0].tolist(), trace.outputs[0].tolist(), strict=True))
-        found = zip(samples.keys_of(nodes), trace.density[0].tolist(), strict=True)
-        new = [(key, density) for key, density in found if key not in log.ids]
-        keys = [key for key, _ in new]
-        at = [outputs[key[0] if isinstance(key, tuple) else key] for key in keys]
-        log.extend(keys, at, [density for _, density in new], self._encoded(samples, keys, settings))
-
-    def _encoded(self, samples: Samples, keys: list[Any], settings: Settings) -> list[EncodedMap]:
-        return [encode(values) for values in self._subject.maps(samples, keys, settings)] if keys else []
-
-    def _first(self) -> int:
-        if self._chunks is None:
-            return 1
-        return _FIRST_SAMPLES if self._chunks.row_seconds * _FIRST_SAMPLES <= _AT_ONCE_SECONDS else 1
-
-
-def _ends(samples: Samples) -> tuple[float, float]:
-    return float(samples.baseline_output), float(samples.output)
+    def _take(self, request: int, answer: PaneResult) -> None:
+        if request == self.request:
+            self.answer = answer

@@ -17,6 +17,7 @@ from ig_widgets.explorers.core.error_text import describe_error, describe_model_
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.methods import Methods
 from ig_widgets.explorers.core.panel import Panel
+from ig_widgets.explorers.core.run import begin_message
 from ig_widgets.explorers.core.sample_cache import PaneResult
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.subject import Drawing, Shown
@@ -91,7 +92,7 @@ class ExportPanel(Panel):
             if not self.host.subject.methods.is_relative(own.method):
                 asked = {rule.settings for rule in served}
                 served += [rule for rule in html_page.rules_for(log, settings) if rule.settings not in asked]
-            found.append(html_page.Recorded(pane.begin(log.number, own, 0), log, served))
+            found.append(html_page.Recorded(begin_message(self.host.subject, log.number, own, 0), log, served))
         return found
 
     def on_message(self, message: protocol.PanelMessage) -> None:
