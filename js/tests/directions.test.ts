@@ -12,21 +12,6 @@ const ROWS = [
 ];
 /** An explorer on a page of its own. */
 const ALLOWED = [["standalone", "explorers"]];
-/** Still to be turned round; each of them is in use. */
-const DEBTS: readonly string[] = [
-  "controls/status.ts -> image",
-  "core/traits.ts -> views",
-  "panels/dependence.ts -> image",
-  "panels/dependence.ts -> views",
-  "panels/selection.ts -> views",
-  "panels/selection_sums.ts -> views",
-  "panels/selections.ts -> views",
-  "views/comparison.ts -> image",
-  "views/difference.ts -> image",
-  "views/explorer_view.ts -> image",
-  "views/pane_view.ts -> image",
-];
-
 const sources = import.meta.glob<string>("../src/**/*.{ts,css}", {
   query: "?raw",
   import: "default",
@@ -63,5 +48,5 @@ test("every file lies in a folder that has its place", () => {
 
 test("imports point one way", () => {
   const wrong = imports.filter((one) => !isAllowed(one)).map(({ file, to }) => `${file} -> ${to}`);
-  expect([...new Set(wrong)].sort()).toEqual([...DEBTS].sort());
+  expect(wrong).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import type { Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 
@@ -9,7 +9,7 @@ export class Notice {
 
   constructor(traits: Traits, signal: AbortSignal) {
     const text = html("span", { role: "alert" });
-    const close = html("button", { type: "button", "aria-label": "close the notice" }, "×");
+    const close = button("×", { "aria-label": "close the notice" });
     this.element = html("div", { class: "igw-notice", hidden: true }, text, close);
     let before: EventTarget | null = null;
     const enter = ({ relatedTarget }: FocusEvent) => {

@@ -1,5 +1,5 @@
 import type { Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, div, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
 /** From alpha = 0 to 1. */
@@ -22,7 +22,7 @@ export class Player {
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
-    this.element = html("div", { class: "igw-player" }, this.#button);
+    this.element = div("igw-player", this.#button);
     listen(this.#button, "click", () => this.#toggle(), signal);
     const interfere = () => {
       if (traits.get("alpha") !== this.#own) this.#stop();

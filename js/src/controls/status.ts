@@ -1,6 +1,6 @@
+import type { DrawnBy } from "../core/kind.js";
 import { inWords, type Run } from "../core/run.js";
-import type { Choice } from "../image/gl/renderer.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, div, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { Throttle } from "../util/timing.js";
@@ -15,7 +15,7 @@ export class Status {
   readonly element: HTMLElement;
   readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });
   readonly #bar = html("progress", { "aria-label": "evaluations", max: 1, value: 0 });
-  readonly #cancel = html("button", { type: "button", disabled: true }, "Cancel");
+  readonly #cancel = button("Cancel", { disabled: true });
   readonly #speak: Throttle;
   #text = "";
   #kind: Run["kind"] | undefined;
@@ -23,19 +23,20 @@ export class Status {
   constructor(cancel: () => void, signal: AbortSignal) {
     this.#speak = new Throttle(SPEAK_EVERY, () => write(this.#line, this.#text), signal);
     listen(this.#cancel, "click", cancel, signal);
-    this.element = html("div", { class: "igw-strip" }, this.#line, this.#bar, this.#cancel);
+    this.element = div("igw-strip", this.#line, this.#bar, this.#cancel);
   }
 
-  show(run: Run, { renderer, reason }: Choice): void {
+  show(run: Run, drawnBy?: DrawnBy): void {
     const computing = run.kind === "computing";
     assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
-    assign(this.#line, { title: reason });
+    assign(this.#line, { title: drawnBy?.reason ?? "" });
     assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
     assign(this.#bar, { hidden: !computing && run.kind !== "asked" });
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });
 
-    const text = `${shorten(inWords(run), LONGEST)} · ${renderer.name}`;
+    const by = drawnBy && ` · ${drawnBy.renderer.name}`;
+    const text = `${shorten(inWords(run), LONGEST)}${by ?? ""}`;
     if (text === this.#text) return;
     this.#text = text;
     this.#speak.call();

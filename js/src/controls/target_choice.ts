@@ -2,6 +2,7 @@ import type { Traits } from "../core/traits.js";
 import { assign, html } from "../util/dom.js";
 import { className, percent, shorten, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 import { select } from "./choice.js";
 
 /** The class to explain: the likeliest ones first, then any other by name. */
@@ -17,12 +18,7 @@ export class TargetChoice {
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
     this.#select.append(this.#top, this.#all);
-    this.element = html(
-      "label",
-      { class: "igw-field igw-target" },
-      html("span", { class: "igw-label" }, "target"),
-      this.#select,
-    );
+    this.element = withLabel("target", "igw-target", this.#select);
     const choose = () => {
       traits.set("target", Number(this.#select.value));
       traits.flush();

@@ -1,7 +1,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { onAbort } from "../util/life.js";
 import type { ToKernel } from "./protocol.js";
-import type { ImageTraits } from "./traits.js";
+import type { CoreTraits } from "./traits.js";
 
 /** A kernel that computes beats twice a second. */
 const PATIENCE = 1800;
@@ -16,7 +16,7 @@ const AGAIN = 10;
  * silence is timed as well.
  */
 export class Link {
-  readonly #model: AnyModel<ImageTraits>;
+  readonly #model: AnyModel<CoreTraits>;
   readonly #changed: (isSilent: boolean) => void;
   readonly #signal: AbortSignal;
   #isGone = false;
@@ -26,7 +26,7 @@ export class Link {
   #timer: number | undefined;
 
   constructor(
-    model: AnyModel<ImageTraits>,
+    model: AnyModel<CoreTraits>,
     changed: (isSilent: boolean) => void,
     signal: AbortSignal,
   ) {

@@ -19,7 +19,7 @@ import {
   type ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
-import { type ImageTraits, type Traits, WISHES } from "./traits.js";
+import { type CoreTraits, SETTINGS, type Traits } from "./traits.js";
 
 /** Everything that is drawn, of one plan; never changed, only replaced. */
 export interface Picture {
@@ -65,11 +65,11 @@ export class Store {
   readonly #maps = new Map<string, PanelMaps>();
   readonly #wanted = new Map<string, number>();
 
-  constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
+  constructor(model: AnyModel<CoreTraits>, traits: Traits, pane: number, signal: AbortSignal) {
     this.traits = traits;
     this.pane = pane;
     this.#link = new Link(model, (isSilent) => this.#linkChanged(isSilent), signal);
-    traits.on([...WISHES, "_panes"], () => this.#wishesChanged(), signal);
+    traits.on([...SETTINGS, "_panes"], () => this.#settingsChanged(), signal);
     const receive = (content: unknown, buffers: DataView[]) => this.#receive(content, buffers);
     model.on("msg:custom", receive);
     onAbort(signal, () => model.off("msg:custom", receive));
@@ -204,6 +204,11 @@ export class Store {
 
   #begin(begin: Begin): void {
     if (begin.request < this.#newest) return;
+    const problem = this.traits.kind.problemOf(begin.display);
+    if (problem !== undefined) {
+      this.#misunderstand(`it shows ${problem}`);
+      return;
+    }
     const { request, total } = begin;
     const run: Run = { kind: "computing", request, done: 0, total };
     this.#answer = { request, begin, plan: undefined, run };
@@ -263,7 +268,7 @@ export class Store {
   }
 
   /** Traits may arrive after the messages that answer them, or return to what is drawn already. */
-  #wishesChanged(): void {
+  #settingsChanged(): void {
     const answer = this.#answer;
     if (answer !== undefined && answer.begin === undefined)
       this.#answer = { ...answer, run: { kind: "asked" } };
@@ -286,8 +291,8 @@ export class Store {
   }
 
   #answers(settings: Settings | undefined): boolean {
-    const wishes = this.traits.wishes(this.pane);
-    return settings !== undefined && WISHES.every((name) => settings[name] === wishes[name]);
+    const asked = this.traits.settings(this.pane);
+    return settings !== undefined && SETTINGS.every((name) => settings[name] === asked[name]);
   }
 }
 

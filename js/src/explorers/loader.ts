@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import type { ImageTraits } from "../core/traits.js";
+import type { CoreTraits } from "../core/traits.js";
 import type explorer from "./image.js";
 
 /** What the kernel gives each model: the front end as text, and by what it is known. */
@@ -13,7 +13,7 @@ interface Module {
 }
 
 interface Life {
-  readonly model: AnyModel<ImageTraits & Front>;
+  readonly model: AnyModel<CoreTraits & Front>;
   readonly signal?: AbortSignal;
 }
 
@@ -32,7 +32,7 @@ export default () => {
         const { default: make } = await load(model.get("_front"), model.get("_front_hash"));
         const made = make();
         if (!life.signal?.aborted)
-          end = made.initialize({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+          end = made.initialize({ model: model as unknown as AnyModel<CoreTraits>, ...life });
         return made;
       };
       const begun = begin();
@@ -47,7 +47,7 @@ export default () => {
       if (widget === undefined) throw new Error("render was called before initialize");
       const made = await widget;
       if (life.signal?.aborted) return undefined;
-      return made.render({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+      return made.render({ model: model as unknown as AnyModel<CoreTraits>, ...life });
     },
   };
 };

@@ -1,5 +1,5 @@
 import type { Begin } from "../core/protocol.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, html, span, write } from "../util/dom.js";
 import { fixed } from "../util/format.js";
 import type { Zoom } from "../views/zoom.js";
 import { photoOf } from "./photo.js";
@@ -16,7 +16,7 @@ const TITLES = {
  */
 export class Interpolation {
   readonly element: HTMLElement;
-  readonly title = html("span", { class: "igw-title" }, TITLES.straight);
+  readonly title = span("igw-title", TITLES.straight);
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
   #shown: Begin | undefined;

@@ -1,8 +1,9 @@
-import type { Card, Parameter } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, div, html, span, write } from "../util/dom.js";
 import { percent, shorten, significant, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 import { parseBaseline, withValue } from "./baseline_text.js";
+import type { Card, Parameter } from "./baselines.js";
 
 /** A baseline on offer; what it shows and listens to lasts until it is released. */
 export class CardView {
@@ -30,12 +31,12 @@ export class CardView {
         title: tooltip(card.description, 40),
       },
       image,
-      html("span", { class: "igw-card-name" }, name),
+      span("igw-card-name", name),
     );
     this.#text = card.name;
     listen(this.#button, "click", () => choose(this.#text, true), signal);
     this.#sliders = card.parameters.map((parameter) => {
-      const value = html("span", { class: "igw-value" });
+      const value = span("igw-value");
       const input = inputFor(
         parameter,
         `${parameter.name} of ${shorten(parseBaseline(card.name).name)}`,
@@ -48,9 +49,8 @@ export class CardView {
       listen(input, "change", () => change(true), signal);
       return [parameter, input, value] as const;
     }) as [Parameter, HTMLInputElement, HTMLElement][];
-    this.element = html(
-      "div",
-      { class: "igw-card" },
+    this.element = div(
+      "igw-card",
       this.#button,
       html("p", {}, `F(x′) ${significant(card.output)}`),
       html(
@@ -65,13 +65,7 @@ export class CardView {
       ),
       ...verdict(card),
       ...this.#sliders.map(([parameter, input, value]) =>
-        html(
-          "label",
-          { class: "igw-field" },
-          html("span", { class: "igw-label" }, parameter.name),
-          value,
-          input,
-        ),
+        withLabel(parameter.name, "", value, input),
       ),
     );
     this.#describe();

@@ -1,8 +1,22 @@
+import type { Host, KindView } from "../core/kind.js";
 import type { Store } from "../core/store.js";
-import type { Traits } from "../core/traits.js";
-import { html, write } from "../util/dom.js";
+import {
+  bytes,
+  either,
+  flag,
+  list,
+  number,
+  offered,
+  record,
+  row,
+  text,
+  type ValuesOf,
+} from "../core/trait_table.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { div, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen, onAbort } from "../util/life.js";
+import { fold } from "../util/parts.js";
 import { Throttle } from "../util/timing.js";
 import { CardView } from "./baseline_card.js";
 import { parseBaseline } from "./baseline_text.js";
@@ -13,11 +27,63 @@ const WISH_EVERY = 120;
 const ASK_EVERY = 600;
 const FILE_BYTES = 9_000_000;
 
+/** A baseline on offer: how it looks, what can be set of it, and what the model says of it. */
+export interface Card {
+  readonly name: string;
+  readonly description: string;
+  readonly output: number;
+  readonly top: readonly (readonly [label: string, probability: number])[];
+  /** In bits, and the most that it could be. */
+  readonly entropy: readonly [number, number];
+  readonly neutral: boolean;
+  readonly parameters: readonly Parameter[];
+  /** A PNG; of no bytes where there is no picture of it. */
+  readonly thumbnail: DataView;
+}
+
+export type Parameter =
+  | { readonly name: string; readonly colour: string }
+  | {
+      readonly name: string;
+      readonly value: number;
+      readonly low: number;
+      readonly high: number;
+      readonly step: number;
+      readonly unit: string;
+    };
+
+const parameter = {
+  name: text,
+  value: number,
+  low: number,
+  high: number,
+  step: number,
+  unit: text,
+};
+export const BASELINES_TRAITS = {
+  _cards: offered<readonly Card[]>(
+    list(
+      record({
+        name: text,
+        description: text,
+        output: number,
+        top: list(row(text, number)),
+        entropy: row(number, number),
+        neutral: flag,
+        parameters: list(either(record({ name: text, colour: text }), record(parameter))),
+        thumbnail: bytes,
+      }),
+    ),
+    [],
+  ),
+};
+export type BaselinesTraits = CoreTraits & ValuesOf<typeof BASELINES_TRAITS>;
+
 /** The baselines on offer: how each looks, what the model says of it, and what can be set of it. */
-export class Gallery {
+export class Baselines {
   readonly element: HTMLDetailsElement;
   readonly #store: Store;
-  readonly #traits: Traits;
+  readonly #traits: Traits<BaselinesTraits>;
   readonly #signal: AbortSignal;
   readonly #cards = html("div", {
     class: "igw-cards",
@@ -34,61 +100,48 @@ export class Gallery {
   /** A choice is made of which there is no card yet. */
   #isDue = false;
 
-  /** `pick` begins to pick a colour from the picture. */
-  constructor(store: Store, pick: () => void, signal: AbortSignal) {
+  constructor(
+    { store, traits, signal }: Host<BaselinesTraits>,
+    { tools, files }: KindView["baselines"],
+  ) {
     this.#store = store;
-    this.#traits = store.traits;
+    this.#traits = traits;
     this.#signal = signal;
-    this.#wish = new Throttle(WISH_EVERY, () => this.#traits.flush(), signal);
+    this.#wish = new Throttle(WISH_EVERY, () => traits.flush(), signal);
     this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
-    const dropper = html("button", { type: "button" }, "pick a colour from the image");
-    listen(dropper, "click", pick, signal);
-    const file = html("input", {
-      type: "file",
-      accept: "image/*",
-      "aria-label": "photo for a baseline",
-    });
+    this.element = fold(
+      "igw-gallery",
+      "Baselines: what is absence here?",
+      div("igw-row", ...tools),
+      this.#note,
+      this.#cards,
+    );
+    if (files !== undefined) this.element.children[1]?.append(this.#files(files));
+    this.#listen();
+  }
+
+  /** A button for files that may be baselines; they may be dropped as well. */
+  #files({ accept, label, words }: NonNullable<KindView["baselines"]["files"]>): HTMLElement {
+    const file = html("input", { type: "file", accept, "aria-label": label });
     const choose = () => {
       this.#upload(file.files?.[0]);
       // Else the same file, changed meanwhile, could not be chosen again.
       file.value = "";
     };
-    listen(file, "change", choose, signal);
-    this.element = html(
-      "details",
-      { class: "igw-fold igw-gallery" },
-      html("summary", {}, "Baselines: what is absence here?"),
-      html(
-        "div",
-        { class: "igw-row" },
-        dropper,
-        html(
-          "label",
-          { class: "igw-file" },
-          html("span", {}, "use a photo (or drop one here)"),
-          file,
-        ),
-      ),
-      this.#note,
-      this.#cards,
-    );
-    this.#listen();
+    listen(file, "change", choose, this.#signal);
+    const drop = (event: DragEvent) => {
+      event.preventDefault();
+      this.#upload(event.dataTransfer?.files[0]);
+    };
+    listen(this.element, "dragover", (event) => event.preventDefault(), this.#signal);
+    listen(this.element, "drop", drop, this.#signal);
+    return html("label", { class: "igw-file" }, html("span", {}, words), file);
   }
 
   #listen(): void {
     const signal = this.#signal;
     const { element } = this;
     listen(element, "toggle", () => element.open && this.#ask.call(), signal);
-    listen(element, "dragover", (event) => event.preventDefault(), signal);
-    listen(
-      element,
-      "drop",
-      (event) => {
-        event.preventDefault();
-        this.#upload(event.dataTransfer?.files[0]);
-      },
-      signal,
-    );
     const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
     this.#traits.on(["_cards"], () => this.#fill(), signal);

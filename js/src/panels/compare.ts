@@ -1,8 +1,9 @@
 import type { Settings } from "../core/protocol.js";
 import type { Traits } from "../core/traits.js";
-import { html } from "../util/dom.js";
+import { button, div, html } from "../util/dom.js";
 import { className, shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { fold, withLabel } from "../util/parts.js";
 
 const MOST_PANES = 4;
 const MOST_STEPS = 256;
@@ -14,18 +15,12 @@ type Name = "baseline" | "target" | "output" | "method" | "n_steps";
 export class Compare {
   readonly element: HTMLElement;
   readonly #traits: Traits;
-  readonly #rows = html("div", { class: "igw-compare" });
-  readonly #add = html("button", { type: "button" }, "add a pane");
+  readonly #rows = div("igw-compare");
+  readonly #add = button("add a pane");
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
-    this.element = html(
-      "details",
-      { class: "igw-fold" },
-      html("summary", {}, "Compare: the same picture, asked something else"),
-      this.#rows,
-      this.#add,
-    );
+    this.element = fold("", "Compare: the same input, asked something else", this.#rows, this.#add);
     listen(this.#add, "click", () => this.#append(), signal);
     listen(this.#rows, "change", ({ target }) => this.#changed(target), signal);
     listen(this.#rows, "click", ({ target }) => this.#clicked(target), signal);
@@ -111,12 +106,7 @@ export class Compare {
         ...all.map(([own, text]) => html("option", { value: own }, text)),
       );
       element.value = value;
-      return html(
-        "label",
-        { class: "igw-field" },
-        html("span", { class: "igw-label" }, label),
-        element,
-      );
+      return withLabel(label, "", element);
     };
     const steps = html("input", {
       type: "number",
@@ -129,11 +119,7 @@ export class Compare {
       "data-name": "n_steps",
       value: settings.n_steps ?? SAME,
     });
-    const remove = html(
-      "button",
-      { type: "button", "data-pane": pane, "aria-label": `remove pane ${pane + 1}` },
-      "remove",
-    );
+    const remove = button("remove", { "data-pane": pane, "aria-label": `remove pane ${pane + 1}` });
     return html(
       "fieldset",
       { class: "igw-controls" },
@@ -142,7 +128,7 @@ export class Compare {
       select("target", "target", classes),
       select("output", "output", names("_outputs")),
       select("method", "rule", names("_methods")),
-      html("label", { class: "igw-field" }, html("span", { class: "igw-label" }, "steps"), steps),
+      withLabel("steps", "", steps),
       remove,
     );
   }

@@ -1,9 +1,39 @@
 import { ErrorChart, type Line, shortPercent } from "../charts/error_chart.js";
 import type { Run } from "../core/run.js";
-import type { Curve, Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import {
+  list,
+  maybe,
+  number,
+  offered,
+  record,
+  row,
+  text,
+  type ValuesOf,
+} from "../core/trait_table.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { captioned, numbers } from "../util/parts.js";
+
+/** How a rule's map settles. `error`: its distance to the finest map at hand; `estimate`: its own, of its error. */
+export interface Curve {
+  readonly method: string;
+  readonly points: readonly (readonly [
+    evaluations: number,
+    error: number | null,
+    estimate: number | null,
+    delta: number | null,
+  ])[];
+}
+
+export const CONVERGENCE_TRAITS = {
+  _curves: offered<readonly Curve[]>(
+    list(record({ method: text, points: list(row(number, maybe, maybe, maybe)) })),
+    [],
+  ),
+};
+export type ConvergenceTraits = CoreTraits & ValuesOf<typeof CONVERGENCE_TRAITS>;
 
 type Quantity = "error" | "delta";
 const DRAWN = ["_curves", "_methods", "method", "tol"] as const;
@@ -11,7 +41,7 @@ const DRAWN = ["_curves", "_methods", "method", "tol"] as const;
 /** How the map settles as evaluations are spent, rule by rule, and the way to spend more of them. */
 export class Convergence {
   readonly element: HTMLElement;
-  readonly #traits: Traits;
+  readonly #traits: Traits<ConvergenceTraits>;
   readonly #chart: ErrorChart;
   readonly #finest = html("p", { class: "igw-note" });
   readonly #deepLift = html(
@@ -20,7 +50,7 @@ export class Convergence {
     "secant with one cell is DeepLIFT (rescale rule)",
   );
   readonly #refine = html("button", { type: "button" });
-  readonly #stop = html("button", { type: "button", disabled: true }, "stop");
+  readonly #stop = button("stop", { disabled: true });
   readonly #tol = html("input", {
     type: "number",
     min: 1,
@@ -34,21 +64,15 @@ export class Convergence {
   #quantity: Quantity = "error";
   #run: Run["kind"] = "idle";
 
-  constructor(traits: Traits, cancel: () => void, signal: AbortSignal) {
+  constructor(traits: Traits<ConvergenceTraits>, cancel: () => void, signal: AbortSignal) {
     this.#traits = traits;
     this.#chart = new ErrorChart(signal);
     this.#table = table(this.#rows);
     const [group, radios] = quantities();
     this.#radios = radios;
-    this.element = html(
-      "figure",
-      { class: "igw-panel igw-convergence" },
-      html(
-        "figcaption",
-        { class: "igw-caption" },
-        html("span", { class: "igw-title" }, "Convergence"),
-        group,
-      ),
+    this.element = captioned(
+      "igw-panel igw-convergence",
+      ["Convergence", group],
       this.#chart.element,
       this.#finest,
       html(
@@ -155,20 +179,16 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
 
 function table(rows: HTMLElement): HTMLDetailsElement {
   const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
-  const head = html("tr", {}, ...heads.map((text) => html("th", { scope: "col" }, text)));
-  // Keys can scroll only what can have the focus.
-  const label = "errors of each rule, in numbers";
-  const scrolled = { class: "igw-numbers", role: "region", tabindex: 0, "aria-label": label };
-  return html(
-    "details",
-    {},
-    html("summary", {}, "the numbers"),
-    html("div", scrolled, html("table", {}, html("thead", {}, head), rows)),
-  );
+  const table = numbers(heads, "errors of each rule, in numbers", rows);
+  return html("details", {}, html("summary", {}, "the numbers"), table);
 }
 
 /** What is not above zero has no place on a logarithmic axis; the table has it. */
-function linesOf(curves: readonly Curve[], traits: Traits, quantity: Quantity): Line[] {
+function linesOf(
+  curves: readonly Curve[],
+  traits: Traits<ConvergenceTraits>,
+  quantity: Quantity,
+): Line[] {
   const methods = traits.get("_methods");
   const others = curves.map(({ method }) => method).filter((name) => !methods.includes(name));
   const ranks = [...methods, ...others];

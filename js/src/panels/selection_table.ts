@@ -1,7 +1,7 @@
 import { panel } from "../charts/fold.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, div, html, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
-import type { Regions } from "./selections.js";
+import type { Selections } from "./selections.js";
 
 /** One number about each region, or a word. */
 export interface Column {
@@ -16,9 +16,9 @@ interface Row {
 }
 
 /** The regions by number, what is known of each, and the buttons to select one and to remove it. */
-export class RegionTable {
+export class SelectionTable {
   readonly element: HTMLElement;
-  readonly #regions: Regions;
+  readonly #regions: Selections<object>;
   readonly #columns: readonly Column[];
   readonly #body = html("tbody");
   readonly #table: HTMLTableElement;
@@ -30,7 +30,7 @@ export class RegionTable {
   );
   #rows: Row[] = [];
 
-  constructor(regions: Regions, columns: readonly Column[], signal: AbortSignal) {
+  constructor(regions: Selections<object>, columns: readonly Column[], signal: AbortSignal) {
     this.#regions = regions;
     this.#columns = columns;
     const heads = ["region", ...columns.map(({ name }) => name)];
@@ -44,7 +44,7 @@ export class RegionTable {
       ),
       this.#body,
     );
-    const scroller = html("div", { class: "igw-scroller" }, this.#table);
+    const scroller = div("igw-scroller", this.#table);
     listen(this.#body, "click", ({ target }) => this.#click(target), signal);
     this.element = panel("Regions", "regions-panel", this.#empty, scroller);
     regions.subscribe(() => this.draw(), signal);
@@ -71,16 +71,11 @@ export class RegionTable {
   /** Rows stand for numbers, not for regions: what goes when one is removed is the last row. */
   #append(index: number): void {
     const number = String(index + 1);
-    const select = html(
-      "button",
-      { type: "button", "aria-label": `select region ${number}` },
-      number,
-    );
-    const remove = html(
-      "button",
-      { type: "button", "aria-label": `remove region ${number}`, title: `remove region ${number}` },
-      "×",
-    );
+    const select = button(number, { "aria-label": `select region ${number}` });
+    const remove = button("×", {
+      "aria-label": `remove region ${number}`,
+      title: `remove region ${number}`,
+    });
     const cells = this.#columns.map(() => html("td"));
     const element = html(
       "tr",

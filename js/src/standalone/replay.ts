@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import type { ToKernel } from "../core/protocol.js";
-import { type ImageTraits, WISHES } from "../core/traits.js";
+import { type CoreTraits, SETTINGS } from "../core/traits.js";
 import type { Answer, Recording, Values } from "./recording.js";
 
 type Listener = (...values: never[]) => void;
@@ -8,7 +8,7 @@ type Listener = (...values: never[]) => void;
 const HINT = "Open the notebook to compute it.";
 
 /** A model with a recording behind it instead of a kernel: it answers what was sampled, and says so of all else. */
-export class Replay implements AnyModel<ImageTraits> {
+export class Replay implements AnyModel<CoreTraits> {
   readonly #recording: Recording;
   readonly #listeners = new Map<string, Set<Listener>>();
   /** Of each view, the path whose samples it holds. */
@@ -31,15 +31,15 @@ export class Replay implements AnyModel<ImageTraits> {
     };
   }
 
-  get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
-    return this.#traits[name] as ImageTraits[K];
+  get<K extends keyof CoreTraits>(name: K): CoreTraits[K] {
+    return this.#traits[name] as CoreTraits[K];
   }
 
-  set<K extends keyof ImageTraits>(name: K, value: ImageTraits[K]): void {
+  set<K extends keyof CoreTraits>(name: K, value: CoreTraits[K]): void {
     if (this.#traits[name] === value) return;
     this.#put(name, value);
     if (name === "colormap") this.#put("_lut", this.#colors(value));
-    if ((WISHES as readonly string[]).includes(name)) this.#changed.add(name);
+    if ((SETTINGS as readonly string[]).includes(name)) this.#changed.add(name);
   }
 
   save_changes(): void {
@@ -148,7 +148,7 @@ export class Replay implements AnyModel<ImageTraits> {
 /** Of each wish, the values that some answer has. */
 function offered(answers: readonly Answer[]): Values {
   const of = (name: string) => [...new Set(answers.map(({ settings }) => settings[name]))];
-  return Object.fromEntries(WISHES.map((name) => [name, of(name)]));
+  return Object.fromEntries(SETTINGS.map((name) => [name, of(name)]));
 }
 
 /** Steps are 0 where a rule samples to a tolerance, which else is 0: neither is a wish then. */

@@ -40,6 +40,11 @@ export function fixed(value: number, decimals: number): string {
   return value < 0 && Number(text) !== 0 ? MINUS + text : text;
 }
 
+/** Of a share on a slider. */
+export function twoDecimals(value: number): string {
+  return fixed(value, 2);
+}
+
 /**
  * A user's text on one line of a list or a caption, made fit to be shown; `plain` in ig_widgets/texts.py is the same for
  * Python. What cannot be seen, controls and overrides of direction among it, is written as an escape; of the marks on

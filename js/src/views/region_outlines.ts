@@ -1,4 +1,4 @@
-import type { Regions } from "../panels/selections.js";
+import type { Selections } from "../panels/selections.js";
 import { assign, html, svg } from "../util/dom.js";
 import { anchorOf, outlineOf } from "./outline.js";
 import type { Region } from "./region.js";
@@ -23,7 +23,7 @@ export class RegionOutlines {
   }
 
   /** `draft` is what is being drawn just now. */
-  draw(regions: Regions, draft: Region | undefined): void {
+  draw(regions: Selections<Region>, draft: Region | undefined): void {
     const all = regions.get();
     this.#frame.replaceChildren(
       ...all.flatMap((region, i) => this.#lines(region, i === regions.selectedIndex)),

@@ -1,4 +1,4 @@
-import type { Regions } from "../panels/selections.js";
+import type { Selections } from "../panels/selections.js";
 import { listen } from "../util/life.js";
 import type { Pixel, PixelCursor } from "./cursor.js";
 import type { Corner, Region } from "./region.js";
@@ -26,7 +26,7 @@ interface Drag {
 export class RegionTool {
   readonly #surface: Surface;
   readonly #cursor: PixelCursor;
-  readonly #regions: Regions;
+  readonly #regions: Selections<Region>;
   readonly #changed: () => void;
   readonly #patchAt: (pixel: Pixel) => Region | undefined;
   #mode: Mode = "point";
@@ -41,7 +41,7 @@ export class RegionTool {
   constructor(
     surface: Surface,
     cursor: PixelCursor,
-    regions: Regions,
+    regions: Selections<Region>,
     changed: () => void,
     patchAt: (pixel: Pixel) => Region | undefined,
     signal: AbortSignal,

@@ -1,4 +1,4 @@
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
 const MOST = 16;
@@ -23,9 +23,9 @@ export class Zoom {
   readonly controls: HTMLElement;
   readonly #layers = new Set<HTMLElement>();
   readonly #factor = html("output", { class: "igw-zoom-factor", "aria-label": "zoom" });
-  readonly #out = html("button", { type: "button", "aria-label": "zoom out" }, "−");
-  readonly #reset = html("button", { type: "button", "aria-label": "reset zoom" }, "reset");
-  readonly #in = html("button", { type: "button", "aria-label": "zoom in" }, "+");
+  readonly #out = button("−", { "aria-label": "zoom out" });
+  readonly #reset = button("reset", { "aria-label": "reset zoom" });
+  readonly #in = button("+", { "aria-label": "zoom in" });
   #scale = 1;
   /** Where the top left corner of the picture is, in shares of the frame: 0 or less. */
   #left = 0;

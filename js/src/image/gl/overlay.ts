@@ -2,10 +2,10 @@ import type { Picture } from "../../core/store.js";
 import { listen, onAbort } from "../../util/life.js";
 import { photoOf } from "../photo.js";
 import { Program } from "./program.js";
-import type { Renderer, Shade } from "./renderer.js";
-import { RendererError } from "./renderer_error.js";
+import { type Renderer, RendererError } from "./renderer.js";
+import { type Shade, UNIT, uniformsOf } from "./shading.js";
 import { resize } from "./size.js";
-import { BytesTexture, PrefixTexture, UNIT } from "./textures.js";
+import { BytesTexture, PrefixTexture } from "./textures.js";
 
 /** What lives on the GPU, and is gone when the context is lost. */
 interface Resources {
@@ -14,8 +14,6 @@ interface Resources {
   readonly lut: BytesTexture;
   readonly prefix: PrefixTexture;
 }
-
-const FILTERED = { all: 0, positive: 1, negative: -1 } as const;
 
 const LOST =
   "the browser has taken WebGL2 away from this picture, as it does where a page has more than about 16; " +
@@ -90,17 +88,11 @@ export class WebGLOverlay implements Renderer {
     this.#resources.lut.set(lut, 256, 1);
   }
 
-  draw({ piece, t, sign, scale, opacity, ground }: Shade): void {
+  draw(shade: Shade): void {
     if (this.#picture === undefined || this.#lut === undefined) return;
     const gl = this.#gl;
-    const { program } = this.#resources;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    program.integer("piece", piece);
-    program.float("t", t);
-    program.integer("filtered", FILTERED[sign]);
-    program.float("scale", scale > 0 ? scale : 1);
-    program.float("opacity", scale > 0 ? opacity : 0);
-    program.float("fading", ground === "grey" ? opacity : 0);
+    this.#resources.program.set(uniformsOf(shade));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     this.#requireContext();
   }
@@ -128,7 +120,7 @@ export class WebGLOverlay implements Renderer {
 
 function build(gl: WebGL2RenderingContext): Resources {
   const program = new Program(gl);
-  for (const [name, unit] of Object.entries(UNIT)) program.integer(name as keyof typeof UNIT, unit);
+  for (const [name, unit] of Object.entries(UNIT)) program.sampler(name as keyof typeof UNIT, unit);
   return {
     program,
     photo: new BytesTexture(gl, UNIT.photo),

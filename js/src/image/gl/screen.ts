@@ -1,9 +1,10 @@
+import type { DrawnBy } from "../../core/kind.js";
 import type { Picture } from "../../core/store.js";
 import { listen, onAbort } from "../../util/life.js";
 import { CanvasOverlay } from "./canvas.js";
 import { WebGLOverlay } from "./overlay.js";
-import type { Choice, Renderer, Shade } from "./renderer.js";
-import { RendererError } from "./renderer_error.js";
+import { type Renderer, RendererError } from "./renderer.js";
+import type { Shade } from "./shading.js";
 
 /** Frames that come as close as this, in milliseconds, are one movement. */
 const REST = 300;
@@ -16,7 +17,7 @@ const REST = 300;
  * becomes of the context. (To copy each frame would take a good part of it.) A context that is given back is used again:
  * browsers do so only where there is room, and nobody sees the change.
  */
-export class Screen implements Choice {
+export class Screen implements DrawnBy {
   readonly #still: CanvasRenderingContext2D;
   readonly #webgl: WebGLOverlay | undefined;
   #canvas: HTMLCanvasElement;

@@ -1,8 +1,6 @@
 import type { CumulativeMap } from "../../core/cumulative_map.js";
-import { RendererError } from "./renderer_error.js";
-
-/** Which texture unit holds what, for the whole life of a context. */
-export const UNIT = { photo: 0, lut: 1, prefix: 2 } as const;
+import { RendererError } from "./renderer.js";
+import { UNIT } from "./shading.js";
 
 /** An RGB picture of bytes: the photo, or the colours as one row. */
 export class BytesTexture {
