@@ -2,9 +2,10 @@ import { expect, test } from "vitest";
 import agreed from "../../tests/fixtures/settings.json";
 import { SETTINGS } from "../src/core/traits.js";
 import { image } from "../src/image/kind.js";
+import { table } from "../src/table/kind.js";
 import { defaults } from "./support/fake_model.js";
 
-const kinds = { image };
+const kinds = { image, table };
 
 test("settings are those that Python has, in its order", () => {
   expect(SETTINGS).toEqual(agreed.settings);

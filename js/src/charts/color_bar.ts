@@ -1,7 +1,7 @@
 import { div, html, span, write } from "../util/dom.js";
 import { shorten, significant } from "../util/format.js";
 
-/** The colour map with the numbers that its ends and its middle stand for; of what is never negative, its upper half. */
+/** The colour map with the values of its ends and its middle; only the upper half if values are never negative. */
 export class ColorBar {
   readonly element: HTMLElement;
   readonly #fromZero: boolean;

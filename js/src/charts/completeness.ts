@@ -74,7 +74,7 @@ export class CompletenessMeter {
     if (cell !== undefined) write(cell, text);
   }
 
-  /** Both bars start at one zero and share one scale, so that what lacks or is too much is seen. */
+  /** Both bars share zero and scale, so that a difference is visible. */
   #draw(difference: number, sum: number): void {
     const low = Math.min(0, difference, sum);
     const high = Math.max(0, difference, sum);

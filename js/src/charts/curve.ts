@@ -8,13 +8,13 @@ import { ChartFrame, QUARTERS } from "./frame.js";
 
 const MARGINS = { left: 50, right: 10, top: 8, bottom: 20 };
 
-/** Of what the curve is: a pixel or a region, by name. */
+/** What the curve belongs to, by name: an element or a region. */
 export interface Subject {
   readonly name: string;
   readonly line: readonly Point[];
 }
 
-/** When does it switch on? What a pixel or a region has collected up to alpha, against alpha. */
+/** Plots what an element or a region has collected up to alpha, over alpha. */
 export class Curve {
   readonly element: HTMLElement;
   readonly #frame: ChartFrame;

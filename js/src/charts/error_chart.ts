@@ -13,9 +13,9 @@ export interface Line {
   readonly name: string;
   /** Which shape and colour it has; the same for one rule's lines. */
   readonly rank: number;
-  /** Its own estimate, and not what was measured. */
+  /** An estimate of the rule itself, not a measured error. */
   readonly isEstimate: boolean;
-  /** Of the rule that is asked for. */
+  /** Whether it is the current rule. */
   readonly isCurrent: boolean;
   /** By evaluations; values are above zero. */
   readonly points: readonly (readonly [evaluations: number, value: number])[];
@@ -29,7 +29,7 @@ export interface Lines {
   readonly level: number | undefined;
 }
 
-/** How rules settle: lines over evaluations, both axes logarithmic, each named at its end. */
+/** Errors over evaluations on logarithmic axes, one named line for each rule. */
 export class ErrorChart {
   readonly #frame: ChartFrame;
   #shown: Lines = { lines: [], quantity: "error", isShare: true, level: undefined };
@@ -85,7 +85,7 @@ export class ErrorChart {
     yield svg("text", place, `tolerance ${shortPercent(level)}`);
   }
 
-  /** ComparisonView the chart, in the order of the lines' ends and clear of each other. */
+  /** Names beside the chart, in the order of the lines' ends and without overlap. */
   *#labels(x: Axis, y: Axis): Generator<SVGElement> {
     const ends = this.#shown.lines
       .flatMap((line) => {
@@ -122,7 +122,7 @@ function inkOf({ rank }: Line): string {
   return `igw-ink-${INKS[rank % INKS.length]}`;
 }
 
-/** What fits beside the chart. */
+/** Returns a name that fits beside the chart. */
 function shortName({ name, isEstimate }: Line): string {
   const short = name.replace(/^riemann_/, "");
   return isEstimate ? `${short}, estimate` : short;

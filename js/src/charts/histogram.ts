@@ -11,10 +11,10 @@ const HEIGHT = 92;
 /** Room at both sides for half a handle. */
 const MARGIN = 14;
 const MARGINS = { left: MARGIN, right: MARGIN, top: 6, bottom: 16 };
-/** How far beyond the usual scale the body is shown; tails may be a hundred times as long. */
+/** The axis ends at this multiple of the usual scale, because tails may be a hundred times as long. */
 const BODY = { clip: 99, times: 1.6 };
 
-/** How the attributions at alpha = 1 are spread, in the colours of the picture, and where these end. */
+/** A histogram of the attributions at alpha = 1, in the colours of the map, with handles to clip. */
 export class Histogram {
   readonly element: HTMLElement;
   readonly #traits: Traits;
@@ -61,14 +61,14 @@ export class Histogram {
     this.#colour();
   }
 
-  /** What it shows is seen with the next `draw`. */
+  /** The next `draw` shows it. */
   show(picture: Picture): void {
     this.#picture = picture;
     this.#range = 0;
     write(this.#unit, shorten(picture.begin.outputName, 24));
   }
 
-  /** Cheap where nothing has changed, so that it can be called once a frame. */
+  /** Called once a frame; cheap if nothing has changed. */
   draw(scale: number, clip: number): void {
     const sign = this.#traits.get("sign");
     const isSame =
@@ -79,7 +79,7 @@ export class Histogram {
     this.#settle();
   }
 
-  /** Under a finger that drags, the axis stays as it is. */
+  /** The axis must not move under a finger that drags. */
   #settle(): void {
     if (this.#picture === undefined) return;
     const { map } = this.#picture;
@@ -143,7 +143,7 @@ export class Histogram {
     assign(this.#frame.element, { "aria-label": label });
   }
 
-  /** As the renderers shade: filtered by sign, then clamped to the ends of the colour map. */
+  /** Colours as the renderers do: filtered by sign, then clamped to the ends of the colour map. */
   #colour(): void {
     const { scale } = this.#clip;
     this.#bars.forEach((bar, bin) => {

@@ -1,10 +1,10 @@
 import type { CoreTraits, Traits } from "../core/traits.js";
-import { html } from "../util/dom.js";
+import { assign, html } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { withLabel } from "../util/parts.js";
 
-/** A native list to choose one trait's value from; the values are their own names. */
+/** A native list of the values of one trait. */
 export class Choice<T extends CoreTraits> {
   readonly element: HTMLLabelElement;
   readonly #select: HTMLSelectElement;
@@ -28,6 +28,7 @@ export class Choice<T extends CoreTraits> {
           html("option", { value: name, disabled: !traits.offers(trait, name) }, shorten(name)),
         ),
       );
+      assign(this.element, { hidden: names.length === 0 });
       follow();
     };
     const follow = () => select(this.#select, String(traits.get(trait)));
@@ -42,7 +43,7 @@ export class Choice<T extends CoreTraits> {
   }
 }
 
-/** Shows a value; one that Python set and that is on no list is added to it. */
+/** Selects a value; adds it if Python set one that the list lacks. */
 export function select(element: HTMLSelectElement, value: string, text = shorten(value)): void {
   element.value = value;
   if (element.value === value) return;

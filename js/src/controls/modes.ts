@@ -1,7 +1,7 @@
 import { assign, button, html } from "../util/dom.js";
 import { listen } from "../util/life.js";
 
-/** Buttons of which one is pressed: a choice made often, that a list would hide. */
+/** A row of buttons of which one is pressed, for a choice that is made often. */
 export class Modes<T extends string> {
   readonly element: HTMLElement;
   readonly #buttons: ReadonlyMap<T, HTMLButtonElement>;

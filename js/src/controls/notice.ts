@@ -3,7 +3,7 @@ import { assign, button, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 
-/** What the kernel could not do with something that was set or dropped, or what it doubts, until it is read. */
+/** Shows a notice of the kernel (a rejected value, a caveat) until it is closed. */
 export class Notice {
   readonly element: HTMLElement;
 
@@ -18,7 +18,7 @@ export class Notice {
     const hide = () => {
       const hasFocus = this.element.matches(":focus-within");
       assign(this.element, { hidden: true });
-      // Else the focus is lost with the button, and the person with it.
+      // Otherwise the focus is lost with the button.
       if (hasFocus && before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
     listen(close, "focus", enter, signal);

@@ -5,12 +5,12 @@ import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { Throttle } from "../util/timing.js";
 
-/** Screen readers read each change of the line aloud; more often than this is noise. */
+/** Screen readers read each change aloud; more often than this is noise. */
 const SPEAK_EVERY = 250;
-/** What a model raises may be of any length; the line scrolls. */
+/** A model's error message may have any length; the line scrolls. */
 const LONGEST = 1500;
 
-/** The status line: how the newest wish fares, what draws it, and the way to stop it. */
+/** The status line: state of the newest request, the renderer, and a button to cancel. */
 export class Status {
   readonly element: HTMLElement;
   readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });

@@ -4,7 +4,7 @@ import { Listeners } from "../util/listeners.js";
 import { Store } from "./store.js";
 import type { CoreTraits, Traits } from "./traits.js";
 
-/** A store for each pane that the traits speak of; the first is always there. Shared by all views of a model. */
+/** One store for each pane; the first is always there. Shared by all views of a model. */
 export class Panes {
   readonly traits: Traits;
   readonly #model: AnyModel<CoreTraits>;
@@ -30,7 +30,7 @@ export class Panes {
     return this.#stores.map(({ store }) => store);
   }
 
-  /** How many views show them; the kernel is told of the first and of the last. */
+  /** Counts the views; the kernel is told of the first and of the last. */
   show(signal: AbortSignal): void {
     this.#shown += 1;
     this.#tell();

@@ -11,9 +11,9 @@ interface Life {
   readonly signal?: AbortSignal;
 }
 
-/** The front end of explorers of a kind, as anywidget wants it. */
+/** Returns the front end of a kind of explorer, in the form that anywidget expects. */
 export function explorerOf(kind: Kind) {
-  // One call a model: what its views share lives here, and nothing lives in the module.
+  // Called once for each model. Views share this state; the module has none.
   return () => {
     let panes: Panes | undefined;
 

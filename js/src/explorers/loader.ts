@@ -2,7 +2,7 @@ import type { AnyModel } from "@anywidget/types";
 import type { CoreTraits } from "../core/traits.js";
 import type explorer from "./image.js";
 
-/** What the kernel gives each model: the front end as text, and by what it is known. */
+/** Traits of each model: the front end as text, and its hash. */
 interface Front {
   readonly _front: string;
   readonly _front_hash: string;
@@ -17,10 +17,10 @@ interface Life {
   readonly signal?: AbortSignal;
 }
 
-/** By its hash, for all explorers of a page: browsers keep each module that was ever imported, compiled, for good. */
+/** Caches the module by hash for the whole page, because browsers never release an imported module. */
 const KEY = Symbol.for("ig_widgets.front");
 
-/** The front end of an explorer, imported once a page; each model's own state is made by calling it. */
+/** Imports the front end once a page; calling it makes the state of each model. */
 export default () => {
   let widget: Promise<ReturnType<typeof explorer>> | undefined;
 

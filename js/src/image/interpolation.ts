@@ -28,7 +28,7 @@ export class Interpolation {
     this.move(0);
   }
 
-  /** Nothing is done where it is shown already, as when samples come to a path in hand. */
+  /** Does nothing if this path is shown already, as when more samples of it arrive. */
   show(begin: Begin): void {
     if (begin === this.#shown) return;
     this.#shown = begin;

@@ -18,7 +18,7 @@ import type { ImageLook } from "./traits.js";
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
 export class Overlay implements MapView {
   readonly element: HTMLElement;
-  /** What is enlarged and moved, and can have more laid over it. */
+  /** The layer that zooms and pans; more can be laid over it. */
   readonly layer: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly tool: RegionTool;
@@ -29,7 +29,7 @@ export class Overlay implements MapView {
   #picture: Picture | undefined;
   #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
-  /** `redraw` is called when another frame is wanted. `isBeside`: there is a first picture that this one is beside. */
+  /** `redraw` requests another frame. `isBeside`: this is not the first pane. */
   constructor(
     regions: Selections<Region>,
     zoom: Zoom,
@@ -48,7 +48,7 @@ export class Overlay implements MapView {
       redraw();
     };
     const moved = () => {
-      // By keys, a rectangle is drawn as the cross-hair moves.
+      // A rectangle that is drawn by keys follows the cross-hair.
       if (this.tool.draft !== undefined) outline();
       redraw();
     };
@@ -73,7 +73,7 @@ export class Overlay implements MapView {
     this.#describe(0);
   }
 
-  /** The patch of like colour, worked out when the first is asked for. */
+  /** Returns the superpixel around a pixel; superpixels are computed at the first call. */
   #patchAt({ column, row }: Pixel): Region | undefined {
     if (this.#picture === undefined) return undefined;
     const { photo, width, height } = photoOf(this.#picture.begin.display);
@@ -82,7 +82,7 @@ export class Overlay implements MapView {
     return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
   }
 
-  /** The one under the cross-hair. */
+  /** The pixel under the cross-hair. */
   get pixel(): Pixel | undefined {
     return this.#cursor.pixel;
   }

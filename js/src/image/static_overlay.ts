@@ -7,7 +7,7 @@ import { Blender } from "./gl/shading.js";
 import { photoOf } from "./photo.js";
 import type { ImageLook } from "./traits.js";
 
-/** A map over the photo that is worked out here or comes as it is: drawn without WebGL, and only when it changes. */
+/** Draws a map over the photo that does not depend on alpha; without WebGL, as it seldom changes. */
 export class StaticOverlay implements StaticMap {
   readonly element: HTMLElement;
   readonly #canvas = html("canvas");

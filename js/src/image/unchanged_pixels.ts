@@ -11,7 +11,7 @@ const STRIPE = 2;
 /** Hatches the pixels in which the input equals the baseline: nothing changes there, and the attribution is 0. */
 export class UnchangedPixels implements Part {
   readonly elements = [];
-  /** To switch it on; it says which share of the pixels that is. */
+  /** The checkbox; it also tells the share of these pixels. */
   readonly control: HTMLElement;
   readonly #canvas = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
   readonly #box = html("input", { type: "checkbox" });
@@ -20,7 +20,7 @@ export class UnchangedPixels implements Part {
   #begin: Begin | undefined;
   #share = 0;
 
-  /** `picture` is what they are hatched on. */
+  /** The hatching is laid over `picture`. */
   constructor(picture: HTMLElement, redraw: () => void, signal: AbortSignal) {
     this.#picture = picture;
     const title =
@@ -53,7 +53,7 @@ export class UnchangedPixels implements Part {
       count += 1;
       const column = at % width;
       const isStripe = (column + (at - column) / width) % (3 * STRIPE) < STRIPE;
-      // Light on dark and dark on light.
+      // Dark stripes on light pixels and light stripes on dark ones.
       const level = (photo[3 * at + 1] as number) > 127 ? 0 : 255;
       if (isStripe) image?.data.set([level, level, level, 170], 4 * at);
     }

@@ -21,23 +21,23 @@ import { Throttle } from "../util/timing.js";
 import { CardView } from "./baseline_card.js";
 import { parseBaseline } from "./baseline_text.js";
 
-/** How often a wish goes to the kernel while a slider is dragged: each is drawn coarse, the last one fine. */
-const WISH_EVERY = 120;
-/** The model is asked for all cards at once, and not while somebody drags. */
+/** Period of saves while a slider is dragged: each value is sampled coarsely, the last one finely. */
+const SAVE_EVERY = 120;
+/** Period of requests for cards: each evaluates all baselines. */
 const ASK_EVERY = 600;
 const FILE_BYTES = 9_000_000;
 
-/** A baseline on offer: how it looks, what can be set of it, and what the model says of it. */
+/** A card of the catalog: a baseline, its picture, its parameters, and the model's output. */
 export interface Card {
   readonly name: string;
   readonly description: string;
   readonly output: number;
   readonly top: readonly (readonly [label: string, probability: number])[];
-  /** In bits, and the most that it could be. */
+  /** In bits, and its maximum. */
   readonly entropy: readonly [number, number];
   readonly neutral: boolean;
   readonly parameters: readonly Parameter[];
-  /** A PNG; of no bytes where there is no picture of it. */
+  /** A PNG; empty if the baseline has no picture. */
   readonly thumbnail: DataView;
 }
 
@@ -79,7 +79,7 @@ export const BASELINES_TRAITS = {
 };
 export type BaselinesTraits = CoreTraits & ValuesOf<typeof BASELINES_TRAITS>;
 
-/** The baselines on offer: how each looks, what the model says of it, and what can be set of it. */
+/** The catalog of baselines: a card for each, with its picture, the model's output and its parameters. */
 export class Baselines {
   readonly element: HTMLDetailsElement;
   readonly #store: Store;
@@ -91,13 +91,13 @@ export class Baselines {
     "aria-label": "baseline gallery",
   });
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
-  readonly #wish: Throttle;
+  readonly #save: Throttle;
   readonly #ask: Throttle;
   #shown = new Map<string, CardView>();
-  /** While a slider is dragged; to make it anew would take it out of the hand. */
+  /** While a slider is dragged cards are not replaced, which would end the drag. */
   #isDragging = false;
   #isLate = false;
-  /** A choice is made of which there is no card yet. */
+  /** A baseline was chosen that has no card yet. */
   #isDue = false;
 
   constructor(
@@ -107,7 +107,7 @@ export class Baselines {
     this.#store = store;
     this.#traits = traits;
     this.#signal = signal;
-    this.#wish = new Throttle(WISH_EVERY, () => traits.flush(), signal);
+    this.#save = new Throttle(SAVE_EVERY, () => traits.flush(), signal);
     this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
     this.element = fold(
       "igw-gallery",
@@ -120,12 +120,12 @@ export class Baselines {
     this.#listen();
   }
 
-  /** A button for files that may be baselines; they may be dropped as well. */
+  /** An input for files, which can also be dropped on the panel. */
   #files({ accept, label, words }: NonNullable<KindView["baselines"]["files"]>): HTMLElement {
     const file = html("input", { type: "file", accept, "aria-label": label });
     const choose = () => {
       this.#upload(file.files?.[0]);
-      // Else the same file, changed meanwhile, could not be chosen again.
+      // Otherwise the same file, changed meanwhile, could not be chosen again.
       file.value = "";
     };
     listen(file, "change", choose, this.#signal);
@@ -154,7 +154,7 @@ export class Baselines {
   #request(): void {
     if (this.#signal.aborted) return;
     if (this.#traits.get("_cards").length === 0) write(this.#note, "asking the model…");
-    // After what is being set just now has been sent: the cards are of that.
+    // Saves pending traits first, because cards depend on them.
     queueMicrotask(() => {
       this.#traits.flush();
       this.#store.request("baselines");
@@ -170,7 +170,7 @@ export class Baselines {
     if (this.#isLate) return;
     const baseline = this.#traits.get("baseline");
     const cards = this.#traits.get("_cards");
-    // Of one kind the card that is asked for now, set as it is.
+    // Of several cards of one baseline only the current one is kept.
     const now = cards.find(({ name }) => name === baseline);
     const own = now === undefined ? undefined : parseBaseline(baseline).name;
     const kept = cards.filter((card) => card === now || parseBaseline(card.name).name !== own);
@@ -186,7 +186,7 @@ export class Baselines {
       : undefined;
     this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
     this.#mark();
-    // What had the focus is another element now, by the same name.
+    // Restores the focus to the new element of the same name.
     if (focused) {
       const again = [...this.#cards.querySelectorAll<HTMLElement>("[aria-label]")];
       again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
@@ -208,10 +208,10 @@ export class Baselines {
       if (this.#isLate) this.#fill();
       this.#isDue = true;
       this.#askInTurn();
-    } else this.#wish.call();
+    } else this.#save.call();
   }
 
-  /** The cards and the picture take turns with the model, and the picture is what a person waits for. */
+  /** Requests cards only after the picture has come: both need the model, and the person waits for the picture. */
   #askInTurn(): void {
     const { isStale, run } = this.#store;
     const isAwaited = isStale && (run.kind === "asked" || run.kind === "computing");

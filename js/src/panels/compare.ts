@@ -11,7 +11,7 @@ const SAME = "";
 
 type Name = "baseline" | "target" | "output" | "method" | "n_steps";
 
-/** Which panes there are beside the explorer's own, and in what each differs from it. */
+/** Adds and removes panes, and sets in what each differs from the first. */
 export class Compare {
   readonly element: HTMLElement;
   readonly #traits: Traits;
@@ -36,7 +36,7 @@ export class Compare {
     return this.#traits.get("_panes");
   }
 
-  /** What is most often asked: another baseline. */
+  /** The settings of a new pane: another baseline, the most frequent comparison. */
   #another(): Partial<Settings> {
     const own = this.#traits.get("baseline");
     const taken = [own, ...this.#panes.map(({ baseline }) => baseline)];
@@ -46,7 +46,7 @@ export class Compare {
 
   #append(): void {
     this.#set([...this.#panes, this.#another()]);
-    // A button that is disabled loses the focus, and the person with it.
+    // A disabled button loses the focus.
     if (this.#add.disabled) this.#rows.lastElementChild?.querySelector("select")?.focus();
   }
 
@@ -136,7 +136,7 @@ export class Compare {
 
 function settingOf(name: Name, text: string): string | number {
   if (name === "target") return Number(text);
-  // The bounds of a field do not hold for what is typed.
+  // `min` and `max` do not bind what is typed.
   if (name === "n_steps") return Math.min(Math.max(Math.round(Number(text)), 1), MOST_STEPS);
   return text;
 }

@@ -38,7 +38,7 @@ export type ConvergenceTraits = CoreTraits & ValuesOf<typeof CONVERGENCE_TRAITS>
 type Quantity = "error" | "delta";
 const DRAWN = ["_curves", "_methods", "method", "tol"] as const;
 
-/** How the map settles as evaluations are spent, rule by rule, and the way to spend more of them. */
+/** The error of each rule over evaluations, and a button to refine. */
 export class Convergence {
   readonly element: HTMLElement;
   readonly #traits: Traits<ConvergenceTraits>;
@@ -94,7 +94,7 @@ export class Convergence {
     this.#draw();
   }
 
-  /** How the newest wish fares. */
+  /** Follows the state of the newest request. */
   show(run: Run): void {
     if (run.kind === this.#run) return;
     this.#run = run.kind;
@@ -131,7 +131,7 @@ export class Convergence {
     const curves = this.#traits.get("_curves");
     const lines = linesOf(curves, this.#traits, this.#quantity);
     const isError = this.#quantity === "error";
-    // Nothing but the finest map, which has no distance to itself, is a chart of nothing.
+    // A chart of the finest map alone would be empty.
     assign(this.#chart.element, { hidden: lines.length === 0 });
     if (lines.length > 0)
       this.#chart.show({
@@ -152,7 +152,7 @@ export class Convergence {
     assign(this.#deepLift, { hidden: !isOne });
   }
 
-  /** Where `auto` is asked for already, another tolerance asks for more. */
+  /** If the method is `auto` already, only another tolerance refines. */
   #enable(): void {
     const isAsked = this.#traits.get("method") === "auto";
     const title = isAsked ? "asked for already; another tolerance asks anew" : "";
@@ -166,7 +166,7 @@ export class Convergence {
   }
 }
 
-/** A switch of two. Radio buttons of one name are one switch in the whole page, so that it must be its own. */
+/** A switch of two. The name must be unique, because radio buttons of one name are linked across the page. */
 function quantities(): [HTMLElement, HTMLInputElement[]] {
   const name = `igw-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   const radios = ["error", "delta"].map((value) =>
@@ -183,7 +183,7 @@ function table(rows: HTMLElement): HTMLDetailsElement {
   return html("details", {}, html("summary", {}, "the numbers"), table);
 }
 
-/** What is not above zero has no place on a logarithmic axis; the table has it. */
+/** Leaves out values of 0, which a logarithmic axis cannot show. */
 function linesOf(
   curves: readonly Curve[],
   traits: Traits<ConvergenceTraits>,

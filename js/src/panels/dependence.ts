@@ -23,14 +23,14 @@ import { percent, shorten, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { fold, numbers } from "../util/parts.js";
 
-/** How much the map depends on the baseline, as far as it is known; nothing where nobody has asked. */
+/** State of the computation of how much the map depends on the baseline; {} if it was not requested. */
 export type Dependence =
   | { readonly kind?: undefined }
   | { readonly kind: "computing"; readonly done: number; readonly total: number }
   | { readonly kind: "failed"; readonly message: string }
   | {
       readonly kind: "ready";
-      /** By which its maps are known. */
+      /** The number of its maps. */
       readonly number: number;
       readonly asked: Pick<Settings, "target" | "output" | "channel">;
       readonly dependence: number;
@@ -60,7 +60,7 @@ const ready = record({
   rows: list(record({ name: text, output: number, sum: number, share: number })),
 });
 export const DEPENDENCE_TRAITS = {
-  /** Whether it is to be worked out, and shown. */
+  /** Whether the kernel is to compute it, and the panel is open. */
   show_dependence: writable<boolean>("flag", flag, false),
   _dependence: offered<Dependence>(
     either(
@@ -77,7 +77,7 @@ type State = Dependence;
 
 type Ready = Extract<State, { readonly kind: "ready" }>;
 
-/** What is drawn: both maps as numbers, and what was said of them. */
+/** What is drawn: both maps as floats, and the state that they belong to. */
 interface Shown {
   readonly state: Ready;
   readonly maps: PanelMaps;
@@ -89,11 +89,11 @@ const DEFINITION =
   "the root of the sum of variances over the baselines, over the root mean square size of the maps";
 const EXTREMES =
   "0%: the same map whatever the baseline. 100%: two maps have nothing in common. Above: they contradict.";
-/** From next to nothing to dark in one hue, that of neither end of the usual colour maps. */
+/** A sequential scale in a hue of its own, unlike the ends of the usual colour maps. */
 const LIGHT = [244, 240, 250] as const;
 const DARK = [63, 0, 125] as const;
 
-/** The same question with several baselines: what the maps have in common, and how far they are apart. */
+/** Mean and standard deviation of the maps over several baselines. */
 export class DependencePanel implements Part {
   readonly elements: readonly HTMLElement[];
   readonly #fold: HTMLDetailsElement;
@@ -113,7 +113,7 @@ export class DependencePanel implements Part {
   #shown: Shown | undefined;
   readonly #changes = new Changes();
 
-  /** `patches` says of what size the patches are over which sums are compared. */
+  /** `patches` describes patches of a size, over which sums are compared. */
   constructor(
     { store, traits, redraw, signal }: Host<DependenceTraits>,
     staticMap: (...below: Node[]) => StaticMap,
@@ -158,7 +158,7 @@ export class DependencePanel implements Part {
     follow();
   }
 
-  /** `scale` and `lut` are those of the first picture, beside which both are seen. */
+  /** Uses the scale and the colours of the first pane, to be compared with it. */
   draw({ picture, look, scale, lut }: Frame): void {
     if (!this.#fold.open) return;
     const state = this.#traits.get("_dependence");
@@ -192,7 +192,7 @@ export class DependencePanel implements Part {
     if (state.kind === "ready") write(this.#sentence, this.#inOneSentence(state));
   }
 
-  /** Nothing is taken until the maps have come, so that what is seen belongs together. */
+  /** Keeps the old state until the new maps have come, so that text and maps belong together. */
   #take(state: Ready): void {
     if (state === this.#shown?.state) return;
     const maps = this.#store.maps("dependence", state.number);
@@ -209,12 +209,12 @@ export class DependencePanel implements Part {
   }
 
   #inOneSentence({ dependence, coarse, patch }: Ready): string {
-    // Where maps contradict, no more than all of it depends on the baseline.
+    // The measure exceeds 1 where maps contradict each other.
     const [all, sums] = [dependence, coarse].map((one) => percent(Math.min(one, 1), 0));
     return `${all} of this map depends on the baseline, and ${sums} of its sums over ${this.#patches(patch)}`;
   }
 
-  /** The kernel hears of a setting a little later. */
+  /** Whether it answers the current settings; the kernel hears of a change a little later. */
   #isAsked({ asked }: Ready): boolean {
     return (["target", "output", "channel"] as const).every(
       (name) => asked[name] === this.#traits.get(name),
@@ -274,7 +274,7 @@ function valuesOf({ numbers, scale }: Sample): Float32Array {
   return Float32Array.from(numbers, (number) => number * scale);
 }
 
-/** As a table of 256 colours, the upper half of which is used. */
+/** Returns a table of 256 colours; only its upper half is used. */
 function sequential(): Uint8Array {
   const lut = new Uint8Array(256 * 3);
   for (let i = 0; i < 256; i++) {

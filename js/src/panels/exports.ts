@@ -10,7 +10,7 @@ const TITLES = {
   html: "a file that works with no kernel and no network",
 } as const;
 
-/** Asks the kernel for files of what is shown. */
+/** Buttons to save what is shown as files, which the kernel makes. */
 export class Exports {
   readonly element: HTMLElement;
 

@@ -20,7 +20,7 @@ import { percent, signed, significant } from "../util/format.js";
 import { type Column, SelectionTable } from "./selection_table.js";
 import type { SelectedTraits, Selections } from "./selections.js";
 
-/** What the kernel says of a selection; `error` alone where it could not. */
+/** The kernel's audit of a selection, or an error. */
 export type Audit<S> =
   | { readonly error: string }
   | {
@@ -37,7 +37,7 @@ type Audited<S> = Exclude<Audit<S>, { readonly error: string }>;
 export type SelectionTraits<S> = CoreTraits &
   SelectedTraits<S> & { readonly _audits: readonly Audit<S>[] };
 
-/** The traits of the panel, where selections look as `isValid` says. */
+/** The traits of the panel, for selections that `isValid` accepts. */
 export function selectionTraits<S>(isValid: Validator) {
   const audit = record({
     region: isValid,
@@ -75,7 +75,7 @@ export class SelectionPanel<S extends object> implements Part {
   readonly #selecting: Selecting<S>;
   readonly #curve: Curve;
   readonly #table: SelectionTable;
-  /** Each is made once: neither a selection nor a picture's map ever changes. */
+  /** Caches sums; neither a selection nor a map ever changes. */
   readonly #sums = new WeakMap<CumulativeMap, WeakMap<S, Sum>>();
   readonly #matched = new WeakMap<Audited<S>, S>();
   #picture: Picture | undefined;
@@ -91,7 +91,7 @@ export class SelectionPanel<S extends object> implements Part {
     this.elements = [this.#curve.element, this.#table.element];
   }
 
-  /** What did not change is not made again. */
+  /** Draws only what has changed. */
   draw({ picture, look, pointed }: Frame): void {
     if (picture !== this.#picture) this.#elementCurve = undefined;
     this.#picture = picture;
@@ -132,7 +132,7 @@ export class SelectionPanel<S extends object> implements Part {
     return made;
   }
 
-  /** What the model says; it is asked again when selection, baseline or target change. */
+  /** Returns a cell of the audit; "…" while the kernel computes it anew. */
   #audited(index: number, value: (audit: Audited<S>) => string): string {
     const audit = this.#traits.get("_audits")[index];
     const selection = this.#selecting.selections.get()[index];
@@ -142,7 +142,7 @@ export class SelectionPanel<S extends object> implements Part {
     return this.#isOf(audit, selection) ? value(audit) : none;
   }
 
-  /** Compared once: a mask may be thousands of numbers, and this is asked in each frame. */
+  /** Caches the comparison: a mask may be thousands of numbers, and this runs in each frame. */
   #isOf(audit: Audited<S>, selection: S): boolean {
     if (this.#matched.get(audit) === selection) return true;
     if (JSON.stringify(audit.region) !== JSON.stringify(selection)) return false;
@@ -150,7 +150,7 @@ export class SelectionPanel<S extends object> implements Part {
     return true;
   }
 
-  /** What is looked at, else the element that is pointed at. */
+  /** Returns the highlighted selection, else the element under the pointer. */
   #subject(pointed: number | undefined): Subject | undefined {
     const { selected, selectedIndex } = this.#selecting.selections;
     if (this.#picture === undefined) return undefined;

@@ -3,7 +3,7 @@ import { assign, button, div, html, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
 import type { Selections } from "./selections.js";
 
-/** One number about each region, or a word. */
+/** A column of the table: its name, and its cell for each region. */
 export interface Column {
   readonly name: string;
   readonly value: (index: number) => string;
@@ -15,7 +15,7 @@ interface Row {
   readonly cells: readonly HTMLElement[];
 }
 
-/** The regions by number, what is known of each, and the buttons to select one and to remove it. */
+/** A table of the regions, with buttons to select and to remove them. */
 export class SelectionTable {
   readonly element: HTMLElement;
   readonly #regions: Selections<object>;
@@ -51,7 +51,7 @@ export class SelectionTable {
     this.draw();
   }
 
-  /** Brings rows and numbers up to date. */
+  /** Updates rows and numbers. */
   draw(): void {
     const count = this.#regions.get().length;
     assign(this.#empty, { hidden: count > 0 });
@@ -68,7 +68,7 @@ export class SelectionTable {
     });
   }
 
-  /** Rows stand for numbers, not for regions: what goes when one is removed is the last row. */
+  /** Rows belong to numbers, not to regions: if a region is removed, the last row goes. */
   #append(index: number): void {
     const number = String(index + 1);
     const select = button(number, { "aria-label": `select region ${number}` });
@@ -98,7 +98,7 @@ export class SelectionTable {
 
   #remove(index: number): void {
     this.#regions.remove(index);
-    // Else the focus is lost with the last row, and the person with it.
+    // Otherwise the focus is lost with the last row.
     const next = this.#rows[Math.min(index, this.#rows.length - 1)]?.select;
     (next ?? this.element.querySelector("summary"))?.focus();
   }

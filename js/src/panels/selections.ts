@@ -1,10 +1,10 @@
 import type { CoreTraits, Traits } from "../core/traits.js";
 import { Listeners } from "../util/listeners.js";
 
-/** As many as the kernel keeps. */
+/** The kernel keeps no more. */
 const MOST = 32;
 
-/** The parts of a map that were selected, in the order of their numbers, and which of them is looked at. */
+/** The selected parts of a map by number, and which of them is highlighted. */
 export class Selections<S> {
   readonly #listeners = new Listeners();
   #all: readonly S[] = [];
@@ -14,7 +14,7 @@ export class Selections<S> {
     return this.#all;
   }
 
-  /** Keeps looking at the same one where it is among them still. */
+  /** Keeps the highlight if that selection is still among them. */
   set(all: readonly S[]): void {
     const before = this.selected;
     this.#all = all;
@@ -37,7 +37,7 @@ export class Selections<S> {
     this.#listeners.tell();
   }
 
-  /** The newest one is looked at next. */
+  /** Highlights the new one. */
   add(one: S): void {
     this.#selected = this.#all.length;
     this.#all = [...this.#all, one];
@@ -52,7 +52,7 @@ export class Selections<S> {
     this.#listeners.add(listener, signal);
   }
 
-  /** Those of every view, and of Python, are the same. */
+  /** Keeps them equal to the trait, and so to other views and Python. */
   synchronise(traits: Traits<CoreTraits & SelectedTraits<S>>, signal: AbortSignal): void {
     const isSame = () => JSON.stringify(traits.get("_regions")) === JSON.stringify(this.#all);
     const take = () => {

@@ -7,13 +7,13 @@ type Listener = (...values: never[]) => void;
 
 const HINT = "Open the notebook to compute it.";
 
-/** A model with a recording behind it instead of a kernel: it answers what was sampled, and says so of all else. */
+/** A model that answers from a recording instead of a kernel; what was not sampled is refused in words. */
 export class Replay implements AnyModel<CoreTraits> {
   readonly #recording: Recording;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** Of each view, the path whose samples it holds. */
+  /** The path whose samples each view has. */
   readonly #views = new Map<string, number | undefined>();
-  /** The wishes that have changed since the last answer. */
+  /** The settings changed since the last answer. */
   readonly #changed = new Set<string>();
   #traits: Values;
   #request = 0;
@@ -21,7 +21,7 @@ export class Replay implements AnyModel<CoreTraits> {
   constructor(recording: Recording) {
     this.#recording = recording;
     this.#traits = {
-      // What a kernel says; a file has none of it.
+      // Only a kernel sets these.
       _cards: [],
       _notice: {},
       ...recording.traits,
@@ -55,7 +55,7 @@ export class Replay implements AnyModel<CoreTraits> {
   send(message: ToKernel): void {
     if (message.type !== "want") return;
     this.#views.set(message.view, undefined);
-    // As from a kernel: when the caller is done.
+    // Asynchronous, as a kernel's answer is.
     queueMicrotask(() => this.#answer(message.view));
   }
 
@@ -73,8 +73,8 @@ export class Replay implements AnyModel<CoreTraits> {
   }
 
   /**
-   * The answer closest to what is asked, so that a rule which was sampled with other numbers of steps can be chosen.
-   * It has all that was chosen just now; undefined where nothing sampled has.
+   * Returns the answer closest to the settings, so that a rule which was sampled with other numbers of steps can be chosen.
+   * It has every setting that was just changed; undefined if no answer has.
    */
   #nearest(): Answer | undefined {
     const asked = Number(this.#traits.n_steps);
@@ -145,18 +145,18 @@ export class Replay implements AnyModel<CoreTraits> {
   }
 }
 
-/** Of each wish, the values that some answer has. */
+/** The values of each setting that some answer has. */
 function offered(answers: readonly Answer[]): Values {
   const of = (name: string) => [...new Set(answers.map(({ settings }) => settings[name]))];
   return Object.fromEntries(SETTINGS.map((name) => [name, of(name)]));
 }
 
-/** Steps are 0 where a rule samples to a tolerance, which else is 0: neither is a wish then. */
+/** Whether a setting counts: `n_steps` or `tol` is 0 where the method ignores it. */
 function counts(name: string, value: unknown): boolean {
   return value !== 0 || (name !== "n_steps" && name !== "tol");
 }
 
-/** Both came out of JSON. */
+/** Compares values that came out of JSON. */
 function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }

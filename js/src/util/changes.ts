@@ -1,4 +1,4 @@
-/** Tells whether what something is made of has changed since it was asked last. */
+/** Compares values with those of the last call, so that what depends on them is drawn only when one has changed. */
 export class Changes {
   #last: readonly unknown[] = [];
 

@@ -16,12 +16,12 @@ export function captioned(
   return html("figure", { class: name }, caption, ...children);
 }
 
-/** What is folded until somebody asks for it. */
+/** A section that is folded at first; the title unfolds it. */
 export function fold(name: string, title: string, ...children: Child[]): HTMLDetailsElement {
   return html("details", { class: `igw-fold ${name}` }, html("summary", {}, title), ...children);
 }
 
-/** A table that scrolls, of rows that are filled in later. */
+/** A scrolling table; its rows are filled in later. */
 export function numbers(
   heads: readonly string[],
   label: string,

@@ -7,7 +7,7 @@ import { lifeWithin } from "../util/life.js";
 import { comparable, Difference } from "./difference.js";
 import { PaneView } from "./pane_view.js";
 
-/** The panes beside the first one, and what the first has more than the second. */
+/** The panes beside the first one, and the difference of the first two. */
 export class ComparisonView {
   readonly element = html("div", { class: "igw-panes", hidden: true });
   readonly #panes: Panes;
@@ -34,7 +34,7 @@ export class ComparisonView {
     for (const { view } of this.#others) view.map.paint(lut);
   }
 
-  /** All in one scale with the first picture, as far as they are in its unit; that scale is returned. */
+  /** Draws all panes in one scale, as far as they have the first one's unit; returns that scale. */
   draw(first: Picture | undefined, look: Look): number {
     const scaleOf = (picture: Picture | undefined) => picture?.map.scale(look.clip) ?? 0;
     const others = this.#others.map(({ view }) => view.update());
@@ -48,7 +48,7 @@ export class ComparisonView {
     return scale;
   }
 
-  /** What is pointed at in one map is in all. */
+  /** Makes all maps point at the same element. */
   linkPointers(first: MapView): void {
     const maps = [first, ...this.#others.map(({ view }) => view.map)];
     const moved = maps.find(({ pointed }) => pointed !== this.#pointed);
@@ -57,7 +57,7 @@ export class ComparisonView {
     for (const map of maps) if (map !== moved) map.follow(this.#pointed);
   }
 
-  /** As many as there are stores besides the first, each of which lasts as long as its pane. */
+  /** Makes one view for each store besides the first; a view ends with its pane. */
   #arrange(): void {
     const stores = this.#panes.stores.slice(1);
     for (const { life } of this.#others.splice(stores.length)) life.abort();

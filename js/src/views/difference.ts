@@ -5,7 +5,7 @@ import { Changes } from "../util/changes.js";
 import { assign } from "../util/dom.js";
 import { fixed, percent } from "../util/format.js";
 
-/** What one map has more than another, collected up to alpha, in the colours and the scale of both. */
+/** Draws the first map minus the second, collected up to alpha, in their colours and scale. */
 export class Difference {
   readonly #map: StaticMap;
   readonly #changes = new Changes();
@@ -20,7 +20,7 @@ export class Difference {
     return this.#map.element;
   }
 
-  /** Hidden where there is nothing to compare: no second map, another size, or another reading of the model. */
+  /** Hidden if the maps cannot be compared: no second one, another shape, or another unit. */
   draw(
     one: Picture | undefined,
     other: Picture | undefined,
@@ -41,7 +41,7 @@ export class Difference {
     );
   }
 
-  /** The difference into `#other`; its norm as a share of the first's is returned. */
+  /** Writes the difference into `#other`; returns its norm as a share of the first map's norm. */
   #subtract(one: Picture, other: Picture, alpha: number): number {
     const { size } = one.begin.display;
     if (this.#one.length !== size) {
@@ -63,12 +63,12 @@ export class Difference {
   }
 }
 
-/** Maps in the same unit, of displays of the same shape. */
+/** Whether two maps have the same unit and the same shape. */
 export function comparable(one: Picture, other: Picture): boolean {
   return (
     one.begin.display.shape.join() === other.begin.display.shape.join() &&
     one.begin.settings.output === other.begin.settings.output &&
-    // What is not complete is a gradient, in another unit than what adds up to F.
+    // Without completeness a map is a gradient, in another unit than one that adds up to F.
     (one.plan.delta === null) === (other.plan.delta === null)
   );
 }

@@ -22,11 +22,11 @@ import { ComparisonView } from "./comparison.js";
 import { type Layout, layOut } from "./layout.js";
 import { newest } from "./pane_view.js";
 
-/** What the view needs, whatever the kind. */
+/** The traits that the view of every kind needs. */
 export const EXPLORER_TRAITS = { ...CORE_TRAITS, ...BASELINES_TRAITS, ...CONVERGENCE_TRAITS };
 export type ExplorerTraits = BaselinesTraits & ConvergenceTraits;
 
-/** One view of an explorer of any kind: hands what the store knows to the parts, once a frame. */
+/** One view of an explorer of any kind: draws its parts from the store, at most once a frame. */
 export class ExplorerView {
   readonly element = html("div", { class: "igw", "data-lm-suppress-shortcuts": "true" });
   readonly #store: Store;
@@ -74,7 +74,7 @@ export class ExplorerView {
         meter: this.#meter.element,
         aids: [this.#histogram.element, ...elementsOf(view.aids), this.#convergence.element],
         panes: this.#comparison.element,
-        // What takes a kernel to answer.
+        // These need a kernel.
         panels: traits.isRecording
           ? []
           : [
@@ -88,7 +88,7 @@ export class ExplorerView {
       signal,
     );
     this.#layout.tools.append(new FullScreen(this.element, signal).element);
-    // Keys pressed here are meant for the widget, not for the notebook's shortcuts.
+    // Keys pressed here must not trigger shortcuts of the notebook.
     listen(this.element, "keydown", (event) => event.stopPropagation(), signal);
     store.subscribe(redraw, signal);
     panes.traits.on([...panes.traits.looks, "_lut"], redraw, signal);
@@ -115,7 +115,7 @@ export class ExplorerView {
     this.#caption(picture, look, scale, isStale);
   }
 
-  /** What depends on the picture alone, and not on how it is looked at. */
+  /** Draws what depends on the picture alone, and not on the looks. */
   #replace(picture: Picture): void {
     this.#shown = picture;
     this.#kind.input?.show(picture.begin);

@@ -7,7 +7,7 @@ import { div, html, span } from "../util/dom.js";
 import { twoDecimals } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 
-/** What the view has made and the layout puts in its place. */
+/** The parts of a view that the layout puts in place. */
 export interface Parts {
   readonly kind: KindView;
   readonly player: HTMLElement;
@@ -77,14 +77,14 @@ export function layOut(
   return { tools, stale, collected, clipped };
 }
 
-/** What is asked of the kernel. */
+/** The controls of the settings. */
 function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
   const steps = {
     label: "steps",
     min: 1,
     max: 256,
     step: 1,
-    // One cell of the secant rule is DeepLIFT's rescale rule: the left end of a walk to Integrated Gradients.
+    // The secant rule with one cell is DeepLIFT's rescale rule.
     format: (steps: number) => {
       const method = traits.get("method");
       if (method === "gradient" || method === "input_x_gradient") return "1, at the input";
@@ -106,7 +106,7 @@ function alphaSlider(traits: Traits, signal: AbortSignal): HTMLElement {
   return new Slider(traits, "alpha", options, signal).element;
 }
 
-/** How the picture is looked at; none of it asks the kernel for anything. */
+/** The controls of the looks and of the channel. */
 function look(
   traits: Traits,
   clipped: HTMLElement,

@@ -6,7 +6,7 @@ import { assign, html, span, write } from "../util/dom.js";
 import { shorten, significant } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 
-/** One more pane: the same picture, asked something else. */
+/** One more pane: the same input with other settings. */
 export class PaneView {
   readonly element: HTMLElement;
   readonly store: Store;
@@ -28,7 +28,7 @@ export class PaneView {
     );
   }
 
-  /** Takes in what has come; to be called before `draw`. */
+  /** Shows a new picture if one has come; called before `draw`. */
   update(): Picture | undefined {
     const picture = newest(this.store, this.#shown);
     if (picture !== undefined && picture !== this.#shown) this.map.show(picture);
@@ -53,7 +53,7 @@ export class PaneView {
   }
 }
 
-/** What to draw: what is drawn already, where the wish went on between the arrival of a picture and its frame. */
+/** Returns the picture to draw: the one drawn already, if the settings changed between the arrival of a picture and its frame. */
 export function newest(
   { picture, isStale }: Store,
   shown: Picture | undefined,
@@ -63,7 +63,7 @@ export function newest(
 
 const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };
 
-/** In what a pane differs, in words. */
+/** Describes in what a pane differs from the first. */
 function differences(settings: Readonly<Record<string, unknown>>): string {
   const parts = Object.entries(settings).map(
     ([name, value]) => `${WORDS[name] ?? name} ${shorten(String(value), 30)}`,

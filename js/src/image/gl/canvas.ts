@@ -14,7 +14,7 @@ export class CanvasOverlay implements Renderer {
   #layers: Float32Array[] = [];
   #image: ImageData | undefined;
 
-  /** `context` is drawn on. */
+  /** Draws on `context`. */
   constructor(context: CanvasRenderingContext2D) {
     this.#context = context;
   }

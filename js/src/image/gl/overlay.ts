@@ -7,7 +7,7 @@ import { type Shade, UNIT, uniformsOf } from "./shading.js";
 import { resize } from "./size.js";
 import { BytesTexture, PrefixTexture } from "./textures.js";
 
-/** What lives on the GPU, and is gone when the context is lost. */
+/** Objects on the GPU; a lost context loses them. */
 interface Resources {
   readonly program: Program;
   readonly photo: BytesTexture;
@@ -19,10 +19,10 @@ const LOST =
   "the browser has taken WebGL2 away from this picture, as it does where a page has more than about 16; " +
   "it is used again once the browser gives it back";
 
-/** What a browser may do to a context at any time. */
+/** Called when the browser takes the context away or gives it back. */
 export interface ContextCallbacks {
   lost(reason: string): void;
-  /** All is as it was before the loss. */
+  /** Everything can be drawn again. */
   restored(): void;
 }
 
@@ -46,7 +46,7 @@ export class WebGLOverlay implements Renderer {
       alpha: false,
       antialias: false,
       depth: false,
-      // Else what was drawn is gone for whoever copies it between two frames.
+      // Otherwise the drawing cannot be copied between two frames.
       preserveDrawingBuffer: true,
     });
     return gl === null ? undefined : new WebGLOverlay(canvas, gl, fate, signal);
@@ -62,7 +62,7 @@ export class WebGLOverlay implements Renderer {
     this.#gl = gl;
     this.#resources = build(gl);
     const lose = (event: Event) => {
-      // Else a lost context never comes back.
+      // Otherwise a lost context never comes back.
       event.preventDefault();
       fate.lost(LOST);
     };
@@ -109,7 +109,7 @@ export class WebGLOverlay implements Renderer {
     if (this.#gl.isContextLost()) throw new RendererError(LOST);
   }
 
-  /** At once, not when the garbage is collected: a browser has about sixteen contexts. */
+  /** Releases the context at once and not at garbage collection: a browser has about sixteen. */
   #dispose(): void {
     const { program, photo, lut, prefix } = this.#resources;
     for (const resource of [program, photo, lut, prefix]) resource.delete();

@@ -24,7 +24,7 @@ export const UNIT = { photo: 0, lut: 1, prefix: 2 } as const;
 
 const FILTERED = { all: 0, positive: 1, negative: -1 } as const;
 
-/** What the shader is told of a frame, all of it as floats. */
+/** The shader's uniforms for one frame, all of them floats. */
 export function uniformsOf({ piece, t, sign, scale, opacity, ground }: Shade) {
   return {
     piece,
@@ -65,7 +65,7 @@ vec3 below=mix(original,faded,fading);
 result=vec4(mix(below,colour,opacity*sqrt(abs(s))),1.);
 }`;
 
-/** The shader's arithmetic on arrays. What lies below the map is kept as long as it is looked at in the same way. */
+/** The shader's arithmetic on arrays. The faded photo is kept until fading changes. */
 export class Blender {
   #below = new Float32Array();
   #photo: Uint8Array | undefined;
