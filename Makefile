@@ -74,7 +74,7 @@ $(MODULES): js/package.json js/package-lock.json | $(STAMPS)/node
 
 $(STATIC): $(FRONT_SOURCES) $(MODULES)
 	cd js && npm run build
-	@touch ig_widgets/static/{image,standalone}.{js,css} ig_widgets/static/loader.js
+	@touch ig_widgets/static/{image,table,standalone}.{js,css} ig_widgets/static/loader.js
 
 $(STAMPS)/python: pyproject.toml constraints.txt hatch_build.py | $(STATIC)
 	$(PIP_INSTALL) --editable '.[dev]'

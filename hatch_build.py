@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUILT = ("loader.js", "image.js", "image.css", "standalone.js", "standalone.css")
+BUILT = ("loader.js", "image.js", "image.css", "table.js", "table.css", "standalone.js", "standalone.css")
 SOURCES = ("src", "scripts", "package.json", "package-lock.json", "tsconfig.json")
 OLDEST_NODE = 20
 

@@ -14,15 +14,18 @@ LARGEST_BUNDLE = 100_000  # bytes
 def check_wheel(path: Path) -> None:
     with zipfile.ZipFile(path) as wheel:
         sizes = {entry.filename: entry.file_size for entry in wheel.infolist()}
-    for name in (f"ig_widgets/static/{part}.{kind}" for part in ("image", "standalone") for kind in ("js", "css")):
+    parts = ("image", "table", "standalone")
+    for name in (f"ig_widgets/static/{part}.{kind}" for part in parts for kind in ("js", "css")):
         require(sizes.get(name, 0) > 0, f"{path.name} lacks {name}, or it is empty")
-    bundle = sizes["ig_widgets/static/image.js"]
-    require(bundle <= LARGEST_BUNDLE, f"image.js is {bundle} bytes, more than {LARGEST_BUNDLE}")
+    bundles = {name: sizes[f"ig_widgets/static/{name}.js"] for name in ("image", "table")}
+    for name, size in bundles.items():
+        require(size <= LARGEST_BUNDLE, f"{name}.js is {size} bytes, more than {LARGEST_BUNDLE}")
     for name in ("ig_widgets/__init__.py", "ig_widgets/py.typed"):
         require(name in sizes, f"{path.name} lacks {name}")
     strangers = [name for name in sizes if name.split("/")[0] != "ig_widgets" and ".dist-info/" not in name]
     require(not strangers, f"{path.name} has files outside the package: {strangers[:5]}")
-    print(f"{path.name}: {len(sizes)} files, image.js {bundle / 1000:.1f} kB")
+    told = ", ".join(f"{name}.js {size / 1000:.1f} kB" for name, size in bundles.items())
+    print(f"{path.name}: {len(sizes)} files, {told}")
 
 
 def check_sdist(path: Path) -> None:

@@ -1,8 +1,19 @@
 import type { Settings } from "../src/core/protocol.js";
 import { defaults, FakeModel } from "../tests/support/fake_model.js";
+import { RowScene } from "../tests/support/rows.js";
 import { type EntryRow, Scene } from "../tests/support/scene.js";
 
 const SIZE = 224;
+const FEATURES = [
+  "median income",
+  "house age",
+  "average rooms",
+  "average bedrooms",
+  "population",
+  "average occupancy",
+  "latitude",
+  "longitude",
+];
 const LABELS = ["Egyptian cat", "tabby", "tiger cat", "lynx", "crane", "espresso", "crane"];
 
 /** Answers wishes about a picture that no model has seen, coarse first, as the kernel does. */
@@ -23,9 +34,11 @@ export class FakeKernel {
       [5, 0.002],
     ],
   });
+  readonly #isTable: boolean;
   #request = 0;
 
-  constructor() {
+  constructor(isTable = false) {
+    this.#isTable = isTable;
     for (const name of ["baseline", "target", "output", "method", "n_steps"])
       this.model.on(`change:${name}`, () => this.answer());
   }
@@ -45,8 +58,10 @@ export class FakeKernel {
       channel: model.get("channel"),
     };
     const n = settings.n_steps;
-    const scene = new Scene({ width: SIZE, height: SIZE, count: n, trace: request });
-    paint(scene, settings.baseline);
+    const scene = this.#isTable
+      ? new RowScene(FEATURES, { count: n, trace: request })
+      : new Scene({ width: SIZE, height: SIZE, count: n, trace: request });
+    if (!this.#isTable) paint(scene, settings.baseline);
     const coarse = Math.min(4, n);
     const stages = [...new Set([coarse, Math.min(16, n), n])];
     model.receive(scene.begin(model.view, request, settings));

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Card, ImageTraits } from "../src/core/traits.js";
+import type { ImageTraits } from "../src/image/traits.js";
+import type { Card } from "../src/panels/baselines.js";
 import { maps, ready } from "./support/dependence.js";
 import { frame, type View } from "./support/mount.js";
 import { compared } from "./support/panes.js";

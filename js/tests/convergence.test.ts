@@ -1,8 +1,10 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { logAxisOver, logTicks } from "../src/charts/log_axis.js";
 import type { Run } from "../src/core/run.js";
-import { type Curve, Traits } from "../src/core/traits.js";
-import { Convergence } from "../src/panels/convergence.js";
+import { Traits } from "../src/core/traits.js";
+import { image } from "../src/image/kind.js";
+import type { ImageTraits } from "../src/image/traits.js";
+import { Convergence, type Curve } from "../src/panels/convergence.js";
 import { FakeModel } from "./support/fake_model.js";
 import "../src/explorers/image.css";
 import "../src/charts/plots.css";
@@ -29,7 +31,7 @@ const curves: readonly Curve[] = [
 function mounted(start: ConstructorParameters<typeof FakeModel>[0] = { _curves: curves }) {
   const life = new AbortController();
   const model = new FakeModel(start);
-  const traits = new Traits(model, life.signal);
+  const traits = new Traits<ImageTraits>(model, image, life.signal);
   const cancel = vi.fn();
   const panel = new Convergence(traits, cancel, life.signal);
   const el = document.createElement("div");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Dependence } from "../src/core/traits.js";
+import type { Dependence } from "../src/panels/dependence.js";
 import { maps, ready } from "./support/dependence.js";
 import { explained, scene } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { Card } from "../src/core/traits.js";
 import { parseBaseline, withValue } from "../src/panels/baseline_text.js";
+import type { Card } from "../src/panels/baselines.js";
 import { explained } from "./support/explained.js";
 import { choose, type View } from "./support/mount.js";
 

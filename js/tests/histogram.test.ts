@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { BINS, binCounts, binValue } from "../src/charts/bins.js";
 import { Histogram } from "../src/charts/histogram.js";
 import { Traits } from "../src/core/traits.js";
+import { image } from "../src/image/kind.js";
 import { blueToRed, FakeModel } from "./support/fake_model.js";
 import "../src/explorers/image.css";
 import "../src/charts/plots.css";
@@ -36,7 +37,7 @@ test("every pixel is in one bin, zero is in the middle of the middle one, far va
 function mounted() {
   const life = new AbortController();
   const model = new FakeModel();
-  const traits = new Traits(model, life.signal);
+  const traits = new Traits(model, image, life.signal);
   const histogram = new Histogram(traits, life.signal);
   const draw = () => histogram.draw(map.scale(traits.get("clip")), traits.get("clip"));
   traits.on(["clip", "sign"], draw, life.signal);

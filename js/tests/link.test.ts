@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { inWords } from "../src/core/run.js";
 import { Store } from "../src/core/store.js";
 import { Traits } from "../src/core/traits.js";
+import { image } from "../src/image/kind.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { Host } from "./support/mount.js";
 import { Scene } from "./support/scene.js";
@@ -17,7 +18,7 @@ const black = new Scene({ trace: 1, seed: 1 });
 
 function start(model = new FakeModel()) {
   const life = new AbortController();
-  const store = new Store(model, new Traits(model, life.signal), 0, life.signal);
+  const store = new Store(model, new Traits(model, image, life.signal), 0, life.signal);
   return { model, store, life };
 }
 

@@ -119,10 +119,10 @@ describe("picking a colour", () => {
   });
 });
 
-describe("what was not asked", () => {
+describe("pixels equal to the baseline", () => {
   const hatch = (view: View) => {
     const label = [...view.el.querySelectorAll("label")].find(({ textContent }) =>
-      textContent?.startsWith("hatch what is not asked"),
+      textContent?.startsWith("hatch pixels equal to the baseline"),
     );
     return { box: label?.querySelector("input") as HTMLInputElement, label };
   };

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest"
 import { FullScreen } from "../src/controls/full_screen.js";
 import { Player } from "../src/controls/player.js";
 import { Traits } from "../src/core/traits.js";
+import { image } from "../src/image/kind.js";
 import { FakeModel } from "./support/fake_model.js";
 
 beforeEach(() => {
@@ -15,7 +16,7 @@ function playing(alpha: number, isStill = false) {
   vi.spyOn(window, "matchMedia").mockReturnValue({ matches: isStill } as MediaQueryList);
   const life = new AbortController();
   const model = new FakeModel({ alpha });
-  const traits = new Traits(model, life.signal);
+  const traits = new Traits(model, image, life.signal);
   const player = new Player(traits, life.signal);
   onTestFinished(() => life.abort());
   const button = player.element.querySelector("button") as HTMLButtonElement;

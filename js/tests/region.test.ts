@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Regions } from "../src/panels/selections.js";
+import { Selections } from "../src/panels/selections.js";
 import { anchorOf, outlineOf } from "../src/views/outline.js";
 import { type Corner, maskOf, type Region } from "../src/views/region.js";
 import { random } from "./support/scene.js";
@@ -114,7 +114,7 @@ describe("the regions", () => {
   const [a, b, c] = [rectangle(0, 0, 1, 1), rectangle(1, 1, 2, 2), rectangle(2, 2, 3, 3)];
 
   test("what is selected stays selected while others come and go", () => {
-    const regions = new Regions();
+    const regions = new Selections<Region>();
     regions.set([a, b, c]);
     expect(regions.selected).toBeUndefined();
     regions.select(1);
@@ -131,7 +131,7 @@ describe("the regions", () => {
 
   test("whoever listens is told until the signal ends it", () => {
     const life = new AbortController();
-    const regions = new Regions();
+    const regions = new Selections<Region>();
     let told = 0;
     regions.subscribe(() => {
       told += 1;

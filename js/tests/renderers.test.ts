@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Ground, Sign } from "../src/core/traits.js";
+import type { Sign } from "../src/core/traits.js";
 import { CanvasOverlay } from "../src/image/gl/canvas.js";
 import { WebGLOverlay } from "../src/image/gl/overlay.js";
-import type { Renderer } from "../src/image/gl/renderer.js";
-import { RendererError } from "../src/image/gl/renderer_error.js";
+import { type Renderer, RendererError } from "../src/image/gl/renderer.js";
+import type { ImageLook } from "../src/image/traits.js";
 import { watchContexts } from "./support/contexts.js";
 import { blueToRed } from "./support/fake_model.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
@@ -47,7 +47,7 @@ interface Look {
   readonly clip?: number;
   readonly sign?: Sign;
   readonly opacity?: number;
-  readonly ground?: Ground;
+  readonly ground?: ImageLook["ground"];
 }
 
 /** Draws, and compares every pixel with the definition. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Store } from "../src/core/store.js";
 import { Traits } from "../src/core/traits.js";
+import { image } from "../src/image/kind.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";
 import { failed, random, Scene, WISHES } from "./support/scene.js";
@@ -8,7 +9,7 @@ import { failed, random, Scene, WISHES } from "./support/scene.js";
 function start(traits: ConstructorParameters<typeof FakeModel>[0] = {}, pane = 0) {
   const model = new FakeModel(traits);
   const life = new AbortController();
-  const store = new Store(model, new Traits(model, life.signal), pane, life.signal);
+  const store = new Store(model, new Traits(model, image, life.signal), pane, life.signal);
   return { model, store, life, view: model.view };
 }
 

@@ -1,6 +1,6 @@
 import type { Point } from "../core/protocol.js";
 
-/** The value of a line at alpha, straight between its points; where it jumps, the one after the jump. */
+/** Returns the value of a line at alpha, linear between points; at a jump, the value after it. */
 export function along(line: readonly Point[], alpha: number): number {
   const next = line.findIndex(([at]) => at > alpha);
   const [a, b] = [line[next - 1], line[next]];
@@ -9,7 +9,7 @@ export function along(line: readonly Point[], alpha: number): number {
   return a[1] + ((b[1] - a[1]) * (alpha - a[0])) / (b[0] - a[0]);
 }
 
-/** The first alpha at which it has come to `value`, which lies on the way to its end; undefined where it never does. */
+/** Returns the first alpha at which a line reaches `value`; undefined if it never does. */
 export function reaches(line: readonly Point[], value: number): number | undefined {
   for (let i = 1; i < line.length; i++) {
     const [a, b] = [line[i - 1] as Point, line[i] as Point];

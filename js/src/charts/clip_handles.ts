@@ -92,7 +92,7 @@ export class ClipHandles {
     });
   }
 
-  /** Arrows to the sides move a handle that way, so that on the lower one left is more. */
+  /** Left and right arrows move the handle on the screen, so that on the lower one left means more. */
   #press(event: KeyboardEvent, side: number): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const now = this.#traits.get("clip");

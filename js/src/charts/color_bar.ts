@@ -1,10 +1,11 @@
-import { html, write } from "../util/dom.js";
+import { div, html, span, write } from "../util/dom.js";
 import { shorten, significant } from "../util/format.js";
 
-/** The colour map with the numbers that its ends and its middle stand for; of what is never negative, its upper half. */
+/** The colour map with the values of its ends and its middle; only the upper half if values are never negative. */
 export class ColorBar {
   readonly element: HTMLElement;
   readonly #fromZero: boolean;
+  readonly #per: string;
   readonly #canvas = html("canvas", {
     class: "igw-gradient",
     width: 256,
@@ -13,18 +14,13 @@ export class ColorBar {
   });
   readonly #low = html("span");
   readonly #high = html("span");
-  readonly #unit = html("span", { class: "igw-unit" });
+  readonly #unit = span("igw-unit");
 
-  constructor(fromZero = false) {
+  constructor(element: string, fromZero = false) {
     this.#fromZero = fromZero;
-    const numbers = html(
-      "div",
-      { class: "igw-ends" },
-      this.#low,
-      html("span", {}, fromZero ? "" : "0"),
-      this.#high,
-    );
-    this.element = html("div", { class: "igw-colorbar" }, this.#canvas, numbers, this.#unit);
+    this.#per = `per ${element}`;
+    const numbers = div("igw-ends", this.#low, html("span", {}, fromZero ? "" : "0"), this.#high);
+    this.element = div("igw-colorbar", this.#canvas, numbers, this.#unit);
   }
 
   paint(lut: Uint8Array): void {
@@ -42,6 +38,6 @@ export class ColorBar {
   show(scale: number, unit: string): void {
     write(this.#low, this.#fromZero ? "0" : significant(-scale, 2));
     write(this.#high, scale > 0 ? `+${significant(scale, 2)}` : "0");
-    write(this.#unit, unit && `${shorten(unit, 24)} per pixel`);
+    write(this.#unit, unit && `${shorten(unit, 24)} ${this.#per}`);
   }
 }

@@ -1,7 +1,8 @@
 import type { Plan } from "../core/protocol.js";
 import type { Picture } from "../core/store.js";
-import { html, write } from "../util/dom.js";
+import { div, html, span, write } from "../util/dom.js";
 import { percent, shorten, signed, significant } from "../util/format.js";
+import { captioned } from "../util/parts.js";
 
 /** F at the two ends of the path, and how the sum of attributions meets their difference. */
 export interface Balance {
@@ -23,10 +24,10 @@ export function balance({ outputs, sum, delta }: Plan): Balance {
 /** Completeness: attributions add up to F(x) - F(x'), but for the convergence delta. */
 export class CompletenessMeter {
   readonly element: HTMLElement;
-  readonly #unit = html("span", { class: "igw-unit" });
+  readonly #unit = span("igw-unit");
   readonly #cells = new Map<string, HTMLElement>();
-  readonly #difference = html("div", { class: "igw-bar igw-bar-difference" });
-  readonly #sum = html("div", { class: "igw-bar igw-bar-sum" });
+  readonly #difference = div("igw-bar igw-bar-difference");
+  readonly #sum = div("igw-bar igw-bar-sum");
 
   constructor() {
     const rows = [
@@ -46,15 +47,9 @@ export class CompletenessMeter {
         cell,
       );
     });
-    this.element = html(
-      "figure",
-      { class: "igw-panel igw-completeness" },
-      html(
-        "figcaption",
-        { class: "igw-caption" },
-        html("span", { class: "igw-title" }, "Completeness"),
-        this.#unit,
-      ),
+    this.element = captioned(
+      "igw-panel igw-completeness",
+      ["Completeness", this.#unit],
       html("div", { class: "igw-bars", "aria-hidden": "true" }, this.#difference, this.#sum),
       html("table", {}, html("tbody", {}, ...rows)),
     );
@@ -79,7 +74,7 @@ export class CompletenessMeter {
     if (cell !== undefined) write(cell, text);
   }
 
-  /** Both bars start at one zero and share one scale, so that what lacks or is too much is seen. */
+  /** Both bars share zero and scale, so that a difference is visible. */
   #draw(difference: number, sum: number): void {
     const low = Math.min(0, difference, sum);
     const high = Math.max(0, difference, sum);

@@ -1,19 +1,20 @@
 import type { Picture } from "../core/store.js";
 import type { Traits } from "../core/traits.js";
-import { assign, html, svg, write } from "../util/dom.js";
+import { assign, div, html, span, svg, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
-import { onWidth } from "../util/width.js";
+import { captioned } from "../util/parts.js";
 import { BINS, binCounts, binValue } from "./bins.js";
 import { type Clip, ClipHandles } from "./clip_handles.js";
+import { ChartFrame } from "./frame.js";
 
 const HEIGHT = 92;
 /** Room at both sides for half a handle. */
 const MARGIN = 14;
-const AXIS = 16;
-/** How far beyond the usual scale the body is shown; tails may be a hundred times as long. */
+const MARGINS = { left: MARGIN, right: MARGIN, top: 6, bottom: 16 };
+/** The axis ends at this multiple of the usual scale, because tails may be a hundred times as long. */
 const BODY = { clip: 99, times: 1.6 };
 
-/** How the attributions at alpha = 1 are spread, in the colours of the picture, and where these end. */
+/** A histogram of the attributions at alpha = 1, in the colours of the map, with handles to clip. */
 export class Histogram {
   readonly element: HTMLElement;
   readonly #traits: Traits;
@@ -21,10 +22,9 @@ export class Histogram {
   readonly #ends = ["start", "middle", "end"].map((anchor) =>
     svg("text", { y: HEIGHT - 3, "text-anchor": anchor }),
   );
-  readonly #axis = svg("line", { class: "igw-tick", x1: MARGIN });
-  readonly #frame = svg("svg", { role: "img", class: "igw-histogram", height: HEIGHT });
+  readonly #frame: ChartFrame;
   readonly #handles: ClipHandles;
-  readonly #unit = html("span", { class: "igw-unit" });
+  readonly #unit = span("igw-unit");
   readonly #words = html("p", { class: "igw-note" }, "Nothing sampled yet");
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
@@ -32,28 +32,26 @@ export class Histogram {
   #clip: Clip = { scale: 0, percentile: 99 };
   #sign = "all";
   #range = 0;
-  #width = 320;
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
-    this.#frame.append(svg("g", {}, ...this.#bars), this.#axis, ...this.#ends);
-    const plot = html("div", { class: "igw-plot" }, this.#frame);
+    const resize = () => {
+      this.#layOut();
+      this.#mark();
+    };
+    this.#frame = new ChartFrame("histogram", HEIGHT, MARGINS, resize, signal);
+    const { element } = this.#frame;
+    element.prepend(svg("g", {}, ...this.#bars));
+    element.append(...this.#ends);
+    const plot = div("igw-plot", element);
     const choose = (position: number) => this.#choose(position);
     this.#handles = new ClipHandles(plot, { traits, choose, settle: () => this.#settle() }, signal);
-    this.element = html(
-      "figure",
-      { class: "igw-panel" },
-      html(
-        "figcaption",
-        { class: "igw-caption" },
-        html("span", { class: "igw-title" }, "Attribution values"),
-        this.#unit,
-        html("span", {}, "height: √ of pixels"),
-      ),
+    this.element = captioned(
+      "igw-panel",
+      ["Attribution values", this.#unit, html("span", {}, `height: √ of ${traits.kind.element}s`)],
       plot,
       this.#words,
     );
-    onWidth(plot, (width) => this.#resize(width), signal);
     this.#layOut();
   }
 
@@ -63,14 +61,14 @@ export class Histogram {
     this.#colour();
   }
 
-  /** What it shows is seen with the next `draw`. */
+  /** The next `draw` shows it. */
   show(picture: Picture): void {
     this.#picture = picture;
     this.#range = 0;
     write(this.#unit, shorten(picture.begin.outputName, 24));
   }
 
-  /** Cheap where nothing has changed, so that it can be called once a frame. */
+  /** Called once a frame; cheap if nothing has changed. */
   draw(scale: number, clip: number): void {
     const sign = this.#traits.get("sign");
     const isSame =
@@ -81,7 +79,7 @@ export class Histogram {
     this.#settle();
   }
 
-  /** Under a finger that drags, the axis stays as it is. */
+  /** The axis must not move under a finger that drags. */
   #settle(): void {
     if (this.#picture === undefined) return;
     const { map } = this.#picture;
@@ -98,40 +96,32 @@ export class Histogram {
   /** `position` in widths of the plot. The outer edge stands for all that lies beyond it. */
   #choose(position: number): void {
     if (this.#picture === undefined || this.#clip.scale === 0) return;
-    const half = this.#width / 2;
-    const value = (Math.abs(position * this.#width - half) / (half - MARGIN)) * this.#range;
+    const { width } = this.#frame;
+    const half = width / 2;
+    const value = (Math.abs(position * width - half) / (half - MARGIN)) * this.#range;
     const found = value >= this.#range ? 100 : this.#picture.map.percentileOf(value);
     this.#handles.set(Math.round(2 * found) / 2);
   }
 
-  #resize(width: number): void {
-    if (width <= 4 * MARGIN || width === this.#width) return;
-    this.#width = width;
-    this.#layOut();
-    this.#mark();
-  }
-
   #x(value: number): number {
-    return MARGIN + ((value / (this.#range || 1) + 1) / 2) * (this.#width - 2 * MARGIN);
+    return this.#frame.x((value / (this.#range || 1) + 1) / 2);
   }
 
   #layOut(): void {
-    const bottom = HEIGHT - AXIS;
-    const end = this.#width - MARGIN;
-    assign(this.#frame, { viewBox: `0 0 ${this.#width} ${HEIGHT}`, width: this.#width });
-    assign(this.#axis, { x2: end, y1: bottom, y2: bottom });
+    const { left, right, top, bottom, width: whole } = this.#frame;
+    this.#frame.draw(this.#frame.below());
     const most = Math.sqrt(Math.max(...this.#counts, 1));
-    const width = (end - MARGIN) / BINS;
+    const width = (right - left) / BINS;
     this.#bars.forEach((bar, bin) => {
-      const height = (Math.sqrt(this.#counts[bin] ?? 0) / most) * (bottom - 6);
-      const x = (MARGIN + bin * width).toFixed(2);
+      const height = (Math.sqrt(this.#counts[bin] ?? 0) / most) * (bottom - top);
+      const x = (left + bin * width).toFixed(2);
       assign(bar, { x, width: (width * 0.92).toFixed(2), y: bottom - height, height });
     });
     const isCut = this.#range < (this.#picture?.map.scale(100) ?? 0);
     const edge = significant(this.#range, 2);
     const texts = [`${isCut ? "≤ " : ""}−${edge}`, "0", `${isCut ? "≥ " : ""}+${edge}`];
     this.#ends.forEach((text, i) => {
-      assign(text, { x: [0, this.#width / 2, this.#width][i] ?? 0 });
+      assign(text, { x: [0, whole / 2, whole][i] ?? 0 });
       write(text, this.#range > 0 ? (texts[i] ?? "") : "");
     });
   }
@@ -142,18 +132,18 @@ export class Histogram {
     const { scale, percentile } = this.#clip;
     const words =
       scale > 0
-        ? `${Number(percentile.toFixed(1))}%: ${percent(map.clippedShare(scale))} of pixels are clipped at ±${significant(scale, 2)}`
+        ? `${Number(percentile.toFixed(1))}%: ${percent(map.clippedShare(scale))} of ${this.#traits.kind.element}s are clipped at ±${significant(scale, 2)}`
         : "Every attribution is zero";
     write(this.#words, words);
     const shown = Math.min(scale, this.#range);
-    const places = [-shown, shown].map((value) => this.#x(value) / this.#width);
+    const places = [-shown, shown].map((value) => this.#x(value) / this.#frame.width);
     this.#handles.show(this.#clip, places, words);
     const most = significant(map.scale(100), 2);
     const label = `histogram of ${begin.display.size} attribution values, the largest ±${most}; ${words}`;
-    assign(this.#frame, { "aria-label": label });
+    assign(this.#frame.element, { "aria-label": label });
   }
 
-  /** As the renderers shade: filtered by sign, then clamped to the ends of the colour map. */
+  /** Colours as the renderers do: filtered by sign, then clamped to the ends of the colour map. */
   #colour(): void {
     const { scale } = this.#clip;
     this.#bars.forEach((bar, bin) => {

@@ -8,7 +8,7 @@ export function logAxisOver(
 ): Axis {
   const positive = values.filter((value) => value > 0 && Number.isFinite(value));
   const [least, most] = positive.length ? [Math.min(...positive), Math.max(...positive)] : [0.1, 1];
-  // At least half a decade, so that near equals are seen to be that.
+  // At least half a decade, so that nearly equal values look nearly equal.
   const room = Math.max(
     0.06 * Math.log(most / least),
     (Math.log(3.2) - Math.log(most / least)) / 2,

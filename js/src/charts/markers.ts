@@ -1,4 +1,4 @@
-/** Closed shapes about the origin, some 9 pixels wide, that are told apart also without colour. */
+/** Closed shapes around the origin, about 9 pixels wide, distinguishable without colour. */
 const SHAPES = [
   "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
   "M-3.6-3.6h7.2v7.2h-7.2Z",

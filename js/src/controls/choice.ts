@@ -1,43 +1,39 @@
-import type { Traits } from "../core/traits.js";
-import { html } from "../util/dom.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { assign, html } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 
-type Named = "method" | "baseline" | "output" | "colormap" | "sign" | "ground" | "channel";
-type List = "_methods" | "_baselines" | "_outputs" | "_channels" | "_colormaps";
-
-/** A native list to choose one trait's value from; the values are their own names. */
-export class Choice {
+/** A native list of the values of one trait. */
+export class Choice<T extends CoreTraits> {
   readonly element: HTMLLabelElement;
   readonly #select: HTMLSelectElement;
 
   /** `choices` is a fixed list, or the trait that holds it. `label` is also the accessible name. */
   constructor(
-    traits: Traits,
-    trait: Named,
+    traits: Traits<T>,
+    trait: keyof T & string,
     label: string,
-    choices: readonly string[] | List,
+    choices: readonly string[] | (keyof T & string),
     signal: AbortSignal,
   ) {
     this.#select = html("select", { "aria-label": label });
-    this.element = html(
-      "label",
-      { class: "igw-field" },
-      html("span", { class: "igw-label" }, label),
-      this.#select,
-    );
+    this.element = withLabel(label, "", this.#select);
     const fill = () => {
-      const names = typeof choices === "string" ? traits.get(choices) : choices;
+      const names = (
+        typeof choices === "string" ? traits.get(choices) : choices
+      ) as readonly string[];
       this.#select.replaceChildren(
         ...names.map((name) =>
           html("option", { value: name, disabled: !traits.offers(trait, name) }, shorten(name)),
         ),
       );
+      assign(this.element, { hidden: names.length === 0 });
       follow();
     };
-    const follow = () => select(this.#select, traits.get(trait));
+    const follow = () => select(this.#select, String(traits.get(trait)));
     const choose = () => {
-      traits.set(trait, this.#select.value);
+      traits.set(trait, this.#select.value as T[typeof trait]);
       traits.flush();
     };
     listen(this.#select, "change", choose, signal);
@@ -47,7 +43,7 @@ export class Choice {
   }
 }
 
-/** Shows a value; one that Python set and that is on no list is added to it. */
+/** Selects a value; adds it if Python set one that the list lacks. */
 export function select(element: HTMLSelectElement, value: string, text = shorten(value)): void {
   element.value = value;
   if (element.value === value) return;

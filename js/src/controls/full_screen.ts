@@ -1,7 +1,7 @@
 import { assign, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
-/** Puts an element into full screen and back; not to be seen where the browser does not let it. */
+/** A button that toggles full screen; hidden if the browser does not allow it. */
 export class FullScreen {
   readonly element = html("button", { type: "button", class: "igw-full-screen-button" });
   readonly #target: HTMLElement;
@@ -15,7 +15,7 @@ export class FullScreen {
     this.#follow();
   }
 
-  /** Asked of the element: within a shadow root, the document names only its host. */
+  /** Asks the element, because within a shadow root the document knows only the host. */
   get isFull(): boolean {
     return this.#target.matches(":fullscreen");
   }
@@ -25,7 +25,7 @@ export class FullScreen {
       if (this.isFull) await document.exitFullscreen();
       else await this.#target.requestFullscreen();
     } catch {
-      // A frame that forbids it says so only when asked.
+      // An iframe that forbids it fails only when asked.
       assign(this.element, { hidden: !this.isFull });
     }
   }

@@ -1,7 +1,7 @@
-import { assign, html } from "../util/dom.js";
+import { assign, button, html } from "../util/dom.js";
 import { listen } from "../util/life.js";
 
-/** Buttons of which one is pressed: a choice made often, that a list would hide. */
+/** A row of buttons of which one is pressed, for a choice that is made often. */
 export class Modes<T extends string> {
   readonly element: HTMLElement;
   readonly #buttons: ReadonlyMap<T, HTMLButtonElement>;
@@ -13,9 +13,7 @@ export class Modes<T extends string> {
     choose: (choice: T) => void,
     signal: AbortSignal,
   ) {
-    this.#buttons = new Map(
-      choices.map((choice) => [choice, html("button", { type: "button" }, choice)]),
-    );
+    this.#buttons = new Map(choices.map((choice) => [choice, button(choice)]));
     for (const [choice, button] of this.#buttons) {
       const press = () => {
         this.show(choice);

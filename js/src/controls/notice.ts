@@ -1,15 +1,15 @@
 import type { Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 
-/** What the kernel could not do with something that was set or dropped, or what it doubts, until it is read. */
+/** Shows a notice of the kernel (a rejected value, a caveat) until it is closed. */
 export class Notice {
   readonly element: HTMLElement;
 
   constructor(traits: Traits, signal: AbortSignal) {
     const text = html("span", { role: "alert" });
-    const close = html("button", { type: "button", "aria-label": "close the notice" }, "×");
+    const close = button("×", { "aria-label": "close the notice" });
     this.element = html("div", { class: "igw-notice", hidden: true }, text, close);
     let before: EventTarget | null = null;
     const enter = ({ relatedTarget }: FocusEvent) => {
@@ -18,7 +18,7 @@ export class Notice {
     const hide = () => {
       const hasFocus = this.element.matches(":focus-within");
       assign(this.element, { hidden: true });
-      // Else the focus is lost with the button, and the person with it.
+      // Otherwise the focus is lost with the button.
       if (hasFocus && before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
     listen(close, "focus", enter, signal);

@@ -1,28 +1,28 @@
 import type { Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, div, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
 /** From alpha = 0 to 1. */
 const DURATION = 4000;
-/** Where motion is unwelcome: so many steps, so far apart. */
+/** With `prefers-reduced-motion`: this many steps, this many milliseconds apart. */
 const STEPS = 10;
 const STEP_EVERY = 400;
 
-/** Plays alpha to 1 once, and stops as soon as anybody else moves it. */
+/** Plays alpha to 1 once; stops when somebody else moves it. */
 export class Player {
   readonly element: HTMLElement;
   readonly #traits: Traits;
   readonly #icon = html("span", { "aria-hidden": "true", class: "igw-icon" });
   readonly #label = html("span");
   readonly #button = html("button", { type: "button", class: "igw-play" }, this.#icon, this.#label);
-  /** Ends what is under way; undefined while nothing is. */
+  /** Stops the animation; undefined while none is running. */
   #end: (() => void) | undefined;
-  /** What was set here last: any other value is somebody else's. */
+  /** The last alpha set here; any other value was set by somebody else. */
   #own = Number.NaN;
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
-    this.element = html("div", { class: "igw-player" }, this.#button);
+    this.element = div("igw-player", this.#button);
     listen(this.#button, "click", () => this.#toggle(), signal);
     const interfere = () => {
       if (traits.get("alpha") !== this.#own) this.#stop();
@@ -35,7 +35,7 @@ export class Player {
     const yieldTo = (event: KeyboardEvent) => {
       if (event.key === "Escape") this.#stop();
     };
-    // On the way down: views keep keys from the page.
+    // In the capture phase, because views stop the propagation of keys.
     listen(document, "keydown", yieldTo, signal, { capture: true });
     onAbort(signal, () => this.#stop());
     this.#describe();

@@ -1,6 +1,7 @@
-import type { Chosen, Traits } from "../core/traits.js";
-import { html, write } from "../util/dom.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { html, span, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 
 export interface SliderOptions {
   /** Also the accessible name. */
@@ -10,36 +11,33 @@ export interface SliderOptions {
   readonly step: number;
   readonly format: (value: number) => string;
   /** Another trait that the format looks at. */
-  readonly formattedBy?: keyof Chosen;
+  readonly formattedBy?: keyof CoreTraits;
 }
 
-type Numeric = "alpha" | "n_steps" | "opacity" | "clip";
-
 /** A native slider that stands for one trait, with its label and its value beside it. */
-export class Slider {
+export class Slider<T extends CoreTraits> {
   readonly element: HTMLLabelElement;
   readonly #input: HTMLInputElement;
   readonly #value: HTMLElement;
   readonly #format: (value: number) => string;
 
-  constructor(traits: Traits, trait: Numeric, options: SliderOptions, signal: AbortSignal) {
+  constructor(
+    traits: Traits<T>,
+    trait: keyof T & string,
+    options: SliderOptions,
+    signal: AbortSignal,
+  ) {
     const { label, min, max, step, format } = options;
     this.#format = format;
     this.#input = html("input", { type: "range", "aria-label": label, min, max, step });
-    this.#value = html("span", { class: "igw-value" });
-    this.element = html(
-      "label",
-      { class: "igw-field igw-slider" },
-      html("span", { class: "igw-label" }, label),
-      this.#value,
-      this.#input,
-    );
+    this.#value = span("igw-value");
+    this.element = withLabel(label, "igw-slider", this.#value, this.#input);
 
-    const choose = () => traits.set(trait, this.#input.valueAsNumber);
+    const choose = () => traits.set(trait, this.#input.valueAsNumber as T[typeof trait]);
     listen(this.#input, "input", choose, signal);
     for (const end of ["change", "pointerup", "keyup"] as const)
       listen(this.#input, end, () => traits.flush(), signal);
-    const follow = () => this.#show(traits.get(trait));
+    const follow = () => this.#show(traits.get(trait) as number);
     traits.on(options.formattedBy ? [trait, options.formattedBy] : [trait], follow, signal);
     follow();
   }

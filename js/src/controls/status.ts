@@ -1,21 +1,21 @@
+import type { DrawnBy } from "../core/kind.js";
 import { inWords, type Run } from "../core/run.js";
-import type { Choice } from "../image/gl/renderer.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, div, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { Throttle } from "../util/timing.js";
 
-/** Screen readers read each change of the line aloud; more often than this is noise. */
+/** Screen readers read each change aloud; more often than this is noise. */
 const SPEAK_EVERY = 250;
-/** What a model raises may be of any length; the line scrolls. */
+/** A model's error message may have any length; the line scrolls. */
 const LONGEST = 1500;
 
-/** The status line: how the newest wish fares, what draws it, and the way to stop it. */
+/** The status line: state of the newest request, the renderer, and a button to cancel. */
 export class Status {
   readonly element: HTMLElement;
   readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });
   readonly #bar = html("progress", { "aria-label": "evaluations", max: 1, value: 0 });
-  readonly #cancel = html("button", { type: "button", disabled: true }, "Cancel");
+  readonly #cancel = button("Cancel", { disabled: true });
   readonly #speak: Throttle;
   #text = "";
   #kind: Run["kind"] | undefined;
@@ -23,19 +23,20 @@ export class Status {
   constructor(cancel: () => void, signal: AbortSignal) {
     this.#speak = new Throttle(SPEAK_EVERY, () => write(this.#line, this.#text), signal);
     listen(this.#cancel, "click", cancel, signal);
-    this.element = html("div", { class: "igw-strip" }, this.#line, this.#bar, this.#cancel);
+    this.element = div("igw-strip", this.#line, this.#bar, this.#cancel);
   }
 
-  show(run: Run, { renderer, reason }: Choice): void {
+  show(run: Run, drawnBy?: DrawnBy): void {
     const computing = run.kind === "computing";
     assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
-    assign(this.#line, { title: reason });
+    assign(this.#line, { title: drawnBy?.reason ?? "" });
     assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
     assign(this.#bar, { hidden: !computing && run.kind !== "asked" });
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });
 
-    const text = `${shorten(inWords(run), LONGEST)} · ${renderer.name}`;
+    const by = drawnBy && ` · ${drawnBy.renderer.name}`;
+    const text = `${shorten(inWords(run), LONGEST)}${by ?? ""}`;
     if (text === this.#text) return;
     this.#text = text;
     this.#speak.call();

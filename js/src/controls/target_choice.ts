@@ -2,6 +2,7 @@ import type { Traits } from "../core/traits.js";
 import { assign, html } from "../util/dom.js";
 import { className, percent, shorten, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 import { select } from "./choice.js";
 
 /** The class to explain: the likeliest ones first, then any other by name. */
@@ -11,20 +12,16 @@ export class TargetChoice {
   readonly #select = html("select", { "aria-label": "target" });
   readonly #top = html("optgroup", { label: "top classes" });
   readonly #all = html("optgroup", { label: "all classes" });
-  /** Of every class, in the order of names; built once, as there may be thousands. */
+  /** All classes, sorted by name; built once, because there may be thousands. */
   #options: readonly HTMLOptionElement[] = [];
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
     this.#select.append(this.#top, this.#all);
-    this.element = html(
-      "label",
-      { class: "igw-field igw-target" },
-      html("span", { class: "igw-label" }, "target"),
-      this.#select,
-    );
+    this.element = withLabel("target", "igw-target", this.#select);
     const choose = () => {
-      traits.set("target", Number(this.#select.value));
+      const { value } = this.#select;
+      traits.set("target", /^\d+$/.test(value) ? Number(value) : value);
       traits.flush();
     };
     listen(this.#select, "change", choose, signal);
@@ -77,5 +74,8 @@ export class TargetChoice {
     const shown = typeof target === "string" ? shorten(target) : className(labels, target);
     select(this.#select, String(target), shown);
     assign(this.#select, { title: tooltip(label) });
+    // A model with a single output has no targets to choose from.
+    const isAlone = this.#options.length === 0 && this.#top.childElementCount === 0;
+    assign(this.element, { hidden: typeof target === "number" && isAlone });
   }
 }

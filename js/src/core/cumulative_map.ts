@@ -1,6 +1,6 @@
 import type { Entry, Point, Sample } from "./protocol.js";
 
-/** Where alpha falls: in which piece of the plan, and how far through it. */
+/** A position on the path: the piece of the plan that has alpha, and the share of it before alpha. */
 export interface Place {
   readonly piece: number;
   readonly t: number;
@@ -23,11 +23,11 @@ export class CumulativeMap {
   #total: Float32Array | undefined;
   #sizes: Float32Array | undefined;
   #collected: readonly number[] | undefined;
-  /** P_k for the k that was asked for last; in float64, as it is added to and taken from. */
+  /** P_k for the k that was asked for last; in float64, because entries are added and subtracted again and again. */
   #prefix: Float64Array | undefined;
   #summed = 0;
 
-  /** Returns undefined where the plan names a sample that has not come. */
+  /** Returns undefined if the plan names a sample that has not come. */
   static of(
     entries: readonly Entry[],
     samples: ReadonlyMap<number, Sample>,
@@ -106,7 +106,7 @@ export class CumulativeMap {
     return out;
   }
 
-  /** What one element has collected, at the end of each piece; straight between them. */
+  /** Returns what one element has collected at the end of each piece; linear in between. */
   elementCurve(element: number): Point[] {
     return this.#curve(({ numbers, scale }) => (numbers[element] ?? 0) * scale);
   }
@@ -124,7 +124,7 @@ export class CumulativeMap {
     });
   }
 
-  /** The sum over all elements of what is collected up to alpha. */
+  /** Returns the sum over all elements of what is collected up to alpha. */
   collected(alpha: number): number {
     this.#collected ??= this.#pieces.map(({ weight, sample }) => weight * mapSum(sample));
     return this.#collected.reduce(
@@ -147,7 +147,7 @@ export class CumulativeMap {
     return low + (high - low) * (rank - below) || (sizes[sizes.length - 1] ?? 0);
   }
 
-  /** The percentile of |P_n| at which `scale` is: what to clip at for this scale. */
+  /** Returns the percentile of |P_n| that corresponds to `scale`. */
   percentileOf(scale: number): number {
     const sizes = this.#sorted();
     const last = sizes.length - 1;
@@ -158,12 +158,12 @@ export class CumulativeMap {
     return (100 * (above - 1 + (scale - low) / (high - low))) / last;
   }
 
-  /** The share of elements with |P_n| > scale: they are drawn no stronger than the scale's end. */
+  /** Returns the share of elements with |P_n| > scale, whose colour is clipped. */
   clippedShare(scale: number): number {
     return (this.#size - this.#countUpTo(scale)) / this.#size;
   }
 
-  /** How many elements have |P_n| <= value. */
+  /** Counts the elements with |P_n| <= value. */
   #countUpTo(value: number): number {
     const sizes = this.#sorted();
     let from = 0;
@@ -186,7 +186,7 @@ export class CumulativeMap {
     return curve;
   }
 
-  /** P_k, from the one at hand, or from none where that is nearer. */
+  /** Returns P_k, starting from the last one or from zero, whichever is nearer. */
   #prefixTo(layer: number): Float64Array {
     const prefix = this.#prefix ?? new Float64Array(this.#size);
     this.#prefix = prefix;
@@ -207,7 +207,7 @@ export class CumulativeMap {
       prefix[i] = (prefix[i] as number) + factor * (numbers[i] as number);
   }
 
-  /** Sorted once a plan, after which every percentile is a look-up. */
+  /** Sorts once a plan; then each percentile is a look-up. */
   #sorted(): Float32Array {
     this.#sizes ??= this.total.map(Math.abs).sort();
     return this.#sizes;

@@ -1,22 +1,22 @@
 import type { AnyModel } from "@anywidget/types";
 import { onAbort } from "../util/life.js";
 import type { ToKernel } from "./protocol.js";
-import type { ImageTraits } from "./traits.js";
+import type { CoreTraits } from "./traits.js";
 
 /** A kernel that computes beats twice a second. */
 const PATIENCE = 1800;
 const LOOK_EVERY = 300;
-/** Seconds after which it is asked once more. */
+/** Seconds after which messages are requested again. */
 const AGAIN = 10;
 
 /**
- * The way to the kernel, and what is known of its state: there, silent although it has something to say, or gone.
+ * The connection to the kernel and its state: alive, silent although a message is due, or gone.
  *
- * Jupyter tells a model when its kernel was restarted, some seconds after it died, and other hosts tell nothing; so
+ * Jupyter reports a restart some seconds after the kernel died, and other hosts report nothing; so
  * silence is timed as well.
  */
 export class Link {
-  readonly #model: AnyModel<ImageTraits>;
+  readonly #model: AnyModel<CoreTraits>;
   readonly #changed: (isSilent: boolean) => void;
   readonly #signal: AbortSignal;
   #isGone = false;
@@ -26,7 +26,7 @@ export class Link {
   #timer: number | undefined;
 
   constructor(
-    model: AnyModel<ImageTraits>,
+    model: AnyModel<CoreTraits>,
     changed: (isSilent: boolean) => void,
     signal: AbortSignal,
   ) {
@@ -45,12 +45,12 @@ export class Link {
     return this.#isGone;
   }
 
-  /** Whole seconds for which nothing has come that was due; 0 while all is well. */
+  /** Whole seconds since a message was due; 0 while all is well. */
   get silence(): number {
     return this.#silence;
   }
 
-  /** Whether the kernel has something to say. */
+  /** Whether a message of the kernel is due. */
   set expects(expects: boolean) {
     if (expects === (this.#timer !== undefined)) return;
     window.clearInterval(this.#timer);
@@ -66,7 +66,7 @@ export class Link {
     this.#silence = 0;
   }
 
-  /** Nothing is thrown where nobody listens any more. */
+  /** Does not throw if the connection is gone. */
   send(message: ToKernel, buffers?: ArrayBuffer[]): void {
     if (this.#isGone) return;
     try {
@@ -78,7 +78,7 @@ export class Link {
 
   #look(): void {
     const now = performance.now();
-    // A page that was asleep has heard nothing, whatever was said.
+    // A page that was suspended has received nothing, whatever was sent.
     if (now - this.#looked > 5 * LOOK_EVERY) this.#heard = now;
     this.#looked = now;
     const time = now - this.#heard;

@@ -1,7 +1,7 @@
 /** Thrown where something received is not what was agreed; says which map, in words. */
 export class Malformed extends Error {}
 
-/** Reads the fields of something received, each as the type it has to have. */
+/** Reads the fields of a message, each as the type that it must have. */
 export class MessageReader {
   readonly #fields: Readonly<Record<string, unknown>>;
 
@@ -67,7 +67,7 @@ export class MessageReader {
     return this.#list(name).map((value) => new MessageReader(value, name));
   }
 
-  /** An object whose fields are read by whom they concern. */
+  /** An object that is validated by its user. */
   plain(name: string): Readonly<Record<string, unknown>> {
     return this.record(name).#fields;
   }

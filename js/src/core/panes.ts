@@ -2,18 +2,18 @@ import type { AnyModel } from "@anywidget/types";
 import { lifeWithin, onAbort } from "../util/life.js";
 import { Listeners } from "../util/listeners.js";
 import { Store } from "./store.js";
-import type { ImageTraits, Traits } from "./traits.js";
+import type { CoreTraits, Traits } from "./traits.js";
 
-/** A store for each pane that the traits speak of; the first is always there. Shared by all views of a model. */
+/** One store for each pane; the first is always there. Shared by all views of a model. */
 export class Panes {
   readonly traits: Traits;
-  readonly #model: AnyModel<ImageTraits>;
+  readonly #model: AnyModel<CoreTraits>;
   readonly #signal: AbortSignal;
   readonly #listeners = new Listeners();
   #shown = 0;
   #stores: { readonly store: Store; readonly life: AbortController }[] = [];
 
-  constructor(model: AnyModel<ImageTraits>, traits: Traits, signal: AbortSignal) {
+  constructor(model: AnyModel<CoreTraits>, traits: Traits, signal: AbortSignal) {
     this.traits = traits;
     this.#model = model;
     this.#signal = signal;
@@ -30,7 +30,7 @@ export class Panes {
     return this.#stores.map(({ store }) => store);
   }
 
-  /** How many views show them; the kernel is told of the first and of the last. */
+  /** Counts the views; the kernel is told of the first and of the last. */
   show(signal: AbortSignal): void {
     this.#shown += 1;
     this.#tell();

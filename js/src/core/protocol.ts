@@ -69,7 +69,7 @@ export interface Begin extends Reply {
   readonly total: number;
   readonly outputName: string;
   readonly targetName: string;
-  /** What lies between baseline and input; of draws alpha is the share that is taken. */
+  /** The path between baseline and input; for draws alpha is the share of them. */
   readonly path: (typeof PATHS)[number];
   readonly display: Display;
 }
@@ -113,14 +113,14 @@ export interface Failed extends Reply {
   readonly hint: string;
 }
 
-/** What this view has asked for, to be saved. */
+/** A file that this view requested. */
 export interface SentFile extends Reply {
   readonly type: "file";
   readonly name: string;
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Maps by name that a panel has asked for; `number` as in the trait of the panel. */
+/** Maps that a panel requested, by name; `number` as in the panel's trait. */
 export interface PanelMaps extends Reply {
   readonly type: "maps";
   readonly panel: string;
@@ -150,12 +150,12 @@ export type Decoded =
   | { readonly ok: true; readonly message: FromKernel }
   | { readonly ok: false; readonly reason: string };
 
-/** Whether a message is for this view. Asked first: others' messages are not even decoded. */
+/** Whether a message is for this view. Checked before decoding. */
 export function isFor(view: string, content: unknown): boolean {
   return has(content, "view", view);
 }
 
-/** Whether a message, malformed perhaps, is one that the kernel wants acknowledged. */
+/** Whether a message, even a malformed one, has to be acknowledged. */
 export function isSamples(content: unknown): boolean {
   return has(content, "type", "samples");
 }
@@ -164,7 +164,7 @@ function has(content: unknown, name: string, value: string): boolean {
   return typeof content === "object" && content !== null && Reflect.get(content, name) === value;
 }
 
-/** The only way in. Never throws: a bad message becomes a reason, in words. */
+/** Decodes a message. Never throws: a malformed message becomes a reason in words. */
 export function decode(content: unknown, buffers: readonly DataView[]): Decoded {
   try {
     return { ok: true, message: read(new MessageReader(content, "message"), buffers) };
@@ -332,7 +332,7 @@ function sizeOf(shape: readonly number[]): number {
   return shape.reduce((size, length) => size * length, 1);
 }
 
-/** The pieces must follow each other from 0 to 1: drawing looks a piece up by its place alone. */
+/** Entries must tile [0, 1], because renderers find a piece by alpha alone. */
 function requireTiling(entries: readonly Entry[]): void {
   const ROUNDING = 1e-6;
   let end = 0;

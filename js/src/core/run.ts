@@ -1,7 +1,7 @@
-/** How the newest wish fares. One value, so that no two of its states can hold at once. */
+/** State of the newest request. A tagged union, so that no two states can hold at once. */
 export type Run =
   | { readonly kind: "idle"; readonly evaluations: number | null; readonly elapsed: number }
-  /** The wish is on its way; the kernel has not begun. */
+  /** The request is on its way; the kernel has not begun. */
   | { readonly kind: "asked" }
   | {
       readonly kind: "computing";
@@ -10,9 +10,9 @@ export type Run =
       readonly total: number;
     }
   | { readonly kind: "cancelled" }
-  /** The kernel has something to say, and has said nothing for so many seconds. */
+  /** A message is due, and none has come for so many seconds. */
   | { readonly kind: "silent"; readonly seconds: number }
-  /** It will never say anything again. */
+  /** The kernel is gone for good. */
   | { readonly kind: "gone" }
   | { readonly kind: "failed"; readonly message: string; readonly hint: string };
 
@@ -21,7 +21,7 @@ export function inWords(run: Run): string {
   switch (run.kind) {
     case "idle":
       if (run.evaluations === null) return "idle";
-      // A recording took no time.
+      // In a recording nothing is computed.
       if (run.elapsed === 0) return `idle · ${counted(run.evaluations)}`;
       return `idle · ${counted(run.evaluations)} in ${run.elapsed.toFixed(1)} s`;
     case "asked":

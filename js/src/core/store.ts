@@ -19,9 +19,9 @@ import {
   type ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
-import { type ImageTraits, type Traits, WISHES } from "./traits.js";
+import { type CoreTraits, SETTINGS, type Traits } from "./traits.js";
 
-/** Everything that is drawn, of one plan; never changed, only replaced. */
+/** What is drawn of one plan. Immutable. */
 export interface Picture {
   readonly begin: Begin;
   readonly plan: Plan;
@@ -45,31 +45,31 @@ interface Answer {
 }
 
 /**
- * What one front-end model knows of one pane, shared by all its views: the samples received, how the newest wish
- * fares, and the picture that answers it.
+ * What one front-end model knows of one pane, shared by all its views: the samples received, the state of the
+ * newest request, and the picture that answers it.
  */
 export class Store {
   readonly traits: Traits;
   readonly pane: number;
   readonly #listeners = new Listeners();
   readonly #link: Link;
-  /** By which the kernel knows it; another one where it starts anew, so that what was under way to it is dropped. */
+  /** The id of this view. A new one after each start, so that messages to the old one are dropped. */
   #view = "";
   #isShown = true;
-  /** The last one of which samples came: what the kernel takes this view to hold. */
+  /** The trace whose samples this view has. */
   #trace: Trace | undefined;
   #answer: Answer | undefined;
   #picture: Picture | undefined;
   #received = 0;
-  /** Of each panel the last maps that came, and the number of those that were asked for last. */
+  /** The last maps of each panel, and the number of those requested last. */
   readonly #maps = new Map<string, PanelMaps>();
   readonly #wanted = new Map<string, number>();
 
-  constructor(model: AnyModel<ImageTraits>, traits: Traits, pane: number, signal: AbortSignal) {
+  constructor(model: AnyModel<CoreTraits>, traits: Traits, pane: number, signal: AbortSignal) {
     this.traits = traits;
     this.pane = pane;
     this.#link = new Link(model, (isSilent) => this.#linkChanged(isSilent), signal);
-    traits.on([...WISHES, "_panes"], () => this.#wishesChanged(), signal);
+    traits.on([...SETTINGS, "_panes"], () => this.#settingsChanged(), signal);
     const receive = (content: unknown, buffers: DataView[]) => this.#receive(content, buffers);
     model.on("msg:custom", receive);
     onAbort(signal, () => model.off("msg:custom", receive));
@@ -109,12 +109,12 @@ export class Store {
       this.ask({ type: "cancel", view: this.view, request: run.request });
   }
 
-  /** Says something to the kernel, where there is one. */
+  /** Sends a message to the kernel. */
   ask(message: ToKernel, buffers: ArrayBuffer[] = []): void {
     this.#link.send(message, buffers);
   }
 
-  /** Whether it is shown anywhere; the kernel need not work for what is not. */
+  /** Whether any view shows it; if none does, the kernel need not compute. */
   set isShown(isShown: boolean) {
     if (isShown === this.#isShown) return;
     this.#isShown = isShown;
@@ -123,7 +123,7 @@ export class Store {
     this.#changed();
   }
 
-  /** The maps of a panel that have this number; asked for where they are not there, once for all views. */
+  /** Returns the maps of a panel with this number; requests them once if they are missing. */
   maps(panel: Panel, number: number): PanelMaps | undefined {
     const found = this.#maps.get(panel);
     if (found?.number === number) return found;
@@ -132,7 +132,7 @@ export class Store {
     return undefined;
   }
 
-  /** Asks for what a panel shows and no trait has. */
+  /** Requests what a panel shows and no trait holds. */
   request(panel: Panel): void {
     this.ask({ type: "request", view: this.view, panel });
   }
@@ -148,13 +148,13 @@ export class Store {
     if (decoded.ok) this.#take(decoded.message);
     else {
       this.#misunderstand(decoded.reason);
-      // The kernel waits for it all the same; unacknowledged, it would hold back all that follow.
+      // The kernel waits for the acknowledgement all the same, and would send nothing more.
       if (isSamples(content)) this.#acknowledge();
     }
     this.#changed();
   }
 
-  /** From the beginning: what was under way is for a view that is no more. What is drawn stays until it is replaced. */
+  /** Starts anew under another id. What is drawn stays until it is replaced. */
   #start(): void {
     this.#view = randomId();
     this.#received = 0;
@@ -163,7 +163,7 @@ export class Store {
     this.#changed();
   }
 
-  /** Where beats stay away, messages may be lost: they are asked for once more, and come if the kernel is there. */
+  /** If beats stay away, messages may be lost: requests everything once more. */
   #linkChanged(isSilent: boolean): void {
     if (isSilent && (this.#answer === undefined || this.#run.kind === "computing")) {
       this.ask({ type: "leave", view: this.view });
@@ -204,12 +204,17 @@ export class Store {
 
   #begin(begin: Begin): void {
     if (begin.request < this.#newest) return;
+    const problem = this.traits.kind.problemOf(begin.display);
+    if (problem !== undefined) {
+      this.#ended(begin.request, misunderstood(`it shows ${problem}`));
+      return;
+    }
     const { request, total } = begin;
     const run: Run = { kind: "computing", request, done: 0, total };
     this.#answer = { request, begin, plan: undefined, run };
   }
 
-  /** Kept whatever request they came for: each sample of a trace is sent to a view only once. */
+  /** Keeps samples of any request: each sample of a trace is sent to a view only once. */
   #keep({ trace, ids, samples }: Samples): void {
     const begin = this.#answer?.begin;
     if (trace === begin?.trace && trace !== this.#trace?.id)
@@ -232,7 +237,7 @@ export class Store {
 
   #plan(plan: Plan): void {
     const answer = this.#answer;
-    // A plan that was overtaken by the beginning of its own request has nothing to be drawn from.
+    // A plan without its `begin` cannot be drawn.
     if (answer?.begin === undefined || plan.request !== answer.request) return;
     const run: Run =
       answer.run.kind === "computing" ? { ...answer.run, done: plan.evaluations } : answer.run;
@@ -244,11 +249,11 @@ export class Store {
     const answer = this.#answer;
     if (answer?.request !== request)
       this.#answer = { request, begin: undefined, plan: undefined, run };
-    // A failure stays to be read, also where the kernel went on to its end.
+    // A failure stays visible, even if the kernel went on to `done`.
     else if (answer.run.kind !== "failed") this.#answer = { ...answer, run };
   }
 
-  /** The newest plan becomes the picture, if it is what the traits ask for. */
+  /** Makes the newest plan the picture, if it answers the current settings. */
   #draw(): void {
     const { begin, plan } = this.#answer ?? {};
     if (begin === undefined || plan === undefined || !this.#answers(begin.settings)) return;
@@ -262,8 +267,8 @@ export class Store {
     else this.#picture = { begin, plan, map };
   }
 
-  /** Traits may arrive after the messages that answer them, or return to what is drawn already. */
-  #wishesChanged(): void {
+  /** Traits may arrive after the messages that answer them, or return to the settings of the picture. */
+  #settingsChanged(): void {
     const answer = this.#answer;
     if (answer !== undefined && answer.begin === undefined)
       this.#answer = { ...answer, run: { kind: "asked" } };
@@ -272,11 +277,7 @@ export class Store {
   }
 
   #misunderstand(reason: string): void {
-    const run: Run = {
-      kind: "failed",
-      message: `The kernel's message was not understood: ${reason}.`,
-      hint: "Are the Python package and its front end of the same version?",
-    };
+    const run = misunderstood(reason);
     const answer = this.#answer ?? { request: 0, begin: undefined, plan: undefined, run };
     this.#answer = { ...answer, run };
   }
@@ -286,9 +287,17 @@ export class Store {
   }
 
   #answers(settings: Settings | undefined): boolean {
-    const wishes = this.traits.wishes(this.pane);
-    return settings !== undefined && WISHES.every((name) => settings[name] === wishes[name]);
+    const asked = this.traits.settings(this.pane);
+    return settings !== undefined && SETTINGS.every((name) => settings[name] === asked[name]);
   }
+}
+
+function misunderstood(reason: string): Run {
+  return {
+    kind: "failed",
+    message: `The kernel's message was not understood: ${reason}.`,
+    hint: "Are the Python package and its front end of the same version?",
+  };
 }
 
 /** Not `crypto.randomUUID`: that is missing where a notebook is served over plain http. */

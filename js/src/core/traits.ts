@@ -2,185 +2,141 @@ import type { AnyModel } from "@anywidget/types";
 import { onAbort } from "../util/life.js";
 import { Listeners } from "../util/listeners.js";
 import { Throttle } from "../util/timing.js";
-import type { Region } from "../views/region.js";
+import type { KindData } from "./kind.js";
 import type { Settings } from "./protocol.js";
-import { FALLBACKS, VALIDATORS } from "./validators.js";
+import {
+  between,
+  bytes,
+  either,
+  flag,
+  list,
+  look,
+  number,
+  offered,
+  oneOf,
+  record,
+  row,
+  text,
+  texts,
+  type ValuesOf,
+  whole,
+  writable,
+} from "./trait_table.js";
 
-/** What lies under the colours: the photo in light greys, or as it is. */
-export type Ground = "grey" | "colour";
 export type Sign = "all" | "positive" | "negative";
 
-/** How the picture is looked at. None of these costs the kernel more than to take note. */
-export interface Look {
-  readonly alpha: number;
-  readonly opacity: number;
-  readonly ground: Ground;
-  readonly clip: number;
-  readonly sign: Sign;
-  readonly colormap: string;
-}
+/** What is asked, in the order of tests/fixtures/settings.json. */
+const SETTINGS_TABLE = {
+  input: writable<string>("text", text, ""),
+  baseline: writable<string>("text", text, ""),
+  target: writable<number | string>("target", either(whole, text), 0),
+  output: writable<string>("text", text, ""),
+  method: writable<string>("text", text, ""),
+  n_steps: writable<number>("integer", whole, 1),
+  tol: writable<number>("number", between(0, 1), 0.05),
+  channel: writable<string>("text", text, "sum"),
+};
+export const SETTINGS = Object.keys(SETTINGS_TABLE) as (keyof Settings)[];
+const SETTINGS_VALIDATORS = Object.fromEntries(
+  Object.entries(SETTINGS_TABLE).map(([name, { isValid }]) => [name, isValid]),
+);
 
-/** A baseline on offer: how it looks, what can be set of it, and what the model says of it. */
-export interface Card {
-  readonly name: string;
-  readonly description: string;
-  readonly output: number;
-  readonly top: readonly (readonly [label: string, probability: number])[];
-  /** In bits, and the most that it could be. */
-  readonly entropy: readonly [number, number];
-  readonly neutral: boolean;
-  readonly parameters: readonly Parameter[];
-  /** A PNG. */
-  readonly thumbnail: DataView;
-}
-
-export type Parameter =
-  | { readonly name: string; readonly colour: string }
-  | {
-      readonly name: string;
-      readonly value: number;
-      readonly low: number;
-      readonly high: number;
-      readonly step: number;
-      readonly unit: string;
-    };
-
-/** What the kernel says of a region; `error` alone where it could not. */
-export type Audit =
-  | { readonly error: string }
-  | {
-      readonly region: Region;
-      readonly sum: number;
-      readonly share: number | null;
-      readonly output: number;
-      readonly without: number;
-      readonly only: number;
-      readonly baseline: number;
-    };
-
-/** How a rule's map settles. `error`: its distance to the finest map at hand; `estimate`: its own, of its error. */
-export interface Curve {
-  readonly method: string;
-  readonly points: readonly (readonly [
-    evaluations: number,
-    error: number | null,
-    estimate: number | null,
-    delta: number | null,
-  ])[];
-}
-
-/** How much the map depends on the baseline, as far as it is known; nothing where nobody has asked. */
-export type Dependence =
-  | { readonly kind?: undefined }
-  | { readonly kind: "computing"; readonly done: number; readonly total: number }
-  | { readonly kind: "failed"; readonly message: string }
-  | {
-      readonly kind: "ready";
-      /** By which its maps are known. */
-      readonly number: number;
-      readonly asked: Pick<Settings, "target" | "output" | "channel">;
-      readonly dependence: number;
-      /** Of sums over patches of so many pixels each way. */
-      readonly coarse: number;
-      readonly patch: number;
-      readonly output: number;
-      readonly rules: readonly string[];
-      readonly rows: readonly {
-        readonly name: string;
-        readonly output: number;
-        readonly sum: number;
-        /** Of the variance. */
-        readonly share: number;
-      }[];
-    };
-
-/** What the kernel offers; the browser only reads these. */
-export interface Offer {
-  /** In what each pane differs from the traits; the first in nothing. */
-  readonly _panes: readonly Partial<Settings>[];
-  /** Regions drawn in either place, and what the kernel says of them. */
-  readonly _regions: readonly Region[];
-  readonly _audits: readonly Audit[];
-  readonly _cards: readonly Card[];
-  readonly _curves: readonly Curve[];
-  readonly _dependence: Dependence;
+/** What every kind of explorer has. */
+export const CORE_TRAITS = {
+  ...SETTINGS_TABLE,
+  alpha: look<number>("number", between(0, 1), 1),
+  /** The percentile of |attribution| that gets the colour map's ends. */
+  clip: look<number>("number", between(0, 100), 99),
+  sign: look<Sign>("text", oneOf("all", "positive", "negative"), "all"),
+  colormap: look<string>("text", text, ""),
+  /** In what each pane differs from the traits; the first must be empty. */
+  _panes: writable<readonly Partial<Settings>[]>(
+    "panes",
+    list(record({}, SETTINGS_VALIDATORS), 1, 4),
+    [{}],
+  ),
+  /** Written by the host, which counts the views. */
+  _view_count: writable<number | null>("count", either(whole, oneOf(null)), null),
   /** A sentence for the status line; the number tells a new one from an old. */
-  readonly _notice: { readonly text?: string; readonly number?: number; readonly lasts?: boolean };
-  readonly _methods: readonly string[];
-  readonly _outputs: readonly string[];
-  readonly _channels: readonly string[];
-  readonly _baselines: readonly string[];
-  readonly _colormaps: readonly string[];
-  readonly _labels: readonly string[];
-  readonly _n_classes: number;
-  readonly _top: readonly (readonly [index: number, probability: number])[];
-  readonly _lut: DataView;
-  /** Where no kernel is behind it: of each wish, the values that can be had. */
+  _notice: offered<{ readonly text?: string; readonly number?: number; readonly lasts?: boolean }>(
+    record({}, { text, number, lasts: flag }),
+    {},
+  ),
+  _methods: offered<readonly string[]>(texts, []),
+  _outputs: offered<readonly string[]>(texts, []),
+  _channels: offered<readonly string[]>(texts, []),
+  _baselines: offered<readonly string[]>(texts, []),
+  _colormaps: offered<readonly string[]>(texts, []),
+  _labels: offered<readonly string[]>(texts, []),
+  // A list of as many is made.
+  _n_classes: offered<number>((value) => whole(value) && (value as number) <= 1e6, 0),
+  _top: offered<readonly (readonly [index: number, probability: number])[]>(
+    list(row(whole, number)),
+    [],
+  ),
+  /** 256 RGB colours. */
+  _lut: offered<DataView>(
+    (value) => bytes(value) && (value as DataView).byteLength === 768,
+    new DataView(new ArrayBuffer(768)),
+  ),
+};
+export type CoreTraits = ValuesOf<typeof CORE_TRAITS> & Recorded;
+
+/** How a picture is looked at. None of these costs the kernel more than to take note. */
+export type Look = Pick<CoreTraits, "alpha" | "clip" | "sign" | "colormap">;
+
+/** Where no kernel is behind it: of each setting, the values that are available. */
+export interface Recorded {
   readonly _offered?: Readonly<Record<string, readonly unknown[]>>;
 }
-
-/** What a person chooses here. */
-export type Chosen = Settings &
-  Look &
-  Pick<Offer, "_panes" | "_regions"> & {
-    /** Whether it is to be worked out, and shown, how much depends on the baseline. */
-    readonly show_dependence: boolean;
-  };
-export type ImageTraits = Chosen & Offer;
-
-export const WISHES = [
-  "input",
-  "baseline",
-  "target",
-  "output",
-  "method",
-  "n_steps",
-  "tol",
-  "channel",
-] as const;
-export const LOOKS = ["alpha", "opacity", "clip", "sign", "ground", "colormap"] as const;
 
 /** A save is answered by several messages of the kernel's, each of which costs the page a part of a frame. */
 const SAVE_EVERY = 400;
 
 /**
- * The synchronised traits of one model: read, chosen at once on this side, saved a little later.
+ * The synchronised traits of one model: read, set at once on this side, saved a little later.
  *
- * What is chosen is held here until it is saved, and not in the model: the kernel repeats each value that it is sent,
- * and a model takes that for news where the person has gone on meanwhile, so that alpha would jump back.
+ * What is set is held here until it is saved, and not in the model: the kernel repeats each value that it is sent, and a
+ * model takes that for news where the person has gone on meanwhile, so that alpha would jump back.
  */
-export class Traits {
-  readonly #model: AnyModel<ImageTraits>;
+export class Traits<T extends CoreTraits = CoreTraits> {
+  readonly kind: KindData;
+  /** Those that say how a picture is looked at. */
+  readonly looks: readonly (keyof CoreTraits)[];
+  readonly #model: AnyModel<CoreTraits>;
   readonly #save: Throttle;
-  #held: Partial<Chosen> = {};
-  /** Of each trait what was looked at last, and the last value that had its form. */
+  #held: Readonly<Record<string, unknown>> = {};
+  /** Of each trait what was looked at last, and the last value that was valid. */
   readonly #known = new Map<string, { readonly seen: unknown; readonly value: unknown }>();
-  readonly #listeners = new Map<keyof ImageTraits, Listeners>();
+  readonly #listeners = new Map<string, Listeners>();
 
-  constructor(model: AnyModel<ImageTraits>, signal: AbortSignal) {
-    this.#model = model;
+  constructor(model: AnyModel<T>, kind: KindData, signal: AbortSignal) {
+    this.#model = model as unknown as AnyModel<CoreTraits>;
+    this.kind = kind;
+    // Those of the kind among them; whoever reads one by its name knows its own.
+    this.looks = Object.keys(kind.traits).filter(
+      (name) => kind.traits[name]?.isLook,
+    ) as (keyof CoreTraits)[];
     this.#save = new Throttle(SAVE_EVERY, () => this.#write(), signal);
   }
 
-  get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
-    const held: Partial<ImageTraits> = this.#held;
-    return held[name] ?? (this.#read(name) as ImageTraits[K]);
+  get<K extends keyof T & string>(name: K): T[K] {
+    return (name in this.#held ? this.#held[name] : this.#read(name)) as T[K];
   }
 
   /** As the kernel says, or has last said in a form that can be read. */
-  #read(name: keyof ImageTraits): unknown {
-    const seen: unknown = this.#model.get(name);
-    let known = this.#known.get(name);
-    if (known === undefined || known.seen !== seen) {
-      const isGood = VALIDATORS[name]?.(seen) ?? true;
-      known = { seen, value: isGood ? seen : known ? known.value : (FALLBACKS[name] ?? []) };
-      this.#known.set(name, known);
-    }
-    return known.value;
+  #read(name: string): unknown {
+    const seen: unknown = this.#model.get(name as keyof CoreTraits);
+    const known = this.#known.get(name);
+    if (known !== undefined && known.seen === seen) return known.value;
+    const { isValid, fallback } = this.kind.traits[name] ?? {};
+    const value = (isValid?.(seen) ?? true) ? seen : known ? known.value : fallback;
+    this.#known.set(name, { seen, value });
+    return value;
   }
 
-  /** Whether a value can be had; a recording holds but some. */
-  offers(name: keyof Chosen, value: unknown): boolean {
+  /** Whether a value is available; a recording holds but some. */
+  offers(name: string, value: unknown): boolean {
     return this.#model.get("_offered")?.[name]?.includes(value) ?? true;
   }
 
@@ -190,7 +146,7 @@ export class Traits {
   }
 
   /** Every view of the model sees it at once; the kernel within half a second. */
-  set<K extends keyof Chosen>(name: K, value: ImageTraits[K]): void {
+  set<K extends keyof T & string>(name: K, value: T[K]): void {
     if (this.get(name) === value) return;
     this.#held = { ...this.#held, [name]: value };
     this.#save.call();
@@ -198,40 +154,38 @@ export class Traits {
     if (name in this.#held) this.#listeners.get(name)?.tell();
   }
 
-  /** Tell the kernel now, as when a finger is lifted. */
+  /** Tells the kernel now, as when a finger is lifted. */
   flush(): void {
     this.#save.flush();
   }
 
-  /** What a pane asks for, written as the kernel writes it. */
-  wishes(pane: number): Settings {
-    const own = {
-      input: this.get("input"),
-      baseline: this.get("baseline"),
-      target: this.get("target"),
-      output: this.get("output"),
-      method: this.get("method"),
-      n_steps: this.get("n_steps"),
-      tol: this.get("tol"),
-      channel: this.get("channel"),
-    };
-    const wish = { ...own, ...this.get("_panes")[pane] };
-    return wish.method === "auto" ? { ...wish, n_steps: 0 } : { ...wish, tol: 0 };
+  /** How pictures are looked at now, as one value. */
+  get look(): Look {
+    const look = this.looks.map((name) => [name, this.get(name as keyof T & string)] as const);
+    return Object.fromEntries(look) as unknown as Look;
   }
 
-  on(names: readonly (keyof ImageTraits)[], listener: () => void, signal: AbortSignal): void {
+  /** What a pane asks, written as the kernel writes it. */
+  settings(pane: number): Settings {
+    const core: Traits = this as unknown as Traits;
+    const own = Object.fromEntries(SETTINGS.map((name) => [name, core.get(name)]));
+    const asked = { ...own, ...core.get("_panes")[pane] } as unknown as Settings;
+    return asked.method === "auto" ? { ...asked, n_steps: 0 } : { ...asked, tol: 0 };
+  }
+
+  on(names: readonly (keyof T & string)[], listener: () => void, signal: AbortSignal): void {
     for (const name of names) {
       const listeners = this.#listeners.get(name) ?? new Listeners();
       this.#listeners.set(name, listeners);
       listeners.add(listener, signal);
-      this.#model.on(`change:${name}`, listener);
-      onAbort(signal, () => this.#model.off(`change:${name}`, listener));
+      this.#model.on(`change:${name as "alpha"}`, listener);
+      onAbort(signal, () => this.#model.off(`change:${name as "alpha"}`, listener));
     }
   }
 
   #write(): void {
-    for (const name of Object.keys(this.#held) as (keyof Chosen)[])
-      this.#model.set(name, this.get(name));
+    for (const [name, value] of Object.entries(this.#held))
+      this.#model.set(name as "alpha", value as number);
     this.#held = {};
     this.#model.save_changes();
   }

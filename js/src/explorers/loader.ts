@@ -1,8 +1,8 @@
 import type { AnyModel } from "@anywidget/types";
-import type { ImageTraits } from "../core/traits.js";
+import type { CoreTraits } from "../core/traits.js";
 import type explorer from "./image.js";
 
-/** What the kernel gives each model: the front end as text, and by what it is known. */
+/** Traits of each model: the front end as text, and its hash. */
 interface Front {
   readonly _front: string;
   readonly _front_hash: string;
@@ -13,14 +13,14 @@ interface Module {
 }
 
 interface Life {
-  readonly model: AnyModel<ImageTraits & Front>;
+  readonly model: AnyModel<CoreTraits & Front>;
   readonly signal?: AbortSignal;
 }
 
-/** By its hash, for all explorers of a page: browsers keep each module that was ever imported, compiled, for good. */
+/** Caches the module by hash for the whole page, because browsers never release an imported module. */
 const KEY = Symbol.for("ig_widgets.front");
 
-/** The front end of an explorer, imported once a page; each model's own state is made by calling it. */
+/** Imports the front end once a page; calling it makes the state of each model. */
 export default () => {
   let widget: Promise<ReturnType<typeof explorer>> | undefined;
 
@@ -32,7 +32,7 @@ export default () => {
         const { default: make } = await load(model.get("_front"), model.get("_front_hash"));
         const made = make();
         if (!life.signal?.aborted)
-          end = made.initialize({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+          end = made.initialize({ model: model as unknown as AnyModel<CoreTraits>, ...life });
         return made;
       };
       const begun = begin();
@@ -47,7 +47,7 @@ export default () => {
       if (widget === undefined) throw new Error("render was called before initialize");
       const made = await widget;
       if (life.signal?.aborted) return undefined;
-      return made.render({ model: model as unknown as AnyModel<ImageTraits>, ...life });
+      return made.render({ model: model as unknown as AnyModel<CoreTraits>, ...life });
     },
   };
 };

@@ -17,7 +17,7 @@ export class ColourPicker {
     this.#signal = signal;
   }
 
-  /** `around` hears of keys before what draws regions does. */
+  /** Keys are captured at `around`, before the region tool receives them. */
   begin(around: HTMLElement): void {
     this.#life?.abort();
     const life = lifeWithin(this.#signal);
@@ -40,7 +40,7 @@ export class ColourPicker {
       if (event.key === "Escape") life.abort();
       if (event.key === "Enter" && event.target === element) take(event);
     };
-    // What draws regions leaves alone what is prevented.
+    // The region tool ignores events that are prevented.
     const press = (event: Event) => event.preventDefault();
     listen(element, "click", take, signal, { capture: true });
     listen(element, "pointerdown", press, signal, { capture: true });
@@ -48,7 +48,7 @@ export class ColourPicker {
     element.focus();
   }
 
-  /** Of the pixel under the cross-hair, as #rrggbb. */
+  /** Returns the colour of the pixel under the cross-hair as #rrggbb. */
   #colour(): string | undefined {
     const { picture } = this.#store;
     const { pixel } = this.#overlay;

@@ -1,5 +1,5 @@
 import type { Begin } from "../core/protocol.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, html, span, write } from "../util/dom.js";
 import { fixed } from "../util/format.js";
 import type { Zoom } from "../views/zoom.js";
 import { photoOf } from "./photo.js";
@@ -16,7 +16,7 @@ const TITLES = {
  */
 export class Interpolation {
   readonly element: HTMLElement;
-  readonly title = html("span", { class: "igw-title" }, TITLES.straight);
+  readonly title = span("igw-title", TITLES.straight);
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
   #shown: Begin | undefined;
@@ -28,7 +28,7 @@ export class Interpolation {
     this.move(0);
   }
 
-  /** Nothing is done where it is shown already, as when samples come to a path in hand. */
+  /** Does nothing if this path is shown already, as when more samples of it arrive. */
   show(begin: Begin): void {
     if (begin === this.#shown) return;
     this.#shown = begin;

@@ -1,7 +1,7 @@
 import { balance } from "../charts/completeness.js";
+import type { MapView } from "../core/kind.js";
 import type { Picture } from "../core/store.js";
-import type { Look } from "../core/traits.js";
-import type { Regions } from "../panels/selections.js";
+import type { Selections } from "../panels/selections.js";
 import { assign, html, write } from "../util/dom.js";
 import { fixed, percent, shorten, signed, significant } from "../util/format.js";
 import { type Pixel, PixelCursor } from "../views/cursor.js";
@@ -10,15 +10,15 @@ import { RegionOutlines } from "../views/region_outlines.js";
 import { RegionTool } from "../views/region_tool.js";
 import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
-import type { Choice } from "./gl/renderer.js";
 import { Screen } from "./gl/screen.js";
 import { photoOf } from "./photo.js";
 import { Superpixels } from "./superpixels.js";
+import type { ImageLook } from "./traits.js";
 
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
-export class Overlay {
+export class Overlay implements MapView {
   readonly element: HTMLElement;
-  /** What is enlarged and moved, and can have more laid over it. */
+  /** The layer that zooms and pans; more can be laid over it. */
   readonly layer: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly tool: RegionTool;
@@ -29,9 +29,9 @@ export class Overlay {
   #picture: Picture | undefined;
   #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
-  /** `redraw` is called when another frame is wanted. `isBeside`: there is a first picture that this one is beside. */
+  /** `redraw` requests another frame. `isBeside`: this is not the first pane. */
   constructor(
-    regions: Regions,
+    regions: Selections<Region>,
     zoom: Zoom,
     redraw: () => void,
     signal: AbortSignal,
@@ -48,7 +48,7 @@ export class Overlay {
       redraw();
     };
     const moved = () => {
-      // By keys, a rectangle is drawn as the cross-hair moves.
+      // A rectangle that is drawn by keys follows the cross-hair.
       if (this.tool.draft !== undefined) outline();
       redraw();
     };
@@ -73,7 +73,7 @@ export class Overlay {
     this.#describe(0);
   }
 
-  /** The patch of like colour, worked out when the first is asked for. */
+  /** Returns the superpixel around a pixel; superpixels are computed at the first call. */
   #patchAt({ column, row }: Pixel): Region | undefined {
     if (this.#picture === undefined) return undefined;
     const { photo, width, height } = photoOf(this.#picture.begin.display);
@@ -82,17 +82,23 @@ export class Overlay {
     return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
   }
 
-  /** The one under the cross-hair. */
+  /** The pixel under the cross-hair. */
   get pixel(): Pixel | undefined {
     return this.#cursor.pixel;
   }
 
-  /** Points where another picture is pointed at. */
-  follow(pixel: Pixel | undefined): void {
-    this.#cursor.follow(pixel);
+  get pointed(): number | undefined {
+    return this.pixel && this.pixel.row * this.#surface.width + this.pixel.column;
   }
 
-  get choice(): Choice {
+  follow(pixel: number | undefined): void {
+    const { width } = this.#surface;
+    this.#cursor.follow(
+      pixel === undefined ? undefined : { column: pixel % width, row: Math.floor(pixel / width) },
+    );
+  }
+
+  get drawnBy(): Screen {
     return this.#screen;
   }
 
@@ -110,12 +116,11 @@ export class Overlay {
     this.#screen.show(picture);
   }
 
-  draw({ alpha, opacity, sign, ground }: Look, scale: number): void {
-    this.#describe(alpha);
-    this.#read(alpha);
+  draw(look: ImageLook, scale: number): void {
+    this.#describe(look.alpha);
+    this.#read(look.alpha);
     if (this.#picture === undefined) return;
-    const place = this.#picture.map.place(alpha);
-    this.#screen.draw({ ...place, sign, scale, opacity, ground });
+    this.#screen.draw({ ...this.#picture.map.place(look.alpha), ...look, scale });
   }
 
   #describe(alpha: number): void {

@@ -24,5 +24,5 @@ export function photoOf({ shape, arrays }: Display): Photo {
   return { width, height, photo: bytes("photo"), baseline: bytes("baseline") };
 }
 
-/** One and the same, so that what is kept for it is found again. */
+/** One object, so that caches by photo find it again. */
 const NONE = new Uint8Array();

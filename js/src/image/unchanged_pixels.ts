@@ -1,3 +1,4 @@
+import type { Frame, Part } from "../core/kind.js";
 import type { Begin } from "../core/protocol.js";
 import { html, write } from "../util/dom.js";
 import { percent } from "../util/format.js";
@@ -7,29 +8,34 @@ import { photoOf } from "./photo.js";
 /** Width of a stripe, in pixels of the picture. */
 const STRIPE = 2;
 
-/** Hatches the pixels in which the input equals the baseline: nothing changes there, and nothing was asked. */
-export class UnchangedPixels {
-  /** To switch it on; it says which share of the pixels that is. */
+/** Hatches the pixels in which the input equals the baseline: nothing changes there, and the attribution is 0. */
+export class UnchangedPixels implements Part {
+  readonly elements = [];
+  /** The checkbox; it also tells the share of these pixels. */
   readonly control: HTMLElement;
   readonly #canvas = html("canvas", { class: "igw-hatch", "aria-hidden": "true" });
   readonly #box = html("input", { type: "checkbox" });
   readonly #words = html("span");
+  readonly #picture: HTMLElement;
   #begin: Begin | undefined;
   #share = 0;
 
-  constructor(redraw: () => void, signal: AbortSignal) {
-    const title = "Where input and baseline are equal nothing changes, and nothing was asked";
-    const words = "hatch what is not asked";
+  /** The hatching is laid over `picture`. */
+  constructor(picture: HTMLElement, redraw: () => void, signal: AbortSignal) {
+    this.#picture = picture;
+    const title =
+      "Where input and baseline are equal nothing changes along the path: the attribution is 0";
+    const words = "hatch pixels equal to the baseline";
     this.control = html("label", { class: "igw-check", title }, this.#box, words, this.#words);
     listen(this.#box, "change", redraw, signal);
   }
 
-  /** Over a picture, or taken away from it. */
-  show(begin: Begin, picture: HTMLElement): void {
+  draw({ picture }: Frame): void {
+    if (picture === undefined) return;
     const isOn = this.#box.checked;
     if (!isOn) this.#canvas.remove();
-    else if (this.#canvas.parentNode !== picture) picture.append(this.#canvas);
-    if (isOn) this.#hatch(begin);
+    else if (this.#canvas.parentNode === null) this.#picture.append(this.#canvas);
+    if (isOn) this.#hatch(picture.begin);
     write(this.#words, isOn ? ` (${percent(this.#share)})` : "");
   }
 
@@ -47,7 +53,7 @@ export class UnchangedPixels {
       count += 1;
       const column = at % width;
       const isStripe = (column + (at - column) / width) % (3 * STRIPE) < STRIPE;
-      // Light on dark and dark on light.
+      // Dark stripes on light pixels and light stripes on dark ones.
       const level = (photo[3 * at + 1] as number) > 127 ? 0 : 255;
       if (isStripe) image?.data.set([level, level, level, 170], 4 * at);
     }

@@ -1,17 +1,18 @@
-import type { Card, Parameter } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, div, html, span, write } from "../util/dom.js";
 import { percent, shorten, significant, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { withLabel } from "../util/parts.js";
 import { parseBaseline, withValue } from "./baseline_text.js";
+import type { Card, Parameter } from "./baselines.js";
 
-/** A baseline on offer; what it shows and listens to lasts until it is released. */
+/** A card of one baseline; `release` frees its picture and listeners. */
 export class CardView {
   readonly element: HTMLElement;
   readonly #button: HTMLButtonElement;
   readonly #sliders: readonly [Parameter, HTMLInputElement, HTMLElement][];
   readonly #url: string;
   readonly #life = new AbortController();
-  /** As it is asked for. */
+  /** The baseline with its parameters, as the trait has it. */
   #text: string;
 
   constructor(card: Card, choose: (text: string, settled: boolean) => void) {
@@ -29,13 +30,13 @@ export class CardView {
         "aria-pressed": false,
         title: tooltip(card.description, 40),
       },
-      image,
-      html("span", { class: "igw-card-name" }, name),
+      ...(byteLength > 0 ? [image] : []),
+      span("igw-card-name", name),
     );
     this.#text = card.name;
     listen(this.#button, "click", () => choose(this.#text, true), signal);
     this.#sliders = card.parameters.map((parameter) => {
-      const value = html("span", { class: "igw-value" });
+      const value = span("igw-value");
       const input = inputFor(
         parameter,
         `${parameter.name} of ${shorten(parseBaseline(card.name).name)}`,
@@ -48,9 +49,8 @@ export class CardView {
       listen(input, "change", () => change(true), signal);
       return [parameter, input, value] as const;
     }) as [Parameter, HTMLInputElement, HTMLElement][];
-    this.element = html(
-      "div",
-      { class: "igw-card" },
+    this.element = div(
+      "igw-card",
       this.#button,
       html("p", {}, `F(x′) ${significant(card.output)}`),
       html(
@@ -58,20 +58,10 @@ export class CardView {
         {},
         ...card.top.map(([label, p]) => html("li", {}, `${shorten(label, 28)} ${percent(p, 0)}`)),
       ),
-      html(
-        "p",
-        { class: "igw-note" },
-        `entropy ${card.entropy[0].toFixed(1)} of ${card.entropy[1].toFixed(1)} bits`,
-      ),
+      ...entropy(card),
       ...verdict(card),
       ...this.#sliders.map(([parameter, input, value]) =>
-        html(
-          "label",
-          { class: "igw-field" },
-          html("span", { class: "igw-label" }, parameter.name),
-          value,
-          input,
-        ),
+        withLabel(parameter.name, "", value, input),
       ),
     );
     this.#describe();
@@ -115,7 +105,14 @@ function inputFor(parameter: Parameter, label: string): HTMLInputElement {
   return input;
 }
 
-/** A baseline that is something to the model is no absence. */
+/** Shown only for models with classes. */
+function entropy({ entropy: [bits, most] }: Card): HTMLElement[] {
+  if (most === 0) return [];
+  const text = `entropy ${bits.toFixed(1)} of ${most.toFixed(1)} bits`;
+  return [html("p", { class: "igw-note" }, text)];
+}
+
+/** Warns if the model recognises something in the baseline: then it is no absence. */
 function verdict({ neutral, top }: Card): HTMLElement[] {
   const [first] = top;
   if (neutral || first === undefined) return [];

@@ -1,4 +1,4 @@
-/** A baseline as it is asked for: a name, and in brackets what is not as usual, "blur(sigma=8)", "colour(#ff8800)". */
+/** A parsed baseline text: a name, and parameters in brackets, "blur(sigma=8)", "colour(#ff8800)". */
 export interface BaselineText {
   readonly name: string;
   readonly values: ReadonlyMap<string, string>;
@@ -14,7 +14,7 @@ export function parseBaseline(text: string): BaselineText {
   return { name: name.trim(), values: new Map(values) };
 }
 
-/** The same with one value changed. */
+/** Returns the text with one value changed. */
 export function withValue(text: string, name: string, value: string): string {
   const parsed = parseBaseline(text);
   const values = [...new Map([...parsed.values, [name, value]])];

@@ -1,23 +1,89 @@
+import type { Host, KindView } from "../core/kind.js";
 import type { Store } from "../core/store.js";
-import type { Traits } from "../core/traits.js";
-import { html, write } from "../util/dom.js";
+import {
+  bytes,
+  either,
+  flag,
+  list,
+  number,
+  offered,
+  record,
+  row,
+  text,
+  type ValuesOf,
+} from "../core/trait_table.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { div, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen, onAbort } from "../util/life.js";
+import { fold } from "../util/parts.js";
 import { Throttle } from "../util/timing.js";
 import { CardView } from "./baseline_card.js";
 import { parseBaseline } from "./baseline_text.js";
 
-/** How often a wish goes to the kernel while a slider is dragged: each is drawn coarse, the last one fine. */
-const WISH_EVERY = 120;
-/** The model is asked for all cards at once, and not while somebody drags. */
+/** Period of saves while a slider is dragged: each value is sampled coarsely, the last one finely. */
+const SAVE_EVERY = 120;
+/** Period of requests for cards: each evaluates all baselines. */
 const ASK_EVERY = 600;
 const FILE_BYTES = 9_000_000;
 
-/** The baselines on offer: how each looks, what the model says of it, and what can be set of it. */
-export class Gallery {
+/** A card of the catalog: a baseline, its picture, its parameters, and the model's output. */
+export interface Card {
+  readonly name: string;
+  readonly description: string;
+  readonly output: number;
+  readonly top: readonly (readonly [label: string, probability: number])[];
+  /** In bits, and its maximum. */
+  readonly entropy: readonly [number, number];
+  readonly neutral: boolean;
+  readonly parameters: readonly Parameter[];
+  /** A PNG; empty if the baseline has no picture. */
+  readonly thumbnail: DataView;
+}
+
+export type Parameter =
+  | { readonly name: string; readonly colour: string }
+  | {
+      readonly name: string;
+      readonly value: number;
+      readonly low: number;
+      readonly high: number;
+      readonly step: number;
+      readonly unit: string;
+    };
+
+const parameter = {
+  name: text,
+  value: number,
+  low: number,
+  high: number,
+  step: number,
+  unit: text,
+};
+export const BASELINES_TRAITS = {
+  _cards: offered<readonly Card[]>(
+    list(
+      record({
+        name: text,
+        description: text,
+        output: number,
+        top: list(row(text, number)),
+        entropy: row(number, number),
+        neutral: flag,
+        parameters: list(either(record({ name: text, colour: text }), record(parameter))),
+        thumbnail: bytes,
+      }),
+    ),
+    [],
+  ),
+};
+export type BaselinesTraits = CoreTraits & ValuesOf<typeof BASELINES_TRAITS>;
+
+/** The catalog of baselines: a card for each, with its picture, the model's output and its parameters. */
+export class Baselines {
   readonly element: HTMLDetailsElement;
   readonly #store: Store;
-  readonly #traits: Traits;
+  readonly #traits: Traits<BaselinesTraits>;
   readonly #signal: AbortSignal;
   readonly #cards = html("div", {
     class: "igw-cards",
@@ -25,70 +91,57 @@ export class Gallery {
     "aria-label": "baseline gallery",
   });
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
-  readonly #wish: Throttle;
+  readonly #save: Throttle;
   readonly #ask: Throttle;
   #shown = new Map<string, CardView>();
-  /** While a slider is dragged; to make it anew would take it out of the hand. */
+  /** While a slider is dragged cards are not replaced, which would end the drag. */
   #isDragging = false;
   #isLate = false;
-  /** A choice is made of which there is no card yet. */
+  /** A baseline was chosen that has no card yet. */
   #isDue = false;
 
-  /** `pick` begins to pick a colour from the picture. */
-  constructor(store: Store, pick: () => void, signal: AbortSignal) {
+  constructor(
+    { store, traits, signal }: Host<BaselinesTraits>,
+    { tools, files }: KindView["baselines"],
+  ) {
     this.#store = store;
-    this.#traits = store.traits;
+    this.#traits = traits;
     this.#signal = signal;
-    this.#wish = new Throttle(WISH_EVERY, () => this.#traits.flush(), signal);
+    this.#save = new Throttle(SAVE_EVERY, () => traits.flush(), signal);
     this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
-    const dropper = html("button", { type: "button" }, "pick a colour from the image");
-    listen(dropper, "click", pick, signal);
-    const file = html("input", {
-      type: "file",
-      accept: "image/*",
-      "aria-label": "photo for a baseline",
-    });
-    const choose = () => {
-      this.#upload(file.files?.[0]);
-      // Else the same file, changed meanwhile, could not be chosen again.
-      file.value = "";
-    };
-    listen(file, "change", choose, signal);
-    this.element = html(
-      "details",
-      { class: "igw-fold igw-gallery" },
-      html("summary", {}, "Baselines: what is absence here?"),
-      html(
-        "div",
-        { class: "igw-row" },
-        dropper,
-        html(
-          "label",
-          { class: "igw-file" },
-          html("span", {}, "use a photo (or drop one here)"),
-          file,
-        ),
-      ),
+    this.element = fold(
+      "igw-gallery",
+      "Baselines: what is absence here?",
+      div("igw-row", ...tools),
       this.#note,
       this.#cards,
     );
+    if (files !== undefined) this.element.children[1]?.append(this.#files(files));
     this.#listen();
+  }
+
+  /** An input for files, which can also be dropped on the panel. */
+  #files({ accept, label, words }: NonNullable<KindView["baselines"]["files"]>): HTMLElement {
+    const file = html("input", { type: "file", accept, "aria-label": label });
+    const choose = () => {
+      this.#upload(file.files?.[0]);
+      // Otherwise the same file, changed meanwhile, could not be chosen again.
+      file.value = "";
+    };
+    listen(file, "change", choose, this.#signal);
+    const drop = (event: DragEvent) => {
+      event.preventDefault();
+      this.#upload(event.dataTransfer?.files[0]);
+    };
+    listen(this.element, "dragover", (event) => event.preventDefault(), this.#signal);
+    listen(this.element, "drop", drop, this.#signal);
+    return html("label", { class: "igw-file" }, html("span", {}, words), file);
   }
 
   #listen(): void {
     const signal = this.#signal;
     const { element } = this;
     listen(element, "toggle", () => element.open && this.#ask.call(), signal);
-    listen(element, "dragover", (event) => event.preventDefault(), signal);
-    listen(
-      element,
-      "drop",
-      (event) => {
-        event.preventDefault();
-        this.#upload(event.dataTransfer?.files[0]);
-      },
-      signal,
-    );
     const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
     this.#traits.on(["_cards"], () => this.#fill(), signal);
@@ -101,7 +154,7 @@ export class Gallery {
   #request(): void {
     if (this.#signal.aborted) return;
     if (this.#traits.get("_cards").length === 0) write(this.#note, "asking the model…");
-    // After what is being set just now has been sent: the cards are of that.
+    // Saves pending traits first, because cards depend on them.
     queueMicrotask(() => {
       this.#traits.flush();
       this.#store.request("baselines");
@@ -117,7 +170,7 @@ export class Gallery {
     if (this.#isLate) return;
     const baseline = this.#traits.get("baseline");
     const cards = this.#traits.get("_cards");
-    // Of one kind the card that is asked for now, set as it is.
+    // Of several cards of one baseline only the current one is kept.
     const now = cards.find(({ name }) => name === baseline);
     const own = now === undefined ? undefined : parseBaseline(baseline).name;
     const kept = cards.filter((card) => card === now || parseBaseline(card.name).name !== own);
@@ -133,7 +186,7 @@ export class Gallery {
       : undefined;
     this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
     this.#mark();
-    // What had the focus is another element now, by the same name.
+    // Restores the focus to the new element of the same name.
     if (focused) {
       const again = [...this.#cards.querySelectorAll<HTMLElement>("[aria-label]")];
       again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
@@ -155,10 +208,10 @@ export class Gallery {
       if (this.#isLate) this.#fill();
       this.#isDue = true;
       this.#askInTurn();
-    } else this.#wish.call();
+    } else this.#save.call();
   }
 
-  /** The cards and the picture take turns with the model, and the picture is what a person waits for. */
+  /** Requests cards only after the picture has come: both need the model, and the person waits for the picture. */
   #askInTurn(): void {
     const { isStale, run } = this.#store;
     const isAwaited = isStale && (run.kind === "asked" || run.kind === "computing");

@@ -1,8 +1,9 @@
 import type { Settings } from "../core/protocol.js";
 import type { Traits } from "../core/traits.js";
-import { html } from "../util/dom.js";
+import { button, div, html } from "../util/dom.js";
 import { className, shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { fold, withLabel } from "../util/parts.js";
 
 const MOST_PANES = 4;
 const MOST_STEPS = 256;
@@ -10,22 +11,16 @@ const SAME = "";
 
 type Name = "baseline" | "target" | "output" | "method" | "n_steps";
 
-/** Which panes there are beside the explorer's own, and in what each differs from it. */
+/** Adds and removes panes, and sets in what each differs from the first. */
 export class Compare {
   readonly element: HTMLElement;
   readonly #traits: Traits;
-  readonly #rows = html("div", { class: "igw-compare" });
-  readonly #add = html("button", { type: "button" }, "add a pane");
+  readonly #rows = div("igw-compare");
+  readonly #add = button("add a pane");
 
   constructor(traits: Traits, signal: AbortSignal) {
     this.#traits = traits;
-    this.element = html(
-      "details",
-      { class: "igw-fold" },
-      html("summary", {}, "Compare: the same picture, asked something else"),
-      this.#rows,
-      this.#add,
-    );
+    this.element = fold("", "Compare: the same input, asked something else", this.#rows, this.#add);
     listen(this.#add, "click", () => this.#append(), signal);
     listen(this.#rows, "change", ({ target }) => this.#changed(target), signal);
     listen(this.#rows, "click", ({ target }) => this.#clicked(target), signal);
@@ -41,7 +36,7 @@ export class Compare {
     return this.#traits.get("_panes");
   }
 
-  /** What is most often asked: another baseline. */
+  /** The settings of a new pane: another baseline, the most frequent comparison. */
   #another(): Partial<Settings> {
     const own = this.#traits.get("baseline");
     const taken = [own, ...this.#panes.map(({ baseline }) => baseline)];
@@ -51,7 +46,7 @@ export class Compare {
 
   #append(): void {
     this.#set([...this.#panes, this.#another()]);
-    // A button that is disabled loses the focus, and the person with it.
+    // A disabled button loses the focus.
     if (this.#add.disabled) this.#rows.lastElementChild?.querySelector("select")?.focus();
   }
 
@@ -111,12 +106,7 @@ export class Compare {
         ...all.map(([own, text]) => html("option", { value: own }, text)),
       );
       element.value = value;
-      return html(
-        "label",
-        { class: "igw-field" },
-        html("span", { class: "igw-label" }, label),
-        element,
-      );
+      return withLabel(label, "", element);
     };
     const steps = html("input", {
       type: "number",
@@ -129,11 +119,7 @@ export class Compare {
       "data-name": "n_steps",
       value: settings.n_steps ?? SAME,
     });
-    const remove = html(
-      "button",
-      { type: "button", "data-pane": pane, "aria-label": `remove pane ${pane + 1}` },
-      "remove",
-    );
+    const remove = button("remove", { "data-pane": pane, "aria-label": `remove pane ${pane + 1}` });
     return html(
       "fieldset",
       { class: "igw-controls" },
@@ -142,7 +128,7 @@ export class Compare {
       select("target", "target", classes),
       select("output", "output", names("_outputs")),
       select("method", "rule", names("_methods")),
-      html("label", { class: "igw-field" }, html("span", { class: "igw-label" }, "steps"), steps),
+      withLabel("steps", "", steps),
       remove,
     );
   }
@@ -150,7 +136,7 @@ export class Compare {
 
 function settingOf(name: Name, text: string): string | number {
   if (name === "target") return Number(text);
-  // The bounds of a field do not hold for what is typed.
+  // `min` and `max` do not bind what is typed.
   if (name === "n_steps") return Math.min(Math.max(Math.round(Number(text)), 1), MOST_STEPS);
   return text;
 }

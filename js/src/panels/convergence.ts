@@ -1,17 +1,47 @@
 import { ErrorChart, type Line, shortPercent } from "../charts/error_chart.js";
 import type { Run } from "../core/run.js";
-import type { Curve, Traits } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import {
+  list,
+  maybe,
+  number,
+  offered,
+  record,
+  row,
+  text,
+  type ValuesOf,
+} from "../core/trait_table.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
+import { captioned, numbers } from "../util/parts.js";
+
+/** How a rule's map settles. `error`: its distance to the finest map at hand; `estimate`: its own, of its error. */
+export interface Curve {
+  readonly method: string;
+  readonly points: readonly (readonly [
+    evaluations: number,
+    error: number | null,
+    estimate: number | null,
+    delta: number | null,
+  ])[];
+}
+
+export const CONVERGENCE_TRAITS = {
+  _curves: offered<readonly Curve[]>(
+    list(record({ method: text, points: list(row(number, maybe, maybe, maybe)) })),
+    [],
+  ),
+};
+export type ConvergenceTraits = CoreTraits & ValuesOf<typeof CONVERGENCE_TRAITS>;
 
 type Quantity = "error" | "delta";
 const DRAWN = ["_curves", "_methods", "method", "tol"] as const;
 
-/** How the map settles as evaluations are spent, rule by rule, and the way to spend more of them. */
+/** The error of each rule over evaluations, and a button to refine. */
 export class Convergence {
   readonly element: HTMLElement;
-  readonly #traits: Traits;
+  readonly #traits: Traits<ConvergenceTraits>;
   readonly #chart: ErrorChart;
   readonly #finest = html("p", { class: "igw-note" });
   readonly #deepLift = html(
@@ -20,7 +50,7 @@ export class Convergence {
     "secant with one cell is DeepLIFT (rescale rule)",
   );
   readonly #refine = html("button", { type: "button" });
-  readonly #stop = html("button", { type: "button", disabled: true }, "stop");
+  readonly #stop = button("stop", { disabled: true });
   readonly #tol = html("input", {
     type: "number",
     min: 1,
@@ -34,21 +64,15 @@ export class Convergence {
   #quantity: Quantity = "error";
   #run: Run["kind"] = "idle";
 
-  constructor(traits: Traits, cancel: () => void, signal: AbortSignal) {
+  constructor(traits: Traits<ConvergenceTraits>, cancel: () => void, signal: AbortSignal) {
     this.#traits = traits;
     this.#chart = new ErrorChart(signal);
     this.#table = table(this.#rows);
     const [group, radios] = quantities();
     this.#radios = radios;
-    this.element = html(
-      "figure",
-      { class: "igw-panel igw-convergence" },
-      html(
-        "figcaption",
-        { class: "igw-caption" },
-        html("span", { class: "igw-title" }, "Convergence"),
-        group,
-      ),
+    this.element = captioned(
+      "igw-panel igw-convergence",
+      ["Convergence", group],
       this.#chart.element,
       this.#finest,
       html(
@@ -70,7 +94,7 @@ export class Convergence {
     this.#draw();
   }
 
-  /** How the newest wish fares. */
+  /** Follows the state of the newest request. */
   show(run: Run): void {
     if (run.kind === this.#run) return;
     this.#run = run.kind;
@@ -107,7 +131,7 @@ export class Convergence {
     const curves = this.#traits.get("_curves");
     const lines = linesOf(curves, this.#traits, this.#quantity);
     const isError = this.#quantity === "error";
-    // Nothing but the finest map, which has no distance to itself, is a chart of nothing.
+    // A chart of the finest map alone would be empty.
     assign(this.#chart.element, { hidden: lines.length === 0 });
     if (lines.length > 0)
       this.#chart.show({
@@ -128,7 +152,7 @@ export class Convergence {
     assign(this.#deepLift, { hidden: !isOne });
   }
 
-  /** Where `auto` is asked for already, another tolerance asks for more. */
+  /** If the method is `auto` already, only another tolerance refines. */
   #enable(): void {
     const isAsked = this.#traits.get("method") === "auto";
     const title = isAsked ? "asked for already; another tolerance asks anew" : "";
@@ -142,7 +166,7 @@ export class Convergence {
   }
 }
 
-/** A switch of two. Radio buttons of one name are one switch in the whole page, so that it must be its own. */
+/** A switch of two. The name must be unique, because radio buttons of one name are linked across the page. */
 function quantities(): [HTMLElement, HTMLInputElement[]] {
   const name = `igw-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   const radios = ["error", "delta"].map((value) =>
@@ -155,20 +179,16 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
 
 function table(rows: HTMLElement): HTMLDetailsElement {
   const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
-  const head = html("tr", {}, ...heads.map((text) => html("th", { scope: "col" }, text)));
-  // Keys can scroll only what can have the focus.
-  const label = "errors of each rule, in numbers";
-  const scrolled = { class: "igw-numbers", role: "region", tabindex: 0, "aria-label": label };
-  return html(
-    "details",
-    {},
-    html("summary", {}, "the numbers"),
-    html("div", scrolled, html("table", {}, html("thead", {}, head), rows)),
-  );
+  const table = numbers(heads, "errors of each rule, in numbers", rows);
+  return html("details", {}, html("summary", {}, "the numbers"), table);
 }
 
-/** What is not above zero has no place on a logarithmic axis; the table has it. */
-function linesOf(curves: readonly Curve[], traits: Traits, quantity: Quantity): Line[] {
+/** Leaves out values of 0, which a logarithmic axis cannot show. */
+function linesOf(
+  curves: readonly Curve[],
+  traits: Traits<ConvergenceTraits>,
+  quantity: Quantity,
+): Line[] {
   const methods = traits.get("_methods");
   const others = curves.map(({ method }) => method).filter((name) => !methods.includes(name));
   const ranks = [...methods, ...others];

@@ -1,16 +1,83 @@
 import { ColorBar } from "../charts/color_bar.js";
-import type { PanelMaps, Sample } from "../core/protocol.js";
+import type { Frame, Host, Part, StaticMap } from "../core/kind.js";
+import type { PanelMaps, Sample, Settings } from "../core/protocol.js";
 import type { Picture, Store } from "../core/store.js";
-import type { Look, Dependence as State, Traits } from "../core/traits.js";
-import { areSame, StaticMap } from "../image/static_map.js";
-import { assign, html, write } from "../util/dom.js";
+import {
+  either,
+  flag,
+  list,
+  number,
+  offered,
+  oneOf,
+  record,
+  text,
+  texts,
+  type ValuesOf,
+  whole,
+  writable,
+} from "../core/trait_table.js";
+import type { CoreTraits, Traits } from "../core/traits.js";
+import { Changes } from "../util/changes.js";
+import { assign, div, html, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
-import type { Zoom } from "../views/zoom.js";
+import { fold, numbers } from "../util/parts.js";
+
+/** State of the computation of how much the map depends on the baseline; {} if it was not requested. */
+export type Dependence =
+  | { readonly kind?: undefined }
+  | { readonly kind: "computing"; readonly done: number; readonly total: number }
+  | { readonly kind: "failed"; readonly message: string }
+  | {
+      readonly kind: "ready";
+      /** The number of its maps. */
+      readonly number: number;
+      readonly asked: Pick<Settings, "target" | "output" | "channel">;
+      readonly dependence: number;
+      /** Of sums over patches of so many elements each way. */
+      readonly coarse: number;
+      readonly patch: number;
+      readonly output: number;
+      readonly rules: readonly string[];
+      readonly rows: readonly {
+        readonly name: string;
+        readonly output: number;
+        readonly sum: number;
+        /** Of the variance. */
+        readonly share: number;
+      }[];
+    };
+
+const ready = record({
+  kind: oneOf("ready"),
+  number: whole,
+  asked: record({ target: either(whole, text), output: text, channel: text }),
+  dependence: number,
+  coarse: number,
+  patch: number,
+  output: number,
+  rules: texts,
+  rows: list(record({ name: text, output: number, sum: number, share: number })),
+});
+export const DEPENDENCE_TRAITS = {
+  /** Whether the kernel is to compute it, and the panel is open. */
+  show_dependence: writable<boolean>("flag", flag, false),
+  _dependence: offered<Dependence>(
+    either(
+      record({ kind: oneOf("computing"), done: number, total: number }),
+      record({ kind: oneOf("failed"), message: text }),
+      ready,
+      record({}, { kind: oneOf(undefined) }),
+    ),
+    {},
+  ),
+};
+export type DependenceTraits = CoreTraits & ValuesOf<typeof DEPENDENCE_TRAITS>;
+type State = Dependence;
 
 type Ready = Extract<State, { readonly kind: "ready" }>;
 
-/** What is drawn: both maps as numbers, and what was said of them. */
+/** What is drawn: both maps as floats, and the state that they belong to. */
 interface Shown {
   readonly state: Ready;
   readonly maps: PanelMaps;
@@ -22,66 +89,78 @@ const DEFINITION =
   "the root of the sum of variances over the baselines, over the root mean square size of the maps";
 const EXTREMES =
   "0%: the same map whatever the baseline. 100%: two maps have nothing in common. Above: they contradict.";
-/** From next to nothing to dark in one hue, that of neither end of the usual colour maps. */
+/** A sequential scale in a hue of its own, unlike the ends of the usual colour maps. */
 const LIGHT = [244, 240, 250] as const;
 const DARK = [63, 0, 125] as const;
 
-/** The same question with several baselines: what the maps have in common, and how far they are apart. */
-export class Dependence {
-  readonly element: HTMLDetailsElement;
+/** Mean and standard deviation of the maps over several baselines. */
+export class DependencePanel implements Part {
+  readonly elements: readonly HTMLElement[];
+  readonly #fold: HTMLDetailsElement;
   readonly #store: Store;
-  readonly #traits: Traits;
+  readonly #traits: Traits<DependenceTraits>;
   readonly #sentence = html("p", { class: "igw-sentence", title: DEFINITION, hidden: true });
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
   readonly #progress = html("progress", { "aria-label": "baselines asked", hidden: true });
   readonly #result = html("div", { class: "igw-panes", hidden: true });
   readonly #mean: StaticMap;
   readonly #deviation: StaticMap;
-  readonly #bar = new ColorBar(true);
+  readonly #bar: ColorBar;
+  readonly #patches: (size: number) => string;
   readonly #colors = sequential();
   readonly #rows = html("tbody");
   readonly #method = html("p", { class: "igw-note" });
   #shown: Shown | undefined;
-  /** All that the pictures depend on: where nothing of it has changed, nothing is drawn. */
-  #drawn: readonly unknown[] = [];
+  readonly #changes = new Changes();
 
-  /** `redraw` is called when there is news. */
-  constructor(store: Store, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
+  /** `patches` describes patches of a size, over which sums are compared. */
+  constructor(
+    { store, traits, redraw, signal }: Host<DependenceTraits>,
+    staticMap: (...below: Node[]) => StaticMap,
+    patches: (size: number) => string,
+  ) {
     this.#store = store;
-    this.#traits = store.traits;
-    this.#mean = new StaticMap(zoom, signal);
-    this.#deviation = new StaticMap(zoom, signal, this.#bar.element);
+    this.#traits = traits;
+    this.#patches = patches;
+    this.#bar = new ColorBar(traits.kind.element, true);
+    this.#mean = staticMap();
+    this.#deviation = staticMap(this.#bar.element);
     this.#bar.paint(this.#colors);
     this.#result.append(
       this.#mean.element,
       this.#deviation.element,
-      table(this.#rows, this.#method),
+      numbers(
+        ["baseline", "F(x′)", "sum", "of the variance"],
+        "baselines that were asked",
+        this.#rows,
+        this.#method,
+      ),
     );
-    this.element = html(
-      "details",
-      { class: "igw-fold igw-dependence" },
-      html("summary", {}, "How much does this depend on the baseline?"),
+    this.#fold = fold(
+      "igw-dependence",
+      "How much does this depend on the baseline?",
       this.#sentence,
-      html("div", { class: "igw-row" }, this.#note, this.#progress),
+      div("igw-row", this.#note, this.#progress),
       this.#result,
     );
     const follow = () => {
-      this.element.open = this.#traits.get("show_dependence") === true;
+      this.#fold.open = this.#traits.get("show_dependence") === true;
       redraw();
     };
     const choose = () => {
-      this.#traits.set("show_dependence", this.element.open);
+      this.#traits.set("show_dependence", this.#fold.open);
       this.#traits.flush();
     };
-    listen(this.element, "toggle", choose, signal);
+    this.elements = [this.#fold];
+    listen(this.#fold, "toggle", choose, signal);
     this.#traits.on(["show_dependence"], follow, signal);
     this.#traits.on(["_dependence"], redraw, signal);
     follow();
   }
 
-  /** `scale` and `lut` are those of the first picture, beside which both are seen. */
-  draw(picture: Picture | undefined, look: Look, scale: number, lut: Uint8Array | undefined): void {
-    if (!this.element.open) return;
+  /** Uses the scale and the colours of the first pane, to be compared with it. */
+  draw({ picture, look, scale, lut }: Frame): void {
+    if (!this.#fold.open) return;
     const state = this.#traits.get("_dependence");
     this.#tell(state);
     if (state.kind === "ready") this.#take(state);
@@ -91,15 +170,13 @@ export class Dependence {
     assign(this.#result, { hidden: !fits || lut === undefined, "data-stale": isStale });
     assign(this.#sentence, { hidden: !fits || isStale });
     if (!fits || lut === undefined) return;
-    const { sign, opacity, ground } = look;
-    const asked = [shown, picture.begin, sign, opacity, ground, scale, lut];
-    if (areSame(asked, this.#drawn)) return;
-    this.#drawn = asked;
-    const tint = { lut, scale, sign, opacity, ground };
-    this.#mean.draw(picture.begin, shown.mean, tint);
-    // It has no sign that could be chosen.
-    const unsigned = { ...tint, sign: "all", lut: this.#colors } as const;
-    this.#deviation.draw(picture.begin, shown.deviation, unsigned);
+    // Neither map moves with alpha.
+    const looks = Object.values({ ...look, alpha: 1 });
+    if (!this.#changes.have(shown, picture.begin, scale, lut, ...looks)) return;
+    this.#mean.draw(picture.begin, shown.mean, look, scale, lut);
+    // A standard deviation has no sign that could be chosen.
+    const unsigned = { ...look, sign: "all" } as const;
+    this.#deviation.draw(picture.begin, shown.deviation, unsigned, scale, this.#colors);
     this.#bar.show(scale, picture.begin.outputName);
     this.#caption(shown, scale);
   }
@@ -112,10 +189,10 @@ export class Dependence {
     else for (const name of ["max", "value"]) this.#progress.removeAttribute(name);
     write(this.#note, inWords(state));
     assign(this.#note, { "data-state": state.kind ?? "asked" });
-    if (state.kind === "ready") write(this.#sentence, said(state));
+    if (state.kind === "ready") write(this.#sentence, this.#inOneSentence(state));
   }
 
-  /** Nothing is taken until the maps have come, so that what is seen belongs together. */
+  /** Keeps the old state until the new maps have come, so that text and maps belong together. */
   #take(state: Ready): void {
     if (state === this.#shown?.state) return;
     const maps = this.#store.maps("dependence", state.number);
@@ -131,7 +208,13 @@ export class Dependence {
     write(this.#method, `F(x) is ${significant(output)}; ${rules.join(" or ")} steps each`);
   }
 
-  /** The kernel hears of a wish a little later. */
+  #inOneSentence({ dependence, coarse, patch }: Ready): string {
+    // The measure exceeds 1 where maps contradict each other.
+    const [all, sums] = [dependence, coarse].map((one) => percent(Math.min(one, 1), 0));
+    return `${all} of this map depends on the baseline, and ${sums} of its sums over ${this.#patches(patch)}`;
+  }
+
+  /** Whether it answers the current settings; the kernel hears of a change a little later. */
   #isAsked({ asked }: Ready): boolean {
     return (["target", "output", "channel"] as const).every(
       (name) => asked[name] === this.#traits.get(name),
@@ -155,12 +238,6 @@ export class Dependence {
   }
 }
 
-/** Where maps contradict, no more than all of it depends on the baseline. */
-function said({ dependence, coarse, patch }: Ready): string {
-  const [pixels, patches] = [dependence, coarse].map((one) => percent(Math.min(one, 1), 0));
-  return `${pixels} of this map depends on the baseline, and ${patches} of its sums over patches of ${patch} × ${patch} pixels`;
-}
-
 function inWords(state: State): string {
   switch (state.kind) {
     case "ready":
@@ -174,15 +251,6 @@ function inWords(state: State): string {
     default:
       return "asking the model…";
   }
-}
-
-function table(rows: HTMLElement, note: HTMLElement): HTMLElement {
-  const heads = ["baseline", "F(x′)", "sum", "of the variance"];
-  const head = html("tr", {}, ...heads.map((text) => html("th", { scope: "col" }, text)));
-  // Keys can scroll only what can have the focus.
-  const label = "baselines that were asked";
-  const scrolled = { class: "igw-numbers", role: "region", tabindex: 0, "aria-label": label };
-  return html("div", scrolled, html("table", {}, html("thead", {}, head), rows), note);
 }
 
 function rowsOf({ rows }: Ready): HTMLElement[] {
@@ -206,7 +274,7 @@ function valuesOf({ numbers, scale }: Sample): Float32Array {
   return Float32Array.from(numbers, (number) => number * scale);
 }
 
-/** As a table of 256 colours, the upper half of which is used. */
+/** Returns a table of 256 colours; only its upper half is used. */
 function sequential(): Uint8Array {
   const lut = new Uint8Array(256 * 3);
   for (let i = 0; i < 256; i++) {

@@ -1,6 +1,6 @@
 import { EXPORTS } from "../core/protocol.js";
 import type { Store } from "../core/store.js";
-import { html } from "../util/dom.js";
+import { button, html, span } from "../util/dom.js";
 import { listen } from "../util/life.js";
 
 const TITLES = {
@@ -10,21 +10,21 @@ const TITLES = {
   html: "a file that works with no kernel and no network",
 } as const;
 
-/** Asks the kernel for files of what is shown. */
+/** Buttons to save what is shown as files, which the kernel makes. */
 export class Exports {
   readonly element: HTMLElement;
 
   constructor(store: Store, signal: AbortSignal) {
     const buttons = EXPORTS.map((kind) => {
-      const button = html("button", { type: "button", title: TITLES[kind] }, kind.toUpperCase());
+      const made = button(kind.toUpperCase(), { title: TITLES[kind] });
       const ask = () => store.ask({ type: "export", view: store.view, kind });
-      listen(button, "click", ask, signal);
-      return button;
+      listen(made, "click", ask, signal);
+      return made;
     });
     this.element = html(
       "div",
       { class: "igw-exports", role: "group", "aria-label": "save" },
-      html("span", { class: "igw-label" }, "save as"),
+      span("igw-label", "save as"),
       ...buttons,
     );
   }

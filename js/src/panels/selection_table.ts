@@ -1,9 +1,9 @@
 import { panel } from "../charts/fold.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, div, html, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
-import type { Regions } from "./selections.js";
+import type { Selections } from "./selections.js";
 
-/** One number about each region, or a word. */
+/** A column of the table: its name, and its cell for each region. */
 export interface Column {
   readonly name: string;
   readonly value: (index: number) => string;
@@ -15,10 +15,10 @@ interface Row {
   readonly cells: readonly HTMLElement[];
 }
 
-/** The regions by number, what is known of each, and the buttons to select one and to remove it. */
-export class RegionTable {
+/** A table of the regions, with buttons to select and to remove them. */
+export class SelectionTable {
   readonly element: HTMLElement;
-  readonly #regions: Regions;
+  readonly #regions: Selections<object>;
   readonly #columns: readonly Column[];
   readonly #body = html("tbody");
   readonly #table: HTMLTableElement;
@@ -30,7 +30,7 @@ export class RegionTable {
   );
   #rows: Row[] = [];
 
-  constructor(regions: Regions, columns: readonly Column[], signal: AbortSignal) {
+  constructor(regions: Selections<object>, columns: readonly Column[], signal: AbortSignal) {
     this.#regions = regions;
     this.#columns = columns;
     const heads = ["region", ...columns.map(({ name }) => name)];
@@ -44,14 +44,14 @@ export class RegionTable {
       ),
       this.#body,
     );
-    const scroller = html("div", { class: "igw-scroller" }, this.#table);
+    const scroller = div("igw-scroller", this.#table);
     listen(this.#body, "click", ({ target }) => this.#click(target), signal);
     this.element = panel("Regions", "regions-panel", this.#empty, scroller);
     regions.subscribe(() => this.draw(), signal);
     this.draw();
   }
 
-  /** Brings rows and numbers up to date. */
+  /** Updates rows and numbers. */
   draw(): void {
     const count = this.#regions.get().length;
     assign(this.#empty, { hidden: count > 0 });
@@ -68,19 +68,14 @@ export class RegionTable {
     });
   }
 
-  /** Rows stand for numbers, not for regions: what goes when one is removed is the last row. */
+  /** Rows belong to numbers, not to regions: if a region is removed, the last row goes. */
   #append(index: number): void {
     const number = String(index + 1);
-    const select = html(
-      "button",
-      { type: "button", "aria-label": `select region ${number}` },
-      number,
-    );
-    const remove = html(
-      "button",
-      { type: "button", "aria-label": `remove region ${number}`, title: `remove region ${number}` },
-      "×",
-    );
+    const select = button(number, { "aria-label": `select region ${number}` });
+    const remove = button("×", {
+      "aria-label": `remove region ${number}`,
+      title: `remove region ${number}`,
+    });
     const cells = this.#columns.map(() => html("td"));
     const element = html(
       "tr",
@@ -103,7 +98,7 @@ export class RegionTable {
 
   #remove(index: number): void {
     this.#regions.remove(index);
-    // Else the focus is lost with the last row, and the person with it.
+    // Otherwise the focus is lost with the last row.
     const next = this.#rows[Math.min(index, this.#rows.length - 1)]?.select;
     (next ?? this.element.querySelector("summary"))?.focus();
   }

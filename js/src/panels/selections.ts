@@ -1,27 +1,30 @@
+import type { CoreTraits, Traits } from "../core/traits.js";
 import { Listeners } from "../util/listeners.js";
-import type { Region } from "../views/region.js";
 
-/** The regions drawn on a picture, in the order of their numbers, and which of them is selected. */
-export class Regions {
+/** The kernel keeps no more. */
+const MOST = 32;
+
+/** The selected parts of a map by number, and which of them is highlighted. */
+export class Selections<S> {
   readonly #listeners = new Listeners();
-  #regions: readonly Region[] = [];
+  #all: readonly S[] = [];
   #selected: number | undefined;
 
-  get(): readonly Region[] {
-    return this.#regions;
+  get(): readonly S[] {
+    return this.#all;
   }
 
-  /** Keeps the same region selected where it is among them still. */
-  set(regions: readonly Region[]): void {
+  /** Keeps the highlight if that selection is still among them. */
+  set(all: readonly S[]): void {
     const before = this.selected;
-    this.#regions = regions;
-    const kept = before === undefined ? -1 : regions.indexOf(before);
+    this.#all = all;
+    const kept = before === undefined ? -1 : all.indexOf(before);
     this.#selected = kept < 0 ? undefined : kept;
     this.#listeners.tell();
   }
 
-  get selected(): Region | undefined {
-    return this.#selected === undefined ? undefined : this.#regions[this.#selected];
+  get selected(): S | undefined {
+    return this.#selected === undefined ? undefined : this.#all[this.#selected];
   }
 
   /** From 0; undefined where none is. */
@@ -30,22 +33,45 @@ export class Regions {
   }
 
   select(index: number | undefined): void {
-    this.#selected = index !== undefined && index in this.#regions ? index : undefined;
+    this.#selected = index !== undefined && index in this.#all ? index : undefined;
     this.#listeners.tell();
   }
 
-  /** The newest region is the one that is looked at next. */
-  add(region: Region): void {
-    this.#selected = this.#regions.length;
-    this.#regions = [...this.#regions, region];
+  /** Highlights the new one. */
+  add(one: S): void {
+    this.#selected = this.#all.length;
+    this.#all = [...this.#all, one];
     this.#listeners.tell();
   }
 
   remove(index: number): void {
-    this.set(this.#regions.filter((_, i) => i !== index));
+    this.set(this.#all.filter((_, i) => i !== index));
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
     this.#listeners.add(listener, signal);
   }
+
+  /** Keeps them equal to the trait, and so to other views and Python. */
+  synchronise(traits: Traits<CoreTraits & SelectedTraits<S>>, signal: AbortSignal): void {
+    const isSame = () => JSON.stringify(traits.get("_regions")) === JSON.stringify(this.#all);
+    const take = () => {
+      if (isSame()) return;
+      const given = traits.get("_regions");
+      this.set(given);
+      this.select(given.length - 1);
+    };
+    const give = () => {
+      if (isSame()) return;
+      traits.set("_regions", this.#all.slice(-MOST));
+      traits.flush();
+    };
+    take();
+    traits.on(["_regions"], take, signal);
+    this.subscribe(give, signal);
+  }
+}
+
+export interface SelectedTraits<S> {
+  readonly _regions: readonly S[];
 }

@@ -1,13 +1,19 @@
-import explorer from "../explorers/image.js";
+import { explorerOf } from "../explorers/explorer.js";
+import { image } from "../image/kind.js";
+import { table } from "../table/kind.js";
 import { shorten } from "../util/format.js";
 import { read } from "./recording.js";
 import { Replay } from "./replay.js";
 
-/** Fills the page that `ig_widgets/explorers/export.py` writes; it lives as long as the page. */
+const KINDS = [image, table];
+
+/** Fills the page that Python writes (`to_html`); it lives as long as the page. */
 async function show(el: HTMLElement, text: string): Promise<void> {
-  const model = new Replay(await read(text));
+  const recording = await read(text);
+  const model = new Replay(recording);
+  const kind = KINDS.find(({ name }) => name === recording.kind) ?? image;
   const { signal } = new AbortController();
-  const widget = explorer();
+  const widget = explorerOf(kind)();
   widget.initialize({ model, signal });
   widget.render({ model, el, signal });
 }

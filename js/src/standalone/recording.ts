@@ -1,8 +1,8 @@
-/** What `ig_widgets/explorers/export.py` wrote into the page, made ready to be replayed. */
+/** Reads the recording that Python wrote into the page. */
 
 export type Values = Readonly<Record<string, unknown>>;
 
-/** The messages of one path: what its requests begin with, and its samples, sent once. */
+/** The messages of one path: `begin` and `samples`. */
 export interface Path {
   readonly begin: Values;
   readonly arrays: readonly DataView[];
@@ -10,7 +10,7 @@ export interface Path {
   readonly maps: readonly DataView[];
 }
 
-/** A wish that can be answered from the samples of a path. */
+/** Settings that the samples of a path can answer. */
 export interface Answer {
   readonly path: number;
   readonly settings: Values;
@@ -19,6 +19,8 @@ export interface Answer {
 }
 
 export interface Recording {
+  /** Kind of the first display. */
+  readonly kind: string;
   readonly traits: Values;
   /** 256 RGB colours each. */
   readonly tables: ReadonlyMap<string, DataView>;
@@ -26,7 +28,7 @@ export interface Recording {
   readonly answers: readonly Answer[];
 }
 
-/** As it is written: the bytes of all paths follow each other in `data`, deflated. */
+/** The recording as it is written; `data` has the bytes of all paths, deflated. */
 interface Written {
   readonly traits: Values;
   readonly tables: Readonly<Record<string, string>>;
@@ -49,7 +51,9 @@ export async function read(text: string): Promise<Recording> {
   const tables = Object.entries(written.tables).map(
     ([name, colors]) => [name, view(bytes(colors))] as const,
   );
+  const display = written.paths[0]?.begin.display as { readonly kind?: string } | undefined;
   return {
+    kind: display?.kind ?? "",
     traits: written.traits,
     tables: new Map(tables),
     // In the order in which they are written: arrays, then maps, path by path.
@@ -81,7 +85,7 @@ class Parts {
   }
 }
 
-/** Messages know no maps of 8 bits, which a file has to be smaller. */
+/** Widens to int16: files have 8 bits to be smaller, messages do not. */
 function widened(eight: Uint8Array<ArrayBuffer>): DataView {
   return view(Int16Array.from(new Int8Array(eight.buffer, eight.byteOffset, eight.byteLength)));
 }

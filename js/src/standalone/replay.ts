@@ -1,19 +1,19 @@
 import type { AnyModel } from "@anywidget/types";
 import type { ToKernel } from "../core/protocol.js";
-import { type ImageTraits, WISHES } from "../core/traits.js";
+import { type CoreTraits, SETTINGS } from "../core/traits.js";
 import type { Answer, Recording, Values } from "./recording.js";
 
 type Listener = (...values: never[]) => void;
 
 const HINT = "Open the notebook to compute it.";
 
-/** A model with a recording behind it instead of a kernel: it answers what was sampled, and says so of all else. */
-export class Replay implements AnyModel<ImageTraits> {
+/** A model that answers from a recording instead of a kernel; what was not sampled is refused in words. */
+export class Replay implements AnyModel<CoreTraits> {
   readonly #recording: Recording;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** Of each view, the path whose samples it holds. */
+  /** The path whose samples each view has. */
   readonly #views = new Map<string, number | undefined>();
-  /** The wishes that have changed since the last answer. */
+  /** The settings changed since the last answer. */
   readonly #changed = new Set<string>();
   #traits: Values;
   #request = 0;
@@ -21,7 +21,7 @@ export class Replay implements AnyModel<ImageTraits> {
   constructor(recording: Recording) {
     this.#recording = recording;
     this.#traits = {
-      // What a kernel says; a file has none of it.
+      // Only a kernel sets these.
       _cards: [],
       _notice: {},
       ...recording.traits,
@@ -31,15 +31,15 @@ export class Replay implements AnyModel<ImageTraits> {
     };
   }
 
-  get<K extends keyof ImageTraits>(name: K): ImageTraits[K] {
-    return this.#traits[name] as ImageTraits[K];
+  get<K extends keyof CoreTraits>(name: K): CoreTraits[K] {
+    return this.#traits[name] as CoreTraits[K];
   }
 
-  set<K extends keyof ImageTraits>(name: K, value: ImageTraits[K]): void {
+  set<K extends keyof CoreTraits>(name: K, value: CoreTraits[K]): void {
     if (this.#traits[name] === value) return;
     this.#put(name, value);
     if (name === "colormap") this.#put("_lut", this.#colors(value));
-    if ((WISHES as readonly string[]).includes(name)) this.#changed.add(name);
+    if ((SETTINGS as readonly string[]).includes(name)) this.#changed.add(name);
   }
 
   save_changes(): void {
@@ -55,7 +55,7 @@ export class Replay implements AnyModel<ImageTraits> {
   send(message: ToKernel): void {
     if (message.type !== "want") return;
     this.#views.set(message.view, undefined);
-    // As from a kernel: when the caller is done.
+    // Asynchronous, as a kernel's answer is.
     queueMicrotask(() => this.#answer(message.view));
   }
 
@@ -73,8 +73,8 @@ export class Replay implements AnyModel<ImageTraits> {
   }
 
   /**
-   * The answer closest to what is asked, so that a rule which was sampled with other numbers of steps can be chosen.
-   * It has all that was chosen just now; undefined where nothing sampled has.
+   * Returns the answer closest to the settings, so that a rule which was sampled with other numbers of steps can be chosen.
+   * It has every setting that was just changed; undefined if no answer has.
    */
   #nearest(): Answer | undefined {
     const asked = Number(this.#traits.n_steps);
@@ -145,18 +145,18 @@ export class Replay implements AnyModel<ImageTraits> {
   }
 }
 
-/** Of each wish, the values that some answer has. */
+/** The values of each setting that some answer has. */
 function offered(answers: readonly Answer[]): Values {
   const of = (name: string) => [...new Set(answers.map(({ settings }) => settings[name]))];
-  return Object.fromEntries(WISHES.map((name) => [name, of(name)]));
+  return Object.fromEntries(SETTINGS.map((name) => [name, of(name)]));
 }
 
-/** Steps are 0 where a rule samples to a tolerance, which else is 0: neither is a wish then. */
+/** Whether a setting counts: `n_steps` or `tol` is 0 where the method ignores it. */
 function counts(name: string, value: unknown): boolean {
   return value !== 0 || (name !== "n_steps" && name !== "tol");
 }
 
-/** Both came out of JSON. */
+/** Compares values that came out of JSON. */
 function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,5 +1,5 @@
 type Attributes = Readonly<Record<string, string | number | boolean>>;
-type Child = Node | string;
+export type Child = Node | string;
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -38,4 +38,17 @@ export function assign(element: Element, attributes: Attributes): void {
 /** Replaces the text only where it differs, so that screen readers are not told twice. */
 export function write(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** A box of a class, with what is in it. */
+export function div(name: string, ...children: Child[]): HTMLDivElement {
+  return html("div", { class: name }, ...children);
+}
+
+export function span(name: string, ...children: Child[]): HTMLSpanElement {
+  return html("span", { class: name }, ...children);
+}
+
+export function button(text: string, attributes: Attributes = {}): HTMLButtonElement {
+  return html("button", { type: "button", ...attributes }, text);
 }

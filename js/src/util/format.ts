@@ -4,7 +4,7 @@ const MINUS = "\u2212";
 const MOST_MARKS = 4;
 const MARKS = /[\p{Mn}\p{Me}]+/gu;
 const SPACES = /[\t-\r\x85\p{Z}]+/gu;
-// But for joiners and marks of direction, which are part of how emoji and some scripts are written.
+// Joiners and direction marks are kept: emoji and some scripts need them.
 const UNPRINTABLE = /(?![\u200c-\u200f])[\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}]/gu;
 const RIGHT_TO_LEFT =
   /[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -38,6 +38,11 @@ export function percent(share: number, decimals = 1): string {
 export function fixed(value: number, decimals: number): string {
   const text = Math.abs(value).toFixed(decimals);
   return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+}
+
+/** Formats the value of a slider from 0 to 1. */
+export function twoDecimals(value: number): string {
+  return fixed(value, 2);
 }
 
 /**

@@ -1,7 +1,7 @@
 type Events = HTMLElementEventMap &
   DocumentEventMap & { webglcontextlost: Event; webglcontextrestored: Event };
 
-/** Hears an event as long as `signal` lasts: nothing listens beyond the view that it belongs to. */
+/** Adds an event listener that is removed when `signal` aborts, so that nothing outlives its view. */
 export function listen<K extends keyof Events>(
   target: EventTarget,
   type: K,
@@ -12,12 +12,12 @@ export function listen<K extends keyof Events>(
   target.addEventListener(type, act as EventListener, { ...options, signal });
 }
 
-/** Does something once, at the end of what `signal` stands for. */
+/** Calls `act` once, when `signal` aborts. */
 export function onAbort(signal: AbortSignal, act: () => void): void {
   signal.addEventListener("abort", act, { once: true });
 }
 
-/** What ends with `outer`, or before it. */
+/** Returns a controller that aborts with `outer`, or earlier by itself. */
 export function lifeWithin(outer: AbortSignal | undefined): AbortController {
   const life = new AbortController();
   if (outer?.aborted) life.abort();

@@ -1,6 +1,6 @@
 import { onAbort } from "./life.js";
 
-/** Who is told when something changes, each as long as its signal lasts. */
+/** A set of callbacks, each removed when its signal aborts. */
 export class Listeners {
   readonly #all = new Set<() => void>();
 
@@ -9,7 +9,7 @@ export class Listeners {
     onAbort(signal, () => this.#all.delete(listener));
   }
 
-  /** Those that are there now, also where one of them leaves. */
+  /** Calls those registered now, even if one of them removes itself or another. */
   tell(): void {
     for (const listener of [...this.#all]) listener();
   }

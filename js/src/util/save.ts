@@ -4,11 +4,11 @@ import { html } from "./dom.js";
 export function save(name: string, data: Uint8Array<ArrayBuffer>): void {
   const url = URL.createObjectURL(new Blob([data], { type: "application/octet-stream" }));
   html("a", { href: url, download: fileName(name) }).click();
-  // The browser has taken hold of it by then.
+  // The download has started by then, so that the memory can be released.
   setTimeout(() => URL.revokeObjectURL(url));
 }
 
-/** Of letters, digits and few signs: no folder, no device, nothing that a shell or a file system takes amiss. */
+/** Returns a safe file name: letters, digits and underscores, with its extension; no folder and no device name. */
 export function fileName(name: string): string {
   const [ending = ""] = /\.[a-z0-9]{1,5}$/.exec(name) ?? [];
   const stem = name.slice(0, name.length - ending.length).replace(/[^\w-]+/g, "_");

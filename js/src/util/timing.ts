@@ -20,7 +20,7 @@ export class Throttle {
     else this.#pending = true;
   }
 
-  /** Do now what was put off. */
+  /** Runs a pending call now. */
   flush(): void {
     window.clearTimeout(this.#timer);
     this.#timer = undefined;

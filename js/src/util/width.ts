@@ -1,6 +1,6 @@
 import { onAbort } from "./life.js";
 
-/** Calls with an element's width now and whenever it changes; not while it is folded away. */
+/** Calls `changed` with the width of an element now and at each change; not while it is hidden. */
 export function onWidth(
   element: Element,
   changed: (width: number) => void,

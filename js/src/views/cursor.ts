@@ -17,7 +17,7 @@ const MOVES: Readonly<Record<string, readonly [columns: number, rows: number]>> 
 /** With Shift the cross-hair goes this many pixels at a time. */
 const STRIDE = 10;
 
-/** Which pixel of a picture is pointed at, by mouse, finger or arrow keys, with a cross-hair on it. */
+/** The pixel under the mouse, the finger or the keys' cursor, with a cross-hair on it. */
 export class PixelCursor {
   readonly element: HTMLElement;
   readonly #surface: Surface;
@@ -36,7 +36,7 @@ export class PixelCursor {
     listen(
       picture,
       "pointerleave",
-      // A finger leaves as it is lifted; what it pointed at is still to be read.
+      // A finger leaves when it is lifted, and the person wants to read what it pointed at.
       (event) => event.pointerType === "mouse" && this.#set(undefined),
       signal,
     );
@@ -51,7 +51,7 @@ export class PixelCursor {
     this.#set(undefined);
   }
 
-  /** Points where another picture is pointed at; nobody is told. */
+  /** Moves to where another picture is pointed at, without calling back. */
   follow(pixel: Pixel | undefined): void {
     this.#put(pixel);
   }
@@ -73,7 +73,7 @@ export class PixelCursor {
     const move = MOVES[event.key];
     if (event.key === "Escape") this.#set(undefined);
     if (move === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
-    // Else the page scrolls away from under the cross-hair.
+    // Otherwise the page scrolls.
     event.preventDefault();
     const from = this.#pixel ?? this.centre();
     const stride = event.shiftKey ? STRIDE : 1;

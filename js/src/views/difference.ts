@@ -1,27 +1,26 @@
+import type { StaticMap } from "../core/kind.js";
 import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
-import { areSame, StaticMap } from "../image/static_map.js";
+import { Changes } from "../util/changes.js";
 import { assign } from "../util/dom.js";
 import { fixed, percent } from "../util/format.js";
-import type { Zoom } from "./zoom.js";
 
-/** What one map has more than another, collected up to alpha, over the photo in the colours of both. */
+/** Draws the first map minus the second, collected up to alpha, in their colours and scale. */
 export class Difference {
-  readonly #still: StaticMap;
+  readonly #map: StaticMap;
+  readonly #changes = new Changes();
   #one = new Float32Array();
   #other = new Float32Array();
-  /** All that the picture depends on: where nothing of it has changed, nothing is drawn. */
-  #drawn: readonly unknown[] = [];
 
-  constructor(zoom: Zoom, signal: AbortSignal) {
-    this.#still = new StaticMap(zoom, signal);
+  constructor(map: StaticMap) {
+    this.#map = map;
   }
 
   get element(): HTMLElement {
-    return this.#still.element;
+    return this.#map.element;
   }
 
-  /** Hidden where there is nothing to compare: no second map, another size, or another reading of the model. */
+  /** Hidden if the maps cannot be compared: no second one, another shape, or another unit. */
   draw(
     one: Picture | undefined,
     other: Picture | undefined,
@@ -32,47 +31,44 @@ export class Difference {
     const canCompare = one !== undefined && other !== undefined && comparable(one, other);
     assign(this.element, { hidden: !canCompare || lut === undefined });
     if (!canCompare || lut === undefined) return;
-    const { alpha, sign, opacity, ground } = look;
-    const asked = [one, other, alpha, scale, sign, opacity, ground, lut];
-    if (areSame(asked, this.#drawn)) return;
-    this.#drawn = asked;
-    const share = this.#subtract(one, other, alpha);
-    this.#still.draw(one.begin, this.#other, { lut, scale, sign, opacity, ground });
-    this.#still.write(
+    if (!this.#changes.have(one, other, scale, lut, ...Object.values(look))) return;
+    const share = this.#subtract(one, other, look.alpha);
+    this.#map.draw(one.begin, this.#other, look, scale, lut);
+    this.#map.write(
       "Difference: first pane minus second",
       `‖difference‖ is ${percent(share)} of ‖first‖`,
-      `difference of the first two panes, alpha ${fixed(alpha, 2)}, its norm ${percent(share)} of the first`,
+      `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,
     );
   }
 
-  /** The difference into `#other`; its norm as a share of the first's is returned. */
+  /** Writes the difference into `#other`; returns its norm as a share of the first map's norm. */
   #subtract(one: Picture, other: Picture, alpha: number): number {
-    const pixels = one.begin.display.size;
-    if (this.#one.length !== pixels) {
-      this.#one = new Float32Array(pixels);
-      this.#other = new Float32Array(pixels);
+    const { size } = one.begin.display;
+    if (this.#one.length !== size) {
+      this.#one = new Float32Array(size);
+      this.#other = new Float32Array(size);
     }
     one.map.valuesAt(alpha, this.#one);
     other.map.valuesAt(alpha, this.#other);
     let distance = 0;
-    let size = 0;
-    for (let i = 0; i < pixels; i++) {
+    let length = 0;
+    for (let i = 0; i < size; i++) {
       const value = this.#one[i] as number;
       const difference = value - (this.#other[i] as number);
-      size += value * value;
+      length += value * value;
       distance += difference * difference;
       this.#other[i] = difference;
     }
-    return size > 0 ? Math.sqrt(distance / size) : Number.NaN;
+    return length > 0 ? Math.sqrt(distance / length) : Number.NaN;
   }
 }
 
-/** Maps in the same unit, of pictures of the same size. */
+/** Whether two maps have the same unit and the same shape. */
 export function comparable(one: Picture, other: Picture): boolean {
   return (
     one.begin.display.shape.join() === other.begin.display.shape.join() &&
     one.begin.settings.output === other.begin.settings.output &&
-    // What is not complete is a gradient, in another unit than what adds up to F.
+    // Without completeness a map is a gradient, in another unit than one that adds up to F.
     (one.plan.delta === null) === (other.plan.delta === null)
   );
 }

@@ -3,176 +3,142 @@ import { CompletenessMeter } from "../charts/completeness.js";
 import { Histogram } from "../charts/histogram.js";
 import { PathChart } from "../charts/path_chart.js";
 import { FullScreen } from "../controls/full_screen.js";
-import { Modes } from "../controls/modes.js";
 import { Notice } from "../controls/notice.js";
 import { Player } from "../controls/player.js";
 import { Status } from "../controls/status.js";
+import type { Kind, KindView, Part } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture, Store } from "../core/store.js";
-import { LOOKS, type Look, type Traits } from "../core/traits.js";
-import { ColourPicker } from "../image/colour_picker.js";
-import { Interpolation } from "../image/interpolation.js";
-import { Overlay } from "../image/overlay.js";
-import { UnchangedPixels } from "../image/unchanged_pixels.js";
-import { Gallery } from "../panels/baselines.js";
+import { CORE_TRAITS, type Look, type Traits } from "../core/traits.js";
+import { BASELINES_TRAITS, Baselines, type BaselinesTraits } from "../panels/baselines.js";
 import { Compare } from "../panels/compare.js";
-import { Convergence } from "../panels/convergence.js";
-import { Dependence } from "../panels/dependence.js";
+import { CONVERGENCE_TRAITS, Convergence, type ConvergenceTraits } from "../panels/convergence.js";
 import { Exports } from "../panels/exports.js";
-import { SelectionPanel } from "../panels/selection.js";
-import { Regions } from "../panels/selections.js";
-import { tieRegions } from "../panels/synced_selections.js";
-import { assign, write } from "../util/dom.js";
+import { assign, html, write } from "../util/dom.js";
 import { percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { FrameLoop } from "../util/timing.js";
 import { ComparisonView } from "./comparison.js";
 import { type Layout, layOut } from "./layout.js";
 import { newest } from "./pane_view.js";
-import { MODES } from "./region_tool.js";
-import { Zoom } from "./zoom.js";
 
-/** 256 RGB colours; until they have come there is nothing to paint with. */
-const LUT_BYTES = 256 * 3;
+/** The traits that the view of every kind needs. */
+export const EXPLORER_TRAITS = { ...CORE_TRAITS, ...BASELINES_TRAITS, ...CONVERGENCE_TRAITS };
+export type ExplorerTraits = BaselinesTraits & ConvergenceTraits;
 
-/** One view of an image explorer: hands what the store knows to the parts, once a frame. */
-export class ImageView {
+/** One view of an explorer of any kind: draws its parts from the store, at most once a frame. */
+export class ExplorerView {
+  readonly element = html("div", { class: "igw", "data-lm-suppress-shortcuts": "true" });
   readonly #store: Store;
+  readonly #kind: KindView;
   readonly #status: Status;
-  readonly #interpolation: Interpolation;
-  readonly #overlay: Overlay;
-  readonly #colors = new ColorBar();
+  readonly #colors: ColorBar;
   readonly #chart: PathChart;
   readonly #meter = new CompletenessMeter();
-  readonly #aids: SelectionPanel;
   readonly #layout: Layout;
-  readonly #beside: ComparisonView;
+  readonly #comparison: ComparisonView;
   readonly #histogram: Histogram;
   readonly #convergence: Convergence;
-  readonly #notAsked: UnchangedPixels;
-  readonly #dependence: Dependence;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
 
-  constructor(panes: Panes, signal: AbortSignal) {
-    const { main: store, traits } = panes;
+  constructor(panes: Panes, kind: Kind, signal: AbortSignal) {
+    const { main: store } = panes;
+    const traits = panes.traits as Traits as Traits<ExplorerTraits>;
     const frames = new FrameLoop(() => this.#paint(), signal);
     const redraw = () => frames.request();
+    const host = { root: this.element, store, traits, redraw, signal };
+    const view = kind.view(host as never);
     this.#store = store;
+    this.#kind = view;
     this.#status = new Status(() => store.cancel(), signal);
-    const regions = new Regions();
-    tieRegions(regions, traits, signal);
-    const zoom = new Zoom(signal);
-    this.#interpolation = new Interpolation(zoom, signal);
-    this.#histogram = new Histogram(traits, signal);
+    this.#colors = new ColorBar(kind.element);
+    this.#histogram = new Histogram(panes.traits, signal);
     this.#convergence = new Convergence(traits, () => store.cancel(), signal);
-    this.#overlay = new Overlay(regions, zoom, redraw, signal);
-    this.#beside = new ComparisonView(panes, regions, zoom, redraw, signal);
-    this.#notAsked = new UnchangedPixels(redraw, signal);
-    this.#dependence = new Dependence(store, zoom, redraw, signal);
-    const picker = new ColourPicker(store, this.#overlay, signal);
-    this.#aids = new SelectionPanel(regions, traits, signal);
+    this.#comparison = new ComparisonView(panes, view, redraw, signal);
     this.#chart = new PathChart(
       (alpha) => traits.set("alpha", alpha),
       () => traits.flush(),
       signal,
     );
     this.#layout = layOut(
+      this.element,
       {
-        tools: [this.#modes(signal), zoom.controls, this.#notAsked.control],
-        player: new Player(traits, signal).element,
+        kind: view,
+        player: new Player(panes.traits, signal).element,
         status: this.#status.element,
-        notice: new Notice(traits, signal).element,
-        interpolation: this.#interpolation.element,
-        title: this.#interpolation.title,
-        overlay: this.#overlay.element,
-        readout: this.#overlay.readout,
+        notice: new Notice(panes.traits, signal).element,
         colors: this.#colors.element,
         chart: this.#chart.element,
         meter: this.#meter.element,
-        aids: [this.#histogram.element, ...this.#aids.elements, this.#convergence.element],
-        panes: this.#beside.element,
-        // What takes a kernel to answer.
+        aids: [this.#histogram.element, ...elementsOf(view.aids), this.#convergence.element],
+        panes: this.#comparison.element,
+        // These need a kernel.
         panels: traits.isRecording
           ? []
           : [
-              this.#dependence.element,
-              new Gallery(store, () => picker.begin(this.element), signal).element,
-              new Compare(traits, signal).element,
+              ...elementsOf(view.panels),
+              new Baselines(host, view.baselines).element,
+              new Compare(panes.traits, signal).element,
               new Exports(store, signal).element,
             ],
       },
-      traits,
+      panes.traits,
       signal,
     );
     this.#layout.tools.append(new FullScreen(this.element, signal).element);
-    // Keys pressed here are meant for the widget, not for the notebook's shortcuts.
+    // Keys pressed here must not trigger shortcuts of the notebook.
     listen(this.element, "keydown", (event) => event.stopPropagation(), signal);
     store.subscribe(redraw, signal);
-    traits.on([...LOOKS, "_lut", "_audits"], redraw, signal);
+    panes.traits.on([...panes.traits.looks, "_lut"], redraw, signal);
     this.#paint();
-  }
-
-  get element(): HTMLElement {
-    return this.#layout.element;
   }
 
   #paint(): void {
     const { run, isStale, traits } = this.#store;
+    const { map, input, aids, panels } = this.#kind;
     const picture = newest(this.#store, this.#shown);
-    const look = lookOf(traits);
+    const { look } = traits;
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);
-    this.#beside.linkPointers(this.#overlay);
-    const scale = this.#beside.draw(picture, look);
-    this.#overlay.draw(look, scale);
-    this.#dependence.draw(picture, look, scale, this.#lut);
-    this.#interpolation.move(look.alpha);
+    this.#comparison.linkPointers(map);
+    const scale = this.#comparison.draw(picture, look);
+    map.draw(look, scale);
+    input?.move(look.alpha);
     this.#chart.move(look.alpha);
-    this.#aids.draw(picture, look, this.#overlay.pixel);
     this.#histogram.draw(scale, look.clip);
     this.#convergence.show(run);
-    this.#status.show(run, this.#overlay.choice);
+    this.#status.show(run, map.drawnBy);
+    const frame = { picture, look, scale, lut: this.#lut, pointed: map.pointed };
+    for (const part of [...aids, ...panels]) part.draw?.(frame);
     this.#caption(picture, look, scale, isStale);
   }
 
-  /** What depends on the picture alone, and not on how it is looked at. */
+  /** Draws what depends on the picture alone, and not on the looks. */
   #replace(picture: Picture): void {
     this.#shown = picture;
-    this.#interpolation.show(picture.begin);
-    this.#overlay.show(picture);
-    this.#chart.show(picture);
-    this.#histogram.show(picture);
-    this.#meter.show(picture);
-  }
-
-  #modes(signal: AbortSignal): HTMLElement {
-    const { tool } = this.#overlay;
-    const choose = (mode: (typeof MODES)[number]) => {
-      tool.mode = mode;
-    };
-    return new Modes("a drag on the attribution", MODES, tool.mode, choose, signal).element;
+    this.#kind.input?.show(picture.begin);
+    for (const part of [this.#kind.map, this.#chart, this.#histogram, this.#meter])
+      part.show(picture);
   }
 
   #paintColors(buffer: DataView): void {
-    if (buffer === this.#colorsShown || buffer.byteLength !== LUT_BYTES) return;
+    if (buffer === this.#colorsShown) return;
     this.#colorsShown = buffer;
-    this.#lut = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    this.#overlay.paint(this.#lut);
-    this.#beside.paint(this.#lut);
-    this.#colors.paint(this.#lut);
-    this.#histogram.paint(this.#lut);
+    const lut = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    this.#lut = lut;
+    for (const part of [this.#kind.map, this.#comparison, this.#colors, this.#histogram])
+      part.paint(lut);
   }
 
   #caption(picture: Picture | undefined, look: Look, scale: number, isStale: boolean): void {
-    const { element, stale, collected, clipped } = this.#layout;
-    assign(element, { "data-stale": isStale });
+    const { stale, collected, clipped } = this.#layout;
+    assign(this.element, { "data-stale": isStale });
     write(stale, picture === undefined ? "no picture yet" : "previous picture");
     assign(stale, { hidden: !isStale });
     if (picture === undefined) return;
     const { begin, plan, map } = picture;
-    this.#notAsked.show(begin, this.#overlay.layer);
     const sum = significant(plan.sum);
     write(collected, `collected up to alpha: ${significant(map.collected(look.alpha))} of ${sum}`);
     write(clipped, `${percent(map.clippedShare(scale))} clipped`);
@@ -180,13 +146,6 @@ export class ImageView {
   }
 }
 
-function lookOf(traits: Traits): Look {
-  return {
-    alpha: traits.get("alpha"),
-    opacity: traits.get("opacity"),
-    clip: traits.get("clip"),
-    sign: traits.get("sign"),
-    ground: traits.get("ground"),
-    colormap: traits.get("colormap"),
-  };
+function elementsOf(parts: readonly Part[]): HTMLElement[] {
+  return parts.flatMap(({ elements }) => elements);
 }

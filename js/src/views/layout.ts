@@ -1,22 +1,18 @@
 import { Choice } from "../controls/choice.js";
 import { Slider } from "../controls/slider.js";
 import { TargetChoice } from "../controls/target_choice.js";
+import type { KindView } from "../core/kind.js";
 import type { Traits } from "../core/traits.js";
-import { html } from "../util/dom.js";
-import { fixed } from "../util/format.js";
+import { div, html, span } from "../util/dom.js";
+import { twoDecimals } from "../util/format.js";
+import { captioned } from "../util/parts.js";
 
-/** What the view has made and the layout puts in its place. */
+/** The parts of a view that the layout puts in place. */
 export interface Parts {
-  /** Buttons for both pictures. */
-  readonly tools: readonly HTMLElement[];
+  readonly kind: KindView;
   readonly player: HTMLElement;
   readonly status: HTMLElement;
   readonly notice: HTMLElement;
-  readonly interpolation: HTMLElement;
-  /** Of the interpolation: what it shows changes with the path. */
-  readonly title: HTMLElement;
-  readonly overlay: HTMLElement;
-  readonly readout: HTMLElement;
   readonly colors: HTMLElement;
   readonly chart: HTMLElement;
   readonly meter: HTMLElement;
@@ -28,65 +24,67 @@ export interface Parts {
   readonly panels: readonly HTMLElement[];
 }
 
-/** The whole widget, and the lines of text in it that change. */
+/** The lines of text that change, and the place of the tools. */
 export interface Layout {
-  readonly element: HTMLElement;
   readonly tools: HTMLElement;
   readonly stale: HTMLElement;
   readonly collected: HTMLElement;
   readonly clipped: HTMLElement;
 }
 
-export function layOut(parts: Parts, traits: Traits, signal: AbortSignal): Layout {
+/** Fills the root of an explorer. */
+export function layOut(
+  root: HTMLElement,
+  parts: Parts,
+  traits: Traits,
+  signal: AbortSignal,
+): Layout {
+  const { map, input, tools: buttons, controls } = parts.kind;
   const tools = html(
     "div",
     { class: "igw-tools", role: "toolbar", "aria-label": "tools for the pictures" },
-    ...parts.tools,
+    ...buttons,
   );
-  const stale = html("span", { class: "igw-badge" });
+  const stale = span("igw-badge");
   const collected = html("p", { class: "igw-collected" });
-  const clipped = html("span", { class: "igw-note" });
-  const element = html(
-    "div",
-    { class: "igw", "data-lm-suppress-shortcuts": "true" },
-    html("div", { class: "igw-controls igw-question" }, ...question(traits, signal)),
+  const clipped = span("igw-note");
+  root.append(
+    div("igw-controls igw-question", ...question(traits, signal)),
     parts.status,
     parts.notice,
-    html(
-      "div",
-      { class: "igw-body" },
+    div(
+      "igw-body",
       html(
         "div",
-        { class: "igw-pictures" },
+        { class: "igw-pictures", "data-alone": input === undefined },
         tools,
-        figure(parts.title, [], parts.interpolation),
-        figure(html("span", { class: "igw-title" }, "Attribution"), [stale], parts.overlay),
-        html(
-          "div",
-          { class: "igw-alpha" },
-          alphaSlider(traits, signal),
-          html("div", { class: "igw-row" }, parts.player, collected),
-        ),
-        html("div", { class: "igw-reading" }, parts.colors, parts.readout),
+        ...(input ? [captioned("igw-figure", [input.title], input.element)] : []),
+        captioned("igw-figure", ["Attribution", stale], map.element),
+        div("igw-alpha", alphaSlider(traits, signal), div("igw-row", parts.player, collected)),
+        div("igw-reading", parts.colors, map.readout),
       ),
-      html("div", { class: "igw-charts" }, parts.chart, parts.meter),
+      div("igw-charts", parts.chart, parts.meter),
     ),
     parts.panes,
-    html("div", { class: "igw-controls igw-look" }, ...look(traits, clipped, signal)),
-    html("div", { class: "igw-aids" }, ...parts.aids),
+    div(
+      "igw-controls igw-look",
+      ...controls.first,
+      ...look(traits, clipped, controls.more, signal),
+    ),
+    div("igw-aids", ...parts.aids),
     ...parts.panels,
   );
-  return { element, tools, stale, collected, clipped };
+  return { tools, stale, collected, clipped };
 }
 
-/** What is asked of the kernel. */
+/** The controls of the settings. */
 function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
   const steps = {
     label: "steps",
     min: 1,
     max: 256,
     step: 1,
-    // One cell of the secant rule is DeepLIFT's rescale rule: the left end of a walk to Integrated Gradients.
+    // The secant rule with one cell is DeepLIFT's rescale rule.
     format: (steps: number) => {
       const method = traits.get("method");
       if (method === "gradient" || method === "input_x_gradient") return "1, at the input";
@@ -108,32 +106,22 @@ function alphaSlider(traits: Traits, signal: AbortSignal): HTMLElement {
   return new Slider(traits, "alpha", options, signal).element;
 }
 
-/** How the picture is looked at; none of it asks the kernel for anything. */
-function look(traits: Traits, clipped: HTMLElement, signal: AbortSignal): HTMLElement[] {
-  const opacity = { label: "opacity", min: 0, max: 1, step: 0.01, format: twoDecimals };
+/** The controls of the looks and of the channel. */
+function look(
+  traits: Traits,
+  clipped: HTMLElement,
+  more: readonly HTMLElement[],
+  signal: AbortSignal,
+): HTMLElement[] {
   const clip = { label: "clip", min: 50, max: 100, step: 0.5, format: percentile };
   const clipSlider = new Slider(traits, "clip", clip, signal).element;
   return [
-    new Slider(traits, "opacity", opacity, signal).element,
-    html("div", { class: "igw-group" }, clipSlider, clipped),
+    div("igw-group", clipSlider, clipped),
     new Choice(traits, "sign", "sign", ["all", "positive", "negative"], signal).element,
     new Choice(traits, "channel", "channel", "_channels", signal).element,
-    new Choice(traits, "ground", "over", ["grey", "colour"], signal).element,
+    ...more,
     new Choice(traits, "colormap", "colormap", "_colormaps", signal).element,
   ];
-}
-
-function figure(
-  title: HTMLElement,
-  notes: readonly HTMLElement[],
-  picture: HTMLElement,
-): HTMLElement {
-  const caption = html("figcaption", { class: "igw-caption" }, title, ...notes);
-  return html("figure", { class: "igw-figure" }, caption, picture);
-}
-
-function twoDecimals(value: number): string {
-  return fixed(value, 2);
 }
 
 function percentile(value: number): string {

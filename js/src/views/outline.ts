@@ -8,7 +8,7 @@ export function outlineOf(region: Region, width: number, height: number): string
   return `M${left} ${top}H${right}V${bottom}H${left}Z`;
 }
 
-/** Where its number is written: the leftmost of its topmost corners. */
+/** Returns where the number of a region is written: at the leftmost of its topmost corners. */
 export function anchorOf(region: Region, width: number, height: number): Corner {
   if (region.kind === "rectangle") return [region.box[0], region.box[1]];
   if (region.kind === "polygon")
@@ -17,7 +17,7 @@ export function anchorOf(region: Region, width: number, height: number): Corner 
   return [first % width, Math.floor(first / width)];
 }
 
-/** The sides between pixels inside and outside, those in a line as one. */
+/** Returns the sides between pixels inside and outside; neighbouring ones are joined. */
 function borderOf(mask: Uint8Array, width: number, height: number): string {
   const inside = (column: number, row: number) =>
     column >= 0 && column < width && row >= 0 && row < height ? mask[row * width + column] : 0;

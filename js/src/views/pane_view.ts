@@ -1,40 +1,37 @@
+import type { MapView } from "../core/kind.js";
 import { inWords } from "../core/run.js";
 import type { Picture, Store } from "../core/store.js";
 import type { Look } from "../core/traits.js";
-import { Overlay } from "../image/overlay.js";
-import type { Regions } from "../panels/selections.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, html, span, write } from "../util/dom.js";
 import { shorten, significant } from "../util/format.js";
-import type { Zoom } from "./zoom.js";
+import { captioned } from "../util/parts.js";
 
-/** One more pane: the same picture, asked something else. */
+/** One more pane: the same input with other settings. */
 export class PaneView {
   readonly element: HTMLElement;
   readonly store: Store;
-  readonly overlay: Overlay;
-  readonly #title = html("span", { class: "igw-title" });
-  readonly #state = html("span", { class: "igw-badge" });
+  readonly map: MapView;
+  readonly #title = span("igw-title");
+  readonly #state = span("igw-badge");
   readonly #sum = html("p", { class: "igw-collected" });
   #shown: Picture | undefined;
 
-  constructor(store: Store, regions: Regions, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
+  constructor(store: Store, map: MapView) {
     this.store = store;
-    this.overlay = new Overlay(regions, zoom, redraw, signal, true);
-    store.subscribe(redraw, signal);
-    this.element = html(
-      "figure",
-      { class: "igw-figure igw-pane" },
-      html("figcaption", { class: "igw-caption" }, this.#title, this.#state),
-      this.overlay.element,
+    this.map = map;
+    this.element = captioned(
+      "igw-figure igw-pane",
+      [this.#title, this.#state],
+      this.map.element,
       this.#sum,
-      this.overlay.readout,
+      this.map.readout,
     );
   }
 
-  /** Takes in what has come; to be called before `draw`. */
+  /** Shows a new picture if one has come; called before `draw`. */
   update(): Picture | undefined {
     const picture = newest(this.store, this.#shown);
-    if (picture !== undefined && picture !== this.#shown) this.overlay.show(picture);
+    if (picture !== undefined && picture !== this.#shown) this.map.show(picture);
     this.#shown = picture;
     return picture;
   }
@@ -46,7 +43,7 @@ export class PaneView {
     write(this.#state, run.kind === "idle" ? "previous picture" : shorten(inWords(run), 200));
     assign(this.#state, { hidden: !isStale && run.kind === "idle" });
     assign(this.element, { "data-stale": isStale });
-    this.overlay.draw(look, scale);
+    this.map.draw(look, scale);
     if (picture === undefined) return;
     const { begin, plan, map } = picture;
     const collected = significant(map.collected(look.alpha));
@@ -56,7 +53,7 @@ export class PaneView {
   }
 }
 
-/** What to draw: what is drawn already, where the wish went on between the arrival of a picture and its frame. */
+/** Returns the picture to draw: the one drawn already, if the settings changed between the arrival of a picture and its frame. */
 export function newest(
   { picture, isStale }: Store,
   shown: Picture | undefined,
@@ -66,7 +63,7 @@ export function newest(
 
 const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };
 
-/** In what a pane differs, in words. */
+/** Describes in what a pane differs from the first. */
 function differences(settings: Readonly<Record<string, unknown>>): string {
   const parts = Object.entries(settings).map(
     ([name, value]) => `${WORDS[name] ?? name} ${shorten(String(value), 30)}`,

@@ -32,7 +32,7 @@ function fillBox(
 }
 
 /**
- * By the even-odd rule at the pixels' centres. A centre on an edge belongs to the side right of or below it, so that
+ * Fills by the even-odd rule at the pixels' centres. A centre on an edge belongs to the side right of or below it, so that
  * polygons that share an edge share no pixel and leave none out.
  */
 function fillPolygon(
@@ -54,7 +54,7 @@ function crossingsAt(points: readonly Corner[], y: number): number[] {
   const found: number[] = [];
   points.forEach((point, i) => {
     const previous = points[(i || points.length) - 1] ?? point;
-    // From above to below whichever way it is drawn: two polygons have to find the same crossing.
+    // Edges are taken from top to bottom, so that two polygons that share one find the same crossing.
     const [a, b] = point[1] < previous[1] ? [point, previous] : [previous, point];
     if (a[1] <= y && y < b[1]) found.push(a[0] + ((b[0] - a[0]) * (y - a[1])) / (b[1] - a[1]));
   });

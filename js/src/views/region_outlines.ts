@@ -1,10 +1,10 @@
-import type { Regions } from "../panels/selections.js";
+import type { Selections } from "../panels/selections.js";
 import { assign, html, svg } from "../util/dom.js";
 import { anchorOf, outlineOf } from "./outline.js";
 import type { Region } from "./region.js";
 import type { Surface } from "./surface.js";
 
-/** The borders of the regions, seen on any ground, with their numbers; they take no pointer. */
+/** Draws the borders and numbers of the regions, visible on light and dark; ignores the pointer. */
 export class RegionOutlines {
   readonly element: HTMLElement;
   readonly #surface: Surface;
@@ -13,7 +13,7 @@ export class RegionOutlines {
 
   constructor(surface: Surface) {
     this.#surface = surface;
-    // The table of regions says in words what is drawn here.
+    // Hidden from screen readers: the table of regions has the same in words.
     this.element = html(
       "div",
       { class: "igw-outlines", "aria-hidden": "true" },
@@ -22,8 +22,8 @@ export class RegionOutlines {
     );
   }
 
-  /** `draft` is what is being drawn just now. */
-  draw(regions: Regions, draft: Region | undefined): void {
+  /** `draft` is the region being drawn. */
+  draw(regions: Selections<Region>, draft: Region | undefined): void {
     const all = regions.get();
     this.#frame.replaceChildren(
       ...all.flatMap((region, i) => this.#lines(region, i === regions.selectedIndex)),

@@ -1,4 +1,4 @@
-import type { Regions } from "../panels/selections.js";
+import type { Selections } from "../panels/selections.js";
 import { listen } from "../util/life.js";
 import type { Pixel, PixelCursor } from "./cursor.js";
 import type { Corner, Region } from "./region.js";
@@ -9,7 +9,7 @@ export const MODES = ["point", "rectangle", "lasso", "patch"] as const;
 /** What a drag does: nothing but read pixels, draw a rectangle, or draw freely; a click takes a patch of like colour. */
 export type Mode = (typeof MODES)[number];
 
-/** Less than this far, in pixels of the screen, was a click and no drag. */
+/** A drag shorter than this, in pixels of the screen, is a click. */
 const CLICK = 4;
 
 interface Drag {
@@ -26,7 +26,7 @@ interface Drag {
 export class RegionTool {
   readonly #surface: Surface;
   readonly #cursor: PixelCursor;
-  readonly #regions: Regions;
+  readonly #regions: Selections<Region>;
   readonly #changed: () => void;
   readonly #patchAt: (pixel: Pixel) => Region | undefined;
   #mode: Mode = "point";
@@ -41,7 +41,7 @@ export class RegionTool {
   constructor(
     surface: Surface,
     cursor: PixelCursor,
-    regions: Regions,
+    regions: Selections<Region>,
     changed: () => void,
     patchAt: (pixel: Pixel) => Region | undefined,
     signal: AbortSignal,
@@ -56,7 +56,7 @@ export class RegionTool {
     listen(element, "pointermove", (event) => this.#move(event), signal);
     listen(element, "pointerup", (event) => this.#release(event), signal);
     listen(element, "pointercancel", () => this.cancel(), signal);
-    // Before the cross-hair hears of Escape, which takes it away.
+    // Runs before the cursor's own listener, which hides the cross-hair on Escape.
     listen(element, "keydown", (event) => this.#key(event), signal, { capture: true });
   }
 
@@ -76,7 +76,7 @@ export class RegionTool {
     return this.#corner && pixel ? between(this.#corner, pixel) : this.#draft;
   }
 
-  /** What to do next, in words; empty where there is nothing to add. */
+  /** Tells what to do next; empty if there is nothing to say. */
   get hint(): string {
     if (this.#corner === undefined) return "";
     const { column, row } = this.#corner;
@@ -91,7 +91,7 @@ export class RegionTool {
   }
 
   #press(event: PointerEvent): void {
-    // Prevented where it moves the picture.
+    // The event is prevented if it pans the picture.
     if (this.#mode === "point" || event.button !== 0 || !event.isPrimary) return;
     if (event.defaultPrevented) return;
     if (this.#mode === "patch") {
@@ -162,7 +162,7 @@ export class RegionTool {
     if (patch !== undefined) this.#regions.add(patch);
   }
 
-  /** Tenths of a pixel: what a hand can do, and short to write down. */
+  /** Rounds to tenths of a pixel: no hand is more exact, and the numbers stay short. */
   #at(event: PointerEvent): Corner {
     const { width, height } = this.#surface;
     const [x, y] = this.#surface.toPicture(event);
@@ -178,7 +178,7 @@ export class RegionTool {
   }
 }
 
-/** The rectangle that holds both. */
+/** Returns the rectangle that contains both pixels. */
 function between(a: Pixel, b: Pixel): Region {
   return {
     kind: "rectangle",

@@ -1,8 +1,8 @@
 import type { Corner } from "./region.js";
 
-/** What shows a picture: which point of the picture lies where on the screen. */
+/** Converts between points of a picture and points of the screen. */
 export class Surface {
-  /** Takes pointers, keys and the focus. */
+  /** Receives pointer and key events, and the focus. */
   readonly element: HTMLElement;
   /** What the picture fills: the element itself, or a part of it that is enlarged and moved. */
   readonly #layer: HTMLElement;
@@ -41,7 +41,7 @@ export class Surface {
     return [x / this.#width, y / this.#height];
   }
 
-  /** What is seen of the picture, as the viewBox of an SVG laid over it. */
+  /** The viewBox of an SVG that is laid over the picture. */
   get viewBox(): string {
     return `0 0 ${this.#width} ${this.#height}`;
   }

@@ -1,12 +1,12 @@
-import { assign, html, write } from "../util/dom.js";
+import { assign, button, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
 const MOST = 16;
 /** The buttons and keys double it in two steps. */
 const STEP = Math.SQRT2;
-/** From here on pixels have edges to be seen. */
+/** From this factor on pixels are drawn with sharp edges. */
 const PIXELATED = 2;
-/** How far one turn of a wheel may go: mice say a hundred times what touch pads do. */
+/** The most that one wheel event may zoom: mice report a hundred times as much as touch pads. */
 const MOST_TURN = 25;
 const LINE = 16;
 
@@ -18,14 +18,14 @@ export interface Place {
 
 const MIDDLE: Place = { x: 0.5, y: 0.5 };
 
-/** A part of pictures, the same of all that are attached: how large, and where the frame is on it. */
+/** Zooms and pans several pictures together: they all show the same part. */
 export class Zoom {
   readonly controls: HTMLElement;
   readonly #layers = new Set<HTMLElement>();
   readonly #factor = html("output", { class: "igw-zoom-factor", "aria-label": "zoom" });
-  readonly #out = html("button", { type: "button", "aria-label": "zoom out" }, "−");
-  readonly #reset = html("button", { type: "button", "aria-label": "reset zoom" }, "reset");
-  readonly #in = html("button", { type: "button", "aria-label": "zoom in" }, "+");
+  readonly #out = button("−", { "aria-label": "zoom out" });
+  readonly #reset = button("reset", { "aria-label": "reset zoom" });
+  readonly #in = button("+", { "aria-label": "zoom in" });
   #scale = 1;
   /** Where the top left corner of the picture is, in shares of the frame: 0 or less. */
   #left = 0;
@@ -70,11 +70,11 @@ export class Zoom {
     this.#apply();
   }
 
-  /** What is at `at` stays there. */
+  /** Zooms; the point `at` stays where it is. */
   zoomBy(factor: number, at: Place = MIDDLE): void {
-    const wished = Math.min(Math.max(this.#scale * factor, 1), MOST);
-    // Steps come back to 1 without a rest.
-    const scale = Math.abs(wished - Math.round(wished)) < 1e-6 ? Math.round(wished) : wished;
+    const wanted = Math.min(Math.max(this.#scale * factor, 1), MOST);
+    // Removes rounding, so that steps back end at exactly 1.
+    const scale = Math.abs(wanted - Math.round(wanted)) < 1e-6 ? Math.round(wanted) : wanted;
     const grown = scale / this.#scale;
     this.#scale = scale;
     this.#left = at.x - (at.x - this.#left) * grown;
@@ -111,7 +111,7 @@ export class Zoom {
       layer.style.setProperty("--igw-top", `${this.#top * 100}%`);
     }
     write(this.#factor, `${this.#scale.toFixed(1)}x`);
-    // Not `disabled`: that would drop the focus of who presses it.
+    // Not `disabled`, which would take the focus from the button that was just pressed.
     assign(this.#out, { "aria-disabled": String(!isZoomed) });
     assign(this.#reset, { "aria-disabled": String(!isZoomed) });
     assign(this.#in, { "aria-disabled": String(this.#scale === MOST) });
@@ -119,7 +119,7 @@ export class Zoom {
 
   #wheel(frame: HTMLElement, layer: HTMLElement, signal: AbortSignal): void {
     const turn = (event: WheelEvent) => {
-      // Touch pads say Ctrl where two fingers pinch. Without it the page scrolls.
+      // Touch pads report a pinch as a wheel with Ctrl. Without Ctrl the page scrolls.
       if (!event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : LINE);
@@ -164,7 +164,7 @@ class Hand {
     this.#frame = frame;
     this.#layer = layer;
     this.#zoom = zoom;
-    // Before those that draw and point: they leave alone what is prevented.
+    // Runs before the tools that draw and point, which ignore events that are prevented.
     const first = { capture: true };
     listen(frame, "pointerdown", (event) => this.#press(event), signal, first);
     listen(frame, "pointermove", (event) => this.#move(event), signal, first);
@@ -173,9 +173,9 @@ class Hand {
     listen(frame, "keydown", (event) => this.#space(event, true), signal);
     listen(frame, "keyup", (event) => this.#space(event, false), signal);
     listen(frame, "blur", () => this.#hold(false), signal);
-    // Else the middle button scrolls the page.
+    // Otherwise the middle button scrolls the page.
     listen(frame, "mousedown", (event) => this.#pans(event) && event.preventDefault(), signal);
-    // Else two fingers scroll it.
+    // Otherwise two fingers scroll the page.
     listen(
       frame,
       "touchstart",
@@ -222,7 +222,7 @@ class Hand {
     this.#fingers.set(event.pointerId, at);
     const after = this.#pair();
     if (before === undefined || after === undefined) return;
-    // In this order: what is not enlarged yet cannot be moved.
+    // Zoom first: a picture at factor 1 cannot be panned.
     this.#zoom.zoomBy(after.apart / before.apart, before.middle);
     this.#zoom.panBy(after.middle.x - before.middle.x, after.middle.y - before.middle.y);
   }

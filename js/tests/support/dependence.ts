@@ -1,4 +1,4 @@
-import type { Dependence } from "../../src/core/traits.js";
+import type { Dependence } from "../../src/panels/dependence.js";
 import type { Wire } from "./fake_model.js";
 import type { Scene } from "./scene.js";
 

@@ -1,6 +1,6 @@
 import type { AnyModel } from "@anywidget/types";
 import type { FromKernel, ToKernel } from "../../src/core/protocol.js";
-import type { ImageTraits } from "../../src/core/traits.js";
+import type { ImageTraits } from "../../src/image/traits.js";
 
 type Listener = (...values: never[]) => void;
 
@@ -32,6 +32,7 @@ export function defaults(): ImageTraits {
     show_dependence: false,
     _notice: {},
     _outputs: ["logit", "probability", "log-probability", "margin"],
+    _view_count: null,
     colormap: "RdBu_r",
     opacity: 1,
     clip: 99,
@@ -73,7 +74,7 @@ export class FakeModel implements AnyModel<ImageTraits> {
   readonly buffers: Uint8Array[][] = [];
   /** The traits at each save. */
   readonly saved: ImageTraits[] = [];
-  readonly #traits: ImageTraits;
+  readonly #traits: { -readonly [K in keyof ImageTraits]: ImageTraits[K] };
   readonly #listeners = new Map<string, Set<Listener>>();
 
   constructor(traits: Partial<ImageTraits> = {}) {

@@ -2,12 +2,12 @@ import type { Picture } from "../../core/store.js";
 import { listen, onAbort } from "../../util/life.js";
 import { photoOf } from "../photo.js";
 import { Program } from "./program.js";
-import type { Renderer, Shade } from "./renderer.js";
-import { RendererError } from "./renderer_error.js";
+import { type Renderer, RendererError } from "./renderer.js";
+import { type Shade, UNIT, uniformsOf } from "./shading.js";
 import { resize } from "./size.js";
-import { BytesTexture, PrefixTexture, UNIT } from "./textures.js";
+import { BytesTexture, PrefixTexture } from "./textures.js";
 
-/** What lives on the GPU, and is gone when the context is lost. */
+/** Objects on the GPU; a lost context loses them. */
 interface Resources {
   readonly program: Program;
   readonly photo: BytesTexture;
@@ -15,16 +15,14 @@ interface Resources {
   readonly prefix: PrefixTexture;
 }
 
-const FILTERED = { all: 0, positive: 1, negative: -1 } as const;
-
 const LOST =
   "the browser has taken WebGL2 away from this picture, as it does where a page has more than about 16; " +
   "it is used again once the browser gives it back";
 
-/** What a browser may do to a context at any time. */
+/** Called when the browser takes the context away or gives it back. */
 export interface ContextCallbacks {
   lost(reason: string): void;
-  /** All is as it was before the loss. */
+  /** Everything can be drawn again. */
   restored(): void;
 }
 
@@ -48,7 +46,7 @@ export class WebGLOverlay implements Renderer {
       alpha: false,
       antialias: false,
       depth: false,
-      // Else what was drawn is gone for whoever copies it between two frames.
+      // Otherwise the drawing cannot be copied between two frames.
       preserveDrawingBuffer: true,
     });
     return gl === null ? undefined : new WebGLOverlay(canvas, gl, fate, signal);
@@ -64,7 +62,7 @@ export class WebGLOverlay implements Renderer {
     this.#gl = gl;
     this.#resources = build(gl);
     const lose = (event: Event) => {
-      // Else a lost context never comes back.
+      // Otherwise a lost context never comes back.
       event.preventDefault();
       fate.lost(LOST);
     };
@@ -90,17 +88,11 @@ export class WebGLOverlay implements Renderer {
     this.#resources.lut.set(lut, 256, 1);
   }
 
-  draw({ piece, t, sign, scale, opacity, ground }: Shade): void {
+  draw(shade: Shade): void {
     if (this.#picture === undefined || this.#lut === undefined) return;
     const gl = this.#gl;
-    const { program } = this.#resources;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    program.integer("piece", piece);
-    program.float("t", t);
-    program.integer("filtered", FILTERED[sign]);
-    program.float("scale", scale > 0 ? scale : 1);
-    program.float("opacity", scale > 0 ? opacity : 0);
-    program.float("fading", ground === "grey" ? opacity : 0);
+    this.#resources.program.set(uniformsOf(shade));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     this.#requireContext();
   }
@@ -117,7 +109,7 @@ export class WebGLOverlay implements Renderer {
     if (this.#gl.isContextLost()) throw new RendererError(LOST);
   }
 
-  /** At once, not when the garbage is collected: a browser has about sixteen contexts. */
+  /** Releases the context at once and not at garbage collection: a browser has about sixteen. */
   #dispose(): void {
     const { program, photo, lut, prefix } = this.#resources;
     for (const resource of [program, photo, lut, prefix]) resource.delete();
@@ -128,7 +120,7 @@ export class WebGLOverlay implements Renderer {
 
 function build(gl: WebGL2RenderingContext): Resources {
   const program = new Program(gl);
-  for (const [name, unit] of Object.entries(UNIT)) program.integer(name as keyof typeof UNIT, unit);
+  for (const [name, unit] of Object.entries(UNIT)) program.sampler(name as keyof typeof UNIT, unit);
   return {
     program,
     photo: new BytesTexture(gl, UNIT.photo),

@@ -1,22 +1,23 @@
+import type { DrawnBy } from "../../core/kind.js";
 import type { Picture } from "../../core/store.js";
 import { listen, onAbort } from "../../util/life.js";
 import { CanvasOverlay } from "./canvas.js";
 import { WebGLOverlay } from "./overlay.js";
-import type { Choice, Renderer, Shade } from "./renderer.js";
-import { RendererError } from "./renderer_error.js";
+import { type Renderer, RendererError } from "./renderer.js";
+import type { Shade } from "./shading.js";
 
-/** Frames that come as close as this, in milliseconds, are one movement. */
+/** Frames closer than this, in milliseconds, belong to one movement. */
 const REST = 300;
 
 /**
- * What is seen, and what draws it: WebGL2 as long as the browser grants it, else Canvas2D.
+ * Shows the overlay, drawn by WebGL2 as long as the browser grants it, else by Canvas2D.
  *
  * Browsers grant about sixteen contexts a page, and for one more they take away the one that has rested longest.
  * WebGL's own canvas is therefore in the page only while the picture moves; at rest it is a copy, which stays whatever
  * becomes of the context. (To copy each frame would take a good part of it.) A context that is given back is used again:
  * browsers do so only where there is room, and nobody sees the change.
  */
-export class Screen implements Choice {
+export class Screen implements DrawnBy {
   readonly #still: CanvasRenderingContext2D;
   readonly #webgl: WebGLOverlay | undefined;
   #canvas: HTMLCanvasElement;
@@ -25,7 +26,7 @@ export class Screen implements Choice {
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
   #shade: Shade | undefined;
-  /** Whether what is seen is what was asked for last. */
+  /** Whether the last shade that was requested is on the screen. */
   #isClean = false;
   #drawn = Number.NEGATIVE_INFINITY;
   #rest: number | undefined;
@@ -40,7 +41,7 @@ export class Screen implements Choice {
     if (still === null) throw new Error("This browser draws neither by WebGL2 nor by Canvas2D.");
     this.#still = still;
     this.#renderer = new CanvasOverlay(still);
-    // A canvas that was lost with the GPU's driver comes back empty.
+    // A canvas that the GPU's driver lost comes back empty.
     listen(still.canvas, "contextrestored", () => this.#repeat(), signal);
     onAbort(signal, () => window.clearTimeout(this.#rest));
     const lost = (reason: string) => {
@@ -63,7 +64,7 @@ export class Screen implements Choice {
     }
   }
 
-  /** What is in the page: one canvas takes the other's place. */
+  /** The canvas in the page; one takes the place of the other. */
   get canvas(): HTMLCanvasElement {
     return this.#canvas;
   }
@@ -79,7 +80,7 @@ export class Screen implements Choice {
   show(picture: Picture): void {
     this.#picture = picture;
     this.#isClean = false;
-    // It was of another picture's pieces.
+    // Its piece belongs to the plan of another picture.
     this.#shade = undefined;
     this.#attempt(() => this.#renderer.show(picture));
   }
@@ -92,7 +93,7 @@ export class Screen implements Choice {
   }
 
   draw(shade: Shade): void {
-    // Nothing is drawn yet, and nothing shall not be copied.
+    // Nothing is drawn yet that could be copied.
     if (this.#picture === undefined || this.#lut === undefined) return;
     if (this.#isClean && this.#shade !== undefined && areSame(shade, this.#shade)) return;
     this.#shade = shade;
@@ -162,7 +163,7 @@ function areSame(one: Shade, other: Shade): boolean {
   return (Object.keys(one) as (keyof Shade)[]).every((name) => one[name] === other[name]);
 }
 
-/** Whether WebGL is drawn by the processor. A context is asked, and given back at once. */
+/** Whether WebGL runs on the CPU. Creates a context to find out, and releases it at once. */
 function isSoftware(): boolean {
   const gl = document.createElement("canvas").getContext("webgl2");
   if (gl === null) return true;

@@ -1,10 +1,8 @@
 import type { CumulativeMap } from "../../core/cumulative_map.js";
-import { RendererError } from "./renderer_error.js";
+import { RendererError } from "./renderer.js";
+import { UNIT } from "./shading.js";
 
-/** Which texture unit holds what, for the whole life of a context. */
-export const UNIT = { photo: 0, lut: 1, prefix: 2 } as const;
-
-/** An RGB picture of bytes: the photo, or the colours as one row. */
+/** A texture of RGB bytes: the photo, or the colour map as one row. */
 export class BytesTexture {
   readonly #gl: WebGL2RenderingContext;
   readonly #unit: number;
@@ -72,7 +70,7 @@ export class PrefixTexture {
     this.#capacity = 0;
   }
 
-  /** Room for the layers. It grows in powers of two, as a picture refined step by step needs it. */
+  /** Allocates the layers, in powers of two, because refinement adds layers step by step. */
   #reserve(layers: number, width: number, height: number): void {
     if (layers <= this.#capacity && width === this.#width && height === this.#height) return;
     const gl = this.#gl;
@@ -91,7 +89,7 @@ export class PrefixTexture {
   }
 }
 
-/** Texels are read one by one and never between: floats may not be filtered everywhere. */
+/** Turns filtering off: not every GPU can filter floats, and texels are read exactly. */
 function exact(gl: WebGL2RenderingContext, target: number): void {
   gl.texParameteri(target, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
   gl.texParameteri(target, gl.TEXTURE_MAG_FILTER, gl.NEAREST);

@@ -1,25 +1,18 @@
+import type { StaticMap } from "../core/kind.js";
 import type { Begin } from "../core/protocol.js";
-import type { Ground, Sign } from "../core/traits.js";
-import { assign, html, write } from "../util/dom.js";
+import { assign, html, span, write } from "../util/dom.js";
+import { captioned } from "../util/parts.js";
 import type { Zoom } from "../views/zoom.js";
-import { Blender } from "./gl/canvas.js";
+import { Blender } from "./gl/shading.js";
 import { photoOf } from "./photo.js";
+import type { ImageLook } from "./traits.js";
 
-/** How a map that does not move with alpha is laid over the photo. */
-export interface Tint {
-  readonly lut: Uint8Array;
-  readonly scale: number;
-  readonly sign: Sign;
-  readonly opacity: number;
-  readonly ground: Ground;
-}
-
-/** A map over the photo that is worked out here or comes as it is: drawn without WebGL, and only when it changes. */
-export class StaticMap {
+/** Draws a map over the photo that does not depend on alpha; without WebGL, as it seldom changes. */
+export class StaticOverlay implements StaticMap {
   readonly element: HTMLElement;
   readonly #canvas = html("canvas");
   readonly #picture: HTMLElement;
-  readonly #title = html("span", { class: "igw-title" });
+  readonly #title = span("igw-title");
   readonly #note = html("p", { class: "igw-collected" });
   readonly #blender = new Blender();
   #image: ImageData | undefined;
@@ -28,22 +21,19 @@ export class StaticMap {
     const layer = html("div", {}, this.#canvas);
     this.#picture = html("div", { role: "img", class: "igw-picture" }, layer);
     zoom.attach(this.#picture, layer, signal);
-    const caption = html("figcaption", { class: "igw-caption" }, this.#title);
-    this.element = html(
-      "figure",
-      { class: "igw-figure igw-pane" },
-      caption,
+    this.element = captioned(
+      "igw-figure igw-pane",
+      [this.#title],
       this.#picture,
       this.#note,
       ...below,
     );
   }
 
-  draw({ display }: Begin, values: Float32Array, tint: Tint): void {
-    const { width, height, photo } = photoOf(display);
+  draw(begin: Begin, values: Float32Array, look: ImageLook, scale: number, lut: Uint8Array): void {
+    const { width, height, photo } = photoOf(begin.display);
     const image = this.#reserve(width, height);
-    const { lut, scale, sign, opacity, ground } = tint;
-    const shade = { piece: 0, t: 1, sign, scale, opacity, ground };
+    const shade = { piece: 0, t: 1, ...look, scale };
     this.#blender.blend(image.data, photo, lut, undefined, values, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
   }
@@ -63,9 +53,4 @@ export class StaticMap {
     }
     return this.#image;
   }
-}
-
-/** Whether a list of what something depends on holds the same as before. */
-export function areSame(one: readonly unknown[], other: readonly unknown[]): boolean {
-  return one.length === other.length && one.every((value, i) => value === other[i]);
 }

@@ -1,0 +1,4 @@
+import { table } from "../table/kind.js";
+import { explorerOf } from "./explorer.js";
+
+export default explorerOf(table);
