@@ -244,8 +244,8 @@ def test_floods_past_the_sliders(screen: Screen, page: Page, read: Read, listene
 
     kinds: list[dict[str, object]] = [
         {"type": "export", "view": "v", "kind": "npz"},
-        {"type": "gallery", "view": "v"},
-        {"type": "dependence", "view": "v"},
+        {"type": "request", "view": "v", "panel": "baselines"},
+        {"type": "request", "view": "v", "panel": "dependence"},
         {"type": "upload", "view": "v", "name": "no file"},
         {"type": "want", "view": "v", "pane": 3},
     ]
