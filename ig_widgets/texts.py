@@ -1,6 +1,6 @@
 """Texts that users gave, such as labels and errors, made fit to be shown: they say what they hold and do nothing.
 
-`plain` in js/src/format.ts is the same for the front end; tests/fixtures/plain.json holds the two together.
+`plain` in js/src/util/format.ts is the same for the front end; tests/fixtures/plain.json holds the two together.
 """
 
 from __future__ import annotations

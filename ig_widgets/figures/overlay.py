@@ -1,4 +1,4 @@
-"""An attribution over its photo, drawn as the front end draws it (js/src/gl)."""
+"""An attribution over its photo, drawn as the front end draws it (js/src/image/gl)."""
 
 from __future__ import annotations
 

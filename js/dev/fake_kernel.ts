@@ -1,4 +1,4 @@
-import type { Settings } from "../src/core/protocol.js";
+import type { Settings } from "../src/core/settings.js";
 import { defaults, FakeModel } from "../tests/support/fake_model.js";
 import { RowScene } from "../tests/support/rows.js";
 import { type EntryRow, Scene } from "../tests/support/scene.js";

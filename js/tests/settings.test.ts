@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import agreed from "../../tests/fixtures/settings.json";
-import { SETTINGS } from "../src/core/traits.js";
+import { SETTINGS } from "../src/core/settings.js";
 import { image } from "../src/image/kind.js";
 import { table } from "../src/table/kind.js";
 import { defaults } from "./support/fake_model.js";

@@ -111,7 +111,7 @@ describe("a feature is read", () => {
     await frame();
     const [, other, difference] = el.querySelectorAll<HTMLElement>(".igw-feature-list");
     if (other === undefined || difference === undefined) throw new Error("no second pane");
-    lines(list)[2]?.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    lines(list)[2]?.dispatchEvent(new PointerEvent("pointermove", { bubbles: true }));
     await frame();
     expect(lines(other)[2]?.matches("[aria-selected]")).toBe(true);
     // Both panes have the same samples.

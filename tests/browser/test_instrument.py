@@ -76,7 +76,7 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     assert shown == pytest.approx(read(AUDIT), rel=0.01, abs=0.002)
 
     # A second pane: computed, drawn, and compared with the first.
-    root.get_by_text("Compare: the same picture").click()
+    root.get_by_text("Compare: the same input").click()
     root.get_by_role("button", name="add a pane").click()
     overlays = root.get_by_role("img", name=re.compile("^attribution overlay"))
     expect(overlays).to_have_count(2)

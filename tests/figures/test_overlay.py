@@ -79,7 +79,7 @@ def test_scale_grows_with_clip(values, one, other):
 
 
 def naive(photo, values, scale, table, opacity, sign):
-    """The formula of js/src/gl, one pixel after the other; each channel before it is rounded."""
+    """The formula of js/src/image/gl/shading.ts, one pixel after the other; each channel before it is rounded."""
     height, width = values.shape
     out = np.zeros((height, width, 3))
     for y in range(height):

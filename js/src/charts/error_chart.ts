@@ -1,7 +1,7 @@
 import { assign, svg } from "../util/dom.js";
 import { percent, significant } from "../util/format.js";
 import type { Axis } from "./axis.js";
-import { ChartFrame } from "./frame.js";
+import { ChartFrame, line } from "./frame.js";
 import { logAxisOver } from "./log_axis.js";
 import { marker } from "./markers.js";
 
@@ -80,7 +80,7 @@ export class ErrorChart {
     if (level === undefined) return;
     const at = y.at(level);
     const { left, right } = this.#frame;
-    yield svg("line", { class: "igw-level", x1: left, x2: right, y1: at, y2: at });
+    yield line("igw-level", left, at, right, at);
     const place = { class: "igw-level-name", x: left + 4, y: at - 4 };
     yield svg("text", place, `tolerance ${shortPercent(level)}`);
   }

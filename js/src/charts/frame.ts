@@ -90,9 +90,9 @@ export class ChartFrame {
   /** The line at the bottom, with what stands below it. */
   *below(ticks: Iterable<Tick> = [], name = ""): Generator<SVGElement> {
     const { left, right, bottom } = this;
-    yield svg("line", { class: "igw-tick", x1: left, x2: right, y1: bottom, y2: bottom });
+    yield line("igw-tick", left, bottom, right, bottom);
     for (const [x, text] of ticks) {
-      yield svg("line", { class: "igw-tick", x1: x, x2: x, y1: bottom, y2: bottom + 4 });
+      yield line("igw-tick", x, bottom, x, bottom + 4);
       // A last tick at the edge is written inwards.
       const anchor = this.#width - x < 12 ? "end" : "middle";
       yield svg("text", { x, y: bottom + 15, "text-anchor": anchor }, text);
@@ -109,13 +109,7 @@ export class ChartFrame {
   ): Generator<SVGElement> {
     for (const [value, text] of labels) {
       const y = axis.at(value);
-      yield svg("line", {
-        class: value === 0 ? zero : "igw-gridline",
-        x1: this.left,
-        x2: this.right,
-        y1: y,
-        y2: y,
-      });
+      yield line(value === 0 ? zero : "igw-gridline", this.left, y, this.right, y);
       yield this.label(this.left - 6, y, "end", text, name);
     }
   }
@@ -137,4 +131,8 @@ export class ChartFrame {
     assign(this.#cursor, { x1: x, x2: x, y1: this.top, y2: this.bottom });
     assign(this.#knob, { cx: x, cy: y ?? 0, hidden: y === undefined });
   }
+}
+
+export function line(name: string, x1: number, y1: number, x2: number, y2: number): SVGElement {
+  return svg("line", { class: name, x1, y1, x2, y2 });
 }

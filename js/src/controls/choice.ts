@@ -1,5 +1,5 @@
 import type { CoreTraits, Traits } from "../core/traits.js";
-import { assign, html } from "../util/dom.js";
+import { html } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { withLabel } from "../util/parts.js";
@@ -28,7 +28,7 @@ export class Choice<T extends CoreTraits> {
           html("option", { value: name, disabled: !traits.offers(trait, name) }, shorten(name)),
         ),
       );
-      assign(this.element, { hidden: names.length === 0 });
+      this.element.hidden = names.length === 0;
       follow();
     };
     const follow = () => select(this.#select, String(traits.get(trait)));

@@ -1,4 +1,4 @@
-import { assign, html, write } from "../util/dom.js";
+import { html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
 /** A button that toggles full screen; hidden if the browser does not allow it. */
@@ -8,7 +8,7 @@ export class FullScreen {
 
   constructor(target: HTMLElement, signal: AbortSignal) {
     this.#target = target;
-    assign(this.element, { hidden: !document.fullscreenEnabled });
+    this.element.hidden = !document.fullscreenEnabled;
     listen(this.element, "click", () => void this.#toggle(), signal);
     listen(target, "fullscreenchange", () => this.#follow(), signal);
     onAbort(signal, () => this.#leave());
@@ -26,7 +26,7 @@ export class FullScreen {
       else await this.#target.requestFullscreen();
     } catch {
       // An iframe that forbids it fails only when asked.
-      assign(this.element, { hidden: !this.isFull });
+      this.element.hidden = !this.isFull;
     }
   }
 

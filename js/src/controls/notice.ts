@@ -1,5 +1,5 @@
 import type { Traits } from "../core/traits.js";
-import { assign, button, html, write } from "../util/dom.js";
+import { button, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 
@@ -17,7 +17,7 @@ export class Notice {
     };
     const hide = () => {
       const hasFocus = this.element.matches(":focus-within");
-      assign(this.element, { hidden: true });
+      this.element.hidden = true;
       // Otherwise the focus is lost with the button.
       if (hasFocus && before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
@@ -26,7 +26,7 @@ export class Notice {
     const show = () => {
       const { text: sentence } = traits.get("_notice");
       if (!sentence) return hide();
-      assign(this.element, { hidden: false });
+      this.element.hidden = false;
       write(text, shorten(sentence, 600));
     };
     traits.on(["_notice"], show, signal);

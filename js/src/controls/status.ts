@@ -31,7 +31,7 @@ export class Status {
     assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
     assign(this.#line, { title: drawnBy?.reason ?? "" });
     assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
-    assign(this.#bar, { hidden: !computing && run.kind !== "asked" });
+    this.#bar.hidden = !computing && run.kind !== "asked";
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });
 

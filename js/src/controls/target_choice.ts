@@ -76,6 +76,6 @@ export class TargetChoice {
     assign(this.#select, { title: tooltip(label) });
     // A model with a single output has no targets to choose from.
     const isAlone = this.#options.length === 0 && this.#top.childElementCount === 0;
-    assign(this.element, { hidden: typeof target === "number" && isAlone });
+    this.element.hidden = typeof target === "number" && isAlone;
   }
 }

@@ -16,11 +16,6 @@ export class MessageReader {
     return value;
   }
 
-  /** A count, or a text. */
-  textOrCount(name: string): string | number {
-    return typeof this.#fields[name] === "string" ? this.text(name) : this.count(name);
-  }
-
   texts(name: string): string[] {
     return this.#list(name).map((value) => {
       if (typeof value !== "string") throw new Malformed(`${name} must hold texts`);

@@ -5,22 +5,7 @@
  * `tests/fixtures/protocol/` holds examples that the tests of both sides read.
  */
 import { Malformed, MessageReader } from "./message_reader.js";
-
-/** What is asked; the picture shown always answers exactly these. */
-export interface Settings {
-  /** Which input, where there are several to choose from; else "". */
-  readonly input: string;
-  readonly baseline: string;
-  /** A class by its number, or a text, as of a model of language. */
-  readonly target: number | string;
-  readonly output: string;
-  readonly method: string;
-  /** 0 where the method samples to a tolerance, and that is 0 where it does not. */
-  readonly n_steps: number;
-  readonly tol: number;
-  /** What is drawn: the sum over the channels, or one of them. */
-  readonly channel: string;
-}
+import { SETTINGS_TABLE, type Settings } from "./settings.js";
 
 export interface Entry {
   readonly id: number;
@@ -218,7 +203,7 @@ function readBegin(reader: MessageReader, reply: Reply, buffers: readonly DataVi
     ...reply,
     type: "begin",
     trace: reader.count("trace"),
-    settings: readSettings(reader.record("settings")),
+    settings: readSettings(reader.plain("settings")),
     total: reader.count("total"),
     outputName: reader.text("output_name"),
     targetName: reader.text("target_name"),
@@ -227,17 +212,12 @@ function readBegin(reader: MessageReader, reply: Reply, buffers: readonly DataVi
   };
 }
 
-function readSettings(reader: MessageReader): Settings {
-  return {
-    input: reader.text("input"),
-    baseline: reader.text("baseline"),
-    target: reader.textOrCount("target"),
-    output: reader.text("output"),
-    method: reader.text("method"),
-    n_steps: reader.count("n_steps"),
-    tol: reader.number("tol"),
-    channel: reader.text("channel"),
-  };
+function readSettings(settings: Readonly<Record<string, unknown>>): Settings {
+  const bad = Object.entries(SETTINGS_TABLE).find(
+    ([name, { isValid }]) => !isValid(settings[name]),
+  );
+  if (bad !== undefined) throw new Malformed(`settings have no ${bad[0]}, or not a valid one`);
+  return settings as Settings;
 }
 
 function readDisplay(reader: MessageReader, buffers: readonly DataView[]): Display {

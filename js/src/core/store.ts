@@ -15,11 +15,12 @@ import {
   type Plan,
   type Sample,
   type Samples,
-  type Settings,
   type ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
-import { type CoreTraits, SETTINGS, type Traits } from "./traits.js";
+import type { Settings } from "./settings.js";
+import { SETTINGS } from "./settings.js";
+import type { CoreTraits, Traits } from "./traits.js";
 
 /** What is drawn of one plan. Immutable. */
 export interface Picture {

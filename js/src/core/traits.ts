@@ -3,7 +3,7 @@ import { onAbort } from "../util/life.js";
 import { Listeners } from "../util/listeners.js";
 import { Throttle } from "../util/timing.js";
 import type { KindData } from "./kind.js";
-import type { Settings } from "./protocol.js";
+import { SETTINGS, SETTINGS_TABLE, type Settings } from "./settings.js";
 import {
   between,
   bytes,
@@ -25,18 +25,6 @@ import {
 
 export type Sign = "all" | "positive" | "negative";
 
-/** What is asked, in the order of tests/fixtures/settings.json. */
-const SETTINGS_TABLE = {
-  input: writable<string>("text", text, ""),
-  baseline: writable<string>("text", text, ""),
-  target: writable<number | string>("target", either(whole, text), 0),
-  output: writable<string>("text", text, ""),
-  method: writable<string>("text", text, ""),
-  n_steps: writable<number>("integer", whole, 1),
-  tol: writable<number>("number", between(0, 1), 0.05),
-  channel: writable<string>("text", text, "sum"),
-};
-export const SETTINGS = Object.keys(SETTINGS_TABLE) as (keyof Settings)[];
 const SETTINGS_VALIDATORS = Object.fromEntries(
   Object.entries(SETTINGS_TABLE).map(([name, { isValid }]) => [name, isValid]),
 );

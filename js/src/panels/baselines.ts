@@ -14,6 +14,7 @@ import {
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
 import { div, html, write } from "../util/dom.js";
+import { keepFocus } from "../util/focus.js";
 import { shorten } from "../util/format.js";
 import { listen, onAbort } from "../util/life.js";
 import { fold } from "../util/parts.js";
@@ -181,16 +182,11 @@ export class Baselines {
         new CardView(card, (text, settled) => this.#choose(text, settled)),
       ]),
     );
-    const focused = this.#cards.contains(document.activeElement)
-      ? document.activeElement?.getAttribute("aria-label")
-      : undefined;
-    this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
-    this.#mark();
-    // Restores the focus to the new element of the same name.
-    if (focused) {
-      const again = [...this.#cards.querySelectorAll<HTMLElement>("[aria-label]")];
-      again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
-    }
+    keepFocus(this.#cards, () => {
+      this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
+      // Before one has the focus: a slider that has it keeps its own value.
+      this.#mark();
+    });
     write(this.#note, cards.length === 0 ? "" : "F(x′) is the model's output at the baseline.");
   }
 

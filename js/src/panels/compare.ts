@@ -1,6 +1,7 @@
-import type { Settings } from "../core/protocol.js";
+import type { Settings } from "../core/settings.js";
 import type { Traits } from "../core/traits.js";
 import { button, div, html } from "../util/dom.js";
+import { keepFocus } from "../util/focus.js";
 import { className, shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { fold, withLabel } from "../util/parts.js";
@@ -76,34 +77,28 @@ export class Compare {
   }
 
   #build(): void {
-    const focused = document.activeElement?.getAttribute("aria-label");
-    const isInside = this.#rows.contains(document.activeElement);
-    this.#rows.replaceChildren(
-      ...this.#panes.slice(1).map((settings, i) => this.#row(settings, i + 1)),
-    );
+    const rows = this.#panes.slice(1).map((settings, i) => this.#row(settings, i + 1));
+    keepFocus(this.#rows, () => this.#rows.replaceChildren(...rows));
     this.#add.disabled = this.#panes.length >= MOST_PANES;
-    if (!isInside) return;
-    const again = [...this.#rows.querySelectorAll<HTMLElement>("[aria-label]")];
-    again.find((one) => one.getAttribute("aria-label") === focused)?.focus();
   }
 
   #row(settings: Partial<Settings>, pane: number): HTMLElement {
+    const traits = this.#traits;
+    const of = (label: string) => `${label} of pane ${pane + 1}`;
     const names = (trait: "_baselines" | "_outputs" | "_methods") =>
-      this.#traits.get(trait).map((name) => [name, shorten(name, 40)] as const);
-    const labels = this.#traits.get("_labels");
-    const classes = this.#traits
+      traits.get(trait).map((name) => [name, shorten(name, 40)] as const);
+    const classes = traits
       .get("_top")
-      .map(([index]) => [String(index), className(labels, index, 40)] as const);
-    const select = (name: Name, label: string, choices: readonly (readonly [string, string])[]) => {
+      .map(([index]) => [String(index), className(traits.get("_labels"), index, 40)] as const);
+    const list = (name: Name, label: string, choices: readonly (readonly [string, string])[]) => {
       const value = String(settings[name] ?? SAME);
       const known = [[SAME, "as the first"] as const, ...choices];
-      const all = known.some(([own]) => own === value)
-        ? known
-        : [...known, [value, shorten(value, 40)] as const];
+      // A value that Python set may be on no list.
+      if (!known.some(([own]) => own === value)) known.push([value, shorten(value, 40)]);
       const element = html(
         "select",
-        { "aria-label": `${label} of pane ${pane + 1}`, "data-pane": pane, "data-name": name },
-        ...all.map(([own, text]) => html("option", { value: own }, text)),
+        { "aria-label": of(label), "data-pane": pane, "data-name": name },
+        ...known.map(([own, text]) => html("option", { value: own }, text)),
       );
       element.value = value;
       return withLabel(label, "", element);
@@ -114,28 +109,27 @@ export class Compare {
       max: MOST_STEPS,
       step: 1,
       placeholder: "as the first",
-      "aria-label": `steps of pane ${pane + 1}`,
+      "aria-label": of("steps"),
       "data-pane": pane,
       "data-name": "n_steps",
       value: settings.n_steps ?? SAME,
     });
-    const remove = button("remove", { "data-pane": pane, "aria-label": `remove pane ${pane + 1}` });
     return html(
       "fieldset",
       { class: "igw-controls" },
       html("legend", {}, `pane ${pane + 1}`),
-      select("baseline", "baseline", names("_baselines")),
-      select("target", "target", classes),
-      select("output", "output", names("_outputs")),
-      select("method", "rule", names("_methods")),
+      list("baseline", "baseline", names("_baselines")),
+      list("target", "target", classes),
+      list("output", "output", names("_outputs")),
+      list("method", "rule", names("_methods")),
       withLabel("steps", "", steps),
-      remove,
+      button("remove", { "data-pane": pane, "aria-label": `remove pane ${pane + 1}` }),
     );
   }
 }
 
 function settingOf(name: Name, text: string): string | number {
-  if (name === "target") return Number(text);
+  if (name === "target" && /^\d+$/.test(text)) return Number(text);
   // `min` and `max` do not bind what is typed.
   if (name === "n_steps") return Math.min(Math.max(Math.round(Number(text)), 1), MOST_STEPS);
   return text;

@@ -142,14 +142,14 @@ export class Convergence {
       });
     write(this.#finest, caption(curves, this.#quantity, lines.length === 0));
     this.#rows.replaceChildren(...rowsOf(curves));
-    assign(this.#table, { hidden: curves.length === 0 });
+    this.#table.hidden = curves.length === 0;
     write(this.#refine, `refine until ${shortPercent(this.#traits.get("tol"))}`);
     this.#enable();
   }
 
   #nameDeepLift(): void {
     const isOne = this.#traits.get("method") === "secant" && this.#traits.get("n_steps") === 1;
-    assign(this.#deepLift, { hidden: !isOne });
+    this.#deepLift.hidden = !isOne;
   }
 
   /** If the method is `auto` already, only another tolerance refines. */

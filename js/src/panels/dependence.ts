@@ -1,6 +1,7 @@
 import { ColorBar } from "../charts/color_bar.js";
 import type { Frame, Host, Part, StaticMap } from "../core/kind.js";
-import type { PanelMaps, Sample, Settings } from "../core/protocol.js";
+import type { PanelMaps, Sample } from "../core/protocol.js";
+import type { Settings } from "../core/settings.js";
 import type { Picture, Store } from "../core/store.js";
 import {
   either,
@@ -168,7 +169,7 @@ export class DependencePanel implements Part {
     const fits = shown !== undefined && picture !== undefined && isOf(shown.maps, picture);
     const isStale = shown?.state !== state || !this.#isAsked(shown.state);
     assign(this.#result, { hidden: !fits || lut === undefined, "data-stale": isStale });
-    assign(this.#sentence, { hidden: !fits || isStale });
+    this.#sentence.hidden = !fits || isStale;
     if (!fits || lut === undefined) return;
     // Neither map moves with alpha.
     const looks = Object.values({ ...look, alpha: 1 });
@@ -183,7 +184,7 @@ export class DependencePanel implements Part {
 
   #tell(state: State): void {
     const isBusy = state.kind === undefined || state.kind === "computing";
-    assign(this.#progress, { hidden: !isBusy });
+    this.#progress.hidden = !isBusy;
     if (state.kind === "computing" && state.total > 0)
       assign(this.#progress, { max: state.total, value: state.done });
     else for (const name of ["max", "value"]) this.#progress.removeAttribute(name);

@@ -54,8 +54,8 @@ export class SelectionTable {
   /** Updates rows and numbers. */
   draw(): void {
     const count = this.#regions.get().length;
-    assign(this.#empty, { hidden: count > 0 });
-    assign(this.#table, { hidden: count === 0 });
+    this.#empty.hidden = count > 0;
+    this.#table.hidden = count === 0;
     while (this.#rows.length < count) this.#append(this.#rows.length);
     for (const { element } of this.#rows.splice(count)) element.remove();
     this.#rows.forEach(({ element, select, cells }, index) => {

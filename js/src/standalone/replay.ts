@@ -1,6 +1,7 @@
 import type { AnyModel } from "@anywidget/types";
 import type { ToKernel } from "../core/protocol.js";
-import { type CoreTraits, SETTINGS } from "../core/traits.js";
+import { SETTINGS } from "../core/settings.js";
+import type { CoreTraits } from "../core/traits.js";
 import type { Answer, Recording, Values } from "./recording.js";
 
 type Listener = (...values: never[]) => void;

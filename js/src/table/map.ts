@@ -31,7 +31,8 @@ export class BarsMap implements MapView {
       const line = target instanceof Element ? target.closest<HTMLElement>(".igw-feature") : null;
       if (line !== null) this.#point(this.#bars.lines.indexOf(line));
     };
-    listen(this.#list, "pointerover", over, signal);
+    // Not `pointerover`, which also comes where the list scrolls under a mouse at rest.
+    listen(this.#list, "pointermove", over, signal);
     listen(this.#list, "pointerdown", over, signal);
     listen(
       this.#list,

@@ -2,7 +2,7 @@ import type { KindView, MapView } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
-import { assign, html } from "../util/dom.js";
+import { html } from "../util/dom.js";
 import { lifeWithin } from "../util/life.js";
 import { comparable, Difference } from "./difference.js";
 import { PaneView } from "./pane_view.js";
@@ -71,7 +71,7 @@ export class ComparisonView {
     const isAlone = this.#others.length === 0;
     const views = this.#others.map(({ view }) => view.element);
     this.element.replaceChildren(...views, ...(isAlone ? [] : [this.#difference.element]));
-    assign(this.element, { hidden: isAlone });
+    this.element.hidden = isAlone;
     this.#redraw();
   }
 }

@@ -1,4 +1,4 @@
-import { assign, html } from "../util/dom.js";
+import { html } from "../util/dom.js";
 import { listen } from "../util/life.js";
 import type { Surface } from "./surface.js";
 
@@ -91,7 +91,7 @@ export class PixelCursor {
     this.#pixel = isOn
       ? { column: within(pixel.column, width), row: within(pixel.row, height) }
       : undefined;
-    assign(this.element, { hidden: !isOn });
+    this.element.hidden = !isOn;
     this.place();
   }
 

@@ -2,7 +2,6 @@ import type { StaticMap } from "../core/kind.js";
 import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
-import { assign } from "../util/dom.js";
 import { fixed, percent } from "../util/format.js";
 
 /** Draws the first map minus the second, collected up to alpha, in their colours and scale. */
@@ -29,7 +28,7 @@ export class Difference {
     lut: Uint8Array | undefined,
   ): void {
     const canCompare = one !== undefined && other !== undefined && comparable(one, other);
-    assign(this.element, { hidden: !canCompare || lut === undefined });
+    this.element.hidden = !canCompare || lut === undefined;
     if (!canCompare || lut === undefined) return;
     if (!this.#changes.have(one, other, scale, lut, ...Object.values(look))) return;
     const share = this.#subtract(one, other, look.alpha);

@@ -136,7 +136,7 @@ export class ExplorerView {
     const { stale, collected, clipped } = this.#layout;
     assign(this.element, { "data-stale": isStale });
     write(stale, picture === undefined ? "no picture yet" : "previous picture");
-    assign(stale, { hidden: !isStale });
+    stale.hidden = !isStale;
     if (picture === undefined) return;
     const { begin, plan, map } = picture;
     const sum = significant(plan.sum);

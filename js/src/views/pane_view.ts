@@ -41,7 +41,7 @@ export class PaneView {
     const picture = this.#shown;
     write(this.#title, differences(traits.get("_panes")[pane] ?? {}));
     write(this.#state, run.kind === "idle" ? "previous picture" : shorten(inWords(run), 200));
-    assign(this.#state, { hidden: !isStale && run.kind === "idle" });
+    this.#state.hidden = !isStale && run.kind === "idle";
     assign(this.element, { "data-stale": isStale });
     this.map.draw(look, scale);
     if (picture === undefined) return;

@@ -1,4 +1,4 @@
-import type { Settings } from "../../src/core/protocol.js";
+import type { Settings } from "../../src/core/settings.js";
 import type { FakeModel } from "./fake_model.js";
 import { frame, Host } from "./mount.js";
 import type { Scene } from "./scene.js";

@@ -1,4 +1,4 @@
-import type { Settings } from "../../src/core/protocol.js";
+import type { Settings } from "../../src/core/settings.js";
 import type { Wire } from "./fake_model.js";
 import { Scene, WISHES } from "./scene.js";
 

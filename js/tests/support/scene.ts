@@ -1,4 +1,4 @@
-import type { Settings } from "../../src/core/protocol.js";
+import type { Settings } from "../../src/core/settings.js";
 import { defaults, type Wire } from "./fake_model.js";
 
 export const WISHES: Settings = (({
