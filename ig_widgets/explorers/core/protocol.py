@@ -1,6 +1,6 @@
-"""The messages between an explorer and its front end, as ARCHITECTURE.md ("Messages") lays them down.
+"""Messages between an explorer and its front end; ARCHITECTURE.md ("Messages") explains them.
 
-`js/src/protocol.ts` is the other side; the fixtures in tests/fixtures/protocol/ hold the two together.
+`js/src/core/protocol.ts` is the other side; the fixtures in tests/fixtures/protocol/ hold the two together.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What each view still lacks, sent at the pace at which it acknowledges.
+"""Stream: sends each view what it lacks, at the pace at which the view acknowledges.
 
-Computing puts samples in at one end and never waits; each view is sent them in the order of evaluation, at most two
-batches ahead of its acknowledgements, each batch with a plan over what the view then has. A view that stops
-answering is sent nothing more; one that appears late is given everything.
+A run adds samples and never waits. Each view is sent them in the order of evaluation, at most two batches ahead of its
+acknowledgements, each batch with a plan over what the view then has. A view that stops answering is sent nothing more;
+one that appears late is sent everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 
 _BATCHES_AHEAD = 2
 _BATCH_BYTES = 1_000_000
-# Front ends that went without a word (a page that was loaded anew) would add up.
+# A page that is loaded anew leaves its views without a message; these would add up.
 MOST_VIEWS = 16
 
 Send = Callable[[protocol.Content, list[bytes]], None]
@@ -46,46 +46,46 @@ class Stream:
         self._views: dict[str, _View] = {}
         self._request = 0
         self._begin: protocol.Message | None = None
-        self._record: SampleLog | None = None
-        # What the rule makes of the record once a view has all of it; as a whole, so that a view can tell news.
+        self._log: SampleLog | None = None
+        # The plan of a view that has all samples: one object, so that a view's last plan can be compared with it.
         self._whole: tuple[Pieces, bool, float | None] | None = None
         self._evaluations = 0
         self._end: protocol.Message | None = None
 
     def begin(self, request: int, message: protocol.Message) -> None:
-        """A request starts; `message` is its `begin`."""
+        """Starts a request; `message` is its `begin`."""
         with self._lock:
             self._request, self._begin = request, message
-            self._record = self._whole = self._end = None
+            self._log = self._whole = self._end = None
             self._evaluations = 0
             self._pump_all()
 
     def publish(
         self,
         request: int,
-        record: SampleLog,
+        log: SampleLog,
         evaluations: int,
         pieces: Pieces | None = None,
         *,
         is_final: bool = False,
         error: float | None = None,
     ) -> None:
-        """`record` has grown; with `pieces` it holds all that these need. `error`: of the map, as it is estimated."""
+        """Sends what `log` has gained; with `pieces` it holds all that these need. `error`: the map's, as estimated."""
         with self._lock:
             if request == self._request:
-                self._record, self._evaluations = record, evaluations
+                self._log, self._evaluations = log, evaluations
                 self._whole = None if pieces is None else (pieces, is_final, error)
                 self._pump_all()
 
     def end(self, request: int, message: protocol.Message) -> None:
-        """The request is over; `message` is its `done` or `failed`."""
+        """Ends the request; `message` is its `done` or `failed`."""
         with self._lock:
             if request == self._request:
                 self._end = message
                 self._pump_all()
 
     def want(self, name: str) -> None:
-        """A view starts, or starts again, with nothing."""
+        """Serves a view that starts, or starts again, with nothing."""
         with self._lock:
             self._views.pop(name, None)
             self._views[name] = _View()
@@ -94,7 +94,7 @@ class Stream:
             self._pump(name)
 
     def leave(self, name: str) -> bool:
-        """A view is sent nothing more. Whether that was the last of those that answer."""
+        """Sends a view nothing more. Returns whether it was the last that answered."""
         with self._lock:
             return self._views.pop(name, None) is not None and not self.is_watched
 
@@ -105,14 +105,14 @@ class Stream:
             return any(view.answers for view in self._views.values())
 
     def beat(self) -> None:
-        """A sign of life to those that wait."""
+        """Sends a heartbeat to the views that wait."""
         with self._lock:
             for name, view in self._views.items():
                 if view.answers and not view.ended:
                     self._send_to(name, protocol.beat())
 
     def ack(self, name: str, count: int) -> None:
-        """A view has received `count` batches. One that was never heard of, or never sent so many, is not believed."""
+        """Notes that a view has received `count` batches; ignored where it was not sent so many."""
         with self._lock:
             view = self._views.get(name)
             if view is not None and view.acknowledged < count <= view.batches:
@@ -125,42 +125,42 @@ class Stream:
 
     def _pump(self, name: str) -> None:
         view = self._views[name]
-        # Not even a `begin` for a view that does not answer: it may be gone, and pictures weigh.
+        # Not even a `begin` for a view that does not answer: it may be gone, and arrays are large.
         if self._begin is None or not view.answers:
             return
         if view.request != self._request:
             view.request, view.planned, view.ended = self._request, None, False
             self._send_to(name, self._begin)
-        record = self._record
-        if record is not None:
-            if view.trace != record.number:
-                view.trace, view.samples = record.number, 0
-            self._send_samples(name, view, record)
+        log = self._log
+        if log is not None:
+            if view.trace != log.number:
+                view.trace, view.samples = log.number, 0
+            self._send_samples(name, view, log)
         if self._end is not None and not view.ended and self._has_all(view):
             view.ended = True
             self._send_to(name, self._end)
 
-    def _send_samples(self, name: str, view: _View, record: SampleLog) -> None:
-        while view.samples < len(record.maps) and view.answers:
-            size = max(1, _BATCH_BYTES // max(len(record.maps[view.samples].data), 1))
-            batch = record.maps[view.samples : view.samples + size]
-            self._send_to(name, protocol.samples(record.number, view.samples, batch))
+    def _send_samples(self, name: str, view: _View, log: SampleLog) -> None:
+        while view.samples < len(log.maps) and view.answers:
+            size = max(1, _BATCH_BYTES // max(len(log.maps[view.samples].data), 1))
+            batch = log.maps[view.samples : view.samples + size]
+            self._send_to(name, protocol.samples(log.number, view.samples, batch))
             view.samples += len(batch)
             view.batches += 1
-            self._send_plan(name, view, record)
-        self._send_plan(name, view, record)
+            self._send_plan(name, view, log)
+        self._send_plan(name, view, log)
 
-    def _send_plan(self, name: str, view: _View, record: SampleLog) -> None:
-        whole = self._whole if view.samples == len(record.maps) else None
+    def _send_plan(self, name: str, view: _View, log: SampleLog) -> None:
+        whole = self._whole if view.samples == len(log.maps) else None
         if view.samples and (view.planned is None or view.planned[0] != view.samples or view.planned[1] is not whole):
             view.planned = (view.samples, whole)
             pieces, final, error = whole if whole is not None else (None, False, None)
-            self._send_to(name, record.plan(view.samples, pieces, self._evaluations, final=final, error=error))
+            self._send_to(name, log.plan(view.samples, pieces, self._evaluations, final=final, error=error))
 
     def _has_all(self, view: _View) -> bool:
-        # A failure is told at once; what was drawn until then stays.
+        # A failure is sent at once; what was drawn until then stays.
         failed = self._end is not None and self._end[0]["type"] == "failed"
-        return failed or self._record is None or view.samples == len(self._record.maps)
+        return failed or self._log is None or view.samples == len(self._log.maps)
 
     def _send_to(self, name: str, message: protocol.Message) -> None:
         content, buffers = message

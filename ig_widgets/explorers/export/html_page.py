@@ -37,7 +37,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Rule:
-    """A wish that can be answered, the samples that it takes, and the error that it was estimated to have."""
+    """Settings that can be answered, the samples that this takes, and the estimated error of the map."""
 
     settings: Settings
     pieces: Pieces
@@ -55,24 +55,24 @@ class Recorded:
 
 
 def rules_for(log: SampleLog, settings: Settings) -> list[Rule]:
-    """Every rule of points, with any number of them, whose samples are all in `log`; all else as in `settings`."""
+    """Returns every rule of points whose samples are all in `log`; all else is as in `settings`."""
     count = len(log.maps)
     points = {key for key, at in list(log.ids.items()) if at < count and not isinstance(key, tuple)}
     methods = [name for name in rules.METHODS if name != rules.SECANT]
     # A trapezoid has two ends.
-    asked = [(m, n) for m in methods for n in range(1, len(points) + 1) if (m, n) != ("riemann_trapezoid", 1)]
+    candidates = [(m, n) for m in methods for n in range(1, len(points) + 1) if (m, n) != ("riemann_trapezoid", 1)]
     found = []
-    for method, n in asked:
+    for method, n in candidates:
         nodes = rules.nodes(method, n)
         keys: list[Key] = nodes.alphas.tolist()
         if points.issuperset(keys):
-            wish = replace(settings, method=method, n_steps=n, tol=0.0)
-            found.append(Rule(wish, Pieces(keys, nodes.edges), n))
+            served = replace(settings, method=method, n_steps=n, tol=0.0)
+            found.append(Rule(served, Pieces(keys, nodes.edges), n))
     return found
 
 
 def to_html(recorded: Sequence[Recorded], *, traits: Mapping[str, Any], picture: bytes) -> str:
-    """The text of an HTML file that shows what was `recorded`: first the path that is shown first, with its settings.
+    """Returns the text of an HTML file that shows what was `recorded`, the path that is shown first as the first.
 
     `traits` are the front end's, but for its colours. `picture`, a PNG, is shown where no script runs. Maps are rounded
     to 8 bits, with a scale each: a value is off by at most 1/254 of its map's largest. Where the first path lacks
@@ -116,7 +116,7 @@ def _recorded_map(encoded: EncodedMap) -> tuple[bytes, float]:
 
 
 def _answers(number: int, path: Recorded, count: int, *, partial: bool) -> list[dict[str, Any]]:
-    """What the kernel says to each wish that the first `count` samples of a path serve."""
+    """Returns what the kernel would answer to all settings that the first `count` samples of a path serve."""
     settings = path.begin[0]["settings"]
 
     found = []
@@ -191,7 +191,7 @@ def _page(recording: Mapping[str, Any], title: str, caption: str, picture: bytes
 
 
 def _json(value: object) -> str:
-    """JSON in which nothing ends a script or begins a comment; all that is not ASCII is escaped by `dumps`."""
+    """Returns JSON that cannot end a script or begin a comment; `dumps` escapes all that is not ASCII."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,1 +1,1 @@
-"""ImageExplorer, and what pictures alone need."""
+"""ImageExplorer, and what pictures alone need: their forms, baselines, regions and uploads."""

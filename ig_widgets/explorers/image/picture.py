@@ -1,4 +1,4 @@
-"""Between the picture that a person gives, the input that a model takes, and the picture that is shown."""
+"""Pictures: the one that a person gives, the input that a model takes, and the one that is shown."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class PictureSpace:
     white: Tensor
 
     def to_pictures(self, inputs: Tensor) -> Tensor:
-        """Inputs (batch, channels, height, width) as pictures of that shape."""
+        """Returns inputs (batch, channels, height, width) as pictures of that shape."""
         return (inputs.float() - self.black) / (self.white - self.black)
 
     def to_inputs(self, pictures: Tensor) -> Tensor:
-        """The way back."""
+        """Returns pictures as inputs."""
         return pictures * (self.white - self.black) + self.black
 
     def to_bytes(self, inputs: Tensor) -> npt.NDArray[np.uint8]:
-        """One input (1, channels, height, width) as RGB (height, width, 3), 8 bit."""
+        """Returns one input (1, channels, height, width) as RGB (height, width, 3), 8 bit."""
         picture = self.to_pictures(inputs)[0].clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
         return np.ascontiguousarray(picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
 
@@ -66,7 +66,7 @@ def is_picture(data: object) -> bool:
 
 
 def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -> PreparedImage:
-    """Bring a picture into the model's form, with dtype and device of `like` (a parameter of the model, or None).
+    """Returns a picture in the form that the model takes, with dtype and device of `like` (a parameter of the model, or None).
 
     Raises ArgumentTypeError, ArgumentValueError where the picture or what `preprocess` returns has no usable form.
     """
@@ -89,7 +89,7 @@ def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -
 
 
 def prepare_like(picture: Any, image: PreparedImage, like: Tensor | None, preprocess: Preprocess | None) -> Tensor:
-    """Another picture as the model's input, of the form of `image`: preprocessed as it, cut to its shape and resized.
+    """Returns another picture as the model's input, of the form of `image`: preprocessed as it, cut to its shape and resized.
 
     Raises as `prepare`, and ArgumentValueError where preprocessing makes something of another shape of it.
     """
@@ -147,7 +147,7 @@ def _size_of(image: Any) -> tuple[int, int]:
 
 
 def _in_the_form_of(image: Any, picture: Image.Image) -> Any:
-    """A picture as preprocessing expects it, which was made for `image`."""
+    """Returns a picture in the type and shape of `image`, which preprocessing expects."""
     if isinstance(image, Image.Image):
         return picture
     channels = image.shape[0] if isinstance(image, Tensor) else image.shape[2]

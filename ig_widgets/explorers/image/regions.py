@@ -1,4 +1,4 @@
-"""Regions as the front end has them, plain data: a kind (rectangle, polygon, mask) with a box, points or runs.
+"""Regions of a picture as plain data: a kind (rectangle, polygon, mask) with a box, points or runs.
 
 `runs` are lengths of runs of pixels, row by row, outside and inside in turn, beginning with outside.
 """
@@ -52,7 +52,7 @@ class PictureRegions:
 
 
 def to_data(region: Region, height: int, width: int) -> RegionData:
-    """A region as Python gives it. Raises ArgumentTypeError, ArgumentValueError where it holds no pixel."""
+    """Returns the data of a region that Python gives. Raises ArgumentTypeError, ArgumentValueError where it holds no pixel."""
     mask = region_mask(region, height, width)
     values = np.asarray(region)
     if values.dtype == np.bool_:
@@ -66,7 +66,7 @@ def to_data(region: Region, height: int, width: int) -> RegionData:
 
 
 def from_data(data: object, height: int, width: int) -> Region:
-    """The way back, of data that a browser sent. Raises ArgumentTypeError, ArgumentValueError."""
+    """Returns the region of data that a browser sent. Raises ArgumentTypeError, ArgumentValueError."""
     if not isinstance(data, Mapping):
         raise ArgumentTypeError(f"a region must be a mapping, got {type(data).__name__}.")
     if len(data) == 2:
@@ -84,12 +84,12 @@ def from_data(data: object, height: int, width: int) -> Region:
 
 
 def mask_of(data: object, height: int, width: int) -> Mask:
-    """Its pixels (height, width). Raises as `from_data`, and for a region that holds none."""
+    """Returns its pixels (height, width). Raises as `from_data`, and for a region that holds none."""
     return region_mask(from_data(data, height, width), height, width)
 
 
 def check_new(regions: Sequence[object], height: int, width: int) -> None:
-    """Whether all of these can be. Raises as `mask_of`, and where to find that out would take long."""
+    """Raises as `mask_of` where one of these is not valid, and where checking them would take long."""
     for name, most in _MOST_NEW.items():
         given = sum(len(one[name]) for one in regions if isinstance(one, dict) and isinstance(one.get(name), list))
         if given > most:
@@ -118,5 +118,5 @@ def _are(values: list[Any], types: set[type]) -> bool:
 
 
 def _within(values: list[Any]) -> bool:
-    """NaN is not."""
+    """Whether all are of a usable size, which NaN is not."""
     return all(-_LARGEST <= value <= _LARGEST for value in values)

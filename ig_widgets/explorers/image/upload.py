@@ -1,4 +1,4 @@
-"""The picture in a file from a stranger: of a few kinds, of a size that is known before it is read."""
+"""Opens a picture file that a stranger may have made: of a few formats, its size checked before it is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PIXELS = 50_000_000
 
 
 def opened(name: str, data: bytes) -> Image.Image:
-    """The picture, RGB; of an animation the first. Raises ArgumentValueError, with `name`, where there is none."""
+    """Returns the picture, RGB; of an animation the first frame. Raises ArgumentValueError, with `name`, where there is none."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             # Before a single pixel is read.

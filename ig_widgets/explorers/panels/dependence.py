@@ -1,4 +1,4 @@
-"""Dependence panel: how much a map depends on its baseline, worked out with several of them beside the session."""
+"""Dependence panel: how much a map depends on its baseline, computed with several of them in the background."""
 
 from __future__ import annotations
 

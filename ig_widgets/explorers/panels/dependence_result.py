@@ -18,8 +18,9 @@ Map = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class BaselineMap:
-    """What one baseline gives: its `name`, F(x) and F(x') as `output` and `baseline_output`, the rule by which it was
-    sampled, and `values`, what was attributed.
+    """The attributions from one baseline.
+
+    Its `name`, F(x) and F(x') as `output` and `baseline_output`, the `method` by which it was sampled, and `values`.
     """
 
     name: str

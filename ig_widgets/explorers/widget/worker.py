@@ -34,7 +34,7 @@ class ThreadError(IGError, RuntimeError):
 
 
 class _Leave(BaseException):
-    """Python ends. No Exception: a model may catch those."""
+    """Python ends. It is no Exception, since a model may catch those."""
 
 
 class Worker:
@@ -46,7 +46,7 @@ class Worker:
         _workers.add(self)
 
     def _rest(self) -> None:
-        """Nothing is to be done, and nobody does it."""
+        """Sets the state of a worker without a job and without a thread."""
         self._changed = threading.Condition()
         self._next: tuple[Job, threading.Event] | None = None
         self._cancel = threading.Event()
@@ -54,7 +54,7 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Job) -> None:
-        """Run `job(cancel)` as soon as the one before it has stopped; it should look at `cancel` often.
+        """Runs `job(cancel)` as soon as the one before it has stopped; it should check `cancel` often.
 
         Raises ThreadError where there is no thread to run it in; the next one is tried anew.
         """
@@ -80,17 +80,17 @@ class Worker:
                 self._thread = thread
 
     def cancel(self) -> None:
-        """Ask the newest job to stop, begun or not."""
+        """Asks the newest job to stop, begun or not."""
         with self._changed:
             self._cancel.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until there is nothing left to do; False if `timeout` seconds pass before."""
+        """Blocks until no job is left; returns False if `timeout` seconds pass before."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._busy, timeout)
 
     def close(self) -> None:
-        """Stop for good: the job in hand is asked to stop, no other is begun."""
+        """Stops for good: the current job is asked to stop, no other is begun."""
         with self._changed:
             self._closed = True
             self._next = None
@@ -113,19 +113,19 @@ class Worker:
             except _Leave:
                 return
             except BaseException as error:  # noqa: BLE001
-                # A job answers for its own errors; what escapes (sys.exit() too) must not keep the next from its turn.
+                # A job handles its own errors; what escapes (sys.exit() too) must not stop the next job from running.
                 _log.error("A job of an explorer failed.\n%s", traceback_of(error))
             del job, cancel  # not kept alive until the next one
 
     def _end(self, until: float) -> bool:
-        """Wait for the thread to end; False where it has not `until` then."""
+        """Waits for the thread to end; returns False where it has not by `until`."""
         if (thread := self._thread) is not None and thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
             return not thread.is_alive()
         return True
 
     def _make_leave(self) -> None:
-        """Raise in the thread, once it is back from the operation that it is in."""
+        """Raises in the thread, once it returns from its current operation."""
         if (thread := self._thread) is not None and thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Leave))
 
@@ -135,7 +135,7 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 @atexit.register
 def _end_all() -> None:
-    """No job is run any more, and no thread is left, before Python ends."""
+    """Stops all jobs and joins their threads before Python ends."""
     workers = list(_workers)
     for worker in workers:
         worker.close()
@@ -148,7 +148,7 @@ def _end_all() -> None:
 
 
 def _after_fork() -> None:
-    """In a child process (one that loads data, say) there are no threads but one."""
+    """Resets all workers in a child process (one that loads data, say), which has one thread alone."""
     for worker in list(_workers):
         worker._rest()
 
