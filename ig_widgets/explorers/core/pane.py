@@ -80,7 +80,7 @@ class Pane:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a person should know of the newest run: that the model is in doubt, and how one to a tolerance ended.
+        """What a person should know of the newest run: nondeterminism, and how a run to a tolerance ended.
 
         By how much a fixed number of steps is not complete is shown beside each map.
         """

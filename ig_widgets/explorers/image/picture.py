@@ -66,7 +66,9 @@ def is_picture(data: object) -> bool:
 
 
 def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -> PreparedImage:
-    """Returns a picture in the form that the model takes, with dtype and device of `like` (a parameter of the model, or None).
+    """Returns a picture in the form that the model takes.
+
+    `like`: a parameter of the model, whose dtype and device it gets, or None.
 
     Raises ArgumentTypeError, ArgumentValueError where the picture or what `preprocess` returns has no usable form.
     """
@@ -89,7 +91,7 @@ def prepare(image: object, preprocess: Preprocess | None, like: Tensor | None) -
 
 
 def prepare_like(picture: Any, image: PreparedImage, like: Tensor | None, preprocess: Preprocess | None) -> Tensor:
-    """Returns another picture as the model's input, of the form of `image`: preprocessed as it, cut to its shape and resized.
+    """Returns another picture as the model's input: cut to the shape of `image`, resized, preprocessed.
 
     Raises as `prepare`, and ArgumentValueError where preprocessing makes something of another shape of it.
     """

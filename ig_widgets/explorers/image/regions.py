@@ -52,7 +52,7 @@ class PictureRegions:
 
 
 def to_data(region: Region, height: int, width: int) -> RegionData:
-    """Returns the data of a region that Python gives. Raises ArgumentTypeError, ArgumentValueError where it holds no pixel."""
+    """Returns the data of a region. Raises ArgumentTypeError, ArgumentValueError where it holds no pixel."""
     mask = region_mask(region, height, width)
     values = np.asarray(region)
     if values.dtype == np.bool_:

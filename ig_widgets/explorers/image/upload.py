@@ -16,7 +16,7 @@ MOST_PIXELS = 50_000_000
 
 
 def opened(name: str, data: bytes) -> Image.Image:
-    """Returns the picture, RGB; of an animation the first frame. Raises ArgumentValueError, with `name`, where there is none."""
+    """Returns the picture, RGB; of an animation the first frame. Raises ArgumentValueError, which names the file."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             # Before a single pixel is read.
