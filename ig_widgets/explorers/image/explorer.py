@@ -96,7 +96,7 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         preprocess: Preprocess | None = None,
         labels: Sequence[str] | None = None,
     ) -> ImageExplorer:
-        """Returns the explorer that `to_npz` wrote to `path`: its settings, and its picture without a gradient evaluation.
+        """Returns the explorer that `to_npz` wrote to `path`: settings and picture, without a gradient evaluation.
 
         `model`, `image`, `preprocess` and `labels` are those that it was made with, which no file holds. Whether they
         are is told by F at both ends of the path and by the photo; if not, there is a warning, and the picture is
