@@ -85,7 +85,7 @@ test("a kernel that never answers is said to be silent, whether nothing or anoth
   model.receive(...black.answer(store.view, 1));
   expect(store.run.kind).toBe("idle");
   model.set("baseline", "white");
-  expect(store.run.kind).toBe("asked");
+  expect(store.run.kind).toBe("requested");
   vi.advanceTimersByTime(2100);
   expect(store.run.kind).toBe("silent");
   // It may be busy with a cell: it was asked, and will answer. What never answered may not have heard.
@@ -122,7 +122,7 @@ describe("a kernel that is gone", () => {
     vi.spyOn(model, "send").mockImplementation(() => {
       throw new Error("Cannot send");
     });
-    store.ask({ type: "leave", view: store.view });
+    store.send({ type: "leave", view: store.view });
     expect(store.run.kind).toBe("gone");
   });
 });

@@ -1,12 +1,16 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { userEvent } from "vitest/browser";
+import { explorerOf } from "../src/explorers/explorer.js";
 import explorer from "../src/explorers/image.js";
 import "../src/explorers/image.css";
 import { read } from "../src/standalone/recording.js";
 import { Replay } from "../src/standalone/replay.js";
+import { table } from "../src/table/kind.js";
+import { signed } from "../src/util/format.js";
 import { blueToRed, defaults } from "./support/fake_model.js";
 import { choose, frame, View } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
+import { RowScene } from "./support/rows.js";
 import { type EntryRow, Scene } from "./support/scene.js";
 
 /** Maps that 8 bits can hold, so that what is drawn can be compared with the definition. */
@@ -180,4 +184,60 @@ describe("a recording, with no kernel", () => {
     expectDrawn(new View(el, life), scene.entries, 1);
     expectDrawn(view, scene.entries, 1);
   });
+});
+
+test("a recording of a table is one of floats, at any place of its bytes", async () => {
+  const row = new RowScene(["age", "rooms", "tax"]);
+  const { type: _, ...begin } = row.begin("", 0).content;
+  const bytes = (array: Float32Array<ArrayBuffer>) => new Uint8Array(array.buffer);
+  const parts = [row.values, row.reference, ...row.maps].map(bytes);
+  const {
+    dtype: __,
+    scales: ___,
+    ...samples
+  } = row.samples("", 0).content as unknown as Record<string, unknown>;
+  const { _lut, _colormaps, _cards, _notice, ...traits } = defaults();
+  const text = JSON.stringify({
+    traits: { ...traits, clip: 100 },
+    tables: { RdBu_r: base64(blueToRed()) },
+    paths: [
+      {
+        begin: { ...begin, type: "begin" },
+        // One byte that nobody reads moves all that follows.
+        arrays: [1, 12, 12],
+        samples: { ...samples, dtype: "f4", scales: row.maps.map(() => 1) },
+        maps: row.maps.map(() => 12),
+      },
+    ],
+    answers: [
+      {
+        path: 0,
+        settings: wishes,
+        plan: row.plan("", 0).content,
+        end: { type: "done", evaluations: 4, elapsed: 0 },
+      },
+    ],
+    data: await deflated([Uint8Array.of(7), ...parts]),
+  });
+  const written = await read(text);
+  expect(written.kind).toBe("table");
+  const [path] = written.paths;
+  if (path === undefined) throw new Error("no path");
+  const recording = { ...written, paths: [{ ...path, arrays: path.arrays.slice(1) }] };
+  const model = new Replay(recording);
+  const life = new AbortController();
+  const el = document.createElement("div");
+  document.body.append(el);
+  onTestFinished(() => {
+    life.abort();
+    el.remove();
+  });
+  const widget = explorerOf(table)();
+  widget.initialize({ model, signal: life.signal });
+  widget.render({ model, el, signal: life.signal });
+  await expect.poll(() => el.querySelectorAll('[role="option"]').length).toBe(3);
+  const found = [...el.querySelectorAll('[role="option"]')].map(
+    (one) => one.lastChild?.textContent,
+  );
+  expect(found).toEqual(row.names.map((_name, i) => signed(row.collected(i, 1))));
 });

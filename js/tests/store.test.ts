@@ -4,7 +4,7 @@ import { Traits } from "../src/core/traits.js";
 import { image } from "../src/image/kind.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";
-import { failed, random, Scene, WISHES } from "./support/scene.js";
+import { ASKED, failed, random, Scene } from "./support/scene.js";
 
 function start(traits: ConstructorParameters<typeof FakeModel>[0] = {}, pane = 0) {
   const model = new FakeModel(traits);
@@ -103,7 +103,7 @@ describe("the picture", () => {
     const { model, store, view } = start();
     model.receive(...white.answer(view, 1, { baseline: "white" }));
     expect(store.picture).toBeUndefined();
-    expect(store.run.kind).toBe("asked");
+    expect(store.run.kind).toBe("requested");
     model.set("baseline", "white");
     expect(store.picture?.begin.trace).toBe(2);
     expect(store.run.kind).toBe("idle");
@@ -171,7 +171,7 @@ describe("the picture", () => {
         model.receive(message);
         if (store.picture === undefined) continue;
         if (store.picture.begin.trace === 1) older += 1;
-        else expect(store.picture.begin.settings).toEqual({ ...WISHES, baseline: "white" });
+        else expect(store.picture.begin.settings).toEqual({ ...ASKED, baseline: "white" });
         drawn += 1;
       }
     }
@@ -187,7 +187,7 @@ describe("the run", () => {
     expect(store.run).toEqual({ kind: "idle", evaluations: null, elapsed: 0 });
     model.set("baseline", "white");
     model.receive(black.begin(view, 1));
-    expect(store.run.kind).toBe("asked");
+    expect(store.run.kind).toBe("requested");
     model.receive(white.begin(view, 2, { baseline: "white" }));
     expect(store.run).toEqual({ kind: "computing", request: 2, done: 0, total: 4 });
     model.receive(white.samples(view, 2), white.plan(view, 2, { evaluations: 3, final: false }));
@@ -217,7 +217,7 @@ describe("the run", () => {
       hint: "Use 0 to 3.",
     });
     model.set("target", 2);
-    expect(store.run.kind).toBe("asked");
+    expect(store.run.kind).toBe("requested");
   });
 
   test("what an older request has to say of its end is not listened to", () => {

@@ -1,15 +1,15 @@
 import type { Point } from "../core/protocol.js";
 import { assign, html, svg, write } from "../util/dom.js";
 import { fixed, percent, signed } from "../util/format.js";
+import { unfolded } from "../util/parts.js";
 import { along, reaches } from "./along.js";
 import { axisOver, labelled } from "./axis.js";
-import { panel } from "./fold.js";
 import { ChartFrame, QUARTERS } from "./frame.js";
 
 const MARGINS = { left: 50, right: 10, top: 8, bottom: 20 };
 
 /** What the curve belongs to, by name: an element or a region. */
-export interface Subject {
+export interface NamedLine {
   readonly name: string;
   readonly line: readonly Point[];
 }
@@ -19,7 +19,7 @@ export class Curve {
   readonly element: HTMLElement;
   readonly #frame: ChartFrame;
   readonly #words = html("p", { class: "igw-note" });
-  #subject: Subject | undefined;
+  #line: NamedLine | undefined;
   readonly #hint: string;
   #alpha = 0;
   #at: (value: number) => number = () => 0;
@@ -27,23 +27,22 @@ export class Curve {
   constructor(element: string, signal: AbortSignal) {
     this.#hint = `Point at a ${element}, or select a region.`;
     this.#frame = new ChartFrame("curve", 132, MARGINS, () => this.#layOut(), signal);
-    this.element = panel("When it switches on", "curve-panel", this.#frame.element, this.#words);
+    this.element = unfolded("When it switches on", "curve-panel", this.#frame.element, this.#words);
     this.#layOut();
   }
 
-  show(subject: Subject | undefined, alpha: number): void {
+  show(plotted: NamedLine | undefined, alpha: number): void {
     this.#alpha = alpha;
-    if (subject?.name === this.#subject?.name && subject?.line === this.#subject?.line)
-      this.#move();
+    if (plotted?.name === this.#line?.name && plotted?.line === this.#line?.line) this.#move();
     else {
-      this.#subject = subject;
+      this.#line = plotted;
       this.#layOut();
     }
   }
 
   #layOut(): void {
     const frame = this.#frame;
-    const line = this.#subject?.line ?? [];
+    const line = this.#line?.line ?? [];
     const values = line.map(([, value]) => value);
     const axis = axisOver(values.length > 0 ? values : [0, 1], frame.vertical, 3);
     this.#at = axis.at;
@@ -52,8 +51,8 @@ export class Curve {
     );
     frame.draw(
       frame.below(QUARTERS.map((alpha) => [frame.x(alpha), String(alpha)])),
-      this.#subject === undefined ? [] : frame.grid(axis, labelled(axis.ticks), "", "igw-tick"),
-      this.#subject === undefined
+      this.#line === undefined ? [] : frame.grid(axis, labelled(axis.ticks), "", "igw-tick"),
+      this.#line === undefined
         ? []
         : [svg("path", { class: "igw-output", d: `M${places.join("L")}` })],
     );
@@ -61,7 +60,7 @@ export class Curve {
   }
 
   #move(): void {
-    const line = this.#subject?.line ?? [];
+    const line = this.#line?.line ?? [];
     const y = this.#at(along(line, this.#alpha));
     this.#frame.moveCursor(this.#frame.x(this.#alpha), line.length === 0 ? undefined : y);
     const words = this.#inWords();
@@ -70,8 +69,8 @@ export class Curve {
   }
 
   #inWords(): string {
-    if (this.#subject === undefined) return this.#hint;
-    const { name, line } = this.#subject;
+    if (this.#line === undefined) return this.#hint;
+    const { name, line } = this.#line;
     const end = line[line.length - 1]?.[1] ?? 0;
     const value = along(line, this.#alpha);
     const here = `${name}: ${signed(value)} of ${signed(end)} up to alpha ${fixed(this.#alpha, 2)}`;

@@ -127,7 +127,8 @@ export class ChartFrame {
 
   /** An upright line at `x`, with a knob at `y` where there is one. */
   moveCursor(x: number, y: number | undefined): void {
-    this.element.append(this.#cursor, this.#knob);
+    // Once, as every change of the tree costs the page a layout.
+    if (this.#knob.parentNode === null) this.element.append(this.#cursor, this.#knob);
     assign(this.#cursor, { x1: x, x2: x, y1: this.top, y2: this.bottom });
     assign(this.#knob, { cx: x, cy: y ?? 0, hidden: y === undefined });
   }

@@ -28,10 +28,10 @@ export class Status {
 
   show(run: Run, drawnBy?: DrawnBy): void {
     const computing = run.kind === "computing";
-    assign(this.element, { "data-state": run.kind === "asked" ? "computing" : run.kind });
+    assign(this.element, { "data-state": run.kind === "requested" ? "computing" : run.kind });
     assign(this.#line, { title: drawnBy?.reason ?? "" });
     assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
-    this.#bar.hidden = !computing && run.kind !== "asked";
+    this.#bar.hidden = !computing && run.kind !== "requested";
     if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
     else assign(this.#bar, { value: false });
 

@@ -2,7 +2,7 @@
 export type Run =
   | { readonly kind: "idle"; readonly evaluations: number | null; readonly elapsed: number }
   /** The request is on its way; the kernel has not begun. */
-  | { readonly kind: "asked" }
+  | { readonly kind: "requested" }
   | {
       readonly kind: "computing";
       readonly request: number;
@@ -24,7 +24,7 @@ export function inWords(run: Run): string {
       // In a recording nothing is computed.
       if (run.elapsed === 0) return `idle · ${counted(run.evaluations)}`;
       return `idle · ${counted(run.evaluations)} in ${run.elapsed.toFixed(1)} s`;
-    case "asked":
+    case "requested":
       return "computing · waiting for the kernel";
     case "computing":
       return `computing ${run.done} of ${run.total}`;

@@ -100,18 +100,18 @@ export class Store {
     const answer = this.#answer;
     if (answer === undefined) return { kind: "idle", evaluations: null, elapsed: 0 };
     if (answer.begin !== undefined && !this.#answers(answer.begin.settings))
-      return { kind: "asked" };
+      return { kind: "requested" };
     return answer.run;
   }
 
   cancel(): void {
     const run = this.#run;
     if (run.kind === "computing")
-      this.ask({ type: "cancel", view: this.view, request: run.request });
+      this.send({ type: "cancel", view: this.view, request: run.request });
   }
 
   /** Sends a message to the kernel. */
-  ask(message: ToKernel, buffers: ArrayBuffer[] = []): void {
+  send(message: ToKernel, buffers: ArrayBuffer[] = []): void {
     this.#link.send(message, buffers);
   }
 
@@ -120,7 +120,7 @@ export class Store {
     if (isShown === this.#isShown) return;
     this.#isShown = isShown;
     if (isShown) this.#start();
-    else this.ask({ type: "leave", view: this.view });
+    else this.send({ type: "leave", view: this.view });
     this.#changed();
   }
 
@@ -135,7 +135,7 @@ export class Store {
 
   /** Requests what a panel shows and no trait holds. */
   request(panel: Panel): void {
-    this.ask({ type: "request", view: this.view, panel });
+    this.send({ type: "request", view: this.view, panel });
   }
 
   subscribe(listener: () => void, signal: AbortSignal): void {
@@ -160,14 +160,14 @@ export class Store {
     this.#view = randomId();
     this.#received = 0;
     this.#trace = undefined;
-    this.ask({ type: "want", view: this.view, pane: this.pane });
+    this.send({ type: "want", view: this.view, pane: this.pane });
     this.#changed();
   }
 
   /** If beats stay away, messages may be lost: requests everything once more. */
   #linkChanged(isSilent: boolean): void {
     if (isSilent && (this.#answer === undefined || this.#run.kind === "computing")) {
-      this.ask({ type: "leave", view: this.view });
+      this.send({ type: "leave", view: this.view });
       this.#start();
     }
     this.#listeners.tell();
@@ -175,7 +175,7 @@ export class Store {
 
   #changed(): void {
     const { kind } = this.#run;
-    const isDue = this.#answer === undefined || kind === "asked" || kind === "computing";
+    const isDue = this.#answer === undefined || kind === "requested" || kind === "computing";
     this.#link.expects = this.#isShown && isDue;
     this.#listeners.tell();
   }
@@ -233,7 +233,7 @@ export class Store {
 
   #acknowledge(): void {
     this.#received += 1;
-    this.ask({ type: "ack", view: this.view, count: this.#received });
+    this.send({ type: "ack", view: this.view, count: this.#received });
   }
 
   #plan(plan: Plan): void {
@@ -272,7 +272,7 @@ export class Store {
   #settingsChanged(): void {
     const answer = this.#answer;
     if (answer !== undefined && answer.begin === undefined)
-      this.#answer = { ...answer, run: { kind: "asked" } };
+      this.#answer = { ...answer, run: { kind: "requested" } };
     this.#draw();
     this.#changed();
   }

@@ -210,7 +210,7 @@ export class Baselines {
   /** Requests cards only after the picture has come: both need the model, and the person waits for the picture. */
   #askInTurn(): void {
     const { isStale, run } = this.#store;
-    const isAwaited = isStale && (run.kind === "asked" || run.kind === "computing");
+    const isAwaited = isStale && (run.kind === "requested" || run.kind === "computing");
     if (!this.#isDue || isAwaited) return;
     this.#isDue = false;
     this.#ask.call();
@@ -232,7 +232,7 @@ export class Baselines {
           // By code points, so that no character is cut in half.
           name: [...file.name.slice(0, 400)].slice(0, 200).join(""),
         } as const;
-        this.#store.ask(message, [data]);
+        this.#store.send(message, [data]);
         write(this.#note, "");
       },
       () => write(this.#note, `${shorten(file.name)} cannot be read.`),

@@ -17,8 +17,8 @@ export class Exports {
   constructor(store: Store, signal: AbortSignal) {
     const buttons = EXPORTS.map((kind) => {
       const made = button(kind.toUpperCase(), { title: TITLES[kind] });
-      const ask = () => store.ask({ type: "export", view: store.view, kind });
-      listen(made, "click", ask, signal);
+      const request = () => store.send({ type: "export", view: store.view, kind });
+      listen(made, "click", request, signal);
       return made;
     });
     this.element = html(

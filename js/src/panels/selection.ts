@@ -1,5 +1,5 @@
 import { along } from "../charts/along.js";
-import { Curve, type Subject } from "../charts/curve.js";
+import { Curve, type NamedLine } from "../charts/curve.js";
 import type { CumulativeMap } from "../core/cumulative_map.js";
 import type { Frame, Part } from "../core/kind.js";
 import type { Point } from "../core/protocol.js";
@@ -80,7 +80,7 @@ export class SelectionPanel<S extends object> implements Part {
   readonly #matched = new WeakMap<Audited<S>, S>();
   #picture: Picture | undefined;
   #alpha = 0;
-  #elementCurve: Subject | undefined;
+  #elementCurve: NamedLine | undefined;
 
   constructor(traits: Traits<SelectionTraits<S>>, selecting: Selecting<S>, signal: AbortSignal) {
     this.#traits = traits;
@@ -97,7 +97,7 @@ export class SelectionPanel<S extends object> implements Part {
     this.#picture = picture;
     this.#alpha = look.alpha;
     this.#table.draw();
-    this.#curve.show(this.#subject(pointed), look.alpha);
+    this.#curve.show(this.#plotted(pointed), look.alpha);
   }
 
   #columns(element: string): Column[] {
@@ -151,7 +151,7 @@ export class SelectionPanel<S extends object> implements Part {
   }
 
   /** Returns the highlighted selection, else the element under the pointer. */
-  #subject(pointed: number | undefined): Subject | undefined {
+  #plotted(pointed: number | undefined): NamedLine | undefined {
     const { selected, selectedIndex } = this.#selecting.selections;
     if (this.#picture === undefined) return undefined;
     if (selected !== undefined) {

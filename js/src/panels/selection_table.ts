@@ -1,6 +1,6 @@
-import { panel } from "../charts/fold.js";
 import { assign, button, div, html, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
+import { unfolded } from "../util/parts.js";
 import type { Selections } from "./selections.js";
 
 /** A column of the table: its name, and its cell for each region. */
@@ -46,7 +46,7 @@ export class SelectionTable {
     );
     const scroller = div("igw-scroller", this.#table);
     listen(this.#body, "click", ({ target }) => this.#click(target), signal);
-    this.element = panel("Regions", "regions-panel", this.#empty, scroller);
+    this.element = unfolded("Regions", "regions-panel", this.#empty, scroller);
     regions.subscribe(() => this.draw(), signal);
     this.draw();
   }

@@ -21,6 +21,16 @@ export function fold(name: string, title: string, ...children: Child[]): HTMLDet
   return html("details", { class: `igw-fold ${name}` }, html("summary", {}, title), ...children);
 }
 
+/** A section that is open at first; its title folds it away. */
+export function unfolded(title: string, name: string, ...children: Child[]): HTMLDetailsElement {
+  return html(
+    "details",
+    { class: `igw-panel igw-aid igw-${name}`, open: true },
+    html("summary", { class: "igw-title" }, title),
+    ...children,
+  );
+}
+
 /** A scrolling table; its rows are filled in later. */
 export function numbers(
   heads: readonly string[],

@@ -1,6 +1,6 @@
 import type { Settings } from "../../src/core/settings.js";
 import type { Wire } from "./fake_model.js";
-import { Scene, WISHES } from "./scene.js";
+import { ASKED, Scene } from "./scene.js";
 
 /** A row of a table with samples that no model has made: the messages of a scene, with floats for maps. */
 export class RowScene extends Scene {
@@ -29,7 +29,7 @@ export class RowScene extends Scene {
     const arrays = ["values", "baseline"].map((name) => ({ name, dtype: "f4", shape }));
     const display = { kind: "table", shape, meta: { names: this.names }, arrays };
     const buffers = [this.values, this.reference].map((row) => new DataView(row.buffer));
-    const settled = { ...WISHES, ...settings };
+    const settled = { ...ASKED, ...settings };
     return { content: { ...content, settings: settled, display } as Wire["content"], buffers };
   }
 

@@ -1,7 +1,7 @@
 import type { Settings } from "../../src/core/settings.js";
 import { defaults, type Wire } from "./fake_model.js";
 
-export const WISHES: Settings = (({
+export const ASKED: Settings = (({
   input,
   baseline,
   target,
@@ -67,7 +67,7 @@ export class Scene {
       view,
       request,
       trace: this.trace,
-      settings: { ...WISHES, ...settings },
+      settings: { ...ASKED, ...settings },
       display: {
         kind: "image",
         shape: [this.height, this.width],
