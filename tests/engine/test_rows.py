@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -193,6 +194,27 @@ def test_what_is_said_of_the_points_is_so(name: str, arranged: str) -> None:
     if isinstance(where, str):
         return
     torch.testing.assert_close(where.ends(both[0])[1], where.ends(both[1])[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("further", [{}, {"num_layers": 2, "bidirectional": True}])
+def test_the_points_are_known_in_all_that_recurrent_networks_give(
+    kind: type[nn.RNNBase], first: bool, further: dict[str, Any]
+) -> None:
+    """In each step's output and in the states that are left: four points, steps, units, and layers and directions."""
+    torch.manual_seed(0)
+    network, points = kind(4, 4, batch_first=first, **further).double(), draw(1, 5, 4, 4)
+    both: list[list[Tensor]] = []
+    for part in (points[:-1], points[1:]):
+        leaf = part.clone().requires_grad_()
+        with KinkMode([leaf], Kinks()):
+            steps, left = network(leaf if first else leaf.transpose(0, 1))
+        both.append([steps, *(left if isinstance(left, tuple) else (left,))])
+    for before, after in zip(*both, strict=True):
+        where = rows.whereabouts(after)
+        assert isinstance(where, rows.Place)
+        torch.testing.assert_close(where.ends(before.detach())[1], where.ends(after.detach())[0], rtol=1e-12, atol=0)
 
 
 def test_most_is_known_of_rows_that_come_first() -> None:
