@@ -44,12 +44,14 @@ TESTS = (
     "tests/test_attribution_files.py",
     "tests/test_outputs_and_keywords.py",
 )
-# Whole models in great numbers, which notice much and take minutes; memory, in processes of their own; calls by the
-# thousand; interrupts at random lines.
+# Whole models in great numbers, which notice much and take minutes; memory and queued devices, in processes of their
+# own, which a fixture would start again whenever tests of other files come between; calls by the thousand; interrupts
+# at random lines.
 LEFT_OUT = (
     "tests/engine/zoo",
     "tests/engine/test_memory.py",
     "tests/engine/test_memory_limit.py",
+    "tests/engine/test_synchronisation.py",
     "tests/engine/test_growth.py",
     "tests/engine/test_interrupts.py",
 )
