@@ -238,6 +238,13 @@ def test_what_seven_points_settle_costs_two_more_that_test_it(method: str, batch
     assert (result.converged, result.evaluations) == (True, 9)
 
 
+def test_what_fifteen_points_settle_costs_two_more_that_test_it() -> None:
+    """Where seven do not, and most intervals would need a sample, the rule that holds them is next."""
+    weights, x = draw(1, 5, 3), 10 * draw(2, 1, 5)
+    result = attribute(lambda at: torch.sin(at @ weights).sum(1), x, tol=0.01)
+    assert (result.converged, result.evaluations) == (True, 17)
+
+
 def test_maps_of_more_values_than_are_looked_at_at_once() -> None:
     """A million features, each with a kink of its own: one cell of a ReLU is exact."""
     x = torch.linspace(-1, 2, (1 << 20) + 3)[None]
