@@ -339,6 +339,31 @@ def test_jumps_are_named_and_missed(model: Function, name: str) -> None:
     assert excess(blocks) > 1e6
 
 
+FLAT: dict[str, tuple[Function, Function]] = {
+    "as they come": (lambda x: x, lambda y: y),
+    "steps first": (lambda x: x.transpose(0, 1), lambda y: y.transpose(0, 1)),
+    "rows and steps in one": (lambda x: x.reshape(-1, 6), lambda y: y.view(-1, 3, 6)),
+    "steps and rows in one": (
+        lambda x: x.transpose(0, 1).reshape(-1, 6),
+        lambda y: y.view(3, -1, 6).transpose(0, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("chunk", [3, 20])
+def test_one_step_that_passes_over_many_scales_is_noted(name: str, step: int, chunk: int) -> None:
+    """Of three steps of each point one is so large that an activation levels off within a small part of a cell."""
+    there, back = FLAT[name]
+    x = draw(1, 2, 3, 6)
+    x[:, step] *= 1e5
+    noted = [block.scales for block in cells(lambda v: back(there(v).tanh()).sum((1, 2)), x, 4, chunk=chunk)]
+    assert any(noted)
+    even = [block.scales for block in cells(lambda v: back(there(v).tanh()).sum((1, 2)), draw(1, 2, 3, 6), 4)]
+    assert not any(even)
+
+
 # ------------------------------------------------------------------ what runs elsewhere
 
 
