@@ -486,7 +486,7 @@ def test_products_that_are_added_are_those_written_out(factors: dict[str, float]
 def test_slopes_are_the_same_where_no_value_may_be_looked_at(
     op: Function, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on an accelerator, whose queue is not waited for: among them ends that are equal, near, far apart, and zero."""
+    """As on an accelerator, whose queue is not waited for: of ends that are equal, near, far apart, and zero."""
     b = torch.tensor([[0.0, 1.0, 1.0, 1.0, -3.0, 0.0]])
     x = torch.tensor([[0.0, 1.0, 1.0 + 2**-9, 1.5, 4.0, 2.0]])
 
