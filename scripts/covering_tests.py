@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Coverage:
         return cls(passing, lines)
 
     def of(self, mutant: Mutant, folder: Path) -> list[str]:
-        """Tests that cover the mutant, the quickest first; `folder` holds the sources."""
+        """Tests that cover the mutant, in the order in which they are tried; `folder` holds the sources."""
         own = self.lines.get(mutant.file, {})
         if mutant.in_function:
             covering = _together(own.get(line, ()) for line in mutant.lines)
@@ -48,11 +49,21 @@ class Coverage:
         return self._sorted(covering)
 
     def of_file(self, mutant: Mutant) -> list[str]:
-        """Tests that cover anything of the mutant's file, the quickest first."""
+        """Tests that cover anything of the mutant's file, in the order in which they are tried."""
         return self._sorted(_together(self.lines.get(mutant.file, {}).values()))
 
     def _sorted(self, tests: set[str]) -> list[str]:
-        return sorted(tests & set(self.tests), key=lambda test: (self.tests[test], test))
+        """The quickest variant of each test, the quickest first, then the next of each.
+
+        What one variant does not notice another seldom does, so that other tests are worth more of the patience.
+        """
+        by_time = sorted(tests & set(self.tests), key=lambda test: (self.tests[test], test))
+        seen: Counter[str] = Counter()
+        ranked: list[tuple[int, str]] = []
+        for test in by_time:
+            ranked.append((seen[function_of(test)], test))
+            seen[function_of(test)] += 1
+        return [test for _, test in sorted(ranked, key=lambda one: one[0])]
 
     def _of_names(self, mutant: Mutant, folder: Path) -> set[str]:
         """Tests of lines that name what a statement outside of functions defines: a constant, a field."""

@@ -3,11 +3,12 @@
     mutants.py [--count 60] [--seed 1] [--under ig_widgets/engine ig_widgets/compat] [--only FILE:LINE ...]
 
 Samples changes of single lines (mutations.py), makes each in a copy of the tree and runs the tests that cover the line,
-the quickest first, until one fails. Those that live are tried again, with more and slower tests, and printed where they
-live on. A mutant that no test covers survives; one that runs out of time is killed. Which test covers which line is
-found once, with coverage's contexts, and kept in a file outside of the repository (`--coverage`) until `--anew`; tests
-that are new are looked at by `--add`. Each mutant has a process of its own, forked from one that holds the collected
-tests (warm_tests.py) or, where it is not in a function, from this one, which has imported torch and not the package.
+a variant of each first, the quickest first, until one fails. Those that live are tried again, with more and slower
+tests, and printed where they live on. A mutant that no test covers survives; one that runs out of time is killed. Which
+test covers which line is found once, with coverage's contexts, and kept in a file outside of the repository
+(`--coverage`) until `--anew`; tests that are new are looked at by `--add`. Each mutant has a process of its own, forked
+from one that holds the collected tests (warm_tests.py) or, where it is not in a function, from this one, which has
+imported torch and not the package.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ TESTS = (
     "tests/test_attribution_files.py",
     "tests/test_outputs_and_keywords.py",
 )
-# Whole models in great numbers, which notice much and take minutes; memory, in processes of their own; calls by the
-# thousand; interrupts at random lines.
+# Whole models in great numbers, which notice much and take minutes; memory and queued devices, in processes of their
+# own, which a fixture would start again whenever tests of other files come between; calls by the thousand; interrupts
+# at random lines.
 LEFT_OUT = (
     "tests/engine/zoo",
     "tests/engine/test_memory.py",
     "tests/engine/test_memory_limit.py",
+    "tests/engine/test_synchronisation.py",
     "tests/engine/test_growth.py",
     "tests/engine/test_interrupts.py",
 )
@@ -113,7 +116,7 @@ class Laboratory:
         if thoroughly:
             # Those of its own file first, of the same name.
             tests = sorted(tests, key=lambda test: Path(mutant.file).stem not in test.partition("::")[0])
-            chosen = _within(tests, known.tests, 2 * PATIENCE)
+            chosen = _within(tests, known.tests, 3 * PATIENCE)
             others = list(dict.fromkeys(map(function_of, tests)))
         source = (self.folder / mutant.file).read_bytes()
         changed = mutant.applied(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import ig_widgets as igw
 from ig_widgets.engine.interpolation import interval_weights, positive_orders, values_at
 from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.rule_errors import hidden
-from tests.engine.subjects import draw, few, seeds
+from tests.engine.subjects import draw, few, seeds, waves
 
 X = torch.ones(1, 2, dtype=torch.float64)
 
@@ -193,3 +194,12 @@ def test_a_step_of_one_feature_counts_however_many_others_change_f_more(features
     exact[0, 0] += height * (np.tanh((1 - at) / width) - np.tanh(-at / width))
     assert result.converged
     assert float((result.attributions - exact).norm() / exact.norm()) <= 0.1
+
+
+def test_a_rule_that_says_it_is_far_off_is_believed_though_single_samples_are_content() -> None:
+    """Waves that turn so often that what lies between seven points is not foreseen: the next rule is taken."""
+    subject = waves(21, 1, 3)
+    subject = replace(subject, x=10 * subject.x)
+    result = igw.attribute(subject, subject.x, baselines=subject.b, tol=0.1)
+    assert (result.converged, result.evaluations) == (True, SIZES[3] + 2)
+    assert float((result.attributions - subject.exact()).norm() / subject.exact().norm()) <= 1e-4

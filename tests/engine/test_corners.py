@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -126,3 +127,28 @@ def test_one_hard_example_among_many_is_seen() -> None:
     errors = np.linalg.norm(result.attributions.numpy() - true, axis=1) / np.linalg.norm(true, axis=1)
     assert result.converged
     assert errors.max() <= 0.1
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 40, 71, 200])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_look_beside_many_samples_is_in_every_interval_and_no_dearer(count: int, batch: int) -> None:
+    """Each of a few groups is asked at both other corners of an interval: of many intervals fewer groups."""
+    features = 4
+    path = make_path(torch.ones(batch, features, dtype=torch.float64), None)
+    alphas = (np.arange(count) + 0.5) / count
+    asked: list[tuple[int, float, float]] = []
+
+    def ask(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
+        asked.extend(zip(of.tolist(), own.tolist(), others.tolist(), strict=True))
+        where = (torch.from_numpy(of), torch.from_numpy(own), torch.from_numpy(others))
+        values: Floats = corner_points(path, *where, groups)[0].sum(1).numpy()
+        return values
+
+    ends, maps = (0.0, float(features)), np.ones((count, features))
+    walks = [Walk(e, alphas, alphas * features, ends, maps, 2.0, 0, 1e-12, 1e-12) for e in range(batch)]
+    assert doubted(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, ask) == {}
+    assert len(asked) <= batch * max(288, 2 * count)
+    if count <= 71:
+        edges = [0.0, *alphas.tolist(), 1.0]
+        every = {(e, a, b) for e in range(batch) for pair in pairwise(edges) for a, b in (pair, pair[::-1])}
+        assert set(asked) == every

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +138,16 @@ def test_a_default_device_that_is_not_that_of_the_inputs(method: str) -> None:
     expected = attribute(model, x, method=method, n_steps=8)
     with torch.device("meta"):
         got = attribute(model, x, method=method, n_steps=8)
+    torch.testing.assert_close(got.attributions, expected.attributions)
+
+
+@pytest.mark.parametrize("target", [2, (1, 0), [(0, 1), (1, 2)], torch.tensor([0, 1])], ids=str)
+def test_targets_of_any_form_beside_another_default_device(target: Any) -> None:
+    several = not isinstance(target, int | Tensor)
+    model, x = Scores([(4,)], (2, 3) if several else (3,), seed=1), draw(2, 2, 4)
+    expected = attribute(model, x, target=target, n_steps=4)
+    with torch.device("meta"):
+        got = attribute(model, x, target=target, n_steps=4)
     torch.testing.assert_close(got.attributions, expected.attributions)
 
 

@@ -365,24 +365,26 @@ class Meets(nn.Module):
 
 @pytest.mark.parametrize(("meet", "narrow"), [("none", True), ("add", True), ("cat", False), ("mix", False)])
 @pytest.mark.parametrize("method", ["riemann_middle", "secant"])
+@pytest.mark.parametrize("unit", [1.0, 2.0**-40, 2.0**40])
 # Where rows mix, F is another in another chunk, of which the secant rule, which comes by the ends again, warns.
 @pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.NondeterminismWarning")
 def test_what_lies_before_a_layer_runs_once_a_chunk_where_that_gives_the_same(
-    meet: str, narrow: bool, method: str
+    meet: str, narrow: bool, method: str, unit: float
 ) -> None:
+    """Whatever the unit of F."""
     model = Meets(meet).double()
     x = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
     rows: list[int] = []
     handle = model.before.register_forward_hook(lambda _m, _i, out: rows.append(len(out)))
     options: dict[str, Any] = {"target": 1, "method": method, "n_steps": 12, "layer": model.deep}
-    found = igw.attribute(model, x, chunk_size=12, **options)
+    found = igw.attribute(lambda v: unit * model(v), x, chunk_size=12, **options)
     handle.remove()
     assert (rows[-1] == 1) == narrow
-    by_one = igw.attribute(model, x, chunk_size=1, **options)
+    by_one = igw.attribute(lambda v: unit * model(v), x, chunk_size=1, **options)
     if meet == "mix":  # a model that mixes the rows of a chunk is not explained the same by one and by twelve
         return
-    torch.testing.assert_close(found.attributions, by_one.attributions, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(found.output, by_one.output)
+    torch.testing.assert_close(found.attributions, by_one.attributions, rtol=1e-9, atol=1e-12 * unit)
+    torch.testing.assert_close(found.output, by_one.output, rtol=1e-9, atol=0)
 
 
 def test_examples_of_a_batch_keep_what_lies_before_their_own_layer() -> None:

@@ -20,7 +20,7 @@ ONES = torch.ones(1, 2, dtype=torch.float64)
 
 
 class Hole:
-    """NaN (or infinite) for low < alpha < high, in the output or in the gradient alone."""
+    """NaN (or infinite) for low < alpha < high, in the output, in the gradient alone, or in both."""
 
     def __init__(self, low: float, high: float, what: str = "nan") -> None:
         self.low, self.high, self.what = low, high, what
@@ -30,6 +30,8 @@ class Hole:
 
     def __call__(self, at: Tensor) -> Tensor:
         inside = (at.detach()[:, 0] > self.low) & (at.detach()[:, 0] < self.high)
+        if self.what == "both":
+            return at.sum(1) * torch.where(inside, torch.nan, 1.0)
         if self.what == "gradient":  # sqrt of 0 is 0, and its slope infinite
             return at.sum(1) + torch.sqrt(torch.where(inside, at[:, 0] * 0, torch.ones_like(at[:, 0])))
         return torch.where(inside, torch.full_like(at[:, 0], float(self.what)), at.sum(1))
@@ -70,7 +72,7 @@ def test_the_alpha_is_the_smallest_of_all(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
-@pytest.mark.parametrize("what", ["nan", "gradient"])
+@pytest.mark.parametrize("what", ["nan", "gradient", "both"])
 def test_beyond_0_37(method: str, chunk_size: int | None, what: str) -> None:
     hole = Hole(0.37, math.inf, what)
     first = min(a for a in points(method, 50)[0] if a > 0.37)

@@ -217,6 +217,43 @@ def test_the_budget_holds_where_two_methods_are_tried(most: int, tol: float, nor
     assert result.reason.startswith(f"{result.method}: kinks are passed in relu")
 
 
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("most", range(2, 10))
+@UNCONVERGED
+def test_the_smallest_budgets_give_a_map_and_claim_nothing(method: str, most: int) -> None:
+    """Too few samples to know an error by are weighed by the rule, and nothing is called converged."""
+    x = draw(1, 2, 12)
+    result = attribute(smooth_network(3), x, target=0, method=method, tol=1e-9, max_evaluations=most)
+    assert 1 <= result.evaluations <= most
+    assert result.n_steps == len(result.path.alphas[0])
+    assert not result.converged
+    assert result.attributions.isfinite().all()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("method", ["auto", "adaptive"])
+@pytest.mark.parametrize("batch", [1, 40])
+def test_what_seven_points_settle_costs_two_more_that_test_it(method: str, batch: int) -> None:
+    weights, x = draw(1, 5, 3), draw(2, batch, 5) / 4
+    result = attribute(lambda at: torch.sin(at @ weights).sum(1), x, method=method, tol=0.01)
+    assert (result.converged, result.evaluations) == (True, 9)
+
+
+def test_what_fifteen_points_settle_costs_two_more_that_test_it() -> None:
+    """Where seven do not, and most intervals would need a sample, the rule that holds them is next."""
+    weights, x = draw(1, 5, 3), 10 * draw(2, 1, 5)
+    result = attribute(lambda at: torch.sin(at @ weights).sum(1), x, tol=0.01)
+    assert (result.converged, result.evaluations) == (True, 17)
+
+
+def test_maps_of_more_values_than_are_looked_at_at_once() -> None:
+    """A million features, each with a kink of its own: one cell of a ReLU is exact."""
+    x = torch.linspace(-1, 2, (1 << 20) + 3)[None]
+    baseline = torch.linspace(1, -1, x.shape[1])[None]
+    result = attribute(lambda at: F.relu(at).sum(1), x, baselines=baseline, method="secant")
+    torch.testing.assert_close(result.attributions, F.relu(x) - F.relu(baseline), rtol=1e-4, atol=1e-6)
+    assert result.converged
+
+
 @pytest.mark.parametrize("method", [*METHODS, "fejer"])
 @UNCONVERGED
 def test_no_point_is_sampled_twice(method: str) -> None:

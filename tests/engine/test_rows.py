@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -195,6 +196,27 @@ def test_what_is_said_of_the_points_is_so(name: str, arranged: str) -> None:
     torch.testing.assert_close(where.ends(both[0])[1], where.ends(both[1])[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("further", [{}, {"num_layers": 2, "bidirectional": True}])
+def test_the_points_are_known_in_all_that_recurrent_networks_give(
+    kind: type[nn.RNNBase], first: bool, further: dict[str, Any]
+) -> None:
+    """In each step's output and in the states that are left: four points, steps, units, and layers and directions."""
+    torch.manual_seed(0)
+    network, points = kind(4, 4, batch_first=first, **further).double(), draw(1, 5, 4, 4)
+    both: list[list[Tensor]] = []
+    for part in (points[:-1], points[1:]):
+        leaf = part.clone().requires_grad_()
+        with KinkMode([leaf], Kinks()):
+            steps, left = network(leaf if first else leaf.transpose(0, 1))
+        both.append([steps, *(left if isinstance(left, tuple) else (left,))])
+    for before, after in zip(*both, strict=True):
+        where = rows.whereabouts(after)
+        assert isinstance(where, rows.Place)
+        torch.testing.assert_close(where.ends(before.detach())[1], where.ends(after.detach())[0], rtol=1e-12, atol=0)
+
+
 def test_most_is_known_of_rows_that_come_first() -> None:
     """Beside the theorem above, which holds of one who says nothing."""
     unknown = set()
@@ -315,6 +337,31 @@ def test_jumps_are_named_and_missed(model: Function, name: str) -> None:
     )
     assert sampler.fallbacks == {name}
     assert excess(blocks) > 1e6
+
+
+FLAT: dict[str, tuple[Function, Function]] = {
+    "as they come": (lambda x: x, lambda y: y),
+    "steps first": (lambda x: x.transpose(0, 1), lambda y: y.transpose(0, 1)),
+    "rows and steps in one": (lambda x: x.reshape(-1, 6), lambda y: y.view(-1, 3, 6)),
+    "steps and rows in one": (
+        lambda x: x.transpose(0, 1).reshape(-1, 6),
+        lambda y: y.view(3, -1, 6).transpose(0, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("chunk", [3, 20])
+def test_one_step_that_passes_over_many_scales_is_noted(name: str, step: int, chunk: int) -> None:
+    """Of three steps of each point one is so large that an activation levels off within a small part of a cell."""
+    there, back = FLAT[name]
+    x = draw(1, 2, 3, 6)
+    x[:, step] *= 1e5
+    noted = [block.scales for block in cells(lambda v: back(there(v).tanh()).sum((1, 2)), x, 4, chunk=chunk)]
+    assert any(noted)
+    even = [block.scales for block in cells(lambda v: back(there(v).tanh()).sum((1, 2)), draw(1, 2, 3, 6), 4)]
+    assert not any(even)
 
 
 # ------------------------------------------------------------------ what runs elsewhere

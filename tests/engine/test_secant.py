@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import captum.attr
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ig_widgets.engine import slopes
 from ig_widgets.engine.attribution import attribute, refine
 from tests.engine.subjects import ConvScores, Scores, draw, few, relative, seeds
 
@@ -477,3 +479,23 @@ def test_products_that_are_added_are_those_written_out(factors: dict[str, float]
     assert not ours.fallbacks
     torch.testing.assert_close(ours.output, added(x)[:, 1].to(ours.output))
     torch.testing.assert_close(ours.attributions, plain.attributions, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("op", [torch.tanh, torch.square, torch.exp, lambda x: x.abs().sqrt(), F.gelu])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_slopes_are_the_same_where_no_value_may_be_looked_at(
+    op: Function, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an accelerator, whose queue is not waited for: of ends that are equal, near, far apart, and zero."""
+    b = torch.tensor([[0.0, 1.0, 1.0, 1.0, -3.0, 0.0]])
+    x = torch.tensor([[0.0, 1.0, 1.0 + 2**-9, 1.5, 4.0, 2.0]])
+
+    def maps() -> Tensor:
+        options: dict[str, Any] = {"method": "secant", "n_steps": 2, "chunk_size": 8}
+        found = attribute(lambda v: op(v + 0.25).sum(1), x.to(dtype), baselines=b.to(dtype), **options)
+        assert found.attributions.isfinite().all()
+        return found.attributions
+
+    expected = maps()
+    monkeypatch.setattr(slopes, "is_queued", lambda device: True)
+    torch.testing.assert_close(maps(), expected, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)

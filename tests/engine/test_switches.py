@@ -166,3 +166,23 @@ def test_modes_are_put_back_and_not_set() -> None:
     assert not torch._C._is_torch_function_enabled()
     before.put_back()
     assert torch._C._is_torch_function_enabled()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("around", [False, True])
+def test_autocasting_that_a_model_enters_and_does_not_leave_ends_with_its_pass(device: str, around: bool) -> None:
+    """Whether its caller casts or not; the numbers and the cache of weights are those of the caller again."""
+
+    def casts() -> list[object]:
+        each = [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")]
+        return [*each, torch.is_autocast_cache_enabled()]
+
+    with torch.autocast("cpu", dtype=torch.float16, enabled=around):
+        before, modes = casts(), Modes()
+        torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False).__enter__()
+        torch.set_autocast_enabled(device, True)
+        assert casts() != before
+        modes.put_back()
+        assert casts() == before
+        modes.put_back()
+        assert casts() == before

@@ -178,3 +178,18 @@ def test_a_models_use_of_torch_is_not_searched(monkeypatch: pytest.MonkeyPatch) 
     assert len(looked) < 30
     for wrapped in (torch.no_grad()(function), torch.func.vmap(function), torch.func.vmap(model)):
         assert modules_of(wrapped) == [model]
+
+
+@pytest.mark.parametrize("make", [make for make in CHANCE if make is not Functional])
+def test_a_module_that_draws_is_named_before_anything_runs(make: Callable[[], nn.Module]) -> None:
+    model = Scores(make()).train()
+    model.register_forward_hook(lambda *_: pytest.fail("called"))
+    with pytest.raises(TrainingModeError, match=r"forward_func holds \w+ 'inner"):
+        attribute(model, X, n_steps=4)
+
+
+def test_a_slope_of_one_size_is_no_chance() -> None:
+    """RReLU whose bounds are one is a leaky ReLU, in training mode too."""
+    one = attribute(Scores(nn.RReLU(0.25, 0.25)).train(), X, method="gausslegendre", n_steps=4)
+    same = attribute(Scores(nn.LeakyReLU(0.25)), X, method="gausslegendre", n_steps=4)
+    torch.testing.assert_close(one.attributions, same.attributions)

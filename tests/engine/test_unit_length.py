@@ -94,3 +94,51 @@ def test_a_norm_behind_zero_costs_a_logarithm(seed: int) -> None:
     assert isinstance(result.attributions, Tensor)
     assert float(result.attributions.abs().max()) < 1e3
     assert float(result.convergence_delta.abs().max()) < 1e-9
+
+
+AFTERWARDS: dict[str, Function] = {
+    "times a number": lambda r: r * 3,
+    "and a number": lambda r: r + 0.5,
+    "its root": lambda r: r.sqrt(),
+    "clamped": lambda r: r.clamp(min=0.1),
+    "one over it": lambda r: r.reciprocal(),
+    "its square": lambda r: r.square(),
+    "its mean": lambda r: r.mean(-1, keepdim=True),
+    "in another dtype": lambda r: r.float().double(),
+    "expanded": lambda r: r.expand(-1, 6),
+}
+
+
+@pytest.mark.parametrize("name", AFTERWARDS)
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_is_made_of_one_over_a_length_is_complete(name: str, n: int) -> None:
+    """Whatever is made of it and multiplied with the vector: it is one over the length no more, or still is."""
+
+    def model(x: Tensor) -> Tensor:
+        return (x * AFTERWARDS[name](torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))) @ WEIGHTS
+
+    result = attribute(model, draw(5, 2, 6), baselines=draw(6, 2, 6), method="secant", n_steps=n)
+    assert result.fallbacks == ()
+    rounding = 1e-6 if "dtype" in name else 1e-12
+    assert float(result.convergence_delta.abs().max()) < rounding
+
+
+EXPANDED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "length": lambda x, norm: x / norm.clamp_min(1e-9).expand_as(x),
+    "inverse": lambda x, norm: x * norm.reciprocal().expand(x.shape),
+    "in another dtype and back": lambda x, norm: x / norm.float().type_as(x),
+}
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_length_that_is_expanded_or_cast_is_still_one(name: str, n: int) -> None:
+    """One cell of x / |x| is its mean Jacobian, however the length is brought to the shape and dtype of x."""
+    x, b = draw(5, 1, 6), draw(6, 1, 6)
+
+    def written(v: Tensor) -> Tensor:
+        return EXPANDED[name](v, v.pow(2).sum(-1, keepdim=True).sqrt()).double() @ WEIGHTS
+
+    result = attribute(written, x, baselines=b, method="secant", n_steps=n)
+    exact = quadrature(lambda v: (v / v.norm(dim=1, keepdim=True)) @ WEIGHTS, b, x)
+    assert relative(result.attributions, exact) < 1e-5
