@@ -101,7 +101,7 @@ def test_such_a_line_would_be_found(line: str) -> None:
 
 
 def test_the_front_end_evaluates_nothing_and_writes_no_markup() -> None:
-    built = [(PACKAGE / "static" / name).read_text("utf-8") for name in ("image.js", "standalone.js")]
+    built = [(PACKAGE / "static" / name).read_text("utf-8") for name in ("image.js", "table.js", "standalone.js")]
     files = sorted((PACKAGE.parent / "js" / "src").rglob("*.ts"))
     sources = [path.read_text("utf-8") for path in files if path.name != "loader.ts"]
     (loader,) = [path.read_text("utf-8") for path in files if path.name == "loader.ts"]

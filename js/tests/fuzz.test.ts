@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { decode } from "../src/core/protocol.js";
 import { maps } from "./support/dependence.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
+import { explainedRow, row } from "./support/explained_row.js";
 import { FakeModel, type Wire } from "./support/fake_model.js";
 import { tell } from "./support/figure.js";
 import { choose, frame, type View } from "./support/mount.js";
@@ -139,6 +140,30 @@ describe("10,000 mutilated messages of a kernel", () => {
     expect([gone, thrown]).toEqual([0, 0]);
     expect(drawn).toBeGreaterThan(5);
   });
+});
+
+test("2,000 mutilated messages to a table leave what was drawn, and throw nothing", async () => {
+  const { model, list, view } = await explainedRow();
+  const before = list.textContent;
+  const chance = random(4);
+  const broken: unknown[] = [];
+  const listen = (event: ErrorEvent) => broken.push(event.error);
+  window.addEventListener("error", listen);
+  for (let i = 0; i < 2000; i++) {
+    const wire = oneOf(chance, row.answer(model.view, 1));
+    const content = mutilated(wire.content, chance) as Wire["content"];
+    const named = { ...(content as object), view: model.view } as Wire["content"];
+    if (decode(named, wire.buffers).ok) continue;
+    model.receive({ content: named, buffers: mutilatedBuffers(wire.buffers, chance) });
+    if (i % 200 > 0) continue;
+    await frame();
+    expect(list.textContent).toBe(before);
+    model.receive(...row.answer(model.view, 2 + i));
+    await frame();
+    expect(view.status.textContent).toMatch(/^idle · 4 evaluations/);
+  }
+  window.removeEventListener("error", listen);
+  expect(broken).toEqual([]);
 });
 
 describe("values of traits that no kernel should send", () => {

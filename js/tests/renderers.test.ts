@@ -6,7 +6,7 @@ import { type Renderer, RendererError } from "../src/image/gl/renderer.js";
 import type { ImageLook } from "../src/image/traits.js";
 import { watchContexts } from "./support/contexts.js";
 import { blueToRed } from "./support/fake_model.js";
-import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
+import { expectedPixels, expectSamePixels, PLAIN, pictureOf, pixelsOf } from "./support/pixels.js";
 import { type EntryRow, Scene } from "./support/scene.js";
 
 const lut = blueToRed();
@@ -57,7 +57,7 @@ function check({ renderer, canvas }: Drawing, entries: readonly EntryRow[], look
   const shade = { sign, opacity, ground, scale: picture.map.scale(clip) };
   renderer.show(picture);
   renderer.paint(lut);
-  renderer.draw({ ...shade, ...picture.map.place(alpha) });
+  renderer.draw({ ...PLAIN, ...shade, ...picture.map.place(alpha) });
   expectSamePixels(pixelsOf(canvas), expectedPixels(scene, entries, alpha, shade, lut));
 }
 
@@ -100,7 +100,7 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
     const picture = pictureOf(scene);
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ sign: "all", opacity: 0, ground: "grey", scale: 0, ...picture.map.place(1) });
+    renderer.draw({ ...PLAIN, opacity: 0, ...picture.map.place(1) });
     expectSamePixels(pixelsOf(canvas), [...scene.photo]);
   });
 });
@@ -108,17 +108,12 @@ describe.each(["webgl2", "canvas"] as const)("%s draws the weighted sum of the s
 test("both renderers give the same pixels on a picture of 224 x 224 with 64 samples", () => {
   const large = new Scene({ width: 224, height: 224, count: 64, seed: 8 });
   const picture = pictureOf(large);
-  const shade = {
-    sign: "all" as const,
-    opacity: 1,
-    ground: "grey" as const,
-    scale: picture.map.scale(99),
-  };
+  const shade = { scale: picture.map.scale(99) };
   const [first = [], second = []] = Object.values(make).map((create) => {
     const { renderer, canvas } = create();
     renderer.show(picture);
     renderer.paint(lut);
-    renderer.draw({ ...shade, ...picture.map.place(0.53) });
+    renderer.draw({ ...PLAIN, ...shade, ...picture.map.place(0.53) });
     return pixelsOf(canvas);
   });
   const far = first.map((value, i) => Math.abs(value - (second[i] ?? Number.NaN)));

@@ -4,7 +4,7 @@ import { event, lose, watchContexts, withoutWebGL } from "./support/contexts.js"
 import { expectDrawn, explained } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
 import { choose, frame } from "./support/mount.js";
-import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
+import { expectedPixels, expectSamePixels, PLAIN, pictureOf, pixelsOf } from "./support/pixels.js";
 import { Scene } from "./support/scene.js";
 
 const lut = blueToRed();
@@ -31,7 +31,7 @@ function started() {
 }
 
 function draw(screen: Screen, alpha: number): void {
-  screen.draw({ ...look, ...picture.map.place(alpha) });
+  screen.draw({ ...PLAIN, ...look, ...picture.map.place(alpha) });
 }
 
 function expectShown(screen: Screen, alpha: number): void {

@@ -1,37 +1,13 @@
-import { describe, expect, onTestFinished, test } from "vitest";
-import tableExplorer from "../src/explorers/table.js";
+import { describe, expect, test } from "vitest";
 import { image } from "../src/image/kind.js";
 import "../src/explorers/table.css";
 import { problemOf } from "../src/table/row.js";
 import { signed, significant } from "../src/util/format.js";
-import { FakeModel } from "./support/fake_model.js";
-import { choose, frame, View } from "./support/mount.js";
+import { explainedRow, NAMES, row as scene } from "./support/explained_row.js";
+import { choose, frame } from "./support/mount.js";
 import { wantOf } from "./support/panes.js";
 import { understood } from "./support/pixels.js";
-import { RowScene } from "./support/rows.js";
 import { failed } from "./support/scene.js";
-
-const NAMES = ["age", "<b>rooms</b>", "distance", "tax"];
-const scene = new RowScene(NAMES);
-
-async function explained(traits: ConstructorParameters<typeof FakeModel>[0] = {}) {
-  const model = new FakeModel({ clip: 100, ...traits });
-  const life = new AbortController();
-  const widget = tableExplorer();
-  widget.initialize({ model, signal: life.signal });
-  const el = document.createElement("div");
-  document.body.append(el);
-  onTestFinished(() => {
-    life.abort();
-    el.remove();
-  });
-  widget.render({ model, el, signal: life.signal });
-  model.receive(...scene.answer(model.view, 1));
-  await frame();
-  const list = el.querySelector<HTMLElement>('[role="listbox"]');
-  if (list === null) throw new Error("no list of features");
-  return { model, el, list, life, view: new View(el, life) };
-}
 
 const lines = (list: Element) => [...list.querySelectorAll<HTMLElement>('[role="option"]')];
 const bars = (list: Element) => [...list.querySelectorAll<HTMLElement>(".igw-signed")];
@@ -40,7 +16,7 @@ describe("bars of a row's features", () => {
   test.each([0, 0.3, 0.75, 1])(
     "are as long as what is attributed up to alpha %d",
     async (alpha) => {
-      const { list } = await explained({ alpha });
+      const { list } = await explainedRow({ alpha });
       const largest = Math.max(...NAMES.map((_, i) => Math.abs(scene.collected(i, 1))));
       lines(list).forEach((line, i) => {
         const value = scene.collected(i, alpha);
@@ -56,7 +32,7 @@ describe("bars of a row's features", () => {
   );
 
   test("have the colours of the colour map, and none where the sign is filtered", async () => {
-    const { model, list } = await explained();
+    const { model, list } = await explainedRow();
     const signs = NAMES.map((_, i) => Math.sign(scene.collected(i, 1)));
     expect(new Set(signs)).toEqual(new Set([1, -1]));
     bars(list).forEach((bar, i) => {
@@ -71,14 +47,14 @@ describe("bars of a row's features", () => {
   });
 
   test("that end at the scale are marked", async () => {
-    const { list } = await explained({ clip: 50 });
+    const { list } = await explainedRow({ clip: 50 });
     const clipped = bars(list).filter((bar) => bar.matches("[data-clipped]"));
     expect(clipped).toHaveLength(2);
     for (const bar of clipped) expect(bar.style.width).toBe("50%");
   });
 
   test("names of users are text", async () => {
-    const { list } = await explained();
+    const { list } = await explainedRow();
     expect(list.querySelector("b")).toBeNull();
     expect(lines(list)[1]?.firstElementChild?.textContent).toBe("<b>rooms</b>");
     expect(lines(list)[1]?.title).toContain("<b>rooms</b>: value 20.0, attribution ");
@@ -87,7 +63,7 @@ describe("bars of a row's features", () => {
 
 describe("a feature is read", () => {
   test("by keys", async () => {
-    const { el, list } = await explained();
+    const { el, list } = await explainedRow();
     const readout = el.querySelector(".igw-readout");
     const press = async (key: string) => {
       list.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
@@ -106,7 +82,7 @@ describe("a feature is read", () => {
   });
 
   test("by pointer, in every pane at once", async () => {
-    const { model, el, list } = await explained({ _panes: [{}, { baseline: "white" }] });
+    const { model, el, list } = await explainedRow({ _panes: [{}, { baseline: "white" }] });
     model.receive(...scene.answer(wantOf(model, 1), 1, { baseline: "white" }));
     await frame();
     const [, other, difference] = el.querySelectorAll<HTMLElement>(".igw-feature-list");
@@ -125,7 +101,7 @@ describe("a feature is read", () => {
 
 describe("what is shared", () => {
   test("speaks of features, and has nothing of photos", async () => {
-    const { el, view } = await explained();
+    const { el, view } = await explainedRow();
     const { text } = view;
     expect(text).toContain("of features");
     expect(text).toContain("logit per feature");
@@ -137,7 +113,7 @@ describe("what is shared", () => {
   });
 
   test("steers by the same traits", async () => {
-    const { model, list, view } = await explained();
+    const { model, list, view } = await explainedRow();
     choose(view.slider("alpha"), "0.5");
     await frame();
     expect(model.traits.alpha).toBe(0.5);
@@ -150,7 +126,7 @@ describe("what is shared", () => {
   });
 
   test("hides what has nothing to choose, as of a model with one number", async () => {
-    const { view } = await explained({
+    const { view } = await explainedRow({
       target: 0,
       _labels: [],
       _n_classes: 0,
@@ -185,7 +161,7 @@ describe("a display that is no table", () => {
   });
 
   test("nothing is drawn of it, and what was drawn stays", async () => {
-    const { model, list, view } = await explained();
+    const { model, list, view } = await explainedRow();
     const before = list.textContent;
     const { content, buffers } = scene.begin(model.view, 2, { baseline: "white" });
     model.set("baseline", "white");

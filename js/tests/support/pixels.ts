@@ -22,6 +22,14 @@ export function pictureOf(scene: Scene, entries: readonly EntryRow[] = scene.ent
   return { begin, plan, map };
 }
 
+/** How a picture is looked at where a test says nothing of it. */
+export const PLAIN: Omit<Shade, "piece" | "t"> = {
+  sign: "all",
+  opacity: 1,
+  ground: "grey",
+  scale: 0,
+};
+
 /** The picture by its definition, in float64 and from the maps themselves, as RGB rows. */
 export function expectedPixels(
   scene: Scene,
