@@ -21,7 +21,8 @@ from ig_widgets.explorers.gallery import Gallery
 from ig_widgets.explorers.pane import Pane
 from ig_widgets.explorers.picture import PreparedImage
 from ig_widgets.explorers.regions import MOST_REGIONS, RegionData, check_new, from_data, mask_of, to_data
-from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
+from ig_widgets.faithfulness.audit import make_audits
+from ig_widgets.faithfulness.region_audit import RegionAudit, RegionAudits
 from ig_widgets.faithfulness.regions import Region
 
 

@@ -17,11 +17,11 @@ from ig_widgets.engine.path import Path, make_path
 from ig_widgets.engine.trace import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.relatives.blur import blur_path
-from ig_widgets.relatives.drawn import mean_at_baselines
 from ig_widgets.relatives.draws import Draws
 from ig_widgets.relatives.expected import about
 from ig_widgets.relatives.gradients import at_the_input, noisy
 from ig_widgets.relatives.guided import guided_path
+from ig_widgets.relatives.moments import mean_at_baselines
 
 # A blur of which nothing of a picture of 224 pixels is left, and the noise that SmoothGrad's paper advises.
 _BLUR_SHARE, _NOISE = 50 / 224, 0.15
