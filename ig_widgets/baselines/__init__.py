@@ -12,9 +12,9 @@ from ig_widgets.baselines.base import Baseline, Parameter
 from ig_widgets.baselines.blur import blur
 from ig_widgets.baselines.boundary import BoundaryPoint, boundary
 from ig_widgets.baselines.constant import black, constant, mean_grey, white, zeros
-from ig_widgets.baselines.given import inputs, mean, samples
+from ig_widgets.baselines.data import inputs, mean, samples
 from ig_widgets.baselines.noise import gaussian, uniform
-from ig_widgets.baselines.normalized import normalized
+from ig_widgets.baselines.normalization import normalized
 from ig_widgets.baselines.opposite import max_distance
 from ig_widgets.baselines.order import permuted
 from ig_widgets.baselines.tokens import embedding, token

@@ -15,7 +15,7 @@ from torch import Tensor
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 if TYPE_CHECKING:
-    from ig_widgets.baselines.normalized import Levels, normalized
+    from ig_widgets.baselines.normalization import Levels, normalized
 
 # How far pictures may leave [0, 1] before it is said: resizing overshoots at edges, no preprocessing stays so close.
 _SLACK = 0.1
@@ -59,7 +59,7 @@ class Baseline(ABC):
 
     def normalized(self, mean: Levels, std: Levels) -> normalized:
         """This baseline for a model that takes (picture - mean) / std; see `igw.baselines.normalized`."""
-        from ig_widgets.baselines.normalized import normalized
+        from ig_widgets.baselines.normalization import normalized
 
         return normalized(self, mean, std)
 

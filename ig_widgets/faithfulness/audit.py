@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TypeAlias, overload
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +13,17 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.wording import counted
-from ig_widgets.faithfulness.asking import Asker
-from ig_widgets.faithfulness.regions import Mask, Region, part_mask
+from ig_widgets.faithfulness.evaluator import Evaluator
+from ig_widgets.faithfulness.region_audit import RegionAudit, RegionAudits
+from ig_widgets.faithfulness.region_masks import check_regions
+from ig_widgets.faithfulness.regions import Mask, Region
 from ig_widgets.faithfulness.subject import Subject, make_subject
-from ig_widgets.tables import html_table, text_table
-from ig_widgets.texts import plain
 
 # What is meant of one input.
 Part: TypeAlias = Region | bool | None
@@ -37,107 +35,6 @@ _ROWS = 32
 # How far F at the ends may be from what an Attribution says, relative to the larger of both. Half precision and
 # other chunks stay below; another target, input or baseline does not.
 _SAME = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class RegionAudit:
-    """One region: what was attributed to it, and what replacing it by the baseline x' does. All in the units of F.
-
-    `attribution_sum`: the sum of the attributions inside. `share`: that of the sum over all (NaN where that is 0); it
-    may exceed 1 or be negative. `output`, `baseline_output`: F(x), F(x'). `output_without_region`: F where the region
-    is taken from x' and all else from x. `output_with_region_only`: F where the region is taken from x and all else
-    from x'. `pixels`: how many the region holds (of what is no picture, values). `masks`: which, of each input, of
-    pictures (height, width). `name`, `unit`: what it, and what it holds, are called in a table.
-    """
-
-    attribution_sum: float
-    share: float
-    output: float
-    baseline_output: float
-    output_without_region: float
-    output_with_region_only: float
-    pixels: int
-    masks: tuple[Mask, ...] = field(repr=False)
-    name: str = "region"
-    unit: str = "pixel"
-
-    @property
-    def mask(self) -> Mask:
-        """Which pixels or values of the only input. Raises AttributeError where there are several inputs."""
-        if len(self.masks) > 1:
-            raise AttributeError(f"the region is one of {len(self.masks)} inputs; each has its own in masks")
-        return self.masks[0]
-
-    @property
-    def drop(self) -> float:
-        """By how much F falls when the region is replaced by the baseline."""
-        return self.output - self.output_without_region
-
-    @property
-    def rise(self) -> float:
-        """By how much F rises when only the region is put into the baseline."""
-        return self.output_with_region_only - self.baseline_output
-
-    def __repr__(self) -> str:
-        return (
-            f"RegionAudit({plain(self.name, 60)}, {counted(self.pixels, self.unit)}, "
-            f"attribution {self.attribution_sum:.3g} ({_percent(self.share)}), drop {self.drop:.3g}, "
-            f"rise {self.rise:.3g})"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class RegionAudits(Sequence[RegionAudit]):
-    """Several regions of one picture; prints as a table, in a notebook too."""
-
-    audits: tuple[RegionAudit, ...]
-
-    @overload
-    def __getitem__(self, index: int) -> RegionAudit: ...
-    @overload
-    def __getitem__(self, index: slice) -> RegionAudits: ...
-    def __getitem__(self, index: int | slice) -> RegionAudit | RegionAudits:
-        """One, or some of them."""
-        return RegionAudits(self.audits[index]) if isinstance(index, slice) else self.audits[index]
-
-    def __len__(self) -> int:
-        return len(self.audits)
-
-    def __iter__(self) -> Iterator[RegionAudit]:
-        return iter(self.audits)
-
-    def __repr__(self) -> str:
-        return text_table(self._head, [_row(audit) for audit in self.audits], right=True)
-
-    def _repr_html_(self) -> str:
-        return html_table(self._head, [_row(audit) for audit in self.audits])
-
-    @property
-    def _head(self) -> tuple[str, ...]:
-        units = {f"{audit.unit}s" for audit in self.audits} or {"pixels"}
-        return _HEAD[0], "pixels" if units == {"pixels"} else "values", *_HEAD[2:]
-
-
-_HEAD = ("region", "pixels", "attribution", "share", "F(x)", "without it", "drop", "F(x')", "with it only", "rise")
-
-
-def _row(audit: RegionAudit) -> tuple[str, ...]:
-    return (
-        " ".join(audit.name.split()),
-        str(audit.pixels),
-        f"{audit.attribution_sum:.3g}",
-        _percent(audit.share),
-        f"{audit.output:.3g}",
-        f"{audit.output_without_region:.3g}",
-        f"{audit.drop:.3g}",
-        f"{audit.baseline_output:.3g}",
-        f"{audit.output_with_region_only:.3g}",
-        f"{audit.rise:.3g}",
-    )
-
-
-def _percent(share: float) -> str:
-    return "" if math.isnan(share) else f"{100 * share:.0f}%"
 
 
 def audit_region(
@@ -227,7 +124,7 @@ def audit_regions(
             f"inputs must be one example, a picture (1, channels, height, width), say, got "
             f"{', '.join(str(tuple(x.shape)) for x in subject.inputs)}; audit examples one by one."
         )
-    names, masks = _check_regions(regions, subject)
+    names, masks = check_regions(regions, subject)
     if attributions is not None:
         return _audits(subject, names, masks, target=target, attributions=attributions, chunk_size=chunk_size)
     made = attribute(
@@ -280,7 +177,7 @@ def _audits(
 ) -> RegionAudits:
     """`maps`: the attributions, one for each part of the subject, where they are at hand so."""
     values = _sums(_checked(attributions, subject) if maps is None else maps, subject)
-    ask = Asker(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
+    ask = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
     outputs = _outputs(ask, subject, masks)
     at_input, at_baseline = outputs[:2]
     if isinstance(attributions, Attribution):
@@ -309,7 +206,7 @@ def _audits(
     return RegionAudits(tuple(audits))
 
 
-def _outputs(ask: Asker, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
+def _outputs(ask: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
     """F(x), F(x'), and for each region F without and F with only it."""
     # F(x) is without a region of nothing, F(x') with that only.
     regions = [tuple(np.zeros_like(mask) for mask in masks[0]), *masks]
@@ -332,48 +229,6 @@ def _outputs(ask: Asker, subject: Subject, masks: Sequence[tuple[Mask, ...]]) ->
     rows = torch.zeros(2 * len(regions), dtype=torch.int64, device="cpu")
     found: list[float] = ask(rows, points, where, alphas=(1.0, 0.0)).tolist()
     return found
-
-
-def _check_regions(regions: object, subject: Subject) -> tuple[list[str], list[tuple[Mask, ...]]]:
-    if isinstance(regions, Mapping):
-        named = [(str(name), region) for name, region in regions.items()]
-    elif isinstance(regions, list | tuple | np.ndarray | Tensor):
-        named = [(str(i), region) for i, region in enumerate(regions, 1)]
-    else:
-        raise ArgumentTypeError(f"regions must be a list of regions or a mapping, got {type(regions).__name__}.")
-    if not named:
-        raise ArgumentValueError("regions is empty; give at least one.")
-    if all(isinstance(region, int | float) and not isinstance(region, bool) for _, region in named):
-        raise ArgumentTypeError("regions is a single region; put it into a list, or use audit_region.")
-    shapes = [tuple(subject.inputs[own[0]].shape[1:]) for own in subject.parts]
-    masks = []
-    for name, region in named:
-        try:
-            masks.append(_masks_of(region, shapes))
-        except (ArgumentTypeError, ArgumentValueError) as error:
-            if len(named) > 1:
-                error.add_note(f"This is region {name!r}.")
-            raise
-    return [name for name, _ in named], masks
-
-
-def _masks_of(region: object, shapes: list[tuple[int, ...]]) -> tuple[Mask, ...]:
-    """The masks of one region, for each tensor."""
-    if len(shapes) == 1:
-        masks: tuple[Mask, ...] = (part_mask(region, shapes[0]),)
-    elif isinstance(region, tuple | list) and len(region) == len(shapes):
-        masks = tuple(
-            part_mask(part, shape, f"region[{i}]") for i, (part, shape) in enumerate(zip(region, shapes, strict=True))
-        )
-    else:
-        seen = f"{len(region)} members" if isinstance(region, tuple | list) else type(region).__name__
-        raise ArgumentTypeError(
-            f"region must be a tuple of {len(shapes)}, for each input a mask of it, None (nothing) or True (all), got "
-            f"{seen}."
-        )
-    if not any(mask.any() for mask in masks):
-        raise ArgumentValueError("region holds nothing; give one that holds a pixel or a value at least.")
-    return masks
 
 
 def _checked(attributions: Attribution | Tensors, subject: Subject) -> tuple[Tensor, ...]:

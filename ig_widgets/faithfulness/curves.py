@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.attribution import Attribution
@@ -16,73 +14,12 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import Progress, ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.faithfulness.asking import Asker
+from ig_widgets.faithfulness.curve import DELETION, INSERTION, Curves
+from ig_widgets.faithfulness.curve_rows import CurveRows, all_ranks
+from ig_widgets.faithfulness.evaluator import Evaluator
 from ig_widgets.faithfulness.fills import Fill, make_fill
-from ig_widgets.faithfulness.maps import (
-    by_feature,
-    check_count,
-    numbers,
-    order_of,
-    ranks_of,
-)
-from ig_widgets.faithfulness.subject import Subject, make_subject
-from ig_widgets.tables import html_table, text_table
-
-DELETION, INSERTION = "deletion", "insertion"
-
-
-@dataclass(frozen=True, eq=False)
-class Curves:
-    """F as ever more features are replaced, by falling attribution and in random orders. All in the units of F.
-
-    `kind`: deletion (from the input to the fill) or insertion (from the fill to the input). `fill`: what replaces.
-    `shares` (steps + 1,): of the features that have been exchanged, from 0 to 1. `outputs` (batch, steps + 1): F in the
-    order of the map. `random_outputs` (batch, n_random, steps + 1): F in random orders, of `seed`. `evaluations`:
-    forward passes per example, of which the order of the map alone would take steps + 1. Tensors are float64, on the
-    CPU. Prints as a table.
-    """
-
-    kind: str
-    fill: str
-    shares: Tensor
-    outputs: Tensor
-    random_outputs: Tensor
-    seed: int
-    evaluations: int
-
-    @property
-    def area(self) -> Tensor:
-        """The area under F (batch,), by the trapezoid rule: for deletion the smaller the better."""
-        return torch.trapezoid(self.outputs, self.shares)
-
-    @property
-    def random_area(self) -> Tensor:
-        """The areas of the random orders (batch, n_random)."""
-        return torch.trapezoid(self.random_outputs, self.shares)
-
-    @property
-    def advantage(self) -> Tensor:
-        """By how much the map does better than random orders on average (batch,); 0 is chance."""
-        ahead = self.area - self.random_area.mean(1)
-        return ahead if self.kind == INSERTION else -ahead
-
-    def __repr__(self) -> str:
-        return text_table(self._head(), self._rows(), right=True)
-
-    def _repr_html_(self) -> str:
-        return html_table(self._head(), self._rows())
-
-    def _head(self) -> tuple[str, ...]:
-        orders = self.random_outputs.shape[1]
-        chance = "random area" if orders == 1 else f"random area (mean of {orders})"
-        return f"{self.kind}, fill: {self.fill}", "F at start", "F at end", "area", chance, "advantage"
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        columns = torch.stack(
-            [self.outputs[:, 0], self.outputs[:, -1], self.area, self.random_area.mean(1), self.advantage], dim=1
-        )
-        rows = [(f"example {i}", *map(numbers, values)) for i, values in enumerate(columns.tolist())]
-        return rows if len(rows) == 1 else [*rows, ("mean", *map(numbers, columns.mean(0).tolist()))]
+from ig_widgets.faithfulness.maps import by_feature, check_count
+from ig_widgets.faithfulness.subject import make_subject
 
 
 @with_progress
@@ -250,97 +187,9 @@ def _curves(
         pixels = by_pixel and x.dim() == 4
         values.append(by_feature(given if pixels else given.expand_as(x), by_pixel=pixels))
     filled, name = make_fill(fill, subject, baselines, seed)
-    ask = Asker(subject, target=target, chunk_size=chunk_size)
-    rows = _Rows(
-        kind, subject, filled, _all_ranks(torch.cat(values, dim=1), n_random, seed), n_steps, n_random, by_pixel
+    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
+    rows = CurveRows(
+        kind, subject, filled, all_ranks(torch.cat(values, dim=1), n_random, seed), n_steps, n_random, by_pixel
     )
     found = ask(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
     return rows.curves(found, name, seed)
-
-
-def _all_ranks(values: Tensor, n_random: int, seed: int) -> Tensor:
-    """When each feature's turn is (batch + n_random, features): in the order of each map, and in random orders."""
-    generator = torch.Generator().manual_seed(seed)
-    features = values.shape[1]
-    ties, *orders = (torch.randperm(features, generator=generator, device="cpu") for _ in range(1 + n_random))
-    return ranks_of(torch.cat([order_of(values, ties), torch.stack(orders)])).to(torch.int32)
-
-
-class _Rows:
-    """What goes through the model: example by example, in the order of the map each step from the first to the last,
-    then in each random order those between, since both ends are the same for all."""
-
-    def __init__(
-        self,
-        kind: str,
-        subject: Subject,
-        filled: tuple[Tensor, ...],
-        ranks: Tensor,
-        n_steps: int,
-        n_random: int,
-        by_pixel: bool,
-    ) -> None:
-        batch, features, xs = subject.batch, ranks.shape[1], subject.inputs
-        steps = min(n_steps, features)
-        self._kind, self._n_random, self._batch = kind, n_random, batch
-        self._start, self._end = (xs, filled) if kind == DELETION else (filled, xs)
-        # For each input the part of the ranks that is about it; several calls of a layer have one.
-        shapes = [(1, *x.shape[2:]) if by_pixel and x.dim() == 4 else tuple(x.shape[1:]) for x in xs]
-        sizes = [torch.Size(shapes[own[0]]).numel() for own in subject.parts]
-        self._ranks = {
-            i: (part.to(xs[i].device), shapes[i])
-            for part, own in zip(ranks.split(sizes, dim=1), subject.parts, strict=True)
-            for i in own
-        }
-        # To the nearest: parts differ by one feature at most.
-        self._counts = (torch.arange(steps + 1, device="cpu") * features + steps // 2) // steps
-        self._features = features
-        first = torch.arange(steps + 1, device="cpu")
-        others = torch.arange(1, n_random + 1, device="cpu")
-        one = torch.cat([first, first[1:-1].repeat(n_random)])
-        order = torch.cat([torch.zeros_like(first), others.repeat_interleave(steps - 1)])
-        self._steps, self._orders = one.repeat(batch), order.repeat(batch)
-        self.examples = torch.arange(batch, device="cpu").repeat_interleave(len(one))
-
-    def points(self, part: slice) -> tuple[Tensor, ...]:
-        """The rows (rows, ...) of the slice, of each input."""
-        return tuple(self._points(i, part) for i in range(len(self._start)))
-
-    def _points(self, number: int, part: slice) -> Tensor:
-        ranks, shape = self._ranks[number]
-        examples, orders, device = self.examples[part], self._orders[part], ranks.device
-        places = torch.where(orders == 0, examples, self._batch - 1 + orders)
-        counts = self._counts[self._steps[part]].to(device, torch.int32)
-        taken = ranks[places.to(device)] < counts[:, None]
-        taken = taken.reshape(len(examples), *shape)
-        start, end = (t.expand(len(examples), *t.shape[1:]) if len(t) == 1 else t[examples.to(device)]
-                      for t in (self._start[number], self._end[number]))  # fmt: skip
-        # Exact, as each factor is 0 or 1 and both are finite; `where` takes thrice as long on the CPU.
-        taken = taken.to(start.dtype)
-        mixed: Tensor = (start * (1 - taken)).addcmul_(end, taken)
-        return mixed
-
-    def where(self, row: int) -> str:
-        """In words."""
-        order = int(self._orders[row])
-        of = "the order of the map" if order == 0 else f"random order {order}"
-        share = int(self._counts[self._steps[row]]) / self._features
-        word = "replaced" if self._kind == DELETION else "inserted"
-        return f"with {share:.1%} of the features {word} in {of} (example {int(self.examples[row])})"
-
-    def curves(self, found: Tensor, fill: str, seed: int) -> Curves:
-        """What `found` (rows,) says."""
-        points = len(self._counts)
-        by_example = found.reshape(self._batch, -1)
-        outputs, between = by_example[:, :points], by_example[:, points:]
-        between = between.reshape(len(outputs), self._n_random, points - 2)
-        ends = [outputs[:, None, k].unsqueeze(-1).expand(-1, self._n_random, 1) for k in (0, -1)]
-        return Curves(
-            kind=self._kind,
-            fill=fill,
-            shares=self._counts.double() / self._features,
-            outputs=outputs.clone(),
-            random_outputs=torch.cat([ends[0], between, ends[1]], dim=2),
-            seed=seed,
-            evaluations=by_example.shape[1],
-        )

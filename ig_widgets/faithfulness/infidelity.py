@@ -19,7 +19,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.faithfulness.asking import Asker
+from ig_widgets.faithfulness.evaluator import Evaluator
 from ig_widgets.faithfulness.maps import check_count, numbers
 from ig_widgets.faithfulness.perturbations import Draws, Perturb, describe, subset
 from ig_widgets.faithfulness.subject import make_subject
@@ -131,7 +131,7 @@ def infidelity(
         multiply_by_inputs = True if trace is None else trace.multiply_by_inputs
     perturb = subset() if perturb is None else perturb
     draws = Draws(perturb, subject.inputs, subject.baselines, n, seed, subject.is_tuple)
-    ask = Asker(subject, target=target, chunk_size=chunk_size)
+    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
     batch = subject.batch
     promised = torch.zeros(batch, n + 1, dtype=torch.float64, device="cpu")

@@ -18,7 +18,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.faithfulness.explaining import Explain, Explainer, flat
+from ig_widgets.faithfulness.explainer import Explain, Explainer, flat
 from ig_widgets.faithfulness.maps import check_count, numbers
 from ig_widgets.faithfulness.perturbations import Draws, Perturb, describe, noise
 from ig_widgets.faithfulness.subject import make_subject

@@ -17,7 +17,7 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.faithfulness.explaining import Explain, Explainer, relative_difference
+from ig_widgets.faithfulness.explainer import Explain, Explainer, relative_difference
 from ig_widgets.faithfulness.maps import numbers
 from ig_widgets.tables import html_table, text_table
 

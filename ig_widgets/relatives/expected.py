@@ -11,9 +11,9 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.relatives.drawn import attribute_draws
 from ig_widgets.relatives.draws import Draws, check_count, check_sigma, draw
 from ig_widgets.relatives.layer import of_layer
+from ig_widgets.relatives.moments import attribute_draws
 from ig_widgets.relatives.origins import make_origins
 
 

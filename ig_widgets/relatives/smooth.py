@@ -18,10 +18,10 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, wide
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.relatives.drawn import like_inputs
+from ig_widgets.relatives.caveats import caveats_of, unattributed_of
 from ig_widgets.relatives.gradients import noisy
 from ig_widgets.relatives.layer import of_layer
-from ig_widgets.relatives.told import caveats_of, unattributed_of
+from ig_widgets.relatives.moments import like_inputs
 
 
 @with_progress

@@ -21,9 +21,9 @@ from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_path
 from ig_widgets.engine.progress import Progress, ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
+from ig_widgets.relatives.caveats import caveats_of
 from ig_widgets.relatives.draws import check_count, draw
 from ig_widgets.relatives.layer import refuse_layer
-from ig_widgets.relatives.told import caveats_of
 
 Labels: TypeAlias = npt.NDArray[Any] | Tensor
 Segments: TypeAlias = Labels | Sequence[Labels]

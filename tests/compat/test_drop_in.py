@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import ig_widgets.compat.captum
 from ig_widgets.compat.captum import IntegratedGradients, LayerIntegratedGradients
-from ig_widgets.compat.integrated_gradients import CaptumOutputError
+from ig_widgets.compat.errors import CaptumOutputError
 from ig_widgets.engine.errors import IGError, NotDifferentiableError, TrainingModeError
 from tests.engine.subjects import METHODS, Scores, draw
 
@@ -614,8 +614,9 @@ def test_importing_the_module_does_not_import_captum() -> None:
 
 @pytest.mark.parametrize("name", ["IntegratedGradients", "LayerIntegratedGradients"])
 def test_without_captum_the_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ig_widgets.compat.integrated_gradients", raising=False)
-    monkeypatch.delattr(ig_widgets.compat, "integrated_gradients", raising=False)
+    for module in ("integrated_gradients", "layer_integrated_gradients"):
+        monkeypatch.delitem(sys.modules, f"ig_widgets.compat.{module}", raising=False)
+        monkeypatch.delattr(ig_widgets.compat, module, raising=False)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(ImportError, match=rf"{name} needs Captum: pip install 'ig_widgets\[captum\]'"):
         getattr(ig_widgets.compat.captum, name)

@@ -21,8 +21,8 @@ from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.transfers import sent
+from ig_widgets.relatives.caveats import doubts_of
 from ig_widgets.relatives.draws import Draws
-from ig_widgets.relatives.told import doubts_of
 
 # Of the maps of the draws, feature by feature.
 MEAN, SQUARE, VARIANCE = "mean", "square", "variance"

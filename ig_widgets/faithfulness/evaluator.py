@@ -19,7 +19,7 @@ from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.faithfulness.subject import Subject
 
 
-class Asker:
+class Evaluator:
     """What the model says of any number of rows, each made from an example of `subject`.
 
     `guard` is entered around each pass of the model (a lock, say).
