@@ -18,7 +18,8 @@ from ig_widgets.explorers.core.pane import Pane
 from ig_widgets.explorers.core.panel import Host, Panel
 from ig_widgets.explorers.core.subject import Selections
 from ig_widgets.explorers.widget.schema import Form, ProtocolError
-from ig_widgets.faithfulness.audit import RegionAudit, RegionAudits, make_audits
+from ig_widgets.faithfulness.audit import make_audits
+from ig_widgets.faithfulness.region_audit import RegionAudit, RegionAudits
 from ig_widgets.faithfulness.regions import Region
 
 MOST_REGIONS = 32
