@@ -546,7 +546,7 @@ class Adaptive:
             of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
 
             def points(part: slice) -> tuple[Tensor, ...]:
-                return corner_points(path, of[part], at[part], beside[part], chosen[part])
+                return corner_points(path, of[part], at[part], beside[part], self._features(chosen[part]))
 
             values = self.samples.sampler.outputs(points, of, at, cancel, first=None)
             scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
@@ -579,16 +579,30 @@ class Adaptive:
 
     @cached_property
     def _numbering(self) -> Numbering:
-        features = sum(x[0].numel() for x in self.samples.path.inputs)
-        return Numbering(self._differing, features, self._chance)
+        return Numbering(self._differing, self.samples.values, self._chance)
+
+    def _features(self, chosen: Tensor) -> Tensor:
+        """Which features (rows, features) belong to `chosen` values of maps (rows, values): with a reduction more."""
+        reduction = self.samples.sampler.reduction
+        if reduction is None or reduction.members is None:
+            return chosen
+        return chosen[:, reduction.members.clamp(min=0)] & (reduction.members >= 0)
 
     @cached_property
     def _differing(self) -> Integers:
-        """Which features differ between any baseline and its input."""
-        path = self.samples.path
+        """Which values of maps are of features that differ between any baseline and its input.
+
+        None where these are more than can be looked at, or a reduction is no sum of features.
+        """
+        path, reduction = self.samples.path, self.samples.sampler.reduction
         each = path.differences(torch.arange(path.batch, device="cpu"))
         differ: Integers = np.flatnonzero(torch.cat([(t != 0).reshape(len(t), -1).any(0) for t in each]).cpu().numpy())
-        return differ
+        if reduction is None:
+            return differ
+        if len(differ) > MOST_FEATURES or reduction.members is None:
+            return differ[:0]
+        members: Integers = np.unique(reduction.members.numpy()[differ])
+        return members[members >= 0]
 
     def _larger_rule(self, own: _Example, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""

@@ -119,7 +119,7 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
             forward_func, o["layer"], inputs, o["baselines"], *further, target=o["target"], cancel=cancel
         )
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
-        further, is_tuple = (inside.arguments, inside.keywords, None), len(inside.inputs) > 1
+        further = inside.arguments, inside.keywords, None
         masks = inside.masks(o["feature_mask"])
     samples = samples_along(
         path,
@@ -130,9 +130,10 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
         output=further[2],
         chunk_size=o["chunk_size"],
         precision=o["precision"],
+        arrange=None if inside is None else inside.as_held,
         cancel=cancel,
     )
-    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks, inside.as_held if inside else None)
+    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks)
     return _reported(lambda progress: run(samples, rule, finish, progressive, progress, cancel), o["on_progress"])
 
 

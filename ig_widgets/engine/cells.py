@@ -405,8 +405,7 @@ class Cells:
 
     def _step_of(self, rows: int) -> int:
         """How many times so many maps are made at once."""
-        features = sum(x[0].numel() for x in self._samples.path.inputs)
-        return max(1, _ELEMENTS // (rows * features))
+        return max(1, _ELEMENTS // (rows * self._samples.values))
 
     @property
     def _factors(self) -> Floats:

@@ -25,7 +25,8 @@ _AHEAD = 2
 class Launched(Generic[_Block]):
     """A chunk that the device may still be working on; `made` makes a block of what has come to the CPU.
 
-    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun.
+    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun;
+    `gradients`: those that have to be finite.
     """
 
     def __init__(

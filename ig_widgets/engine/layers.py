@@ -27,6 +27,7 @@ from ig_widgets.engine.model import (
 )
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Tensors, make_ends
+from ig_widgets.engine.reduction import Reduce
 from ig_widgets.engine.target import TargetLike, make_target
 
 
@@ -194,6 +195,26 @@ class Inside:
         ]
         members = tuple(t for _, t in self.found.added_up(every))
         return members if len(members) > 1 else members[0]
+
+    def added_up(self, values: Sequence[Tensor]) -> Tensors:
+        """Values (batch, ...), one for each of `inputs`, those of several calls added up, in the order of `as_held`.
+
+        What the output does not depend on is left out.
+        """
+        members = tuple(sum((values[i] for i in own[1:]), values[own[0]]) for own in self.parts if own)
+        return members if len(members) > 1 else members[0]
+
+    def for_each(self, functions: Reduce) -> Reduce:
+        """One function for each of `inputs`, of one for all, or one for each tensor that `as_held` gives."""
+        if not isinstance(functions, tuple | list):
+            return functions
+        if len(functions) != len(self.parts):
+            raise ArgumentValueError(
+                f"reduce has {len(functions)} members for {len(self.parts)} tensors that layer gives; give one for "
+                f"each, or one for all."
+            )
+        of = {i: function for own, function in zip(self.parts, functions, strict=True) for i in own}
+        return tuple(of[i] for i in range(len(self.inputs)))
 
     @property
     def parts(self) -> list[list[int]]:

@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,18 @@ from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.diagnosis import SHAPE_ERRORS, raise_clearer
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning, IGError
 from ig_widgets.engine.integers import refuse_integers
+from ig_widgets.engine.layer_calls import Layer
+from ig_widgets.engine.layers import from_layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
+from ig_widgets.engine.reduction import Reduce, make_reduction
 from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
 from ig_widgets.engine.result import Attribution, make_attribution
 from ig_widgets.engine.sampling import Progress, Sampler
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.target import TargetLike, make_target
-from ig_widgets.engine.trace import CellSamples, Samples
+from ig_widgets.engine.trace import Arrange, CellSamples, Samples
 from ig_widgets.engine.unfit import refuse_unfit
 from ig_widgets.engine.verdict import not_converged
 
@@ -98,17 +101,16 @@ def _by_rule(
 
 @dataclass(frozen=True)
 class Finish:
-    """What makes an attribution of samples. `arranged`: brings maps like the path's inputs into another form."""
+    """What makes an attribution of samples."""
 
     begin: float
     multiply_by_inputs: bool
     is_tuple: bool
     masks: tuple[Tensor, ...] | None
-    arranged: Callable[[Sequence[Tensor]], Tensors] | None = None
 
     def __call__(self, samples: Samples, nodes: rules.Nodes | Sequence[rules.Nodes], **further: Any) -> Attribution:
         """The attribution; `further` as for `make_attribution`."""
-        made = make_attribution(
+        return make_attribution(
             samples,
             nodes,
             elapsed=time.perf_counter() - self.begin,
@@ -117,10 +119,6 @@ class Finish:
             masks=self.masks,
             **further,
         )
-        if self.arranged is None:
-            return made
-        maps = made.attributions
-        return replace(made, attributions=self.arranged(maps if isinstance(maps, tuple) else (maps,)))
 
 
 def _by_tolerance(
@@ -204,6 +202,8 @@ def make_samples(
     forward_kwargs: ForwardKwargs = None,
     output: Output = None,
     chunk_size: int | None = None,
+    layer: Layer | None = None,
+    reduce: Reduce = None,
     precision: str = "full",
     guard: AbstractContextManager[object] | None = None,
     chunks: ChunkSize | None = None,
@@ -213,25 +213,44 @@ def make_samples(
 ) -> Samples:
     """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
 
-    For callers who want to change rule or steps and keep what was sampled. `guard` and `chunks` are
+    For callers who want to change rule or steps and keep what was sampled. `layer` is that of `attribute`: samples are
+    then like what the layer gives, batch first, each of its calls apart; `make_attribution` adds calls up.
+    `reduce`: a linear function (rows, ...) -> (rows, *shape) that keeps rows apart. It is given the product of gradient
+    and x - x' of each sample as soon as it is there, and what it returns is all that is kept, so that maps, errors and
+    attributions are those of the reduced map; of tokens (rows, tokens, dimensions), say, `lambda t: t.sum(-1)`. One for
+    all inputs (or all that the layer gives), or a tuple of one for each, None for what stays whole. It is given tensors
+    of at least float32, batch first, and must stay on their device. Sums, means, choices and products with constants
+    are linear; norms, absolute values and maxima are refused. `guard` and `chunks` are
     those of `Sampler`; `known_output` (batch,) is F(x), if it is known already; `cells` are those
     of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
-    raised. Raises as `attribute` does.
+    raised. Raises as `attribute` does, and ArgumentTypeError or ArgumentValueError where `reduce` cannot work.
     """
-    refuse_integers(forward_func, inputs)
+    further: tuple[object, ForwardKwargs, Output] = additional_forward_args, forward_kwargs, output
+    arrange: Arrange | None = None
+    if layer is None:
+        refuse_integers(forward_func, inputs)
+        path = make_path(inputs, baselines)
+    else:
+        refuse_unfit(forward_func)
+        inside = from_layer(forward_func, layer, inputs, baselines, *further, target=target, cancel=cancel)
+        forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
+        further = inside.arguments, inside.keywords, None
+        reduce, arrange = inside.for_each(reduce), inside.as_held if reduce is None else inside.added_up
     return samples_along(
-        make_path(inputs, baselines),
+        path,
         forward_func,
         target=target,
-        additional_forward_args=additional_forward_args,
-        forward_kwargs=forward_kwargs,
-        output=output,
+        additional_forward_args=further[0],
+        forward_kwargs=further[1],
+        output=further[2],
         chunk_size=chunk_size,
+        reduce=reduce,
         precision=precision,
         guard=guard,
         chunks=chunks,
         known_output=known_output,
         cells=cells,
+        arrange=arrange,
         cancel=cancel,
     )
 
@@ -251,10 +270,13 @@ def samples_along(
     known_output: Tensor | None = None,
     cells: rules.Nodes | None = None,
     freezes: bool = True,
+    reduce: Reduce = None,
+    arrange: Arrange | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
-    """As `make_samples`, along any path; `freezes` is that of `Sampler`."""
+    """As `make_samples`, along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
     refuse_unfit(forward_func)
+    reduction = make_reduction(reduce, path.inputs)
     function = ScalarFunction(
         forward_func,
         make_target(target, path.batch),
@@ -272,12 +294,13 @@ def samples_along(
         guard=guard,
         chunks=chunks,
         freezes=freezes,
+        reduction=reduction,
     )
 
     def evaluated() -> Samples:
         if cells is None:
-            return Samples(sampler, path, known_output, cancel=cancel)
-        return CellSamples(sampler, path, cells, known_output, cancel=cancel)
+            return Samples(sampler, path, known_output, arrange=arrange, cancel=cancel)
+        return CellSamples(sampler, path, cells, known_output, arrange=arrange, cancel=cancel)
 
     try:
         return evaluated()

@@ -32,6 +32,7 @@ from ig_widgets.engine.kinks import Kinks, KinksByOne
 from ig_widgets.engine.model import ScalarFunction, modules_of, uncompiling
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.progress import Progress as Progress
+from ig_widgets.engine.reduction import Reduction
 from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
@@ -60,7 +61,8 @@ class Block:
     """What one chunk gave. Rows are (example, alpha) pairs.
 
     `examples`, `alphas` (float64), `outputs` (float64), `density` (float64, dF/dalpha) are (rows,) on the CPU;
-    `gradients` are tensors (rows, ...) like the inputs, on their device; on a curved path, times its tangent.
+    `gradients` are tensors (rows, ...) like the inputs, on their device; on a curved path, times its tangent; with a
+    reduction what it gives of the product of gradient and tangent.
     """
 
     examples: Tensor
@@ -102,7 +104,7 @@ class Sampler:
 
     `guard` is entered around each pass of the model (a lock, say). `preview`: gradients at points are taken by autocast
     to bfloat16. `chunks` is what another sampler of this model, at
-    this shape, has learnt (its `chunks`).
+    this shape, has learnt (its `chunks`). `reduction`: applied to the product of gradient and tangent of each sample.
     """
 
     def __init__(
@@ -115,9 +117,11 @@ class Sampler:
         guard: AbstractContextManager[object] | None = None,
         chunks: ChunkSize | None = None,
         freezes: bool = True,
+        reduction: Reduction | None = None,
     ) -> None:
         self._function = function
         self._path = path
+        self.reduction = reduction
         self._keeper = Keeper(function.forward_func, path.device)
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
@@ -467,7 +471,7 @@ class Sampler:
         sums = _cell_sums(leaves, plain, row)
         spans = [sent(span, outputs.device).reshape(1) for _, span in secant.spans]
         further = [*sums, torch.cat(spans)] if spans else sums
-        gradients, products = self._weighed(plain, self._path.chords(examples, lows, highs))
+        gradients, products, checked = self._weighed(plain, self._path.chords(examples, lows, highs))
 
         def made(values: Tensor, density: Tensor, further: list[Tensor]) -> CellBlock:
             defects, roundings = _defects(values, further[: len(sums)], row, eps)
@@ -489,7 +493,7 @@ class Sampler:
             )
 
         self._cell_chunks.note_memory(count - 1, saved.total)
-        return Launched(count - 1, begin, outputs, products, gradients, made, further)
+        return Launched(count - 1, begin, outputs, products, checked, made, further)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""
@@ -515,14 +519,14 @@ class Sampler:
             return outputs, _differentiate(outputs, leaves)
 
         outputs, gradients = self._pass(alphas, ask, gradients=True)
-        gradients, products = self._weighed(gradients, self._path.tangents(examples, alphas))
+        kept, products, checked = self._weighed(gradients, self._path.tangents(examples, alphas))
 
         def made(values: Tensor, density: Tensor, further: list[Tensor]) -> Block:  # noqa: ARG001  (of cells alone)
             self._compare(examples, alphas, values)
-            return Block(examples, alphas, values, density, gradients)
+            return Block(examples, alphas, values, density, kept)
 
         self.chunks.note_memory(len(alphas), saved.total)
-        return Launched(len(alphas), begin, outputs, products, gradients, made)
+        return Launched(len(alphas), begin, outputs, products, checked, made)
 
     def _casting(self) -> AbstractContextManager[object]:
         return torch.autocast(self._path.device.type, torch.bfloat16) if self._preview else nullcontext()
@@ -581,11 +585,22 @@ class Sampler:
 
     def _weighed(
         self, gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-        """What is kept of the gradients, and what of dF/dalpha each input gives, (rows,)."""
+    ) -> tuple[tuple[Tensor, ...], list[Tensor], tuple[Tensor, ...]]:
+        """What is kept of the gradients, what of dF/dalpha each input gives, (rows,), and what has to be finite."""
         products = tuple(tangent * gradient for tangent, gradient in zip(tangents, gradients, strict=True))
         density = [p.reshape(len(p), -1).sum(1) for p in products]
-        return gradients if self._path.is_straight else products, density
+        checked = gradients if self._path.is_straight else products
+        return checked if self.reduction is None else self.reduction(products), density, checked
+
+    @property
+    def keeps_products(self) -> bool:
+        """Whether samples have the factor x - x', or that of a curved path, already."""
+        return self.reduction is not None or not self._path.is_straight
+
+    @property
+    def map_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of what one sample keeps, one for each input."""
+        return tuple(tuple(x.shape[1:]) for x in self._path.inputs) if self.reduction is None else self.reduction.shapes
 
     def _pass(self, alphas: Tensor, run: Callable[[], _T], *, gradients: bool) -> _T:
         """What `run` gives, one pass of the user's model, whatever the grad mode; errors of the model name alpha."""

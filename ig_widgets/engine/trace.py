@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
 from ig_widgets.engine.norms import unit_of
-from ig_widgets.engine.path import Path
+from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.rules import Floats, Integers, Nodes, nearest_edges
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
 from ig_widgets.engine.sampling import Block, Sampler
@@ -44,13 +44,14 @@ class PathTrace:
     _path: Path
     _pieces: tuple[tuple[Block, Tensor, Tensor], ...]
     _is_tuple: bool
+    _keeps_products: bool
 
     def __repr__(self) -> str:
         batch, n = self.alphas.shape
         return f"PathTrace({counted(n, 'sample')}, batch of {batch})"
 
     def cumulative(self, alpha: float) -> Tensor | tuple[Tensor, ...]:
-        """The attribution collected from the baseline up to `alpha`, like the inputs; linear inside a piece.
+        """The attribution collected from the baseline up to `alpha`, like the samples; linear inside a piece.
 
         At 1 it is the attribution itself. Raises ArgumentValueError for alpha outside [0, 1].
         """
@@ -64,12 +65,14 @@ class PathTrace:
         """The same in the dtype it is added up in: the blocks in at least float32, their sum in float64."""
         device = self._path.device
         dtype = widest(device)
-        sums = [torch.zeros(x.shape, dtype=dtype, device=device) for x in self._path.inputs]
+        like = self._pieces[0][0].gradients if self._pieces else self._path.inputs
+        batch = len(self._path.inputs[0])
+        sums = [torch.zeros((batch, *one.shape[1:]), dtype=dtype, device=device) for one in like]
         for block, start, stop in self._pieces:
             weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
             for total, gradient in zip(sums, block.gradients, strict=True):
                 _add_weighted(total, gradient, weight, block.examples)
-        if self.multiply_by_inputs and self._path.is_straight:
+        if self.multiply_by_inputs and not self._keeps_products:
             for total, x, b in zip(sums, self._path.inputs, self._path.baselines, strict=True):
                 total.mul_(x.to(dtype) - b.to(dtype))
         return tuple(sums)
@@ -119,6 +122,8 @@ class BatchNodes(Sequence[Nodes]):
         return BatchNodes(alphas[at], edges[ends], counts)
 
 
+# What brings maps like the path's inputs into the form of results.
+Arrange = Callable[[Sequence[Tensor]], Tensors]
 # What a sample is known by, beside its example: alpha, or the two ends of a cell.
 Key = float | tuple[float, float]
 # Of so many elements at a time a copy is made.
@@ -133,7 +138,8 @@ class Samples:
     """Collects the samples of one path, known by alpha. What has been sampled is never sampled again.
 
     `output` (batch,) is F(x), if it is known; `like` are samples of the same path by another method, whose ends serve.
-    Raises Cancelled while both ends are evaluated, if `cancel` is set.
+    `arrange` brings maps, one for each input, into the form in which results have them (of a layer, say). Raises
+    Cancelled while both ends are evaluated, if `cancel` is set.
     """
 
     def __init__(
@@ -143,10 +149,12 @@ class Samples:
         output: Tensor | None = None,
         *,
         like: Samples | None = None,
+        arrange: Arrange | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self.sampler = sampler
         self.path = path
+        self.arrange: Arrange | None = arrange if like is None else like.arrange
         self.baseline_output: Tensor
         self.output: Tensor
         ends = sampler.ends(output, cancel) if like is None else (like.baseline_output, like.output)
@@ -170,6 +178,25 @@ class Samples:
     def nbytes(self) -> int:
         """What its gradients take, in bytes."""
         return sum(g.nbytes for block in list(self._blocks) for g in block.gradients)
+
+    @property
+    def map_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the map of one sample, one for each input: (...) of it, or what the reduction gives."""
+        return self.sampler.map_shapes
+
+    @property
+    def values(self) -> int:
+        """How many numbers the map of one sample has, over all inputs."""
+        return sum(math.prod(shape) for shape in self.map_shapes)
+
+    def _needs_factor(self, multiply_by_inputs: bool) -> bool:
+        """Whether what is kept is still to be multiplied by x - x'. Raises ArgumentValueError where it never can be."""
+        if self.sampler.reduction is not None and not multiply_by_inputs:
+            raise ArgumentValueError(
+                "multiply_by_inputs=False asks for mean gradients, and reduce has kept sums of their products with "
+                "x - x'; leave one of both out."
+            )
+        return multiply_by_inputs and not self.sampler.keeps_products
 
     def missing(self, alphas: Floats) -> Floats:
         """Those of `alphas`, in their order, that are not yet sampled for every example."""
@@ -207,12 +234,12 @@ class Samples:
     def map(self, example: int, key: Key, *, multiply_by_inputs: bool) -> tuple[Tensor, ...]:
         """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32.
 
-        On a curved path always times its tangent, as in `maps`.
+        On a curved path always times its tangent, with a reduction always what that gives, as in `maps`.
         """
         ((block, row),) = self._found(example, [key])
         gradients = [g[row] for g in self._blocks[block].gradients]
         wide = [g.to(torch.promote_types(g.dtype, torch.float32)) for g in gradients]
-        if multiply_by_inputs and self.path.is_straight:
+        if self._needs_factor(multiply_by_inputs):
             ends = zip(wide, self.path.inputs, self.path.baselines, strict=True)
             wide = [g * (x[example].to(g.dtype) - b[example].to(g.dtype)) for g, x, b in ends]
         return tuple(wide)
@@ -223,8 +250,8 @@ class Samples:
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             rows = [self._blocks[block].gradients[i][row].reshape(-1) for block, row in found]
             wide = torch.promote_types(rows[0].dtype, torch.float32)
-            multiply = multiply_by_inputs and self.path.is_straight
-            factor = (x[example].to(wide) - b[example].to(wide)).reshape(-1) if multiply else None
+            needs_factor = self._needs_factor(multiply_by_inputs)
+            factor = (x[example].to(wide) - b[example].to(wide)).reshape(-1) if needs_factor else None
             step = max(1, _ELEMENTS // len(rows))
             for start in range(0, len(rows[0]), step):
                 part = torch.stack([row[start : start + step] for row in rows]).to(wide)
@@ -257,8 +284,8 @@ class Samples:
         unit = sent(torch.from_numpy(1 / units), device, dtype)[:, None]
         chosen = sent(torch.from_numpy(examples), device)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
-            factor = unit.expand(len(examples), math.prod(x.shape[1:]))
-            if multiply_by_inputs and self.path.is_straight:
+            factor = unit.expand(len(examples), math.prod(self.map_shapes[i]))
+            if self._needs_factor(multiply_by_inputs):
                 factor = factor * (x[chosen].to(dtype) - b[chosen].to(dtype)).reshape(len(examples), -1)
             step = max(1, _WIDE_ELEMENTS // (rows.numel() + other_rows.numel()))
             for at in range(0, factor.shape[1], step):
@@ -290,7 +317,7 @@ class Samples:
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             wide = torch.promote_types(self._blocks[0].gradients[i].dtype, torch.float32)
             maps = self._gathered(rows, i, slice(None), wide)
-            if multiply_by_inputs and self.path.is_straight:
+            if self._needs_factor(multiply_by_inputs):
                 maps = maps.mul_((x.to(wide) - b.to(wide)).reshape(len(x), -1)[sent(examples, x.device)])
             result.append(maps.mul_(sent(factors, x.device, wide)[:, None]))
         return result
@@ -371,6 +398,7 @@ class Samples:
         self, nodes: Nodes | Sequence[Nodes], *, multiply_by_inputs: bool = True, is_tuple: bool = False
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
+        self._needs_factor(multiply_by_inputs)
         each = BatchNodes.of(nodes, self.path.batch)
         keys = self._keys_of_each(each)
         rows = self.rows(np.arange(self.path.batch), keys[:1] if isinstance(nodes, Nodes) else keys)
@@ -397,6 +425,7 @@ class Samples:
             ),
             multiply_by_inputs=multiply_by_inputs,
             _is_tuple=is_tuple,
+            _keeps_products=self.sampler.keeps_products,
         )
 
     def so_far(self) -> Nodes:
@@ -427,9 +456,10 @@ class CellSamples(Samples):
         output: Tensor | None = None,
         *,
         like: Samples | None = None,
+        arrange: Arrange | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        super().__init__(sampler, path, output, like=like, cancel=cancel)
+        super().__init__(sampler, path, output, like=like, arrange=arrange, cancel=cancel)
         cells = () if nodes is None else zip(nodes.alphas.tolist(), pairwise(nodes.edges.tolist()), strict=True)
         self._cells: dict[float, tuple[float, float]] = dict(cells)
         self._middles = {cell: alpha for alpha, cell in self._cells.items()}

@@ -150,6 +150,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], trace: in
         _path=SavedPath((attributions,), (attributions,)),
         _pieces=(),
         _is_tuple=False,
+        _keeps_products=True,
         attributions=attributions,
     )
     _require(type(about.get("caveats", [])) is list, "caveats")
