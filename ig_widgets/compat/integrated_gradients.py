@@ -40,12 +40,12 @@ from ig_widgets.compat.arguments import (
     wide,
 )
 from ig_widgets.engine import rules
+from ig_widgets.engine.activations import activations_at
 from ig_widgets.engine.attribution import Attribution, make_attribution, samples_along
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, OutputError
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layer_calls import Layer
-from ig_widgets.engine.layers import activations_at
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.target import Target, TargetLike

@@ -18,19 +18,23 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.alike import Alike
-from ig_widgets.engine.corners import MOST_FEATURES, Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.corners import MOST_FEATURES, corner_points, doubted
 from ig_widgets.engine.devices import widest
+from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.interpolation import values_at
+from ig_widgets.engine.intervals import beyond, lengths
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.patterson import values_at as rule_values_at
-from ig_widgets.engine.profile import Assessment, Cut, Profile, beyond, lengths, places_for
+from ig_widgets.engine.profile import Assessment, Cut, Profile
 from ig_widgets.engine.rule_errors import hidden, rule_errors, spread
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
+from ig_widgets.engine.sample_places import places_for
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
-from ig_widgets.engine.trace import BatchNodes, Samples
 
 # The first rule that tells its own error, by the one before it.
 _FIRST = 7

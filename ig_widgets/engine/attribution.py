@@ -15,11 +15,12 @@ from ig_widgets.engine.options import Options, check_flag, completed, with_optio
 from ig_widgets.engine.output import Output, check_output
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.progress import Progress, ProgressLike, check_cancel, check_progress, reported
+from ig_widgets.engine.requested_rule import check_rule
 from ig_widgets.engine.result import Attribution as Attribution
 from ig_widgets.engine.result import make_attribution as make_attribution
-from ig_widgets.engine.runs import Finish, check_rule, run
-from ig_widgets.engine.runs import make_samples as make_samples
-from ig_widgets.engine.runs import samples_along as samples_along
+from ig_widgets.engine.runs import Finish, run
+from ig_widgets.engine.sample_setup import make_samples as make_samples
+from ig_widgets.engine.sample_setup import samples_along as samples_along
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.unfit import refuse_unfit
 

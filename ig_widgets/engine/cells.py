@@ -19,13 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.norms import norms, unit_of
 from ig_widgets.engine.rules import SECANT, Floats, Integers
 from ig_widgets.engine.sample_index import Wanted
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.sampling import Block, CellBlock
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.splits import plan_of, remaining
-from ig_widgets.engine.trace import BatchNodes, CellSamples, Samples
 
 # The error of a cell of size h goes as h ** order, so that of n cells as n ** (1/2 - order). In theory 2, where a cell
 # holds at most one pair of kinks that follow upon one another, and less the more there are. On EfficientNet-Lite0: from

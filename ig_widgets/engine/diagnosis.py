@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, IGError, NonFiniteError, OutputError
 from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.engine.model import ScalarFunction
 from ig_widgets.engine.path import Path
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layer_calls import Recorder
+from ig_widgets.engine.memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from ig_widgets.engine.layers import Activations
+    from ig_widgets.engine.activations import Activations
 
 
 @dataclass(frozen=True)

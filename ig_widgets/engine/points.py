@@ -12,9 +12,9 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.spectrum import tail
-from ig_widgets.engine.trace import Samples
 
 # How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are
 # among its own; and which part of the change is left as an error if that falls as 1/n, as it does where kinks are.

@@ -20,9 +20,9 @@ from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.verdict import Verdict
 
 # Where points and cells could both do: so many points come first, and so many cells.

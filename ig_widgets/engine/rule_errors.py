@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ig_widgets.engine.intervals import lengths
 from ig_widgets.engine.patterson import patterson, values_at
-from ig_widgets.engine.profile import lengths
 from ig_widgets.engine.rules import Floats
 
 # Fitted to smooth models (benchmarks/zoo.py), a little on the safe side: logarithms of a constant, both changes of the

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.checkpoints import unrolled
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory, known_chunk_size, says
+from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.devices import fails_in_cudnn, widest, without_cudnn
 from ig_widgets.engine.errors import (
     ArgumentValueError,
@@ -29,11 +29,12 @@ from ig_widgets.engine.folding import Folding, Folds, UnfoldError
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.kinks import Kinks, KinksByOne
+from ig_widgets.engine.memory import is_out_of_memory, says
 from ig_widgets.engine.model import ScalarFunction, modules_of, uncompiling
 from ig_widgets.engine.path import Path
+from ig_widgets.engine.place import LEAF, whereabouts
 from ig_widgets.engine.progress import Progress as Progress
 from ig_widgets.engine.reduction import Reduction
-from ig_widgets.engine.rows import LEAF, whereabouts
 from ig_widgets.engine.secant import KinkMode, LeaveError, SecantMode, SecantRuleError
 from ig_widgets.engine.training import refuse_chance
 from ig_widgets.engine.transfers import Fetch, sent

@@ -20,7 +20,7 @@ from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError
 from ig_widgets.engine.model import ForwardFunc, fingerprint
 from ig_widgets.engine.refinement import check_tol
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers import hearing, protocol
 from ig_widgets.explorers.chores import Chores
 from ig_widgets.explorers.displayed import Displayed

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_attribution
+from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.errors import ArgumentTypeError, Cancelled
 from ig_widgets.engine.refinement import suits
-from ig_widgets.engine.trace import CellSamples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.dependence import BaselineDependence, BaselineMap, check_count, make_dependence
 from ig_widgets.explorers.failure import sentence

@@ -20,7 +20,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.turns import lock_of
 from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import protocol, restoring

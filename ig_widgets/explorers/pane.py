@@ -13,10 +13,11 @@ import numpy as np
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
+from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.engine.refinement import Stage, refined
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.failure import beside_the_model, failed, left_by, sentence
 from ig_widgets.explorers.memory import Answer, Known, Memory, Sampled, error_of, only, pieces_of

@@ -14,7 +14,7 @@ from ig_widgets.engine.attribution import Attribution, samples_along
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Path, make_path
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers import protocol
 from ig_widgets.relatives.blur import blur_path
 from ig_widgets.relatives.drawn import mean_at_baselines

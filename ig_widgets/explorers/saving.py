@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.trace import Key, PathTrace
+from ig_widgets.engine.samples import Key
+from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.memory import Answer, Known
 from ig_widgets.explorers.relative import is_complete, kind_of, nodes_of

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.rules import Floats, nearest_edges
-from ig_widgets.engine.trace import Key
+from ig_widgets.engine.samples import Key
 from ig_widgets.explorers import protocol
 
 _BATCHES_AHEAD = 2

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 
 
 def caveats_of(runs: Sequence[Attribution]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ig_widgets.engine.adaptive import Adaptive
 from ig_widgets.engine.attribution import attribute, make_samples
+from ig_widgets.engine.batch_nodes import BatchNodes
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
-from ig_widgets.engine.trace import BatchNodes
 from tests.engine.subjects import Counting, draw, few, seeds
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine.corners import Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.corners import corner_points, doubted
+from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.path import make_path
 from ig_widgets.engine.rules import Floats, Integers
 from tests.engine.subjects import draw, few, seeds

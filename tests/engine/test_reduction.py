@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, attribute, make_attribution, make_samples
+from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError, NonFiniteError
 from ig_widgets.engine.reduction import make_reduction
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.sample_index import Wanted
-from ig_widgets.engine.trace import CellSamples, Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.files import load_attribution, save_attribution
 from tests.engine.subjects import draw, relative
 from tests.engine.test_layers import MODEL

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_widgets.engine import rows
 from ig_widgets.engine.freezing import Freezing
-from ig_widgets.engine.rows import Place
+from ig_widgets.engine.place import Place, whereabouts
 from ig_widgets.engine.secant.path_mode import LeaveError, PathMode
 
 Handler = Callable[..., Any]
@@ -46,7 +45,7 @@ class CellMode(PathMode):
 
     def place(self, tensor: Tensor) -> Place:
         """Where the points of `tensor` lie. Raises LeaveError."""
-        where = rows.whereabouts(tensor)
+        where = whereabouts(tensor)
         if isinstance(where, str):
             raise LeaveError(
                 f"the secant rule does not hold here: behind {where} it is not known which values belong to which "

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_widgets.engine import rows, slopes
-from ig_widgets.engine.chunks import is_out_of_memory
+from ig_widgets.engine import slopes
 from ig_widgets.engine.freezing import Freezing
 from ig_widgets.engine.kinks import CLAMPS, jump_in
+from ig_widgets.engine.memory import is_out_of_memory
+from ig_widgets.engine.place import note, whereabouts
 from ig_widgets.engine.secant.cell_mode import CellMode, Handler, note_passing
 from ig_widgets.engine.secant.elementwise import clamp_bounds
 from ig_widgets.engine.secant.lengths import note_length
@@ -110,7 +111,7 @@ class SecantMode(CellMode):
         copy = target.clone()
         if getattr(target, ON_PATH, False):
             setattr(copy, ON_PATH, True)
-            rows.note(copy, rows.whereabouts(target))
+            note(copy, whereabouts(target))
         result = handler(self, out_of_place(func), copy, *args[1:], **kwargs)
         return result if result is NotImplemented else target.copy_(result)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.rows import Place
+from ig_widgets.engine.place import Place
 from ig_widgets.engine.secant.cell_mode import MOST_SCALES, CellMode, Handler, note_scales
 from ig_widgets.engine.secant.operations import Function
 from ig_widgets.engine.secant.path_mode import LeaveError, mark_computed

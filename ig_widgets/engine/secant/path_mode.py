@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from ig_widgets.engine import rows
 from ig_widgets.engine.freezing import Freezing, Hooks
 from ig_widgets.engine.kinks import JUMP, jump_in
-from ig_widgets.engine.rows import Place
+from ig_widgets.engine.place import LEAF, Place, is_known, note, whereabouts
 from ig_widgets.engine.secant.operations import CONSTANTS, is_metadata_query, is_number, name_of, tensors_in
 
 ON_PATH = "_ig_widgets_on_path"
@@ -44,7 +44,7 @@ class PathMode(TorchFunctionMode):
         self._hooks = Hooks()
         for leaf in inputs:
             setattr(leaf, ON_PATH, True)
-            rows.note(leaf, rows.LEAF)
+            note(leaf, LEAF)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -83,8 +83,8 @@ class PathMode(TorchFunctionMode):
                 custom = isinstance(node, torch.autograd.function.BackwardCFunction)
                 name = type(node).__name__.removesuffix("Backward")
                 name = name if custom else "TorchScript or other compiled code"
-                if not rows.is_known(value):
-                    rows.note(value, name)
+                if not is_known(value):
+                    note(value, name)
                 self.unseen(name)
         return bool(mark)
 
@@ -104,7 +104,7 @@ class PathMode(TorchFunctionMode):
         if name == "get" and not isinstance(result := func(*args, **kwargs), Tensor):
             return result  # a shape, a dtype
         # The whereabouts before an operation that works in place.
-        before = [(t, rows.whereabouts(t)) for t in on_path]
+        before = [(t, whereabouts(t)) for t in on_path]
         result = self.run(name, func, args, kwargs, on_path)
         still = True if torch.is_grad_enabled() else _WITHOUT_GRADIENT
         if name == "setitem":
@@ -115,9 +115,9 @@ class PathMode(TorchFunctionMode):
         # An operation that was taken apart has told by its parts where points lie.
         self._note_jumps(name, on_path, results)
         self.dtypes.update(t.dtype for t in results if t.requires_grad)
-        if results and not all(rows.is_known(t) and not any(t is g for g in given) for t in results):
+        if results and not all(is_known(t) and not any(t is g for g in given) for t in results):
             for tensor, where in zip(results, rows.follow(name, func, args, kwargs, before, results), strict=True):
-                rows.note(tensor, where)
+                note(tensor, where)
         return result
 
     def _note_jumps(self, name: str, on_path: list[Tensor], results: list[Tensor]) -> None:
@@ -131,10 +131,10 @@ class PathMode(TorchFunctionMode):
         buffer, index, value = args
         moves = self.depends(value) and not any(self.depends(t) for t in tensors_in(index))
         where = rows.written(buffer, index, value) if moves else "setitem"
-        if getattr(buffer, ON_PATH, False) and rows.is_known(buffer) and (moves or not self.depends(value)):
-            where = rows.whereabouts(buffer) if where == rows.whereabouts(buffer) or not moves else "setitem"
+        if getattr(buffer, ON_PATH, False) and is_known(buffer) and (moves or not self.depends(value)):
+            where = whereabouts(buffer) if where == whereabouts(buffer) or not moves else "setitem"
         setattr(buffer, ON_PATH, mark)
-        rows.note(buffer, where)
+        note(buffer, where)
 
 
 def unwrapped(tensor: Tensor) -> Tensor:
@@ -168,5 +168,5 @@ def mark_all(tensors: list[Tensor], on_path: bool | str) -> None:
 def mark_computed(result: Tensor, place: Place) -> Tensor:
     """Note of what a handler has made by itself that it lies on the path, for what it does next."""
     mark_all([result], True)
-    rows.note(result, place)
+    note(result, place)
     return result

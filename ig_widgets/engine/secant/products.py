@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_widgets.engine import slopes
+from ig_widgets.engine import product_slopes
 from ig_widgets.engine.secant.cell_mode import CellMode, Handler
 from ig_widgets.engine.secant.lengths import length_of
 from ig_widgets.engine.secant.norms import over_length
@@ -21,7 +21,7 @@ def _mul(mode: CellMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
         for d, factor in ((a, b), (b, a)):
             if (length := length_of(d, factor, inverse=True)) is not None:
                 return over_length(mode, d, length, lambda: a.detach() * b.detach())
-        return slopes.Product.apply(a, b, mode.place(a), mode.place(b))
+        return product_slopes.Product.apply(a, b, mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
 
@@ -47,8 +47,8 @@ _MATRIX_PRODUCTS = frozenset(("matmul", "bmm", "mm"))
 def _bilinear(mode: CellMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
         if name_of(func) in _MATRIX_PRODUCTS and a.dim() > 1 and b.dim() > 1 and not kwargs:
-            return slopes.MatrixProduct.apply(a, b, mode.place(a), mode.place(b))
-        return slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.place(a), mode.place(b))
+            return product_slopes.MatrixProduct.apply(a, b, mode.place(a), mode.place(b))
+        return product_slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.place(a), mode.place(b))
     return func(a, b, **kwargs)
 
 
@@ -107,7 +107,7 @@ def _einsum(mode: CellMode, func: Function, equation: str, *operands: Any) -> An
         return torch.einsum(equation, *given)
 
     a, b = (operands[i] for i in moving)
-    return slopes.Bilinear.apply(a, b, product, mode.place(a), mode.place(b))
+    return product_slopes.Bilinear.apply(a, b, product, mode.place(a), mode.place(b))
 
 
 def _glu(mode: CellMode, func: Function, x: Tensor, dim: int = -1) -> Any:
