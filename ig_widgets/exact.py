@@ -21,7 +21,7 @@ from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
-from ig_widgets.engine.sampling import Sampler
+from ig_widgets.engine.sampler import Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 
 # A value is zero below so many roundings of the largest one in its tensor, and a piece is not cut closer to its ends.

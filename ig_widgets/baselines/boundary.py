@@ -23,7 +23,7 @@ from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.modes import outside_inference_mode
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress
 
 # Rows in the model at a time unless the caller says otherwise.
 _ROWS = 16

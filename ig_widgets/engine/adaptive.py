@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ig_widgets.engine.alike import Alike
 from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.corners import MOST_FEATURES, corner_points, doubted
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.feature_groups import Numbering, Walk
@@ -33,7 +34,6 @@ from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sample_places import places_for
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.steep import places_about, search
 
 # The first rule that tells its own error, by the one before it.

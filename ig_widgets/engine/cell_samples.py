@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Nodes
 from ig_widgets.engine.sample_index import Wanted
+from ig_widgets.engine.sampler import Sampler
 from ig_widgets.engine.samples import Arrange, Samples
-from ig_widgets.engine.sampling import Block, Sampler
 
 
 class CellSamples(Samples):

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.blocks import Block, CellBlock
 from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.norms import norms, unit_of
 from ig_widgets.engine.rules import SECANT, Floats, Integers
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.sampling import Block, CellBlock
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.splits import plan_of, remaining
 

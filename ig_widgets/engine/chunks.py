@@ -206,6 +206,12 @@ class ChunkSize:
                     self._times[size] = min(self._times[size], 1)
             self._tries = True
 
+    def halve_or_raise(self, error: Exception, rows: int) -> None:
+        """Goes on with half of `rows` where the error says that they did not fit into memory; raises it where not."""
+        if not is_out_of_memory(error):
+            raise error
+        self.halve(rows)
+
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
         if rows <= 1:

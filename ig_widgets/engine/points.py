@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.spectrum import tail
 
 # How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.adaptive import Adaptive
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.cells import Cells
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.kinks import Kinks
@@ -21,7 +22,6 @@ from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.verdict import Verdict
 
@@ -149,7 +149,7 @@ class _Run:
             self._used.append(one)
         while (rows := self._step(one)) is not None:
             # Of a model that answers differently when asked again no map is the right one.
-            doubted = bool(self._samples.sampler.doubt) and one.errors is not None
+            doubted = bool(self._samples.sampler.nondeterminism) and one.errors is not None
             is_last = one.done(self._tol) or not len(rows) or doubted
             yield self._stage(one, reason, is_last=is_last)
             if is_last:
@@ -250,7 +250,7 @@ class _Run:
             is_last=is_last,
             verdict=Verdict(
                 # Of a model that answers differently when asked again there is no one map.
-                converged=one.done(self._tol) and not self._samples.sampler.doubt,
+                converged=one.done(self._tol) and not self._samples.sampler.nondeterminism,
                 tol=self._tol,
                 place=one.where(),
                 unattributed=one.unattributed,

@@ -149,7 +149,7 @@ def make_attribution(
     jumps = None if verdict is None else verdict.unattributed
     told = caveats(
         verdict,
-        doubt=samples.sampler.doubt,
+        doubt=samples.sampler.nondeterminism,
         scales=samples.sampler.scales if method == rules.SECANT else frozenset(),
         complete=complete,
         errors=errors,

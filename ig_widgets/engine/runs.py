@@ -17,11 +17,11 @@ from ig_widgets.bars import Bar
 from ig_widgets.engine import rules
 from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.errors import Cancelled, ConvergenceWarning
+from ig_widgets.engine.progress import Progress
 from ig_widgets.engine.refinement import Stage, refined, suits
 from ig_widgets.engine.requested_rule import Rule
 from ig_widgets.engine.result import Attribution, make_attribution
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.sampling import Progress
 from ig_widgets.engine.secant import SecantRuleError
 from ig_widgets.engine.verdict import not_converged
 
@@ -119,7 +119,7 @@ def _by_tolerance(
     for stage in stages:
         if isinstance(on_progress, Bar) and stage.errors is not None:
             on_progress.found(float(stage.errors.max()))
-        if stage.is_last and not stage.converged and not stage.samples.sampler.doubt:
+        if stage.is_last and not stage.converged and not stage.samples.sampler.nondeterminism:
             text = not_converged(stage.verdict, stage.errors, stage.evaluations)
             _warn(text)
         if progressive or stage.is_last:

@@ -20,8 +20,8 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, 
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.reduction import Reduce, make_reduction
+from ig_widgets.engine.sampler import Sampler
 from ig_widgets.engine.samples import Arrange, Samples
-from ig_widgets.engine.sampling import Sampler
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.unfit import refuse_unfit
 

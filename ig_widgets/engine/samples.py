@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.batch_nodes import BatchNodes
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError, NonFiniteError
 from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.rules import Floats, Integers, Nodes, nearest_edges
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
-from ig_widgets.engine.sampling import Block, Sampler
+from ig_widgets.engine.sampler import Sampler
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.engine.transfers import sent
 

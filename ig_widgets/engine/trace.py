@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.path import Path
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.transfers import sent
 from ig_widgets.engine.wording import counted
 

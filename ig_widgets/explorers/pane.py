@@ -244,7 +244,7 @@ class Pane:
                 return self._to_tolerance(request, settings, known, cancel)
             return self._by_steps(request, settings, known, cancel)
         finally:
-            self.doubt = known.samples.sampler.doubt
+            self.doubt = known.samples.sampler.nondeterminism
             self._memory.make_room()
 
     def _most_evaluations(self) -> int:
@@ -282,7 +282,7 @@ class Pane:
                 complete=complete,
             )
             known_now = Known(settings, record, pieces_of(samples, used), len(used.alphas), is_last=complete)
-            self.answer = Answer(result_of(result, settings.method, samples.sampler.doubt), known_now)
+            self.answer = Answer(result_of(result, settings.method, samples.sampler.nondeterminism), known_now)
         if not complete:
             return None
         self.stream.publish(request, record, done, pieces_of(samples, nodes), is_final=True)

@@ -14,7 +14,7 @@ from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.errors import NonFiniteError
 from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ScalarFunction, check_chunk_size, refuse_training_mode
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.faithfulness.subject import Subject
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.path import CurvedPath, Path, Tensors
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.files.atomic import FileError, PathLike, as_path
 from ig_widgets.files.formats import check_format, fitting

@@ -27,4 +27,4 @@ def unattributed_of(runs: Sequence[Attribution]) -> Tensor | None:
 
 def doubts_of(samples: Samples) -> tuple[str, ...]:
     """That the model answers differently when it is asked the same, if it does."""
-    return (samples.sampler.doubt,) if samples.sampler.doubt else ()
+    return (samples.sampler.nondeterminism,) if samples.sampler.nondeterminism else ()

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ig_widgets.engine.attribution import make_samples
+from ig_widgets.engine.blocks import CellBlock
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.place import whereabouts
-from ig_widgets.engine.sampling import CellBlock
 from ig_widgets.engine.secant import KinkMode, SecantRuleError
 from tests.engine.subjects import ConvScores, draw, few, seeds
 
