@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ig_widgets.engine.checkpoints import unrolled
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled
 from ig_widgets.engine.from_layers import FromLayers
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layer_calls import Call, Layer, Layers, Recorder, used_tensors
 from ig_widgets.engine.model import (
     ForwardFunc,
@@ -21,6 +20,7 @@ from ig_widgets.engine.model import (
     uncompiled,
 )
 from ig_widgets.engine.output import Output
+from ig_widgets.engine.state_guard import StateGuard
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +112,17 @@ def activations_at(
         return recorder.run([*at, *additional_forward_args], keywords)
 
     refuse_training_mode((forward_func, output))
-    keeper = Keeper(forward_func, inputs[0].device)
+    state_guard = StateGuard(forward_func, inputs[0].device)
     end, start, graph = Recorder(layers), Recorder(layers), Recorder(layers)
 
     def look() -> Tensor:
         with torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
             return run(graph, inputs)
 
-    keeper.run(lambda: unrolled(lambda: (run(end, inputs), run(start, baselines))), gradients=False)
+    state_guard.run(lambda: unrolled(lambda: (run(end, inputs), run(start, baselines))), gradients=False)
     # A pass of its own: with gradients some modules (nn.TransformerEncoder) compute otherwise. The graph alone is
     # wanted, not what a backward pass along it would need.
-    returned = keeper.run(lambda: unrolled(look), gradients=True)
+    returned = state_guard.run(lambda: unrolled(look), gradients=True)
     used = used_tensors(layers, graph, returned, allow_unused)
     for index, name in enumerate(layers.names):
         times = [sum(own == index for own, _ in recorder.calls) for recorder in (end, start)]

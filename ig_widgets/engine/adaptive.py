@@ -19,7 +19,7 @@ from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.rules import Floats
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.sample_places import places_for
-from ig_widgets.engine.steep_places import AIM, SteepPlaces
+from ig_widgets.engine.sample_search import AIM, SampleSearch
 
 # Where more than this share of the intervals need a sample, the next rule of the whole path is no dearer.
 _LOCAL = 0.4
@@ -28,13 +28,13 @@ _LOCAL = 0.4
 _DISAGREES = 3.0
 
 
-class Adaptive(SteepPlaces, FeatureChecks):
+class Adaptive(SampleSearch, FeatureChecks):
     """Chooses where each example is sampled next: the next rule, single samples, or a test at random places."""
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, and was put to the test."""
-        alike = self._alike
-        if len(alike) and not (alike.checks and alike.is_settled(tol).all()):
+        shared = self._shared
+        if len(shared) and not (shared.checks and shared.is_settled(tol).all()):
             return False
         return all(own.is_settled(tol) and own.checks for own in self._examples.values())
 
@@ -43,7 +43,7 @@ class Adaptive(SteepPlaces, FeatureChecks):
         if not self._examples:
             return None
         worst = max(self._examples.values(), key=lambda own: -1.0 if own.error is None else own.error)
-        largest = np.fmax.reduce(self._alike.errors, initial=-1.0)
+        largest = np.fmax.reduce(self._shared.errors, initial=-1.0)
         if worst.assessment is None or worst.error is None or worst.error < largest:
             return None
         low, high = worst.assessment.edges[worst.assessment.errors.argmax()]
@@ -51,17 +51,17 @@ class Adaptive(SteepPlaces, FeatureChecks):
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:
         """What to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
-        alike = self._alike
+        shared = self._shared
         if self.evaluations:
             self._next(tol, cancel)
         else:
-            alike.following = max(size for size in SIZES if size <= min(FIRST, self.most))
-            alike.pending = patterson(alike.following).alphas
+            shared.following = max(size for size in SIZES if size <= min(FIRST, self.most))
+            shared.pending = patterson(shared.following).alphas
         counts = [len(places) for places in self._pending.values()]
         examples = np.repeat(np.array(list(self._pending), dtype=np.int64), counts)
         return Wanted(
-            np.concatenate([np.repeat(alike.members, len(alike.pending)), examples]),
-            np.concatenate([np.tile(alike.pending, len(alike)), *self._pending.values()]),
+            np.concatenate([np.repeat(shared.members, len(shared.pending)), examples]),
+            np.concatenate([np.tile(shared.pending, len(shared)), *self._pending.values()]),
         )
 
     def look_at(self, block: Block) -> None:
@@ -71,7 +71,7 @@ class Adaptive(SteepPlaces, FeatureChecks):
         """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         self._pending = {}
         chance = self._chance.uniform(size=self.most)
-        settled = self._test_alike(tol, chance)
+        settled = self._test_shared(tol, chance)
         hard: list[int] = []
         # Most examples have the same samples.
         tests: dict[bytes, Floats] = {}
@@ -108,20 +108,20 @@ class Adaptive(SteepPlaces, FeatureChecks):
             own.rule = own.following = own.checks = 0
             self._pending[e] = np.setdiff1d([*self._pending[e], *more], own.alphas)[: self.most - len(own.alphas)]
 
-    def _test_alike(self, tol: float, chance: Floats) -> list[int]:
+    def _test_shared(self, tol: float, chance: Floats) -> list[int]:
         """Put to the test those that are alike and seem settled, which are returned; the others leave them."""
-        alike = self._alike
-        if not len(alike) or len(alike.alphas) >= self.most:
+        shared = self._shared
+        if not len(shared) or len(shared.alphas) >= self.most:
             return []
-        rooms = alike.alphas[0], 1 - alike.alphas[-1]
+        rooms = shared.alphas[0], 1 - shared.alphas[-1]
         # Beside a crowded end each is tested at distances of its own.
-        left = ~alike.is_settled(tol) | (min(rooms) < CROWDED and not alike.checks)
-        self._part(alike.members[left])
-        if not len(alike) or alike.checks:
+        left = ~shared.is_settled(tol) | (min(rooms) < CROWDED and not shared.checks)
+        self._part(shared.members[left])
+        if not len(shared) or shared.checks:
             return []
-        alike.pending = self._at_random(int(alike.members[0]), self.most - len(alike.alphas), chance, alike.alphas)
-        alike.checks = len(alike.pending)
-        return alike.members.tolist() if alike.checks else []
+        shared.pending = self._at_random(int(shared.members[0]), self.most - len(shared.alphas), chance, shared.alphas)
+        shared.checks = len(shared.pending)
+        return shared.members.tolist() if shared.checks else []
 
     def _larger_rule(self, own: AdaptiveExample, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""

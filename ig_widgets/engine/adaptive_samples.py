@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.adaptive_example import NOWHERE, AdaptiveExample
-from ig_widgets.engine.alike import Alike
 from ig_widgets.engine.batch_nodes import BatchNodes
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.intervals import beyond, lengths
@@ -21,6 +20,7 @@ from ig_widgets.engine.rule_errors import hidden, rule_errors, spread
 from ig_widgets.engine.rules import ADAPTIVE, Floats, Integers, Nodes
 from ig_widgets.engine.sample_index import Wanted
 from ig_widgets.engine.samples import Samples
+from ig_widgets.engine.shared_samples import SharedSamples
 
 # The first rule that tells its own error, by the one before it.
 FIRST = 7
@@ -62,7 +62,7 @@ class AdaptiveSamples:
         path = samples.path
         begins, spans = (_sizes(t) for t in (path.baselines, path.differences(torch.arange(path.batch, device="cpu"))))
         self._far: Floats = np.minimum(begins / np.maximum(spans, 1e-300), 1.0)
-        self._alike = Alike.begin(torch.stack([samples.baseline_output, samples.output], 1).numpy())
+        self._shared = SharedSamples.begin(torch.stack([samples.baseline_output, samples.output], 1).numpy())
         # Those of which more is known, or other things, and the alphas of this round.
         self._examples: dict[int, AdaptiveExample] = {}
         self._pending: dict[int, Floats] = {}
@@ -71,20 +71,20 @@ class AdaptiveSamples:
     @property
     def evaluations(self) -> int:
         """The most points that an example has so far."""
-        return max(len(self._alike.alphas), *(len(own.alphas) for own in self._examples.values()), 0)
+        return max(len(self._shared.alphas), *(len(own.alphas) for own in self._examples.values()), 0)
 
     @property
     def nodes(self) -> Nodes | BatchNodes:
         """The points in use, for all examples or each."""
-        alike, apart = self._alike, self._examples
+        shared, apart = self._shared, self._examples
         rules = {own.rule if own.assessment is None else 0 for own in apart.values()}
-        rules |= {alike.rule} if len(alike) else set()
+        rules |= {shared.rule} if len(shared) else set()
         if len(rules) == 1 and (rule := rules.pop()):
             return patterson(rule)
-        most = max([alike.rule, *(len(own.nodes.alphas) for own in apart.values())])
-        batch = len(alike) + len(apart)
+        most = max([shared.rule, *(len(own.nodes.alphas) for own in apart.values())])
+        batch = len(shared) + len(apart)
         alphas, edges, counts = np.empty((batch, most)), np.ones((batch, most + 1)), np.empty(batch, dtype=np.int64)
-        each: list[tuple[Any, Nodes]] = [(alike.members, patterson(alike.rule))] if len(alike) else []
+        each: list[tuple[Any, Nodes]] = [(shared.members, patterson(shared.rule))] if len(shared) else []
         for chosen, own in [*each, *((e, one.nodes) for e, one in apart.items())]:
             count = len(own.alphas)
             alphas[chosen, :count], alphas[chosen, count:] = own.alphas, own.alphas[-1]
@@ -97,8 +97,8 @@ class AdaptiveSamples:
         # Of what cannot be put to the test nothing is known.
         if self.most < FIRST + CHECKS or any(own.error is None for own in self._examples.values()):
             return None
-        errors = np.empty(len(self._alike) + len(self._examples))
-        errors[self._alike.members] = self._alike.errors
+        errors = np.empty(len(self._shared) + len(self._examples))
+        errors[self._shared.members] = self._shared.errors
         for e, own in self._examples.items():
             errors[e] = own.error
         return None if np.isnan(errors).any() else torch.from_numpy(errors)
@@ -106,14 +106,14 @@ class AdaptiveSamples:
     @property
     def unattributed(self) -> Tensor:
         """By how much F jumps on the path, (batch,) in float64."""
-        sums = torch.zeros(len(self._alike) + len(self._examples), dtype=torch.float64, device="cpu")
+        sums = torch.zeros(len(self._shared) + len(self._examples), dtype=torch.float64, device="cpu")
         for e, own in self._examples.items():
             sums[e] = own.scale * sum(cut.size for cut in own.cuts if cut.is_jump)
         return sums
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""
-        self._accept_alike()
+        self._accept_shared()
         same: dict[tuple[int, int], list[int]] = {}
         for e, new in self._pending.items():
             own = self._examples[e]
@@ -132,54 +132,54 @@ class AdaptiveSamples:
         for group in by_rule.values():
             self._judge(group)
 
-    def _accept_alike(self) -> None:
-        """Take up the new samples of all that are alike, and judge them."""
-        alike = self._alike
-        if not len(alike) or not len(alike.pending):
+    def _accept_shared(self) -> None:
+        """Take up the new samples of all that are shared, and judge them."""
+        shared = self._shared
+        if not len(shared) or not len(shared.pending):
             return
-        alike.rule = alike.following
-        new = alike.pending[None]
-        if not len(alike.alphas):
-            alike.units, alike.scales = self._units(alike.members, new, alike.ends)
-            alike.ends = alike.ends / alike.scales[:, None]
-        known = alike.members, alike.alphas[None], new, alike.products, alike.units, alike.scales
-        every, alike.products, alike.outputs, alike.density = self._extended(*known)
-        alike.alphas, alike.pending = every[0], NOWHERE
-        if alike.rule < FIRST:
+        shared.rule = shared.following
+        new = shared.pending[None]
+        if not len(shared.alphas):
+            shared.units, shared.scales = self._units(shared.members, new, shared.ends)
+            shared.ends = shared.ends / shared.scales[:, None]
+        known = shared.members, shared.alphas[None], new, shared.products, shared.units, shared.scales
+        every, shared.products, shared.outputs, shared.density = self._extended(*known)
+        shared.alphas, shared.pending = every[0], NOWHERE
+        if shared.rule < FIRST:
             return
         if self._is_smooth:
-            judged = alike.rule, alike.alphas, alike.products, alike.outputs, alike.density, alike.ends
-            alike.errors, alike.surprises = self._judged(*judged)
+            judged = shared.rule, shared.alphas, shared.products, shared.outputs, shared.density, shared.ends
+            shared.errors, shared.surprises = self._judged(*judged)
             return
-        # Where kinks are no two paths are alike.
-        for own in self._part(alike.members):
+        # Where kinks are no two paths are shared.
+        for own in self._part(shared.members):
             own.error = self._with_rounding(self._assess(own).relative)
 
     def _part(self, members: Integers | Sequence[int]) -> list[AdaptiveExample]:
         """Know each of `members` by itself from now on."""
-        alike = self._alike
-        leave = np.isin(alike.members, members)
+        shared = self._shared
+        leave = np.isin(shared.members, members)
         for k in np.flatnonzero(leave).tolist():
-            e, error = int(alike.members[k]), float(alike.errors[k])
-            low, high = alike.ends[k].tolist()
+            e, error = int(shared.members[k]), float(shared.errors[k])
+            low, high = shared.ends[k].tolist()
             self._examples[e] = AdaptiveExample(
                 low,
                 high,
-                alphas=alike.alphas,
-                outputs=alike.outputs[k].copy(),
-                density=alike.density[k].copy(),
-                products=alike.products[k].copy(),
-                unit=float(alike.units[k]),
-                scale=float(alike.scales[k]),
-                rule=alike.rule,
-                following=alike.following,
-                checks=alike.checks,
-                surprise=float(alike.surprises[k]),
+                alphas=shared.alphas,
+                outputs=shared.outputs[k].copy(),
+                density=shared.density[k].copy(),
+                products=shared.products[k].copy(),
+                unit=float(shared.units[k]),
+                scale=float(shared.scales[k]),
+                rule=shared.rule,
+                following=shared.following,
+                checks=shared.checks,
+                surprise=float(shared.surprises[k]),
                 error=None if np.isnan(error) else error,
             )
-            self._pending[e] = alike.pending
+            self._pending[e] = shared.pending
         if leave.any():
-            alike.keep(~leave)
+            shared.keep(~leave)
         return [self._examples[int(e)] for e in members]
 
     def _extend(self, members: Sequence[int]) -> None:

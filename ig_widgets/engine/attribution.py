@@ -22,7 +22,7 @@ from ig_widgets.engine.runs import Finish, run
 from ig_widgets.engine.sample_setup import make_samples as make_samples
 from ig_widgets.engine.sample_setup import samples_along as samples_along
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.unfit import refuse_unfit
+from ig_widgets.engine.unsupported import refuse_unsupported
 
 
 @with_options
@@ -100,7 +100,7 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
-    refuse_unfit(forward_func)
+    refuse_unsupported(forward_func)
     check_progress(o["on_progress"])
     check_cancel(o["cancel"])
     check_chunk_size(o["chunk_size"])

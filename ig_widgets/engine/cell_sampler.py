@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.blocks import CellBlock, smallest_non_finite
+from ig_widgets.engine.chunk_queue import ChunkQueue, LaunchedChunk
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.end_outputs import EndOutputs
 from ig_widgets.engine.errors import (
     IGError,
     NonFiniteError,
 )
-from ig_widgets.engine.flight import Flight, Launched
-from ig_widgets.engine.folding import Folding, Folds, UnfoldError
+from ig_widgets.engine.folded_norms import FoldedNorms, Folds, UnfoldError
 from ig_widgets.engine.gradients import cell_sums, coarsest_rounding, defects_of, differentiate, weighed
 from ig_widgets.engine.memory import is_out_of_memory, says
 from ig_widgets.engine.model import uncompiling
@@ -81,9 +81,9 @@ class CellSampler:
         added to `fallbacks`. Raises SecantRuleError where the rule does not hold for the model, with a sentence that
         says why, before anything wrong comes out.
         """
-        flight: Flight[CellBlock] = Flight(self._passes.path.device, self._chunks)
-        while len(lows) or flight:
-            if len(lows) and flight.has_room:
+        queue: ChunkQueue[CellBlock] = ChunkQueue(self._passes.path.device, self._chunks)
+        while len(lows) or queue:
+            if len(lows) and queue.has_room:
                 if cancel is not None and cancel.is_set():
                     return
                 # One row more than cells; a size that the caller has set is kept to.
@@ -107,13 +107,13 @@ class CellSampler:
                     if not self._passes.adapts(error):
                         self._chunks.halve_or_raise(error, rows - 1)
                     continue
-                flight.add(made, is_awaited=first is not None)
+                queue.add(made, is_awaited=first is not None)
                 first = None
                 examples, alphas, lows, highs = (t[cells:] for t in (examples, alphas, lows, highs))
                 continue
-            if (landed := flight.land(cancel)) is None:
+            if (found := queue.next_block(cancel)) is None:
                 return
-            block, finite = landed
+            block, finite = found
             trouble = smallest_non_finite(block, finite, self._passes.path)
             if trouble is not None and bool(torch.isfinite(block.outputs).all()):
                 # F is finite at both ends, so that mean slopes are too: points tell whether a gradient is not.
@@ -130,7 +130,7 @@ class CellSampler:
         highs: Tensor,
         starts: Tensor,
         cancel: threading.Event | None,
-    ) -> Launched[CellBlock]:
+    ) -> LaunchedChunk[CellBlock]:
         begin = time.perf_counter()
         run = starts.long().cumsum(0) - 1
         row = torch.arange(len(lows), device="cpu") + run
@@ -144,7 +144,7 @@ class CellSampler:
         def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = self._passes.leaves(row_examples, alphas)
             # Each mode costs each operation a few microseconds.
-            folding = Folding(self._folds) if self._folds.allowed else nullcontext()
+            folding = FoldedNorms(self._folds) if self._folds.allowed else nullcontext()
             begins = sent(row, leaves[0].device)
             secant = SecantMode(leaves, self.fallbacks, self._passes.freezing(), begins, count)
             with saved.look_at(), secant, folding:
@@ -184,7 +184,7 @@ class CellSampler:
             )
 
         self._chunks.note_memory(count - 1, saved.total)
-        return Launched(count - 1, begin, outputs, products, checked, made, further)
+        return LaunchedChunk(count - 1, begin, outputs, products, checked, made, further)
 
     def _backward(self, outputs: Tensor, leaves: tuple[Tensor, ...], seeds: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the secant rule. Raises LeaveError where they cannot be taken, points being none the worse."""

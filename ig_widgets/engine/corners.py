@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.feature_groups import Groups, Numbering, Walk
+from ig_widgets.engine.jump_search import places_about
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.rules import Floats, Integers
-from ig_widgets.engine.steep import places_about
 from ig_widgets.engine.transfers import sent
 
 # Of more features forward passes tell too little for what they take: halves of them interact in too many ways.

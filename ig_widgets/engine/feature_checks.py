@@ -14,7 +14,7 @@ from ig_widgets.engine.adaptive_samples import AdaptiveSamples
 from ig_widgets.engine.corners import MOST_FEATURES, corner_points, doubted
 from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.rules import Floats, Integers
-from ig_widgets.engine.steep_places import FIRST_LOOKED_AT, LOOKS
+from ig_widgets.engine.sample_search import FIRST_LOOKED_AT, LOOKS
 
 
 class FeatureChecks(AdaptiveSamples):

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ig_widgets.engine.errors import ArgumentValueError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layer_calls import Recorder
 from ig_widgets.engine.memory import is_out_of_memory
+from ig_widgets.engine.state_guard import StateGuard
 
 if TYPE_CHECKING:
     from ig_widgets.engine.activations import Activations
@@ -71,7 +71,7 @@ def layouts_of(
     others: list[Tensor] | None = None
     try:
         given = pytree.tree_map_only(Tensor, resized, (list(arguments), dict(keywords)))
-        Keeper(found.function.forward_func, held[0].device).run(lambda: probe.run(*given), gradients=False)
+        StateGuard(found.function.forward_func, held[0].device).run(lambda: probe.run(*given), gradients=False)
         every = [t for call in probe.calls for t in probe.held(call)]
         if len(every) == len(found.used):
             others = [t for t, used in zip(every, found.used, strict=True) if used]

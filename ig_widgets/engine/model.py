@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.holders import modules_of as modules_of
 from ig_widgets.engine.modes import outside_inference_mode
 from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
+from ig_widgets.engine.reachable_modules import modules_of as modules_of
 from ig_widgets.engine.switches import Switch
 from ig_widgets.engine.target import Target
-from ig_widgets.engine.training import refuse_training_mode as refuse_training_mode
+from ig_widgets.engine.training_mode import refuse_training_mode as refuse_training_mode
 from ig_widgets.engine.transfers import sent
 
 _T = TypeVar("_T")

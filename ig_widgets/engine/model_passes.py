@@ -17,12 +17,12 @@ from ig_widgets.engine.errors import (
     ArgumentValueError,
     IGError,
 )
-from ig_widgets.engine.freezing import Freezing
-from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.frozen_parameters import FrozenParameters
 from ig_widgets.engine.memory import is_out_of_memory, says
 from ig_widgets.engine.model import ScalarFunction, modules_of
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.saved_tensors import SavedTensors
+from ig_widgets.engine.state_guard import StateGuard
 
 _T = TypeVar("_T")
 # What a pass is run again for, in another way.
@@ -47,7 +47,7 @@ class ModelPasses:
     ) -> None:
         self.function = function
         self.path = path
-        self._keeper = Keeper(function.forward_func, path.device)
+        self._state_guard = StateGuard(function.forward_func, path.device)
         self._modules = modules_of(function.forward_func)
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
@@ -60,7 +60,7 @@ class ModelPasses:
     @property
     def draws(self) -> bool:
         """Whether a pass drew random numbers."""
-        return self._keeper.draws
+        return self._state_guard.draws
 
     def leaves(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
         """Points of the path that gradients are taken by."""
@@ -70,7 +70,7 @@ class ModelPasses:
         """Returns what `run` gives in a pass of the model, whatever the grad mode; its errors get a note of alpha."""
         try:
             with self._guard:
-                return self._keeper.run(lambda: self._with_switches(run), gradients=gradients)
+                return self._state_guard.run(lambda: self._with_switches(run), gradients=gradients)
         except IGError:
             raise
         except Exception as error:
@@ -94,10 +94,10 @@ class ModelPasses:
         """A context in which a preview takes half precision."""
         return torch.autocast(self.path.device.type, torch.bfloat16) if self._preview else nullcontext()
 
-    def freezing(self) -> Freezing | None:
+    def freezing(self) -> FrozenParameters | None:
         """Made anew for each pass: a parameter may have been replaced, or frozen by its owner."""
         asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
-        return Freezing(asking) if asking else None
+        return FrozenParameters(asking) if asking else None
 
     def adapts(self, error: BaseException) -> bool:
         """Whether the pass should be run again, as the model bears less than others.

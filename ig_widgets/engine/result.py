@@ -11,11 +11,11 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.groups import group_sums
 from ig_widgets.engine.norms import refuse_overflow
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Tensors
 from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.engine.verdict import Verdict, caveats
-from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table
 
 

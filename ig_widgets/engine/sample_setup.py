@@ -23,7 +23,7 @@ from ig_widgets.engine.reduction import Reduce, make_reduction
 from ig_widgets.engine.sampler import Sampler
 from ig_widgets.engine.samples import Arrange, Samples
 from ig_widgets.engine.target import TargetLike, make_target
-from ig_widgets.engine.unfit import refuse_unfit
+from ig_widgets.engine.unsupported import refuse_unsupported
 
 
 def make_samples(
@@ -65,7 +65,7 @@ def make_samples(
         refuse_integers(forward_func, inputs)
         path = make_path(inputs, baselines)
     else:
-        refuse_unfit(forward_func)
+        refuse_unsupported(forward_func)
         inside = from_layer(forward_func, layer, inputs, baselines, *further, target=target, cancel=cancel)
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
         further = inside.arguments, inside.keywords, None
@@ -109,7 +109,7 @@ def samples_along(
     cancel: threading.Event | None = None,
 ) -> Samples:
     """As `make_samples`, along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
-    refuse_unfit(forward_func)
+    refuse_unsupported(forward_func)
     reduction = make_reduction(reduce, path.inputs)
     function = ScalarFunction(
         forward_func,

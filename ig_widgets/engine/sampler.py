@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ig_widgets.engine.blocks import Block, CellBlock, smallest_non_finite
 from ig_widgets.engine.cell_sampler import CellSampler
+from ig_widgets.engine.chunk_queue import ChunkQueue, LaunchedChunk
 from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.end_outputs import EndOutputs
 from ig_widgets.engine.errors import (
     Cancelled,
     NonFiniteError,
 )
-from ig_widgets.engine.flight import Flight, Launched
 from ig_widgets.engine.gradients import differentiate, weighed
 from ig_widgets.engine.kink_search import find_kinks
 from ig_widgets.engine.kinks import Kinks
@@ -28,7 +28,7 @@ from ig_widgets.engine.path import Path
 from ig_widgets.engine.reduction import Reduction
 from ig_widgets.engine.saved_tensors import PassStopped
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.training import refuse_chance
+from ig_widgets.engine.training_mode import refuse_chance
 from ig_widgets.engine.transfers import Fetch
 
 
@@ -181,14 +181,14 @@ class Sampler:
         for among the rows that are left), and whatever the model raises, with a note that names alpha.
         """
         non_finite: tuple[float, str] | None = None
-        flight: Flight[Block] = Flight(self._path.device, self.chunks)
-        while len(alphas) or flight:
-            if len(alphas) and flight.has_room:
+        queue: ChunkQueue[Block] = ChunkQueue(self._path.device, self.chunks)
+        while len(alphas) or queue:
+            if len(alphas) and queue.has_room:
                 if cancel is not None and cancel.is_set():
                     return
                 rows = min(self.chunks.rows, len(alphas), first or len(alphas))
                 try:
-                    flight.add(self._gradients(examples[:rows], alphas[:rows], cancel), is_awaited=first is not None)
+                    queue.add(self._gradients(examples[:rows], alphas[:rows], cancel), is_awaited=first is not None)
                 except PassStopped:
                     return
                 except (RuntimeError, MemoryError) as error:
@@ -198,9 +198,9 @@ class Sampler:
                 first = None
                 examples, alphas = examples[rows:], alphas[rows:]
                 continue
-            if (landed := flight.land(cancel)) is None:
+            if (found := queue.next_block(cancel)) is None:
                 return
-            block, finite = landed
+            block, finite = found
             non_finite = smallest_non_finite(block, finite, self._path, non_finite)
             if non_finite is None:
                 yield block
@@ -233,7 +233,7 @@ class Sampler:
             )
         return self._cells.sample(examples, alphas, lows, highs, first=first, cancel=cancel)
 
-    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> Launched[Block]:
+    def _gradients(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> LaunchedChunk[Block]:
         begin = time.perf_counter()
         saved = self._passes.saved(self.chunks, cancel)
 
@@ -252,7 +252,7 @@ class Sampler:
             return Block(examples, alphas, values, density, kept)
 
         self.chunks.note_memory(len(alphas), saved.total)
-        return Launched(len(alphas), begin, outputs, products, checked, made)
+        return LaunchedChunk(len(alphas), begin, outputs, products, checked, made)
 
     def _known_chunks(self, kind: str, fixed: int | None) -> ChunkSize:
         """What is known of this model at this shape."""

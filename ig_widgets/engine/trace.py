@@ -10,9 +10,9 @@ from torch import Tensor
 from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentValueError
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Path
 from ig_widgets.engine.transfers import sent
-from ig_widgets.engine.wording import counted
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 
 # Below it a part of the path is as good as the baseline itself.
 _NEAR_BASELINE = 0.02

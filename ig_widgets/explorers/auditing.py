@@ -11,8 +11,8 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, IGError
+from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.engine.path import make_path
-from ig_widgets.engine.turns import lock_of
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Output

@@ -11,10 +11,10 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import refuse_training_mode
+from ig_widgets.engine.model_locks import in_turn, lock_of
 from ig_widgets.engine.output import logits_of
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.texts import whole
 
 _TOP = 5
@@ -103,7 +103,7 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     if not callable(model):
         raise ArgumentTypeError(f"model must be a module or another callable, got {type(model).__name__}.")
     refuse_training_mode(model)
-    keeper = Keeper(model, inputs.device)
+    keeper = StateGuard(model, inputs.device)
     output = in_turn([lock_of(model)], lambda: keeper.run(lambda: logits_of(model(inputs)), gradients=False))
     if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != 1 or not output.is_floating_point():
         seen = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 from ig_widgets.explorers import export, protocol
 from ig_widgets.explorers.classifier import Classes
 from ig_widgets.explorers.memory import Answer, Known

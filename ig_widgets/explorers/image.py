@@ -20,9 +20,9 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.model_locks import lock_of
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.turns import lock_of
-from ig_widgets.engine.wording import counted
 from ig_widgets.explorers import protocol, restoring
 from ig_widgets.explorers.auditing import Auditing
 from ig_widgets.explorers.base import front_end, hash_of

@@ -11,9 +11,9 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
-from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model_locks import in_turn, lock_of
 from ig_widgets.engine.output import logits_of
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.explorers import protocol
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import PROBABILITY, Classes, Output
@@ -44,7 +44,7 @@ class Offering(Explorer):
         said = dict(self._said)
         if new := [name for name in names if name not in said]:
             inputs = torch.cat([self._gallery.inputs(name) for name in new])
-            keeper = Keeper(self._model, inputs.device)
+            keeper = StateGuard(self._model, inputs.device)
             scores = in_turn(
                 [lock_of(self._model)],
                 lambda: keeper.run(lambda: logits_of(self._model(inputs)).cpu(), gradients=False),

@@ -11,8 +11,8 @@ import torch
 import traitlets
 from torch import Tensor
 
-from ig_widgets.engine.keeper import Keeper
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.model_locks import in_turn, lock_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.explorers import protocol, saving
 from ig_widgets.explorers.base import Explorer
 from ig_widgets.explorers.classifier import Classes, Output
@@ -202,7 +202,7 @@ class Restoring(Explorer):
         return ""
 
     def _scores(self, function: Output, inputs: Tensor) -> Tensor:
-        keeper = Keeper(self._model, inputs.device)
+        keeper = StateGuard(self._model, inputs.device)
         return in_turn([lock_of(self._model)], lambda: keeper.run(lambda: function(inputs), gradients=False))
 
     def _tolerance(self, about: Mapping[str, Any]) -> float:

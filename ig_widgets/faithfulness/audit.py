@@ -17,10 +17,10 @@ from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.wording import counted
 from ig_widgets.faithfulness.asking import Asker
 from ig_widgets.faithfulness.regions import Mask, Region, part_mask
 from ig_widgets.faithfulness.subject import Subject, make_subject

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.freezing import Freezing
+from ig_widgets.engine.frozen_parameters import FrozenParameters
 from ig_widgets.engine.place import Place, whereabouts
 from ig_widgets.engine.secant.path_mode import LeaveError, PathMode
 
@@ -34,7 +34,7 @@ class CellMode(PathMode):
     def __init__(
         self,
         inputs: Iterable[Tensor],
-        freezing: Freezing | None = None,
+        freezing: FrozenParameters | None = None,
         begins: Tensor | None = None,
         points: int = 0,
     ) -> None:

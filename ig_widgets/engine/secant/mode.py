@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine import slopes
-from ig_widgets.engine.freezing import Freezing
+from ig_widgets.engine.frozen_parameters import FrozenParameters
 from ig_widgets.engine.kinks import CLAMPS, jump_in
 from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.engine.place import note, whereabouts
@@ -43,7 +43,7 @@ class SecantMode(CellMode):
         self,
         inputs: Iterable[Tensor],
         fallbacks: set[str],
-        freezing: Freezing | None = None,
+        freezing: FrozenParameters | None = None,
         begins: Tensor | None = None,
         points: int = 0,
     ) -> None:

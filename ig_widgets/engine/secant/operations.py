@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch._ops import OpOverload
 
-from ig_widgets.engine.freezing import PLAIN
+from ig_widgets.engine.frozen_parameters import PLAIN
 
 Function = Callable[..., Any]
 _FIRST = ("input",)

@@ -13,7 +13,7 @@ from torch._C import _functorch as functorch
 from torch.overrides import TorchFunctionMode
 
 from ig_widgets.engine import rows
-from ig_widgets.engine.freezing import Freezing, Hooks
+from ig_widgets.engine.frozen_parameters import FrozenParameters, Hooks
 from ig_widgets.engine.kinks import JUMP, jump_in
 from ig_widgets.engine.place import LEAF, Place, is_known, note, whereabouts
 from ig_widgets.engine.secant.operations import CONSTANTS, is_metadata_query, is_number, name_of, tensors_in
@@ -37,7 +37,7 @@ class PathMode(TorchFunctionMode):
     `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
     """
 
-    def __init__(self, inputs: Iterable[Tensor], freezing: Freezing | None = None) -> None:
+    def __init__(self, inputs: Iterable[Tensor], freezing: FrozenParameters | None = None) -> None:
         super().__init__()
         self._freezing = freezing
         self.dtypes: set[torch.dtype] = set()  # of what was computed on the path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ig_widgets.engine.errors import TrainingModeError
-from ig_widgets.engine.holders import modules_of
+from ig_widgets.engine.reachable_modules import modules_of
 
 
 def refuse_training_mode(forward_func: object) -> None:

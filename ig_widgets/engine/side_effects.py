@@ -77,7 +77,7 @@ def version_of(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-class Witness(TorchDispatchMode):
+class EffectRecorder(TorchDispatchMode):
     """Run a pass inside: it sees which of the `watched` buffers the pass writes to, and what it makes.
 
     Random numbers are drawn from a stream of the pass's own, which begins at the states `stream`, or as the session's

@@ -12,12 +12,12 @@ from ig_widgets.engine.adaptive_example import AdaptiveExample
 from ig_widgets.engine.adaptive_samples import AdaptiveSamples
 from ig_widgets.engine.interpolation import values_at
 from ig_widgets.engine.intervals import beyond
+from ig_widgets.engine.jump_search import places_about, search
 from ig_widgets.engine.patterson import patterson
 from ig_widgets.engine.patterson import values_at as rule_values_at
 from ig_widgets.engine.profile import Cut
 from ig_widgets.engine.rules import Floats, Integers
 from ig_widgets.engine.sample_places import places_for
-from ig_widgets.engine.steep import places_about, search
 
 # What a round of refinement aims at, of the tolerance.
 AIM = 0.8
@@ -42,7 +42,7 @@ _GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 LOOKS, FIRST_LOOKED_AT = 12, 16
 
 
-class SteepPlaces(AdaptiveSamples):
+class SampleSearch(AdaptiveSamples):
     """Chooses places for single samples by the samples at hand, and by forward passes where these show nothing."""
 
     def _steps(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
