@@ -1,4 +1,4 @@
-"""Points where they are needed: a rule of the whole path while the gradient is smooth, single samples where it is not.
+"""Chooses points adaptively: rules of the whole path while the gradient is smooth, single samples where it is not.
 
 Seven points settle most smooth models, fifteen most others. Where the gradient changes in one place, samples are added
 there, and all of them stay in use. What seems settled is put to the test by samples at random places, which are
@@ -65,7 +65,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         )
 
     def look_at(self, block: Block) -> None:
-        """Nothing is told by a part of a round."""
+        """Does nothing: errors are estimated at the end of a round."""
 
     def _next(self, tol: float, cancel: threading.Event | None) -> None:
         """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
@@ -99,7 +99,7 @@ class Adaptive(SampleSearch, FeatureChecks):
             affordable = self.most - len(self._examples[e].alphas)
             self._pending[e] = np.setdiff1d(places, self._examples[e].alphas)[:affordable]
         settled.sort()
-        doubts = self._doubts(settled, tol, cancel)
+        doubts = self._doubted_places(settled, tol, cancel)
         for e, more in self._steps(settled, tol, cancel).items():
             doubts[e] = [*doubts.get(e, []), *more]
         for e, more in doubts.items():
@@ -125,12 +125,12 @@ class Adaptive(SampleSearch, FeatureChecks):
 
     def _larger_rule(self, own: AdaptiveExample, tol: float, affordable: int) -> Floats | None:
         """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
-        by_rule, told = own.assessment is None, own.error
+        by_rule, error = own.assessment is None, own.error
         assessment = self._assess(own)
         local = self._with_rounding(assessment.relative)
         goal = AIM * tol * assessment.size
         following = SIZES[SIZES.index(own.rule) + 1] if own.rule < SIZES[-1] else 0
-        disagrees = by_rule and told is not None and told > _DISAGREES * tol
+        disagrees = by_rule and error is not None and error > _DISAGREES * tol
         if (local > tol or disagrees) and following and own.rule >= FIRST:
             new = np.setdiff1d(patterson(following).alphas, own.alphas)
             wanted = len(places_for(assessment, goal, np.zeros(1)))

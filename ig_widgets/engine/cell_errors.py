@@ -1,4 +1,4 @@
-"""Errors of the cells of the secant rule, told by what splits of them change."""
+"""Errors of the cells of the secant rule, estimated by what splits of them change."""
 
 from __future__ import annotations
 
@@ -197,10 +197,10 @@ class CellErrors:
         missing = self._judge(at[tested], own[tested])
         errors = np.hypot(errors, np.sqrt(missing[old.examples] * (old.highs - old.lows)))
         again = ~first & ~tested
-        later, told = _ratios(examples[again], old.errors[at][again], own[again], batch)
+        later, pairs = _ratios(examples[again], old.errors[at][again], own[again], batch)
         later = np.maximum(later, _LEAST_RATIO)
-        self._seen = np.where(told > 0, self._seen / 2 + told * np.log(later), self._seen)
-        self._weight = np.where(told > 0, self._weight / 2 + told, self._weight)
+        self._seen = np.where(pairs > 0, self._seen / 2 + pairs * np.log(later), self._seen)
+        self._weight = np.where(pairs > 0, self._weight / 2 + pairs, self._weight)
         errors[at] = own * np.sqrt(remaining(counts, orders[examples]) / counts)
         of, ends = old.parts(self._plan)
         same = self._plan[of] == 1

@@ -195,5 +195,5 @@ class CellSampler:
         except Exception as error:
             if is_out_of_memory(error) or any(says(error, words) for words in ADAPTABLE):
                 raise
-            told = f"{type(error).__name__} in the backward pass"
-            raise LeaveError(f"the secant rule does not hold here: {told}") from error
+            failure = f"{type(error).__name__} in the backward pass"
+            raise LeaveError(f"the secant rule does not hold here: {failure}") from error

@@ -1,4 +1,4 @@
-"""Where the cells of the secant rule lie: small where the map still changes, and how large its error then is.
+"""Chooses the cells of the secant rule, small where the map changes, and estimates its error.
 
 A cell that is split shows its own error: what it said less what its parts say. The errors of the parts are not seen;
 they follow from it by how errors fall with the size of a cell, which is checked each time that a part is itself split.

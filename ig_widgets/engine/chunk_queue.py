@@ -1,4 +1,4 @@
-"""Chunks that a device works on while Python prepares the next: launched, and waited for in their order.
+"""Queue of chunks that a device works on while Python prepares the next; they are waited for in their order.
 
 Without a queue of its own (a CPU) there is one at a time, which is there as soon as it is launched.
 """

@@ -1,4 +1,4 @@
-"""Points beside the path, by forward passes alone: does the map of a group of features add up to what it does to F?
+"""Checks by forward passes beside the path whether the map of a group of features adds up to what it does to F.
 
 F along the path shows nothing of what one feature gains and another loses, nor of a gradient at right angles to the
 path. But from l to r of the path a group of features can go first, and the others follow, or the other way round: the
@@ -57,7 +57,7 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
     return tuple(points)
 
 
-def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
+def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
     """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
     most = max(len(walk.alphas) for walk in walks) + 1
     wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])

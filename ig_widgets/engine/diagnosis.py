@@ -1,4 +1,4 @@
-"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
+"""Diagnoses a model that does not take rows of a path: a forgotten batch dimension."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.adaptive_samples import AdaptiveSamples
-from ig_widgets.engine.corners import MOST_FEATURES, corner_points, doubted
+from ig_widgets.engine.corners import MOST_FEATURES, corner_points, doubted_places
 from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.rules import Floats, Integers
 from ig_widgets.engine.sample_search import FIRST_LOOKED_AT, LOOKS
@@ -20,7 +20,9 @@ from ig_widgets.engine.sample_search import FIRST_LOOKED_AT, LOOKS
 class FeatureChecks(AdaptiveSamples):
     """Looks beside the path by forward passes, for groups of the values that maps have."""
 
-    def _doubts(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
+    def _doubted_places(
+        self, members: Sequence[int], tol: float, cancel: threading.Event | None
+    ) -> dict[int, list[float]]:
         """Where groups of features do not add up to what they do to F, of examples that seem settled."""
         differ = self._differing
         if not 1 < len(differ) <= MOST_FEATURES:
@@ -53,7 +55,7 @@ class FeatureChecks(AdaptiveSamples):
         walks = [self._walk(e) for e in members]
         for e in members:
             self._examples[e].looks += 1
-        return doubted(walks, self._numbering, tol, ask)
+        return doubted_places(walks, self._numbering, tol, ask)
 
     def _walk(self, example: int) -> Walk:
         own = self._examples[example]

@@ -40,12 +40,14 @@ class FromLayers:
         rows = len(held[0])
         leaves, structure = pytree.tree_flatten((list(arguments), keywords))
         narrow = _narrowed(leaves, rows)
-        if narrow is not None and self._bears(held, leaves, narrow, structure, rows):
+        if narrow is not None and self._broadcasts(held, leaves, narrow, structure, rows):
             leaves = _first(leaves, rows, 1)
         arguments, keywords = pytree.tree_unflatten(leaves, structure)
         return self._run(held, arguments, keywords)
 
-    def _bears(self, held: Sequence[Any], leaves: list[Any], narrow: list[Tensor], structure: Any, rows: int) -> bool:
+    def _broadcasts(
+        self, held: Sequence[Any], leaves: list[Any], narrow: list[Tensor], structure: Any, rows: int
+    ) -> bool:
         """Whether one row before the layers gives what all rows give; two rows will show it."""
         if self._seen is None or not _equal(self._seen[0], narrow):
             with torch.no_grad(), torch._C.DisableTorchFunction():

@@ -59,8 +59,8 @@ def unseen_beyond(
         if room > nearest and power > 0:
             farther = room * size * _beyond_power(min(power, 1.0), nearest / room)
             shown = abs(float(density[own] - density[beside]))
-            told = abs(float(rises[interval])) * grown / shown if shown else np.inf
-            unseen[interval] = max(unseen[interval], min(farther, told))
+            by_output = abs(float(rises[interval])) * grown / shown if shown else np.inf
+            unseen[interval] = max(unseen[interval], min(farther, by_output))
     return unseen
 
 

@@ -1,4 +1,4 @@
-"""Where F changes that the gradients at hand do not show: found by forward passes alone, section by section.
+"""Searches by forward passes for places where F changes and the gradients at hand do not show it.
 
 A step, a spike or a singular end may lie in a thousandth of the interval between two samples. Where nearly all of the
 change lies in one of eight sections, that one is cut into eight in turn, until the change is spread, or the section is

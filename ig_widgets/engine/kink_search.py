@@ -22,14 +22,14 @@ _MORE = 8
 
 
 def find_kinks(
-    passes: ModelPasses, chunks: ChunkSize, ends: EndOutputs, *, by_one: bool, cancel: threading.Event | None
+    passes: ModelPasses, chunks: ChunkSize, ends: EndOutputs, *, by_single_rows: bool, cancel: threading.Event | None
 ) -> Kinks:
     """Returns what kinks lie between both ends of the paths, by forward passes of ever more examples until one shows.
 
-    Of each example the input and the baseline are in one pass, unless `by_one`. Stops early where these do not fit into
-    memory. Raises Cancelled.
+    Of each example the input and the baseline are in one pass, unless `by_single_rows`. Stops early where these do not
+    fit into memory. Raises Cancelled.
     """
-    found = KinksByOne() if by_one else Kinks()
+    found = KinksByOne() if by_single_rows else Kinks()
     start, count, batch = 0, 1, passes.path.batch
     most = batch
     # Of a model that is given single rows F depends on its company.

@@ -1,4 +1,4 @@
-"""Whether a network bends smoothly along a path or has kinks there: counted while a forward pass looks at both ends.
+"""Counts the kinks that a network passes between both ends of a path, in a forward pass of both.
 
 A kink counts if an element lies on different sides of it at the baseline and at the input: a ReLU that is off at both
 ends, or a clamp that only guards against zero, is as good as linear.
@@ -65,12 +65,12 @@ class Kinks:
         blind = f" (not visible inside {', '.join(sorted(self.hidden))})" if self.hidden else ""
         if not self.elements.total():
             return f"no operation with a kink{blind}"
-        told = [
+        passed = [
             f"{name} ({_share(self.crossed[name] / self.elements[name])} of its elements)"
             for name, count in self.crossed.most_common(3)
             if count
         ]
-        return f"kinks are passed in {', '.join(told)}{blind}" if told else f"no kink is passed{blind}"
+        return f"kinks are passed in {', '.join(passed)}{blind}" if passed else f"no kink is passed{blind}"
 
     def look(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]

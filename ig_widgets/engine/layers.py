@@ -15,7 +15,8 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.from_layers import FromLayers
 from ig_widgets.engine.groups import check_feature_mask
 from ig_widgets.engine.layer_calls import Layer
-from ig_widgets.engine.layouts import Layout, layouts_of
+from ig_widgets.engine.layout_search import layouts_of
+from ig_widgets.engine.layouts import Layout
 from ig_widgets.engine.model import (
     ForwardFunc,
     ForwardKwargs,

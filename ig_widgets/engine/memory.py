@@ -9,7 +9,7 @@ import torch
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken on `device`, None where it cannot be told."""
+    """Returns the free bytes of `device`, None where they are not known."""
     if device.type == "cuda":
         # What torch holds and does not use is free to us as well.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

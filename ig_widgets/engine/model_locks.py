@@ -1,4 +1,4 @@
-"""What is known of a model for all that ask it: the lock by which they take turns, and whether they have to.
+"""Locks by model: one for all that call it, and whether its passes have to take turns.
 
 A pass that writes to the model's buffers, or draws random numbers, cannot run beside another one of that model. Most
 models do neither, and wait for nobody once that was seen.

@@ -33,7 +33,8 @@ _MISSING = 0.5
 class Points:
     """The points of a rule, whose number grows in rounds; at most `most` for each example.
 
-    For Fejér's rule errors are told from the spectrum of the gradient along the path, for others from the last change.
+    For Fejér's rule errors are estimated from the spectrum of the gradient along the path, for others from the last
+    change.
     """
 
     def __init__(self, samples: Samples, method: str, *, multiply_by_inputs: bool, most: int) -> None:
@@ -90,7 +91,7 @@ class Points:
         return Wanted(np.tile(np.arange(batch), len(missing)), np.repeat(missing, batch))
 
     def look_at(self, block: Block) -> None:
-        """Nothing is told by a part of a round."""
+        """Does nothing: errors are estimated at the end of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""

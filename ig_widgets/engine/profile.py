@@ -1,4 +1,4 @@
-"""What the samples of one path tell: the weights that integrate them, how large the error is, where it lies.
+"""Weights of the samples of one path, the error of their sum, and where on the path it lies.
 
 The gradient is a vector of many features, F one number; so how alike the gradients of any two samples are (their inner
 products) tells the length of any weighted sum of them, and F at two samples tells the sum of what lies between exactly.
@@ -168,25 +168,25 @@ class Profile:
         lower_defects: Floats,
     ) -> Assessment:
         noise, variation = self.rounding, float(np.abs(rises).sum())
-        seen, told = beyond(defects, noise), defects - lower_defects
+        seen, gained = beyond(defects, noise), defects - lower_defects
         # How large a change of the map is beside the change of its sum.
         ratio = np.hypot(root_of_squares(changes), _SLIGHT * size) / max(
-            np.hypot(root_of_squares(told), _SLIGHT * variation), noise, np.finfo(float).tiny
+            np.hypot(root_of_squares(gained), _SLIGHT * variation), noise, np.finfo(float).tiny
         )
         if size == 0:
             # Gradients are zero wherever they were taken: what F changes is all to be found, whatever its length.
             ratio = 1.0
         # By how much F says that the rule is better than the lower one, as far as what F tells is what the map does.
-        expected = told * min(ratio, _UNUSUAL * usual)
+        expected = gained * min(ratio, _UNUSUAL * usual)
         near = [near_sums(np.square(v)) for v in (seen, beyond(lower_defects, noise), expected, changes)]
         better = share_of(near[0], near[1])
-        alike = share_of(near[2], near[3])
-        better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
+        agreement = share_of(near[2], near[3])
+        better = np.maximum(1 - agreement * (1 - better), _CAUTION * settling)
         # Where the map does not settle and F does not tell, samples are as good as drawn from what is between them.
-        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - alike)
+        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - agreement)
         better = better * (1 + (_DRAWN - 1) * unresolved)
         # Two measures of the same, as far as F tells of the map.
-        errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + alike**2))
+        errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + agreement**2))
         errors = np.maximum(errors, unseen)
         error = max(root_of_squares(errors), ratio * float(beyond(defects.sum(), noise)))
         blind = seen * ratio > changes

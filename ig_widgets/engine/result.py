@@ -1,4 +1,4 @@
-"""The result: what was attributed to each feature, how it came about, and how far it can be trusted."""
+"""`Attribution`, the frozen result, and how it is made of samples."""
 
 from __future__ import annotations
 
@@ -147,9 +147,9 @@ def make_attribution(
     delta = (total - difference).to(dtype)
     refuse_overflow("The sum of an attribution", delta)
     jumps = None if verdict is None else verdict.unattributed
-    told = caveats(
+    sentences = caveats(
         verdict,
-        doubt=samples.sampler.nondeterminism,
+        nondeterminism=samples.sampler.nondeterminism,
         scales=samples.sampler.scales if method == rules.SECANT else frozenset(),
         complete=complete,
         errors=errors,
@@ -174,6 +174,6 @@ def make_attribution(
         reason=reason,
         fallbacks=samples.fallbacks,
         complete=complete,
-        caveats=told,
+        caveats=sentences,
         unattributed=None if jumps is None else jumps.to(dtype).to(path.device),
     )

@@ -45,19 +45,26 @@ def make_samples(
     cells: rules.Nodes | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
-    """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
+    """Checks the arguments, evaluates both ends, and returns an empty collection of samples to extend.
 
-    For callers who want to change rule or steps and keep what was sampled. `layer` is that of `attribute`: samples are
-    then like what the layer gives, batch first, each of its calls apart; `make_attribution` adds calls up.
-    `reduce`: a linear function (rows, ...) -> (rows, *shape) that keeps rows apart. It is given the product of gradient
-    and x - x' of each sample as soon as it is there, and what it returns is all that is kept, so that maps, errors and
-    attributions are those of the reduced map; of tokens (rows, tokens, dimensions), say, `lambda t: t.sum(-1)`. One for
-    all inputs (or all that the layer gives), or a tuple of one for each, None for what stays whole. It is given tensors
-    of at least float32, batch first, and must stay on their device. Sums, means, choices and products with constants
-    are linear; norms, absolute values and maxima are refused. `guard` and `chunks` are
-    those of `Sampler`; `known_output` (batch,) is F(x), if it is known already; `cells` are those
-    of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
-    raised. Raises as `attribute` does, and ArgumentTypeError or ArgumentValueError where `reduce` cannot work.
+    For callers who want to change rule or steps and keep what was sampled. Arguments are those of `attribute`, and:
+
+    Args:
+        layer: samples are like what the layer gives, batch first, each of its calls apart; `make_attribution` adds
+            calls up and gives them the layer's shape.
+        reduce: a linear function (rows, ...) -> (rows, *shape) that keeps rows apart, for all inputs (or all that the
+            layer gives), or a tuple of one for each, None for what stays whole. It is given the product of gradient and
+            x - x' of each sample, in at least float32, as soon as it is computed; what it returns, on the same device,
+            is all that is kept. Maps, errors and attributions are those of the reduced map. Of embeddings (rows,
+            tokens, dimensions) for instance `lambda t: t.sum(-1)`. Sums, means, choices and products with constants are
+            linear; norms, absolute values and maxima are refused.
+        guard, chunks: those of `Sampler`.
+        known_output: F(x), (batch,), if it is known.
+        cells: cells of the secant rule, by which samples are then taken.
+        cancel: when set while both ends are evaluated, Cancelled is raised.
+
+    Raises:
+        As `attribute`, and ArgumentTypeError or ArgumentValueError where `reduce` cannot work.
     """
     further: tuple[object, ForwardKwargs, Output] = additional_forward_args, forward_kwargs, output
     arrange: Arrange | None = None
@@ -143,11 +150,11 @@ def samples_along(
         raise
     except Exception as error:
         # Some models take one row at a time; of a batch of one it is clear what is meant.
-        if path.batch == 1 and not function.one_by_one and isinstance(error, SHAPE_ERRORS):
-            function.one_by_one = True
+        if path.batch == 1 and not function.takes_single_rows and isinstance(error, SHAPE_ERRORS):
+            function.takes_single_rows = True
             try:
                 return evaluated()
             except Exception:  # noqa: BLE001  (what the model said first is what matters)
-                function.one_by_one = False
+                function.takes_single_rows = False
         raise_clearer(error, function, path)
         raise

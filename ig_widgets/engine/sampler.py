@@ -129,9 +129,9 @@ class Sampler:
         return self.chunks.is_fixed and self.chunks.rows == 1
 
     @property
-    def _takes_one_row(self) -> bool:
+    def _takes_single_rows(self) -> bool:
         """Whether the function must be given one row at a time, as far as that is known."""
-        return self._is_single_row or self._function.one_by_one
+        return self._is_single_row or self._function.takes_single_rows
 
     def outputs(
         self,
@@ -169,7 +169,7 @@ class Sampler:
 
     def kinks(self, cancel: threading.Event | None = None) -> Kinks:
         """Returns what kinks lie between both ends of the paths, as `find_kinks`."""
-        return find_kinks(self._passes, self.chunks, self._ends, by_one=self._takes_one_row, cancel=cancel)
+        return find_kinks(self._passes, self.chunks, self._ends, by_single_rows=self._takes_single_rows, cancel=cancel)
 
     def sample(
         self, examples: Tensor, alphas: Tensor, *, first: int | None = None, cancel: threading.Event | None = None
@@ -227,7 +227,7 @@ class Sampler:
         added to `fallbacks`. Raises SecantRuleError where the rule does not hold for the model, with a sentence that
         says why, before anything wrong comes out.
         """
-        if self._takes_one_row and (self._function.one_by_one or not self._cells.takes_pairs()):
+        if self._takes_single_rows and (self._function.takes_single_rows or not self._cells.takes_pairs()):
             raise SecantRuleError(
                 "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"
             )

@@ -1,4 +1,4 @@
-"""Examples of a batch that all have the same samples, as arrays: of a large smooth batch most are, to the end."""
+"""State of the examples of a batch that have the same samples, as arrays; in a large smooth batch most are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pass does to buffers and random state, told apart from what other threads do at the same time."""
+"""Records what a pass does to buffers and random state, apart from what other threads do at the same time."""
 
 from __future__ import annotations
 

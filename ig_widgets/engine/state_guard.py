@@ -1,4 +1,4 @@
-"""Passes of the user's model after which all is as it was: buffers, random state, modes of torch.
+"""Restores buffers, random state and modes of torch after each pass of the user's model.
 
 A pass is a function that is called, not a block behind `with`: an interrupt may come between any two lines, also
 between the last line of a block and its leaving. What may change is read before; in a run that ends in an error or an

@@ -1,4 +1,4 @@
-"""Modules in training mode, in which a row depends on its neighbours or on chance."""
+"""Refuses modules in training mode, in which a row depends on its neighbours or on chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that cannot be explained as they are, and what would do instead."""
+"""Refuses models without gradients or values, and names what would work."""
 
 from __future__ import annotations
 

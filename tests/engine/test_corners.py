@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine.corners import corner_points, doubted
+from ig_widgets.engine.corners import corner_points, doubted_places
 from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.path import make_path
 from ig_widgets.engine.rules import Floats, Integers
@@ -60,7 +60,7 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
         ends = tuple(float(model(end)[0]) for end in (torch.zeros_like(x), x))
     walk = Walk(0, alphas, outputs.detach().numpy(), ends, maps, size, 0, 1e-12, 1e-12)
     numbering = Numbering(np.arange(x.shape[1]), x.shape[1], np.random.default_rng(0))
-    return doubted([walk], numbering, tol, ask).get(0, [])
+    return doubted_places([walk], numbering, tol, ask).get(0, [])
 
 
 class Cancelling(nn.Module):
