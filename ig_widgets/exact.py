@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ig_widgets.engine.errors import ArgumentTypeError, IGError, OutputError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
-from ig_widgets.engine.sampling import Sampler
+from ig_widgets.engine.sampler import Sampler
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.target import TargetLike, make_target
 
 # A value is zero below so many roundings of the largest one in its tensor, and a piece is not cut closer to its ends.
@@ -252,7 +252,7 @@ class _Watch:
     def __init__(self, function: ScalarFunction, path: Path) -> None:
         self._function = function
         self._path = path
-        self._keeper = Keeper(function.forward_func, path.device)
+        self._state_guard = StateGuard(function.forward_func, path.device)
 
     def look(self, example: int, alpha: float) -> _Seen:
         """Every kink of the function at this point, in the order of execution."""
@@ -265,7 +265,7 @@ class _Watch:
             with recorder:
                 return self._function(points, examples)
 
-        output = self._keeper.run(run, gradients=False)
+        output = self._state_guard.run(run, gradients=False)
         if output.dtype != torch.float64:
             raise OutputError(
                 f"forward_func returned {output.dtype}, and kinks are told apart in float64 only; give "

@@ -19,11 +19,11 @@ from ig_widgets.baselines.base import Baseline, check_positive
 from ig_widgets.baselines.deepfool import Search
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size, refuse_training_mode
 from ig_widgets.engine.modes import outside_inference_mode
 from ig_widgets.engine.output import Output
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress
+from ig_widgets.engine.state_guard import StateGuard
 
 # Rows in the model at a time unless the caller says otherwise.
 _ROWS = 16
@@ -146,7 +146,7 @@ class boundary(Baseline):  # noqa: N801
         parts = []
 
         def run() -> None:
-            search = Search(self, Keeper(self.forward_func, inputs.device), count, cancel)
+            search = Search(self, StateGuard(self.forward_func, inputs.device), count, cancel)
             for part, found, _ in rows.run(count, lambda part: search(part, inputs, limits)):
                 parts.append(found)
                 if on_progress is not None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ig_widgets.baselines.base import Baseline, Parameter, as_pictures, check_seed, like, warn_unless_pictures
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 
 # Each holds a copy of what it was given, as floats (N, channels, height, width) on the CPU, and is equal to itself
 # only: to compare two would be to compare their pictures.

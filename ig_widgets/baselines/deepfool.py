@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, NonFiniteError, NotDifferentiableError, OutputError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import Forward
+from ig_widgets.engine.state_guard import StateGuard
 
 if TYPE_CHECKING:
     from ig_widgets.baselines.boundary import boundary
@@ -33,7 +33,7 @@ class Search:
     """
 
     asked: boundary
-    keeper: Keeper
+    keeper: StateGuard
     batch: int
     cancel: threading.Event | None
 

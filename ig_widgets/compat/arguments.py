@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.target import Target, TargetLike, make_target
 
 Number: TypeAlias = int | float
@@ -180,4 +180,4 @@ def delta(
         )
         return delta
 
-    return Keeper(method.forward_func, xs[0].device).run(run, gradients=torch.is_grad_enabled())
+    return StateGuard(method.forward_func, xs[0].device).run(run, gradients=torch.is_grad_enabled())

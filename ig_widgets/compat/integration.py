@@ -13,9 +13,9 @@ from ig_widgets.compat.arguments import Number, captums_points, check_target, wi
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, make_attribution, samples_along
 from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ForwardFunc, ScalarFunction, refuse_training_mode
 from ig_widgets.engine.path import Path, make_path
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.target import Target, TargetLike
 from ig_widgets.engine.transfers import sent
 
@@ -158,7 +158,7 @@ def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ..
             return among, None
         return among, alone
 
-    among, alone = Keeper(scalar.forward_func, xs[0].device).run(run, gradients=False)
+    among, alone = StateGuard(scalar.forward_func, xs[0].device).run(run, gradients=False)
     if alone is None:
         return False
     bound = (among[0] - among[1]).abs() / 100 + among.abs().max() * 1e-5
@@ -216,7 +216,7 @@ def walk(
     """Sum `gradient(points, steps)` over the rule, `steps` steps of all paths at a time, one step after the other."""
     refuse_training_mode(forward_func)
     device = paths[0].device
-    keeper = Keeper(forward_func, device)
+    guard = StateGuard(forward_func, device)
     chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
 
@@ -224,7 +224,7 @@ def walk(
         def run() -> Sequence[Tensor]:
             return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
 
-        return keeper.run(run, gradients=True)
+        return guard.run(run, gradients=True)
 
     for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
         steps = part.stop - part.start

@@ -23,8 +23,8 @@ from ig_widgets.compat.arguments import (
 from ig_widgets.compat.completeness import Completeness, wrapped
 from ig_widgets.compat.errors import captums_errors
 from ig_widgets.compat.integration import integrate
+from ig_widgets.engine.activations import activations_at
 from ig_widgets.engine.layer_calls import Layer
-from ig_widgets.engine.layers import activations_at
 from ig_widgets.engine.path import Tensors
 from ig_widgets.engine.target import TargetLike
 

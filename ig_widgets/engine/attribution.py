@@ -15,13 +15,14 @@ from ig_widgets.engine.options import Options, check_flag, completed, with_optio
 from ig_widgets.engine.output import Output, check_output
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.progress import Progress, ProgressLike, check_cancel, check_progress, reported
+from ig_widgets.engine.requested_rule import check_rule
 from ig_widgets.engine.result import Attribution as Attribution
 from ig_widgets.engine.result import make_attribution as make_attribution
-from ig_widgets.engine.runs import Finish, check_rule, run
-from ig_widgets.engine.runs import make_samples as make_samples
-from ig_widgets.engine.runs import samples_along as samples_along
+from ig_widgets.engine.runs import Finish, run
+from ig_widgets.engine.sample_setup import make_samples as make_samples
+from ig_widgets.engine.sample_setup import samples_along as samples_along
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.unfit import refuse_unfit
+from ig_widgets.engine.unsupported import refuse_unsupported
 
 
 @with_options
@@ -99,7 +100,7 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
-    refuse_unfit(forward_func)
+    refuse_unsupported(forward_func)
     check_progress(o["on_progress"])
     check_cancel(o["cancel"])
     check_chunk_size(o["chunk_size"])
@@ -119,7 +120,7 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
             forward_func, o["layer"], inputs, o["baselines"], *further, target=o["target"], cancel=cancel
         )
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
-        further, is_tuple = (inside.arguments, inside.keywords, None), len(inside.inputs) > 1
+        further = inside.arguments, inside.keywords, None
         masks = inside.masks(o["feature_mask"])
     samples = samples_along(
         path,
@@ -130,9 +131,10 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
         output=further[2],
         chunk_size=o["chunk_size"],
         precision=o["precision"],
+        arrange=None if inside is None else inside.as_held,
         cancel=cancel,
     )
-    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks, inside.as_held if inside else None)
+    finish = Finish(begin, o["multiply_by_inputs"], is_tuple, masks)
     return _reported(lambda progress: run(samples, rule, finish, progressive, progress, cancel), o["on_progress"])
 
 

@@ -8,22 +8,20 @@ The measuring is done on rows that are needed anyway.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
-from pathlib import Path as FilePath
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 
 from ig_widgets.engine.errors import Cancelled, OutOfMemoryError
+from ig_widgets.engine.memory import free_memory, is_out_of_memory
 
 Found = TypeVar("Found")
-
 # A first chunk that should take about this long, from the time of a forward pass (a backward pass costs about two):
 # little is lost where more would be better, and the size grows by leaps as long as chunks are as short.
 _FIRST_SECONDS = 0.005
@@ -208,6 +206,12 @@ class ChunkSize:
                     self._times[size] = min(self._times[size], 1)
             self._tries = True
 
+    def halve_or_raise(self, error: Exception, rows: int) -> None:
+        """Goes on with half of `rows` where the error says that they did not fit into memory; raises it where not."""
+        if not is_out_of_memory(error):
+            raise error
+        self.halve(rows)
+
     def halve(self, rows: int) -> None:
         """Memory ran out at `rows`: warn, and go on with half. Raises OutOfMemoryError at one row."""
         if rows <= 1:
@@ -273,68 +277,3 @@ def _rows_in_memory(device: torch.device, row_bytes: int) -> int:
     free = free_memory(device)
     rows = max(1, int(free * _MEMORY_SHARE) // max(row_bytes, 1)) if free is not None else 256
     return rows if device.type == "cpu" else min(rows, _MOST_ROWS)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken on `device`, None where it cannot be told."""
-    if device.type == "cuda":
-        # What torch holds and does not use is free to us as well.
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0] + held)
-    amounts = [_available_on_machine(), _available_in_group(), _available_to_process()]
-    return min((amount for amount in amounts if amount is not None), default=None)
-
-
-def _available_on_machine() -> int | None:
-    try:
-        for line in FilePath("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _available_in_group() -> int | None:
-    try:
-        group = FilePath("/sys/fs/cgroup")
-        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _available_to_process() -> int | None:
-    """What `ulimit -v` leaves, where it is set."""
-    try:
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        pages = int(FilePath("/proc/self/statm").read_text().split()[0])
-        return None if limit == resource.RLIM_INFINITY else limit - pages * resource.getpagesize()
-    except (ImportError, OSError, ValueError):
-        return None
-
-
-# How torch's allocator, C++ and oneDNN say it; the last where there is no room for its code, or for its scratch memory.
-_FULL = ("can't allocate memory", "std::bad_alloc", "could not create a primitive", "could not create a memory object")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on any device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # oneDNN says "could not create a primitive descriptor ..." of what it cannot do at all.
-    return isinstance(error, RuntimeError) and any(
-        says(error, words) and not says(error, f"{words} descriptor") for words in _FULL
-    )
-
-
-def says(error: BaseException, words: str) -> bool:
-    """Whether `words` are in the text of `error`; not where its text, made by a stranger's code, cannot be had."""
-    try:
-        return words in str(error)
-    except Exception:  # noqa: BLE001
-        return False

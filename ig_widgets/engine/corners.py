@@ -1,4 +1,4 @@
-"""Points beside the path, by forward passes alone: does the map of a group of features add up to what it does to F?
+"""Checks by forward passes beside the path whether the map of a group of features adds up to what it does to F.
 
 F along the path shows nothing of what one feature gains and another loses, nor of a gradient at right angles to the
 path. But from l to r of the path a group of features can go first, and the others follow, or the other way round: the
@@ -17,12 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.interpolation import interval_weights, values_at
+from ig_widgets.engine.feature_groups import Groups, Numbering, Walk
+from ig_widgets.engine.jump_search import places_about
 from ig_widgets.engine.path import Path
-from ig_widgets.engine.patterson import patterson
-from ig_widgets.engine.patterson import values_at as rule_values_at
 from ig_widgets.engine.rules import Floats, Integers
-from ig_widgets.engine.steep import places_about
 from ig_widgets.engine.transfers import sent
 
 # Of more features forward passes tell too little for what they take: halves of them interact in too many ways.
@@ -31,9 +29,6 @@ MOST_FEATURES = 256
 _GROUPS, _LEAST_GROUPS, _GROUPS_BY_FEATURES = 6, 2, 48
 # Rows for each example; more where there are many samples, as many as two for each.
 _ROWS = 288
-# Polynomials through so many samples say what a group's map collects in an interval, and how well that is known.
-_ORDER, _HIGHER = 4, 6
-_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 # Of the tolerance: from which on what groups miss is looked for; a half of the features sees half of an error.
 _DOUBTED = 0.7
 # Intervals that hold this share of it are looked into; so many places at a time.
@@ -45,84 +40,9 @@ _EDGES = np.concatenate([[0.0], (np.arange(1, _SECTIONS) + 0.0618) / _SECTIONS, 
 # section. A place that takes up so many of the sections is seen as it is.
 _COUNTS, _SPREAD = 0.4, 7
 _ROUNDS = 40
-
 # F at points whose features are at alphas of their own: examples (rows,), alphas (rows,) of the features of a group,
 # and of all others, groups (rows, features).
 Ask = Callable[[Integers, Floats, Floats, Tensor], Floats]
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Groups of features, 0 or 1: (groups, features that differ along a path), and as booleans of all features."""
-
-    own: Floats
-    every: Tensor
-
-    def __len__(self) -> int:
-        return len(self.own)
-
-
-@dataclass(frozen=True)
-class Walk:
-    """What is known of one example: ascending `alphas` (n,), `outputs` (n,) there and at both `ends`.
-
-    `maps`: those of the samples times x - x', (n, features that differ); `size`: the length of its map. `rule`: points
-    of the rule of the whole path that are in use, 0 if all are. `rounding`: how far F may be off; `shortest`: of
-    sections; `cuts`: where F jumps.
-    """
-
-    example: int
-    alphas: Floats
-    outputs: Floats
-    ends: tuple[float, float]
-    maps: Floats
-    size: float
-    rule: int
-    rounding: float
-    shortest: float
-    cuts: Sequence[tuple[float, float]] = ()
-
-    def shown(self, groups: Groups) -> tuple[Floats, Floats]:
-        """What samples collect for each group in the intervals between them, and how far that is off: (n + 1, k)."""
-        density = self.maps @ groups.own.T
-        if not self.rule:
-            every, better = (interval_weights(self.alphas, 0.0, 1.0, n) @ density for n in (_ORDER, _HIGHER))
-            return every, np.abs(better - every)
-        edges = np.concatenate([[0.0], self.alphas, [1.0]])
-        lengths = np.diff(edges)
-        places = edges[:-1, None] + lengths[:, None] * (_GAUSS + 1) / 2
-        values = self.foreseen(places.ravel(), groups).reshape(*places.shape, -1)
-        collected = np.einsum("mgk,g->mk", values, _GAUSS_WEIGHTS) * lengths[:, None] / 2
-        return collected, np.zeros_like(collected)
-
-    def foreseen(self, places: Floats, groups: Groups) -> Floats:
-        """The slope of each group at `places`, as the samples foresee it: (places, k)."""
-        density = self.maps @ groups.own.T
-        if self.rule:
-            at = np.searchsorted(self.alphas, patterson(self.rule).alphas)
-            by_rule: Floats = rule_values_at(self.rule, tuple(places.tolist())) @ density[at]
-            return by_rule
-        return values_at(self.alphas, places, _ORDER) @ density
-
-
-class Numbering:
-    """Groups of features, one after the other: the digits of random numberings, which part all pairs of features."""
-
-    def __init__(self, differing: Integers, features: int, chance: np.random.Generator) -> None:
-        self._differing, self._features, self._chance = differing, features, chance
-        self._left: list[Floats] = []
-
-    def next(self, count: int) -> Groups:
-        """So many of them."""
-        number = len(self._differing)
-        while len(self._left) < count:
-            order = self._chance.permutation(number)
-            digits = self._chance.permutation(max(1, int(number - 1).bit_length()))
-            self._left += [((order >> int(digit)) & 1).astype(np.float64) for digit in digits]
-        own, self._left = np.stack(self._left[:count]), self._left[count:]
-        every = torch.zeros(count, self._features, dtype=torch.bool, device="cpu")
-        every[:, torch.from_numpy(self._differing)] = torch.from_numpy(own > 0)
-        return Groups(own, every)
 
 
 def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
@@ -137,7 +57,7 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
     return tuple(points)
 
 
-def doubted(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
+def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
     """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
     most = max(len(walk.alphas) for walk in walks) + 1
     wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])

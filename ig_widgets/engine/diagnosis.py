@@ -1,14 +1,14 @@
-"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
+"""Diagnoses a model that does not take rows of a path: a forgotten batch dimension."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, IGError, NonFiniteError, OutputError
-from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.engine.model import ScalarFunction
 from ig_widgets.engine.path import Path
+from ig_widgets.engine.state_guard import StateGuard
 
 # What says enough as it is.
 _CLEAR = (Cancelled, NonFiniteError)
@@ -22,9 +22,11 @@ def raise_clearer(error: Exception, function: ScalarFunction, path: Path) -> Non
         return
     if isinstance(error, IGError) and not isinstance(error, OutputError):
         return
-    keeper = Keeper(function.forward_func, path.device)
+    state_guard = StateGuard(function.forward_func, path.device)
     try:
-        found: Any = keeper.run(lambda: function.alone(tuple(x[None].clone() for x in path.inputs)), gradients=False)
+        found: Any = state_guard.run(
+            lambda: function.alone(tuple(x[None].clone() for x in path.inputs)), gradients=False
+        )
     except Exception:  # noqa: BLE001  (then it is something else, and the error says it)
         return
     if found.dim() == 0 or found.shape[0] != 1:

@@ -1,4 +1,4 @@
-"""What to say of integer inputs, along which no path leads: the embedding layers that a model has for them."""
+"""Refuses integer inputs, along which there is no path, and names the embedding layers of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a network bends smoothly along a path or has kinks there: counted while a forward pass looks at both ends.
+"""Counts the kinks that a network passes between both ends of a path, in a forward pass of both.
 
 A kink counts if an element lies on different sides of it at the baseline and at the input: a ReLU that is off at both
 ends, or a clamp that only guards against zero, is as good as linear.
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ig_widgets.engine import rows
+from ig_widgets.engine.place import Whereabouts, whereabouts
 
 # Where the slope of an element-wise operation jumps; those that clamp have their bounds as arguments.
 _AT: dict[str, tuple[float, ...]] = {
@@ -64,12 +65,12 @@ class Kinks:
         blind = f" (not visible inside {', '.join(sorted(self.hidden))})" if self.hidden else ""
         if not self.elements.total():
             return f"no operation with a kink{blind}"
-        told = [
+        passed = [
             f"{name} ({_share(self.crossed[name] / self.elements[name])} of its elements)"
             for name, count in self.crossed.most_common(3)
             if count
         ]
-        return f"kinks are passed in {', '.join(told)}{blind}" if told else f"no kink is passed{blind}"
+        return f"kinks are passed in {', '.join(passed)}{blind}" if passed else f"no kink is passed{blind}"
 
     def look(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
@@ -120,11 +121,11 @@ def _share(share: float) -> str:
 
 def _pieces(
     name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
-) -> list[tuple[str, Tensor, rows.Whereabouts]]:
+) -> list[tuple[str, Tensor, Whereabouts]]:
     """On which piece of the operation each element lies, and where points lie in that; nothing if it has no pieces."""
     if name not in KINKED:
         # Conditions and positions that move with the points choose between pieces.
-        return [(jump, t, rows.whereabouts(t)) for t in on_path if (jump := jump_in(t)) is not None]
+        return [(jump, t, whereabouts(t)) for t in on_path if (jump := jump_in(t)) is not None]
     try:
         return [(name, *_piece(name, func, args, kwargs, on_path))] if isinstance(args[0], Tensor) else []
     except (RuntimeError, TypeError, ValueError, IndexError, StopIteration):
@@ -133,15 +134,15 @@ def _pieces(
 
 def _piece(
     name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
-) -> tuple[Tensor, rows.Whereabouts]:
+) -> tuple[Tensor, Whereabouts]:
     x = args[0].detach()
-    where = rows.whereabouts(args[0])
+    where = whereabouts(args[0])
     if name in _POOLS:
         kwargs = {key: value for key, value in kwargs.items() if key != "return_indices"}
         return _POOLS[name](x, *args[1:], **kwargs)[1], where
     if name in _BETWEEN or (name in ("max", "min") and len(args) > 1 and isinstance(args[1], Tensor)):
         which = x > args[1].detach()
-        found = [(t, rows.whereabouts(t)) for t in on_path]
+        found = [(t, whereabouts(t)) for t in on_path]
         return which, rows.follow("gt", func, args, kwargs, found, [which])[0]
     if name in _LARGEST:
         dim: Any = kwargs.get("dim", args[1] if len(args) > 1 else None)
@@ -156,7 +157,7 @@ def _piece(
         return func(x, *args[1:], **kwargs), where
     if name in _ORDERS:
         result = func(*args, **kwargs)
-        found = [(t, rows.whereabouts(t)) for t in on_path]
+        found = [(t, whereabouts(t)) for t in on_path]
         return result[1], rows.follow(name, func, args, kwargs, found, [result[1]])[0]
     return sum(
         ((x >= at).to(torch.uint8) for at in _at(name, args, kwargs)), torch.zeros_like(x, dtype=torch.uint8)

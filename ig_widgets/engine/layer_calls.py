@@ -80,8 +80,10 @@ class Layers:
             names = list(dict.fromkeys(name for name, _ in every))
             near = difflib.get_close_matches(layer, names, 3) or [n for n in names if n.endswith(f".{layer}")]
             there = f"{', '.join(map(repr, (near or names)[:_MOST]))}{', ...' if len(near or names) > _MOST else ''}"
-            told = f"{'the nearest are' if near else 'there are'} {there}" if names else "it has no modules inside"
-            raise ArgumentValueError(f"layer names {layer!r}, and forward_func has no such module; {told}.")
+            names_there = (
+                f"{'the nearest are' if near else 'there are'} {there}" if names else "it has no modules inside"
+            )
+            raise ArgumentValueError(f"layer names {layer!r}, and forward_func has no such module; {names_there}.")
         if len(found) > 1:
             raise ArgumentValueError(
                 f"layer names {layer!r}, which is a module of {len(found)} models in forward_func; give the module."

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.holders import modules_of as modules_of
 from ig_widgets.engine.modes import outside_inference_mode
 from ig_widgets.engine.output import Output, check_output, chosen, wrong_rows
+from ig_widgets.engine.reachable_modules import modules_of as modules_of
 from ig_widgets.engine.switches import Switch
 from ig_widgets.engine.target import Target
-from ig_widgets.engine.training import refuse_training_mode as refuse_training_mode
+from ig_widgets.engine.training_mode import refuse_training_mode as refuse_training_mode
 from ig_widgets.engine.transfers import sent
 
 _T = TypeVar("_T")
@@ -96,12 +96,12 @@ class ScalarFunction(Forward):
         super().__init__(forward_func, additional_forward_args, batch, forward_kwargs=forward_kwargs, output=output)
         self._target = target
         # Whether it takes one row at a time: a graph, a wrapper of a single example.
-        self.one_by_one = False
+        self.takes_single_rows = False
 
     def __call__(self, points: tuple[Tensor, ...], examples: Tensor, *, eager: bool = False) -> Tensor:
         """F (rows,) of rows as `tensor` takes them. Raises as that, and ArgumentValueError (target out of range)."""
         rows = len(examples)
-        if self.one_by_one and rows > 1:
+        if self.takes_single_rows and rows > 1:
             single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
         output = self.tensor(points, examples, eager=eager)
@@ -112,12 +112,12 @@ class ScalarFunction(Forward):
                     f"(a 0-D output is allowed for a batch of one)."
                 )
             if rows > 1:
-                self.one_by_one = True
+                self.takes_single_rows = True
                 return self(points, examples, eager=eager)
             output = output.reshape(1)
         if output.shape[0] != rows:
             if self.batch == 1 and output.shape[0] == 1:
-                self.one_by_one = True
+                self.takes_single_rows = True
                 return self(points, examples, eager=eager)
             raise wrong_rows(output, points)
         return self._target.select(output, examples)

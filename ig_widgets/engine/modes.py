@@ -1,4 +1,4 @@
-"""What torch has switched on in this thread: read before a pass of a model, and put back after it.
+"""Reads the modes of torch in this thread before a pass of a model, and restores them after it.
 
 An interrupt may come between a context and its leaving, where no `with` helps (https://bugs.python.org/issue29988). So
 what contexts switch is read beforehand, and put back by its value.

@@ -80,7 +80,7 @@ def floating(tensor: Tensor) -> Tensor:
 def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
     """That the model returned another number of rows than it was given, and what that may come from."""
     rows, found = len(points[0]), output.shape[0]
-    told = (
+    seen = (
         f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one row for "
         f"each row of the inputs."
     )
@@ -89,12 +89,12 @@ def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
         for dim in range(1, point.dim()):
             if point.shape[dim] == found:
                 return OutputError(
-                    f"{told} It returned as many as dimension {dim} of {name} has: if examples lie along that, as "
+                    f"{seen} It returned as many as dimension {dim} of {name} has: if examples lie along that, as "
                     f"where steps come first, put them first, {name}.transpose(0, {dim}), and let forward_func put "
                     f"them back, lambda x: model(x.transpose(0, {dim}))."
                 )
     return OutputError(
-        f"{told} (Where that dimension is the batch, a function that takes one row at a time works with chunk_size=1.)"
+        f"{seen} (Where that dimension is the batch, a function that takes one row at a time works with chunk_size=1.)"
     )
 
 

@@ -183,7 +183,7 @@ def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
             raise ArgumentTypeError(
                 f"{name} must be a tensor, batch first, got {type(x).__name__}; torch.as_tensor(...) makes one."
             )
-        _refuse_unfit(name, x)
+        _refuse_unsupported(name, x)
         if not x.is_floating_point() and (x.is_complex() or not integers):
             raise ArgumentTypeError(
                 f"{name} holds {x.dtype}, along which there is no path and no gradient. For token ids attribute the "
@@ -204,7 +204,7 @@ def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
     return tuple(x.detach().clone() for x in members)
 
 
-def _refuse_unfit(name: str, x: Tensor) -> None:
+def _refuse_unsupported(name: str, x: Tensor) -> None:
     """Raise ArgumentTypeError for tensors of which there are no rows, or no values."""
     if x.is_nested:
         raise ArgumentTypeError(

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine import rules
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
-from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.spectrum import tail
-from ig_widgets.engine.trace import Samples
 
 # How a rule grows: its first number of points; the next one, by a factor and a term, so that the points before it are
 # among its own; and which part of the change is left as an error if that falls as 1/n, as it does where kinks are.
@@ -33,7 +33,8 @@ _MISSING = 0.5
 class Points:
     """The points of a rule, whose number grows in rounds; at most `most` for each example.
 
-    For Fejér's rule errors are told from the spectrum of the gradient along the path, for others from the last change.
+    For Fejér's rule errors are estimated from the spectrum of the gradient along the path, for others from the last
+    change.
     """
 
     def __init__(self, samples: Samples, method: str, *, multiply_by_inputs: bool, most: int) -> None:
@@ -90,7 +91,7 @@ class Points:
         return Wanted(np.tile(np.arange(batch), len(missing)), np.repeat(missing, batch))
 
     def look_at(self, block: Block) -> None:
-        """Nothing is told by a part of a round."""
+        """Does nothing: errors are estimated at the end of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
         """All of `rows` has been sampled."""

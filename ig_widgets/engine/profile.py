@@ -1,4 +1,4 @@
-"""What the samples of one path tell: the weights that integrate them, how large the error is, where it lies.
+"""Weights of the samples of one path, the error of their sum, and where on the path it lies.
 
 The gradient is a vector of many features, F one number; so how alike the gradients of any two samples are (their inner
 products) tells the length of any weighted sum of them, and F at two samples tells the sum of what lies between exactly.
@@ -14,15 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ig_widgets.engine.interpolation import interval_weights, positive_orders
+from ig_widgets.engine.intervals import (
+    beyond,
+    interval_rules,
+    lengths,
+    near_sums,
+    root_of_squares,
+    share_of,
+    unseen_beyond,
+)
 from ig_widgets.engine.rules import Floats, Integers
 
-# Samples that the polynomial of an interval may go through.
-_ORDERS = (2, 4, 6)
 # Where neither F nor the gradients differ from what is expected, the share of each that still counts.
 _SLIGHT = 1e-3
-# Weights of so many samples are multiplied as they are; of more only those that are not zero.
-_DENSE = 48
 # By how much larger than usual a change of the map may be beside that of F, for F to tell of it.
 _UNUSUAL = 3.0
 # What F says of a rule is believed as far as the map itself settles from order to order.
@@ -32,14 +36,6 @@ _CAUTION = 1.0
 _DRAWN, _SETTLES = 4.0, 0.4
 # By how much the map settles from order to order where kinks are all there is; what the trapezoid misses there.
 _OF_KINKS, _TRAPEZOID = 0.35, 12**-0.5
-# A power that is so near to 1 is that of 1 / alpha.
-_FLAT = 1e-6
-# What may be left of a goal where nothing is added, and what of it can never be reached.
-_LEFT, _HOPELESS = 0.6, 1.3
-# One sample for so many is added at a time at least, as each round looks at all.
-_ROUNDS = 32
-# Where a sample is added at an end of the path, from there; from which unevenness of neighbours on not in the middle.
-_AT_END, _UNEVEN = 0.3, 4
 
 
 @dataclass(frozen=True)
@@ -117,11 +113,11 @@ class Profile:
         for low, high, before, after, chosen in self._stretches():
             x, density = self.alphas[chosen], self.density[chosen]
             products = self.products[np.ix_(chosen, chosen)]
-            each, lower, settling = _rules(x, low, high, products)
+            each, lower, settling = interval_rules(x, low, high, products)
             weights[chosen] = each.sum(0)
             edges = np.concatenate([[low], x, [high]])
             outputs = np.concatenate([[before], self.outputs[chosen], [after]])
-            unseen = _unseen(x, low, high, products, density, np.diff(outputs), self.nearest)
+            unseen = unseen_beyond(x, low, high, products, density, np.diff(outputs), self.nearest)
             parts.append(
                 (
                     np.stack([edges[:-1], edges[1:]], 1),
@@ -142,7 +138,7 @@ class Profile:
         size = float(lengths(weights, self.products))
         rises = np.diff(outputs, axis=1)[:, 0]
         # How large the map of an interval is beside the rise of F.
-        usual = _length(pieces) / max(_length(rises), np.finfo(float).tiny)
+        usual = root_of_squares(pieces) / max(root_of_squares(rises), np.finfo(float).tiny)
         return self._told(
             weights,
             size,
@@ -172,27 +168,27 @@ class Profile:
         lower_defects: Floats,
     ) -> Assessment:
         noise, variation = self.rounding, float(np.abs(rises).sum())
-        seen, told = beyond(defects, noise), defects - lower_defects
+        seen, gained = beyond(defects, noise), defects - lower_defects
         # How large a change of the map is beside the change of its sum.
-        ratio = np.hypot(_length(changes), _SLIGHT * size) / max(
-            np.hypot(_length(told), _SLIGHT * variation), noise, np.finfo(float).tiny
+        ratio = np.hypot(root_of_squares(changes), _SLIGHT * size) / max(
+            np.hypot(root_of_squares(gained), _SLIGHT * variation), noise, np.finfo(float).tiny
         )
         if size == 0:
             # Gradients are zero wherever they were taken: what F changes is all to be found, whatever its length.
             ratio = 1.0
         # By how much F says that the rule is better than the lower one, as far as what F tells is what the map does.
-        expected = told * min(ratio, _UNUSUAL * usual)
-        near = [_near(np.square(v)) for v in (seen, beyond(lower_defects, noise), expected, changes)]
-        better = _share(near[0], near[1])
-        alike = _share(near[2], near[3])
-        better = np.maximum(1 - alike * (1 - better), _CAUTION * settling)
+        expected = gained * min(ratio, _UNUSUAL * usual)
+        near = [near_sums(np.square(v)) for v in (seen, beyond(lower_defects, noise), expected, changes)]
+        better = share_of(near[0], near[1])
+        agreement = share_of(near[2], near[3])
+        better = np.maximum(1 - agreement * (1 - better), _CAUTION * settling)
         # Where the map does not settle and F does not tell, samples are as good as drawn from what is between them.
-        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - alike)
+        unresolved = ((settling - _SETTLES) / (1 - _SETTLES)).clip(min=0) * (1 - agreement)
         better = better * (1 + (_DRAWN - 1) * unresolved)
         # Two measures of the same, as far as F tells of the map.
-        errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + alike**2))
+        errors = np.sqrt(((better * changes) ** 2 + (ratio * seen) ** 2) / (1 + agreement**2))
         errors = np.maximum(errors, unseen)
-        error = max(_length(errors), ratio * float(beyond(defects.sum(), noise)))
+        error = max(root_of_squares(errors), ratio * float(beyond(defects.sum(), noise)))
         blind = seen * ratio > changes
         return Assessment(weights, size, error, edges, outputs, rises, errors, defects, blind)
 
@@ -223,128 +219,3 @@ class Profile:
             if len(chosen):
                 found.append((low, high, before, after, chosen))
         return found
-
-
-def _rules(x: Floats, low: float, high: float, products: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weights of the samples in each interval by the order that suits there, and by the next lower one.
-
-    And by which factor the map's changes there shrink from order to order, at most 1.
-    """
-    by_order = {order: interval_weights(x, low, high, order) for order in _ORDERS}
-    least, middle, most = _ORDERS
-    late = lengths(by_order[most] - by_order[middle], products)
-    early = lengths(by_order[middle] - by_order[least], products)
-    orders = np.where(late <= early, most, least)
-    near = _near(np.square(late)), _near(np.square(early))
-    settling = _share(*near)
-    orders = positive_orders(x, low, high, orders)
-    each = interval_weights(x, low, high, orders)
-    # A trapezoid is compared with the next order above.
-    lower = np.where((orders >= least)[:, None], by_order[middle], by_order[least])
-    return each, lower, settling
-
-
-def _unseen(
-    x: Floats, low: float, high: float, products: Floats, density: Floats, rises: Floats, nearest: float
-) -> Floats:
-    """What may lie in each interval with a sample on one side alone: at least what the gradient changes to the next.
-
-    Where a norm has no direction at an end of the path the gradient grows toward it as 1 / alpha: a polynomial that is
-    continued to there foresees nothing of it, and F may not change. So what grows as a power of the distance, as both
-    samples say, is taken to go on to the `nearest` point of the path, unless F says that it does not.
-    """
-    unseen = np.zeros(len(x) + 1)
-    for interval, own, beside, end in ((0, 0, 1, low), (-1, -1, -2, high)):
-        room = abs(float(x[own]) - end)
-        change = np.zeros(len(x))
-        change[own] = 1
-        size = float(lengths(change, products))
-        if len(x) < 2 or not room:
-            unseen[interval] = room * size
-            continue
-        change[beside] = -1
-        grown, size_beside = float(lengths(change, products)), float(np.sqrt(max(products[beside, beside], 0)))
-        unseen[interval] = room * grown
-        power = np.log(size / size_beside) / np.log(abs(float(x[beside]) - end) / room) if 0 < size_beside < size else 0
-        if room > nearest and power > 0:
-            farther = room * size * _beyond_power(min(power, 1.0), nearest / room)
-            shown = abs(float(density[own] - density[beside]))
-            told = abs(float(rises[interval])) * grown / shown if shown else np.inf
-            unseen[interval] = max(unseen[interval], min(farther, told))
-    return unseen
-
-
-def _beyond_power(power: float, least: float) -> float:
-    """The integral of t^-power from `least` to 1, beyond that of 1."""
-    left = 1 - power
-    return float(-np.log(least) if left < _FLAT else (1 - least**left) / left) - 1
-
-
-def _share(squares: Floats, of: Floats) -> Floats:
-    """The ratio of two lengths whose squares these are, at most 1."""
-    share: Floats = np.sqrt(squares / np.maximum(np.maximum(of, squares), np.finfo(float).tiny))
-    return share
-
-
-def _near(values: Floats) -> Floats:
-    """The sums over each interval and those beside it."""
-    padded = np.pad(values, 2)
-    near: Floats = np.sum([padded[i : i + len(values)] for i in range(5)], axis=0)
-    return near
-
-
-def lengths(weights: Floats, products: Floats) -> Floats:
-    """The length of the sum of maps that each of `weights` (..., n) makes, by their inner `products` (..., n, n)."""
-    if weights.ndim == 2 and products.ndim == 2 and weights.shape[1] > _DENSE:
-        weights, products = _packed(weights, products)
-        weights = weights[:, None, :]
-        return np.asarray(np.sqrt(np.maximum(((weights @ products) * weights).sum((-2, -1)), 0)), dtype=np.float64)
-    made: Floats = np.sqrt(np.maximum(((weights @ products) * weights).sum(-1), 0))
-    return made
-
-
-def _packed(weights: Floats, products: Floats) -> tuple[Floats, Floats]:
-    """The weights (m, p) that are not zero, of a few samples each, and the inner products (m, p, p) of these."""
-    used = weights != 0
-    most = max(1, int(used.sum(1).max()))
-    chosen = np.argsort(~used, axis=1, kind="stable")[:, :most]
-    return np.take_along_axis(weights, chosen, 1), products[chosen[:, :, None], chosen[:, None, :]]
-
-
-def beyond(values: Floats, noise: Floats | float) -> Floats:
-    """How far each is from zero beyond what rounding explains."""
-    return np.maximum(np.abs(values) - noise, 0)
-
-
-def places_for(one: Assessment, goal: float, shortest: Floats) -> list[float]:
-    """Where to sample, one place in each interval, so that what is left of the error should be about `goal`.
-
-    None in intervals that are not longer than `shortest` (m,), and none at all where these hold more than is allowed
-    and the others hardly anything.
-    """
-    is_able = one.edges[:, 1] - one.edges[:, 0] > shortest
-    able = np.flatnonzero(is_able)
-    order = able[np.argsort(-one.errors[able])]
-    left = np.sqrt(np.cumsum(np.square(one.errors[order])[::-1]))[::-1]
-    count = int((left > _LEFT * goal).sum())
-    if not count and _length(one.errors[~is_able]) > _HOPELESS * goal:
-        return []
-    chosen = order[: max(1, count, len(one.errors) // _ROUNDS)]
-    return [_place(one.edges, int(k)) for k in np.sort(chosen)]
-
-
-def _place(edges: Floats, k: int) -> float:
-    """The middle of an interval, or nearer to the side on which samples are close."""
-    low, high = edges[k]
-    room = high - low
-    if k in (0, len(edges) - 1):
-        return float(low + _AT_END * room) if k == 0 else float(high - _AT_END * room)
-    before, after = (edges[k + step, 1] - edges[k + step, 0] for step in (-1, 1))
-    if min(before, after) * _UNEVEN > room:
-        return float((low + high) / 2)
-    distance = min(max(np.sqrt(min(before, after) * room), room / 8), room / 2)
-    return float(low + distance) if before <= after else float(high - distance)
-
-
-def _length(values: Floats) -> float:
-    return float(np.sqrt(np.square(values).sum()))

@@ -1,4 +1,4 @@
-"""How a run reports on itself, and how it is told to stop."""
+"""Progress of a run: callbacks, bars, and the event that cancels it."""
 
 from __future__ import annotations
 

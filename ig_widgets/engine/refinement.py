@@ -1,4 +1,4 @@
-"""Sampling until the attribution is good enough: by which rule, where next, how large the error is, when to stop."""
+"""Samples in rounds until the estimated error is within a tolerance: by points, by cells, or by the better of both."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.adaptive import Adaptive
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.cells import Cells
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.kinks import Kinks
 from ig_widgets.engine.points import Points
 from ig_widgets.engine.rules import Nodes
 from ig_widgets.engine.sample_index import Wanted
-from ig_widgets.engine.sampling import Block
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.verdict import Verdict
 
 # Where points and cells could both do: so many points come first, and so many cells.
@@ -149,8 +149,8 @@ class _Run:
             self._used.append(one)
         while (rows := self._step(one)) is not None:
             # Of a model that answers differently when asked again no map is the right one.
-            doubted = bool(self._samples.sampler.doubt) and one.errors is not None
-            is_last = one.done(self._tol) or not len(rows) or doubted
+            is_random = bool(self._samples.sampler.nondeterminism) and one.errors is not None
+            is_last = one.done(self._tol) or not len(rows) or is_random
             yield self._stage(one, reason, is_last=is_last)
             if is_last:
                 return
@@ -183,8 +183,8 @@ class _Run:
                 if turn.done(self._tol) or not len(rows):
                     break
                 yield self._stage(turn, seen, is_last=False)
-            told = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
-            seen = f"{reason}; errors after a trial: {told}"
+            errors = " and ".join(f"{_worst(one):.2g} by {one.method}" for one in self._used if one.evaluations)
+            seen = f"{reason}; errors after a trial: {errors}"
             best = min(self._used, key=lambda one: (not one.done(self._tol), _worst(one)))
             if best.done(self._tol) or self._spent >= self._most or rows is None or not len(rows):
                 yield self._stage(best, seen, is_last=True)
@@ -239,18 +239,18 @@ class _Run:
         return rows
 
     def _stage(self, one: _Refiner, reason: str, *, is_last: bool) -> Stage:
-        told = f"{one.method}: {reason}" if reason else ""
+        described = f"{one.method}: {reason}" if reason else ""
         return Stage(
             method=one.method,
             samples=one.samples,
             nodes=one.nodes,
             evaluations=self._spent,
             errors=one.errors,
-            reason=told,
+            reason=described,
             is_last=is_last,
             verdict=Verdict(
                 # Of a model that answers differently when asked again there is no one map.
-                converged=one.done(self._tol) and not self._samples.sampler.doubt,
+                converged=one.done(self._tol) and not self._samples.sampler.nondeterminism,
                 tol=self._tol,
                 place=one.where(),
                 unattributed=one.unattributed,

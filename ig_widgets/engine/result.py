@@ -1,4 +1,4 @@
-"""The result: what was attributed to each feature, how it came about, and how far it can be trusted."""
+"""`Attribution`, the frozen result, and how it is made of samples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 from ig_widgets.engine import rules
 from ig_widgets.engine.groups import group_sums
 from ig_widgets.engine.norms import refuse_overflow
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Tensors
-from ig_widgets.engine.trace import PathTrace, Samples
+from ig_widgets.engine.samples import Samples
+from ig_widgets.engine.trace import PathTrace
 from ig_widgets.engine.verdict import Verdict, caveats
-from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table
 
 
@@ -97,6 +98,19 @@ def _several(values: Tensor | None) -> str:
     return f"{low:.4g}" if len(values) == 1 else f"{low:.4g} to {high:.4g}"
 
 
+def _total(samples: Samples, trace: PathTrace, sums: Sequence[Tensor]) -> Tensor:
+    """The sum of all contributions, (batch,): what completeness is about."""
+    path = samples.path
+    if samples.sampler.reduction is not None:
+        # A reduced map may have any sum; that of each sample was taken before.
+        return (trace.density * trace.edges.diff(dim=1)).sum(1).to(path.device, sums[0].dtype)
+    if not trace.multiply_by_inputs:
+        # Completeness needs the factor, also where the caller does not want it.
+        ends = zip(sums, path.inputs, path.baselines, strict=True)
+        sums = [s * (x.to(s.dtype) - b.to(s.dtype)) for s, x, b in ends]
+    return torch.stack([s.reshape(len(s), -1).sum(1) for s in sums]).sum(0)
+
+
 def make_attribution(
     samples: Samples,
     nodes: rules.Nodes | Sequence[rules.Nodes],
@@ -115,19 +129,17 @@ def make_attribution(
 ) -> Attribution:
     """The attribution that `nodes`, all of them sampled, give; `complete` if they are the rule's own.
 
-    `nodes` are those of all examples, or of each. `n_steps` and `evaluations` are their number unless given.
+    `nodes` are those of all examples, or of each. `n_steps` and `evaluations` are their number unless given. Samples of
+    a layer say by themselves whether attributions are a tuple. With a reduction attributions are (batch, *shape), and
+    the convergence delta is that of the map before it. `masks`: like the maps of the samples.
     """
-    trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     path = samples.path
+    is_tuple = is_tuple if samples.arrange is None else len(path.inputs) > 1
+    trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
     refuse_overflow("An attribution", *attributions)
-    # Completeness needs the factor, also where the caller does not want it.
-    contributions = sums
-    if not multiply_by_inputs:
-        ends = zip(sums, path.inputs, path.baselines, strict=True)
-        contributions = tuple(s * (x.to(s.dtype) - b.to(s.dtype)) for s, x, b in ends)
-    total = torch.stack([c.reshape(len(c), -1).sum(1) for c in contributions]).sum(0)
+    total = _total(samples, trace, sums)
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     sampled = trace.alphas.shape[1]
@@ -135,9 +147,9 @@ def make_attribution(
     delta = (total - difference).to(dtype)
     refuse_overflow("The sum of an attribution", delta)
     jumps = None if verdict is None else verdict.unattributed
-    told = caveats(
+    sentences = caveats(
         verdict,
-        doubt=samples.sampler.doubt,
+        nondeterminism=samples.sampler.nondeterminism,
         scales=samples.sampler.scales if method == rules.SECANT else frozenset(),
         complete=complete,
         errors=errors,
@@ -145,8 +157,9 @@ def make_attribution(
         delta=delta.detach().cpu().double(),
         variation=trace.outputs.diff(dim=1).abs().sum(1),
     )
+    shown = attributions if is_tuple else attributions[0]
     return Attribution(
-        attributions=attributions if is_tuple else attributions[0],
+        attributions=shown if samples.arrange is None else samples.arrange(attributions),
         convergence_delta=delta,
         output=output,
         baseline_output=baseline_output,
@@ -161,6 +174,6 @@ def make_attribution(
         reason=reason,
         fallbacks=samples.fallbacks,
         complete=complete,
-        caveats=told,
+        caveats=sentences,
         unattributed=None if jumps is None else jumps.to(dtype).to(path.device),
     )

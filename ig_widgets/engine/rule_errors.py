@@ -1,11 +1,11 @@
-"""How far a rule of the whole path is off: by how its map settles from rule to rule, by F, and by samples beside it."""
+"""Estimates the error of a rule of the whole path: by the rules before it, by F, and by samples beside it."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ig_widgets.engine.intervals import lengths
 from ig_widgets.engine.patterson import patterson, values_at
-from ig_widgets.engine.profile import lengths
 from ig_widgets.engine.rules import Floats
 
 # Fitted to smooth models (benchmarks/zoo.py), a little on the safe side: logarithms of a constant, both changes of the
@@ -34,17 +34,17 @@ def rule_errors(
     before = np.maximum(defect_before / np.maximum(variation, tiny), s)
     v_before = np.maximum(change_before / np.maximum(size, tiny), v)
     logs = np.log10(np.maximum([v, v_before, s, before], 1e-300))
-    told = 10 ** np.clip(_FIT[0] + np.dot(_FIT[1:], logs), -300, 300)
+    estimate = 10 ** np.clip(_FIT[0] + np.dot(_FIT[1:], logs), -300, 300)
     # Where the map changes and F hardly does, F tells nothing of the map.
     tells = np.clip(_UNUSUAL * np.abs(before) / np.maximum(v, tiny), 0, 1)
-    told = told**tells * np.maximum(v, told) ** (1 - tells)
+    estimate = estimate**tells * np.maximum(v, estimate) ** (1 - tells)
     # It is no better than how the map settles from rule to rule.
     settling = np.clip(change / np.maximum(change_before, tiny), 0, 1)
-    told = np.maximum(told, _CAUTION * v * settling**1.5)
+    estimate = np.maximum(estimate, _CAUTION * v * settling**1.5)
     # What the samples do not show at all is no smaller than what F says is missing.
-    told = np.maximum(told, defect / np.maximum(2 * variation, tiny))
-    told = np.where(size > 0, told, 1.0)
-    return np.where(settled, 0.0, told)
+    estimate = np.maximum(estimate, defect / np.maximum(2 * variation, tiny))
+    estimate = np.where(size > 0, estimate, 1.0)
+    return np.where(settled, 0.0, estimate)
 
 
 def hidden(size: int, alphas: Floats, products: Floats) -> Floats:

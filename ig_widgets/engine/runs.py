@@ -1,4 +1,4 @@
-"""Runs: from checked arguments to samples, and from samples to ever finer attributions."""
+"""Runs: from samples of a path to ever finer attributions, by a rule or to a tolerance."""
 
 from __future__ import annotations
 
@@ -6,45 +6,27 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ig_widgets.bars import Bar
 from ig_widgets.engine import rules
-from ig_widgets.engine.chunks import ChunkSize
-from ig_widgets.engine.diagnosis import SHAPE_ERRORS, raise_clearer
-from ig_widgets.engine.errors import ArgumentValueError, Cancelled, ConvergenceWarning, IGError
-from ig_widgets.engine.integers import refuse_integers
-from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
-from ig_widgets.engine.output import Output
-from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
-from ig_widgets.engine.refinement import Stage, check_max_evaluations, check_tol, refined, suits
+from ig_widgets.engine.cell_samples import CellSamples
+from ig_widgets.engine.errors import Cancelled, ConvergenceWarning
+from ig_widgets.engine.progress import Progress
+from ig_widgets.engine.refinement import Stage, refined, suits
+from ig_widgets.engine.requested_rule import Rule
 from ig_widgets.engine.result import Attribution, make_attribution
-from ig_widgets.engine.sampling import Progress, Sampler
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.secant import SecantRuleError
-from ig_widgets.engine.target import TargetLike, make_target
-from ig_widgets.engine.trace import CellSamples, Samples
-from ig_widgets.engine.unfit import refuse_unfit
 from ig_widgets.engine.verdict import not_converged
 
 # So many points of each path give the first item of `refine`.
 _FIRST_POINTS = 3
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A method, and how many points of it, or to which tolerance."""
-
-    method: str
-    n_steps: int | None
-    tol: float
-    most: int
 
 
 def run(
@@ -98,17 +80,16 @@ def _by_rule(
 
 @dataclass(frozen=True)
 class Finish:
-    """What makes an attribution of samples. `arranged`: brings maps like the path's inputs into another form."""
+    """What makes an attribution of samples."""
 
     begin: float
     multiply_by_inputs: bool
     is_tuple: bool
     masks: tuple[Tensor, ...] | None
-    arranged: Callable[[Sequence[Tensor]], Tensors] | None = None
 
     def __call__(self, samples: Samples, nodes: rules.Nodes | Sequence[rules.Nodes], **further: Any) -> Attribution:
         """The attribution; `further` as for `make_attribution`."""
-        made = make_attribution(
+        return make_attribution(
             samples,
             nodes,
             elapsed=time.perf_counter() - self.begin,
@@ -117,10 +98,6 @@ class Finish:
             masks=self.masks,
             **further,
         )
-        if self.arranged is None:
-            return made
-        maps = made.attributions
-        return replace(made, attributions=self.arranged(maps if isinstance(maps, tuple) else (maps,)))
 
 
 def _by_tolerance(
@@ -142,7 +119,7 @@ def _by_tolerance(
     for stage in stages:
         if isinstance(on_progress, Bar) and stage.errors is not None:
             on_progress.found(float(stage.errors.max()))
-        if stage.is_last and not stage.converged and not stage.samples.sampler.doubt:
+        if stage.is_last and not stage.converged and not stage.samples.sampler.nondeterminism:
             text = not_converged(stage.verdict, stage.errors, stage.evaluations)
             _warn(text)
         if progressive or stage.is_last:
@@ -192,133 +169,3 @@ def _by_steps(
             partial = finish(samples, samples.so_far(), method=method, n_steps=n_steps, reason=reason, complete=False)
         raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", partial)
     yield finish(samples, nodes, method=method, n_steps=n_steps, reason=reason)
-
-
-def make_samples(
-    forward_func: ForwardFunc,
-    inputs: Tensors,
-    *,
-    baselines: Baselines = None,
-    target: TargetLike = None,
-    additional_forward_args: object = None,
-    forward_kwargs: ForwardKwargs = None,
-    output: Output = None,
-    chunk_size: int | None = None,
-    precision: str = "full",
-    guard: AbstractContextManager[object] | None = None,
-    chunks: ChunkSize | None = None,
-    known_output: Tensor | None = None,
-    cells: rules.Nodes | None = None,
-    cancel: threading.Event | None = None,
-) -> Samples:
-    """Check the arguments, evaluate both ends, and return an empty collection of samples to extend.
-
-    For callers who want to change rule or steps and keep what was sampled. `guard` and `chunks` are
-    those of `Sampler`; `known_output` (batch,) is F(x), if it is known already; `cells` are those
-    of the secant rule, which is then what samples them; `cancel`: when set while both ends are evaluated, Cancelled is
-    raised. Raises as `attribute` does.
-    """
-    refuse_integers(forward_func, inputs)
-    return samples_along(
-        make_path(inputs, baselines),
-        forward_func,
-        target=target,
-        additional_forward_args=additional_forward_args,
-        forward_kwargs=forward_kwargs,
-        output=output,
-        chunk_size=chunk_size,
-        precision=precision,
-        guard=guard,
-        chunks=chunks,
-        known_output=known_output,
-        cells=cells,
-        cancel=cancel,
-    )
-
-
-def samples_along(
-    path: Path,
-    forward_func: ForwardFunc,
-    *,
-    target: TargetLike = None,
-    additional_forward_args: object = None,
-    forward_kwargs: ForwardKwargs = None,
-    output: Output = None,
-    chunk_size: int | None = None,
-    precision: str = "full",
-    guard: AbstractContextManager[object] | None = None,
-    chunks: ChunkSize | None = None,
-    known_output: Tensor | None = None,
-    cells: rules.Nodes | None = None,
-    freezes: bool = True,
-    cancel: threading.Event | None = None,
-) -> Samples:
-    """As `make_samples`, along any path; `freezes` is that of `Sampler`."""
-    refuse_unfit(forward_func)
-    function = ScalarFunction(
-        forward_func,
-        make_target(target, path.batch),
-        additional_forward_args,
-        path.batch,
-        forward_kwargs=forward_kwargs,
-        output=output,
-    )
-    refuse_training_mode((forward_func, output))
-    sampler = Sampler(
-        function,
-        path,
-        chunk_size=check_chunk_size(chunk_size),
-        preview=precision == "preview",
-        guard=guard,
-        chunks=chunks,
-        freezes=freezes,
-    )
-
-    def evaluated() -> Samples:
-        if cells is None:
-            return Samples(sampler, path, known_output, cancel=cancel)
-        return CellSamples(sampler, path, cells, known_output, cancel=cancel)
-
-    try:
-        return evaluated()
-    except (IGError, MemoryError, torch.OutOfMemoryError) as error:
-        raise_clearer(error, function, path)
-        raise
-    except Exception as error:
-        # Some models take one row at a time; of a batch of one it is clear what is meant.
-        if path.batch == 1 and not function.one_by_one and isinstance(error, SHAPE_ERRORS):
-            function.one_by_one = True
-            try:
-                return evaluated()
-            except Exception:  # noqa: BLE001  (what the model said first is what matters)
-                function.one_by_one = False
-        raise_clearer(error, function, path)
-        raise
-
-
-def check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> Rule:
-    """The rule that is asked for. Raises ArgumentTypeError, ArgumentValueError."""
-    checked = method if method in (rules.AUTO, rules.ADAPTIVE) else rules.check_method(method)
-    count = None if n_steps is None else rules.check_n_steps(n_steps)
-    if checked == rules.ADAPTIVE and count is not None:
-        raise ArgumentValueError(
-            f"method='adaptive' samples to a tolerance, not n_steps={count} points; leave n_steps out, or give one of "
-            f"{', '.join(rules.METHODS)}."
-        )
-    tolerance, most = check_tol(tol), check_max_evaluations(max_evaluations)
-    return Rule(_check_precision(precision, checked, count), count, tolerance, most)
-
-
-def _check_precision(precision: object, method: str, n_steps: int | None) -> str:
-    """The method, with auto settled for a preview, which leaves the point rules."""
-    if precision not in ("full", "preview"):
-        raise ArgumentValueError(f"precision must be 'full' or 'preview', got {precision!r}.")
-    if precision == "full":
-        return method
-    if method == rules.SECANT:
-        raise ArgumentValueError(
-            "precision='preview' has too few digits for the secant rule, which divides differences; give a point rule "
-            "as method, or precision='full'."
-        )
-    settled = rules.FEJER if n_steps is None else "gausslegendre"
-    return settled if method == rules.AUTO else method

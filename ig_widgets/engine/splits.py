@@ -1,4 +1,4 @@
-"""Which cells of the secant rule to split, and into how many parts, for all examples at once."""
+"""Plans which cells of the secant rule to split, and into how many parts, for all examples at once."""
 
 from __future__ import annotations
 

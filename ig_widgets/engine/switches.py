@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.model_locks import in_turn, lock_of
 
 _T = TypeVar("_T")
 _Value = TypeVar("_Value")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.transfers import sent
-from ig_widgets.engine.wording import counted
 
 Index: TypeAlias = int | tuple[int, ...]
 TargetLike: TypeAlias = None | Index | Tensor | Sequence[Index] | np.integer | np.ndarray

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from ig_widgets.engine.rows import Place
+from ig_widgets.engine.place import Place
 from ig_widgets.engine.transfers import is_queued
 
 # A cell is short where it is not longer than this share of the lengths at both ends together.

@@ -1,4 +1,4 @@
-"""What a person should know before using a map: the sentences of `Attribution.caveats`, and of the warning."""
+"""Sentences of `Attribution.caveats` and of `ConvergenceWarning`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 
 # Below it a part of the path is as good as the baseline itself.
 _NEAR_BASELINE = 0.02
@@ -33,7 +33,7 @@ class Verdict:
 def caveats(
     verdict: Verdict | None,
     *,
-    doubt: str,
+    nondeterminism: str,
     scales: Set[str],
     complete: bool,
     errors: Tensor | None,
@@ -42,30 +42,30 @@ def caveats(
     variation: Tensor,
 ) -> tuple[str, ...]:
     """What is to be said of a result. `delta` and `variation` of F along the path: (batch,)."""
-    told = [doubt] if doubt else []
+    sentences = [nondeterminism] if nondeterminism else []
     if verdict is None:
         share = float((delta.abs() / variation.clamp(min=1e-300)).max()) if len(delta) else 0.0
         if share > _LARGE_DELTA:
-            told.append(
+            sentences.append(
                 f"attributions sum to F(x) - F(x') but for {share:.0%} of how far F goes up and down on the path; give "
                 f"more n_steps, or leave n_steps out, so that it samples to a tolerance."
             )
         if scales:
-            told.append(
+            sentences.append(
                 f"{', '.join(sorted(scales))} passes over many scales within a cell, as where a norm has no direction "
                 f"at the baseline, or an activation levels off on both sides; attributions sum up, but are not those "
                 f"of Integrated Gradients. Leave n_steps out or give method='gausslegendre'."
             )
-        return tuple(told)
+        return tuple(sentences)
     if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):
         size = float(verdict.unattributed[verdict.unattributed.abs().argmax()])
-        told.append(
+        sentences.append(
             f"F jumps on the path, by {size:.3g} in all{_of_batch(verdict.unattributed)}; no gradient carries that, so "
             f"it is in no attribution (see unattributed)."
         )
-    if complete and not verdict.converged and not doubt:
-        told.append(not_converged(verdict, errors, evaluations))
-    return (*told, *verdict.notes)
+    if complete and not verdict.converged and not nondeterminism:
+        sentences.append(not_converged(verdict, errors, evaluations))
+    return (*sentences, *verdict.notes)
 
 
 def not_converged(verdict: Verdict, errors: Tensor | None, evaluations: int) -> str:

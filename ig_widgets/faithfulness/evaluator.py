@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ig_widgets.engine.chunks import ChunkSize, known_chunk_size
 from ig_widgets.engine.errors import NonFiniteError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import ScalarFunction, check_chunk_size, refuse_training_mode
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.faithfulness.subject import Subject
 
@@ -46,7 +46,7 @@ class Evaluator:
             output=subject.output,
         )
         refuse_training_mode((forward_func, subject.output))
-        self._keeper = Keeper(forward_func, device)
+        self._state_guard = StateGuard(forward_func, device)
         self._guard = guard if guard is not None else nullcontext()
 
         def make() -> ChunkSize:
@@ -79,7 +79,7 @@ class Evaluator:
                 return self._function(points(part), examples[part]).detach().cpu().double()
 
             with self._guard:
-                return self._keeper.run(run, gradients=False)
+                return self._state_guard.run(run, gradients=False)
 
         found = []
         for part, values, seconds in chunks.run(count, ask, cancel=cancel):

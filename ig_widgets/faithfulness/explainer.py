@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from ig_widgets.engine.attribution import Attribution, attribute
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import norms
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.subject import make_subject
 
@@ -77,7 +77,7 @@ class Explainer:
             found: object = attribute(model, inputs, baselines=start, **self._arguments)
         else:
             copies: Tensors = tuple(x.clone() for x in xs) if isinstance(inputs, tuple) else inputs.clone()
-            found = Keeper(model, xs[0].device).run(lambda: explain(model, copies, *baselines), gradients=True)
+            found = StateGuard(model, xs[0].device).run(lambda: explain(model, copies, *baselines), gradients=True)
         return _as_maps(found, len(xs[0]))
 
     def _of_layer(self, model: ForwardFunc, inputs: Tensors, baselines: Baselines) -> tuple[Tensor, ...]:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ig_widgets.baselines import blur
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
-from ig_widgets.engine.wording import counted
 from ig_widgets.faithfulness.subject import Subject
 
 OneFill: TypeAlias = None | str | int | float | Tensor | Callable[..., Tensors]

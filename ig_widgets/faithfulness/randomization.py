@@ -15,12 +15,12 @@ from torch.utils.hooks import RemovableHandle
 
 from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
-from ig_widgets.engine.keeper import drawn_from
 from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
+from ig_widgets.engine.state_guard import drawn_from
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.faithfulness.explainer import Explain, Explainer
 from ig_widgets.faithfulness.maps import by_feature, numbers, rank_correlation

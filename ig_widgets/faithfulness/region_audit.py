@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 from ig_widgets.faithfulness.regions import Mask
 from ig_widgets.tables import html_table, text_table
 from ig_widgets.texts import plain

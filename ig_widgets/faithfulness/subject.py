@@ -14,10 +14,10 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.layers import Inside, from_layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.wording import counted
 from ig_widgets.faithfulness.maps import check_map
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
+from ig_widgets.engine.blocks import Block
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.path import CurvedPath, Path, Tensors
-from ig_widgets.engine.sampling import Block
 from ig_widgets.engine.trace import PathTrace
 from ig_widgets.files.atomic import FileError, PathLike, as_path
 from ig_widgets.files.formats import check_format, fitting
@@ -142,7 +142,7 @@ def _put_trace(trace: PathTrace, kept: _Tensors) -> dict[str, Any]:
     kept.put("block_gradients", tuple(torch.cat([g.detach().cpu() for g in one]) for one in members))
     return {
         "multiply_by_inputs": trace.multiply_by_inputs,
-        "is_straight": trace._path.is_straight,
+        "is_straight": not trace._keeps_products,
         "is_tuple": trace._is_tuple,
         "blocks": [len(block.alphas) for block in blocks],
     }
@@ -172,7 +172,9 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
     # Sums that are too large for half a precision are infinite.
     _require(not any(one.isnan().any() for one in members), "attributions that are NaN")
     if result.path is not None:
-        _require(_shapes(result.attributions) == _shapes(result.path._path.inputs), "attributions and path")
+        # Samples that a reduction has made smaller are not like the inputs.
+        samples = result.path._pieces[0][0].gradients
+        _require(_shapes(result.attributions) == [(batch, *g.shape[1:]) for g in samples], "attributions and path")
     for name in ("output", "baseline_output"):
         value = getattr(result, name)
         _require(value is None or bool(value.isfinite().all()), f"{name} that is no number")
@@ -202,13 +204,15 @@ def _made_trace(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
     gradients = kept.take("block_gradients")
     _require(min(sizes) > 0 and all(value.shape == (sum(sizes),) for value in (examples, *rows)), "samples")
     _require(examples.dtype == torch.int64 and bool(((examples >= 0) & (examples < batch)).all()), "examples")
-    wanted = [(sum(sizes), *x.shape[1:]) for x in inputs]
+    is_straight = about["is_straight"] is True
+    # Of products a reduction may have kept less than the inputs have.
+    wanted = [(sum(sizes), *(x.shape if is_straight else g.shape)[1:]) for x, g in zip(inputs, gradients, strict=True)]
     _require([tuple(g.shape) for g in gradients] == wanted, "gradients")
     _require(not any(one.isnan().any() for one in (*rows, *gradients)), "samples that are NaN")
     at, values, slopes, starts, stops = (value.split(sizes) for value in rows)
     grouped = zip(examples.split(sizes), at, values, slopes, *(g.split(sizes) for g in gradients), strict=True)
     blocks = [Block(e, a, o, d, tuple(g)) for e, a, o, d, *g in grouped]
-    made = Path if about["is_straight"] is True else SavedPath
+    made = Path if is_straight else SavedPath
     return PathTrace(
         alphas=alphas,
         edges=edges,
@@ -219,6 +223,7 @@ def _made_trace(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
         _path=made(inputs, baselines),
         _pieces=tuple(zip(blocks, starts, stops, strict=True)),
         _is_tuple=bool(about["is_tuple"]),
+        _keeps_products=not is_straight,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 
 
 def caveats_of(runs: Sequence[Attribution]) -> tuple[str, ...]:
@@ -27,4 +27,4 @@ def unattributed_of(runs: Sequence[Attribution]) -> Tensor | None:
 
 def doubts_of(samples: Samples) -> tuple[str, ...]:
     """That the model answers differently when it is asked the same, if it does."""
-    return (samples.sampler.doubt,) if samples.sampler.doubt else ()
+    return (samples.sampler.nondeterminism,) if samples.sampler.nondeterminism else ()

@@ -19,8 +19,8 @@ from ig_widgets.engine.norms import unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.trace import Samples
 from ig_widgets.relatives.caveats import doubts_of
 from ig_widgets.relatives.draws import check_count
 from ig_widgets.relatives.layer import of_layer

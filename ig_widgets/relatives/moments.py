@@ -17,9 +17,9 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Path, Tensors
-from ig_widgets.engine.sampling import Progress
+from ig_widgets.engine.progress import Progress
+from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.trace import Samples
 from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.caveats import doubts_of
 from ig_widgets.relatives.draws import Draws

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Tensors, make_ends
-from ig_widgets.engine.wording import counted
 
 
 def make_origins(inputs: Tensors, baselines: object, *, integers: bool = False) -> tuple[Tensor, ...]:

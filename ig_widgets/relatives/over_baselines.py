@@ -18,11 +18,11 @@ from ig_widgets.engine.groups import FeatureMask
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
 from ig_widgets.engine.target import TargetLike
-from ig_widgets.engine.wording import counted
 from ig_widgets.tables import html_table, text_table
 
 

@@ -22,7 +22,7 @@ import ig_widgets
 from ig_widgets import baselines, faithfulness, relatives
 from ig_widgets.compat.captum import IntegratedGradients, LayerIntegratedGradients
 from ig_widgets.engine.attribution import attribute, refine
-from ig_widgets.engine.turns import lock_of
+from ig_widgets.engine.model_locks import lock_of
 from tests.engine.subjects import draw
 
 # Lines of the package, of torch, and of what both enter and leave by.

@@ -23,8 +23,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from ig_widgets.engine import rules, transfers
 from ig_widgets.engine.attribution import attribute
-from ig_widgets.engine.runs import make_samples
-from ig_widgets.engine.trace import CellSamples
+from ig_widgets.engine.cell_samples import CellSamples
+from ig_widgets.engine.sample_setup import make_samples
 
 _setup_privateuseone_for_python_backend("queue")
 QUEUE, CPU = torch.device("queue:0"), torch.device("cpu")

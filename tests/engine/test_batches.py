@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ig_widgets.engine.adaptive import Adaptive
 from ig_widgets.engine.attribution import attribute, make_samples
+from ig_widgets.engine.batch_nodes import BatchNodes
 from ig_widgets.engine.sample_index import SampleIndex, Wanted
-from ig_widgets.engine.trace import BatchNodes
 from tests.engine.subjects import Counting, draw, few, seeds
 
 
@@ -55,7 +55,7 @@ def test_examples_that_are_known_together_are_sampled_as_if_each_were_known_by_i
             assert len(list(one.samples.take(rows)))
             one.accept(rows)
             if apart:
-                one._part(one._alike.members.tolist())
+                one._part(one._shared.members.tolist())
         nodes = BatchNodes.of(one.nodes, batch)
         results.append((nodes.alphas, nodes.edges, nodes.counts, one.errors, one.unattributed, one.done(0.02)))
     together, each = results

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine.corners import Numbering, Walk, corner_points, doubted
+from ig_widgets.engine.corners import corner_points, doubted_places
+from ig_widgets.engine.feature_groups import Numbering, Walk
 from ig_widgets.engine.path import make_path
 from ig_widgets.engine.rules import Floats, Integers
 from tests.engine.subjects import draw, few, seeds
@@ -60,7 +61,7 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
         ends = tuple(float(model(end)[0]) for end in (torch.zeros_like(x), x))
     walk = Walk(0, alphas, outputs.detach().numpy(), ends, maps, size, 0, 1e-12, 1e-12)
     numbering = Numbering(np.arange(x.shape[1]), x.shape[1], np.random.default_rng(0))
-    return doubted([walk], numbering, tol, ask).get(0, [])
+    return doubted_places([walk], numbering, tol, ask).get(0, [])
 
 
 class Cancelling(nn.Module):
@@ -146,7 +147,7 @@ def test_a_look_beside_many_samples_is_in_every_interval_and_no_dearer(count: in
 
     ends, maps = (0.0, float(features)), np.ones((count, features))
     walks = [Walk(e, alphas, alphas * features, ends, maps, 2.0, 0, 1e-12, 1e-12) for e in range(batch)]
-    assert doubted(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, ask) == {}
+    assert doubted_places(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, ask) == {}
     assert len(asked) <= batch * max(288, 2 * count)
     if count <= 71:
         edges = [0.0, *alphas.tolist(), 1.0]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import ig_widgets as igw
+from ig_widgets.engine.activations import Activations, activations_at
 from ig_widgets.engine.errors import IGError, NotDifferentiableError, TrainingModeError
-from ig_widgets.engine.layers import Activations, activations_at
 from tests.engine.subjects import draw
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ig_widgets.engine.attribution import attribute
-from ig_widgets.engine.turns import lock_of, turns_of
+from ig_widgets.engine.model_locks import lock_of, model_lock_of
 from tests.engine.subjects import SECONDS, draw
 from tests.engine.test_left_as_found import HABITS, Restless, as_found
 
@@ -126,7 +126,7 @@ def test_one_that_writes_later_is_seen_in_the_pass_after() -> None:
     assert model.passes > 5
     # The pass in which it began could not be told from another thread's doing.
     assert float(model.calls) <= 1
-    assert turns_of(model).writes
+    assert model_lock_of(model).writes
 
 
 # ------------------------------------------------------------------ turns

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ig_widgets.engine.attribution import attribute, refine
-from ig_widgets.engine.chunks import is_out_of_memory
 from ig_widgets.engine.errors import Cancelled, IGError, OutOfMemoryError
+from ig_widgets.engine.memory import is_out_of_memory
 from tests.engine.subjects import Scores, draw, few, relative
 
 CPU_MESSAGE = (

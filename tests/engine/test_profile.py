@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_widgets.engine.interpolation import interval_weights
-from ig_widgets.engine.profile import Assessment, Profile, lengths, places_for
+from ig_widgets.engine.intervals import lengths
+from ig_widgets.engine.profile import Assessment, Profile
 from ig_widgets.engine.rule_errors import rule_errors
 from ig_widgets.engine.rules import Floats
+from ig_widgets.engine.sample_places import places_for
 from tests.engine.subjects import seeds
 
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ig_widgets.engine import rows
 from ig_widgets.engine.attribution import make_samples
+from ig_widgets.engine.blocks import CellBlock
 from ig_widgets.engine.kinks import Kinks
-from ig_widgets.engine.sampling import CellBlock
+from ig_widgets.engine.place import Place, whereabouts
 from ig_widgets.engine.secant import KinkMode, SecantRuleError
 from tests.engine.subjects import ConvScores, draw, few, seeds
 
@@ -190,7 +190,7 @@ def test_what_is_said_of_the_points_is_so(name: str, arranged: str) -> None:
             result = OPERATIONS[name](ARRANGED[arranged](leaf))
         assert isinstance(result, Tensor)
         both.append(result.detach())
-        where = rows.whereabouts(result)
+        where = whereabouts(result)
     if isinstance(where, str):
         return
     torch.testing.assert_close(where.ends(both[0])[1], where.ends(both[1])[0], rtol=1e-12, atol=1e-12)
@@ -212,8 +212,8 @@ def test_the_points_are_known_in_all_that_recurrent_networks_give(
             steps, left = network(leaf if first else leaf.transpose(0, 1))
         both.append([steps, *(left if isinstance(left, tuple) else (left,))])
     for before, after in zip(*both, strict=True):
-        where = rows.whereabouts(after)
-        assert isinstance(where, rows.Place)
+        where = whereabouts(after)
+        assert isinstance(where, Place)
         torch.testing.assert_close(where.ends(before.detach())[1], where.ends(after.detach())[0], rtol=1e-12, atol=0)
 
 
@@ -225,7 +225,7 @@ def test_most_is_known_of_rows_that_come_first() -> None:
         with KinkMode([leaf], Kinks()):
             result = operation(leaf.clone())
         assert isinstance(result, Tensor)
-        if isinstance(rows.whereabouts(result), str):
+        if isinstance(whereabouts(result), str):
             unknown.add(name)
     assert unknown == {"sums", "roll", "repeat"}
 

@@ -15,8 +15,8 @@ from torch.utils.checkpoint import CheckpointFunction, checkpoint
 from ig_widgets.engine import devices
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.devices import CUDNN
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.modes import Modes
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.engine.switches import Switch
 from tests.engine.subjects import SECONDS, draw
 
@@ -86,7 +86,7 @@ def test_it_is_left_by_errors_and_inside_itself() -> None:
 def test_passes_of_two_models_leave_cudnn_as_it_was(first: int) -> None:
     """One needs it off, and ends before or after another, which does not and began while it was off."""
     enabled = torch.backends.cudnn.enabled
-    keepers = [Keeper(nn.Linear(2, 2), torch.device("cpu")) for _ in range(2)]
+    keepers = [StateGuard(nn.Linear(2, 2), torch.device("cpu")) for _ in range(2)]
     off = Passes(lambda act: keepers[0].run(lambda: CUDNN.during(act), gradients=True))
     plain = Passes(lambda act: keepers[1].run(act, gradients=True))
     off.enter()

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ig_widgets.engine import holders
+from ig_widgets.engine import reachable_modules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import NondeterminismWarning, TrainingModeError
-from ig_widgets.engine.holders import modules_of
+from ig_widgets.engine.reachable_modules import modules_of
 from tests.engine.subjects import draw
 
 X = draw(1, 2, 4, 6).float()
@@ -167,13 +167,13 @@ def test_a_models_use_of_torch_is_not_searched(monkeypatch: pytest.MonkeyPatch) 
         return F.softmax(F.multi_head_attention_forward(model(x)), -1)
 
     looked: list[object] = []
-    look = holders._held
+    look = reachable_modules._held
 
     def counted(holder: object, *further: Any) -> list[object]:
         looked.append(holder)
         return look(holder, *further)
 
-    monkeypatch.setattr(holders, "_held", counted)
+    monkeypatch.setattr(reachable_modules, "_held", counted)
     assert modules_of(function) == [model]
     assert len(looked) < 30
     for wrapped in (torch.no_grad()(function), torch.func.vmap(function), torch.func.vmap(model)):

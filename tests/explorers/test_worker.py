@@ -8,7 +8,7 @@ import weakref
 import pytest
 from torch import nn
 
-from ig_widgets.engine.turns import lock_of
+from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.explorers.widget.worker import Worker
 from tests.explorers.conftest import workers
 from tests.explorers.subjects import SECONDS

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
-from ig_widgets.engine.keeper import Keeper
 from ig_widgets.engine.model import refuse_training_mode
+from ig_widgets.engine.model_locks import in_turn, lock_of
 from ig_widgets.engine.output import logits_of
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.explorers.core.settings import SUM, Settings, Target
 from ig_widgets.texts import whole
 
@@ -124,8 +124,8 @@ class Classifier:
         function = self.function(settings)
         if inputs is None:
             return function.read(self.classes.scores[None])
-        keeper = Keeper(self.model, inputs.device)
-        return in_turn([lock_of(self.model)], lambda: keeper.run(lambda: function(inputs), gradients=False))
+        guard = StateGuard(self.model, inputs.device)
+        return in_turn([lock_of(self.model)], lambda: guard.run(lambda: function(inputs), gradients=False))
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Returns the probabilities (rows, classes) of scores that the model has given."""
@@ -158,8 +158,8 @@ def classify(model: Callable[[Tensor], object], inputs: Tensor, labels: Sequence
     if not callable(model):
         raise ArgumentTypeError(f"model must be a module or another callable, got {type(model).__name__}.")
     refuse_training_mode(model)
-    keeper = Keeper(model, inputs.device)
-    output = in_turn([lock_of(model)], lambda: keeper.run(lambda: logits_of(model(inputs)), gradients=False))
+    guard = StateGuard(model, inputs.device)
+    output = in_turn([lock_of(model)], lambda: guard.run(lambda: logits_of(model(inputs)), gradients=False))
     if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != 1 or not output.is_floating_point():
         seen = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
         raise OutputError(

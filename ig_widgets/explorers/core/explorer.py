@@ -15,8 +15,8 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError
 from ig_widgets.engine.model import fingerprint
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.refinement import check_tol
-from ig_widgets.engine.wording import counted
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.core.pane import Numbers, Pane

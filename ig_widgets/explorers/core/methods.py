@@ -14,14 +14,14 @@ from ig_widgets.engine.attribution import Attribution, samples_along
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.path import Path, make_path
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.settings import Settings
-from ig_widgets.relatives.drawn import mean_at_baselines
 from ig_widgets.relatives.draws import Draws
 from ig_widgets.relatives.expected import about
 from ig_widgets.relatives.gradients import at_the_input, noisy
 from ig_widgets.relatives.guided import guided_path
+from ig_widgets.relatives.moments import mean_at_baselines
 
 # The share of the input's range that SmoothGrad's paper advises.
 _NOISE = 0.15

@@ -11,8 +11,9 @@ from itertools import count
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.chunks import ChunkSize, is_out_of_memory
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
+from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_model_error, exit_error, failed_message, out_of_memory_error
 from ig_widgets.explorers.core.run import Run, begin_message, total_evaluations

@@ -14,7 +14,7 @@ from ig_widgets.engine.attribution import make_attribution
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.refinement import Stage, refined
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.limits import most_steps
 from ig_widgets.explorers.core.maps import EncodedMap, encode
@@ -129,7 +129,7 @@ class Run:
                 return self._to_tolerance(known)
             return self._by_steps(known)
         finally:
-            self.nondeterminism = known.samples.sampler.doubt
+            self.nondeterminism = known.samples.sampler.nondeterminism
             self._cache.make_room()
 
     def _begin(self, trace: int, total: int) -> None:
@@ -158,7 +158,7 @@ class Run:
                 complete=complete,
             )
             rule = EvaluatedRule(settings, log, pieces_of(samples, used), len(used.alphas), is_last=complete)
-            answered = self._methods.result(result, settings.method, samples.sampler.doubt)
+            answered = self._methods.result(result, settings.method, samples.sampler.nondeterminism)
             self._on_answer(PaneResult(answered, rule))
         if not complete:
             return None

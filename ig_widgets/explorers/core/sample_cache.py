@@ -10,7 +10,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.refinement import Stage
-from ig_widgets.engine.trace import Samples
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core.methods import Methods
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ig_widgets.engine.rules import Floats, nearest_edges
-from ig_widgets.engine.trace import Key
+from ig_widgets.engine.samples import Key
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.maps import EncodedMap
 

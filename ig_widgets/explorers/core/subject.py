@@ -19,8 +19,8 @@ from ig_widgets.engine.attribution import make_samples
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.engine.model import ForwardFunc
-from ig_widgets.engine.trace import Samples
-from ig_widgets.engine.turns import lock_of
+from ig_widgets.engine.model_locks import lock_of
+from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog
 from ig_widgets.explorers.core.classification import Classifier, Output
 from ig_widgets.explorers.core.display import Display

@@ -11,7 +11,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_error, describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer

@@ -21,8 +21,8 @@ import numpy as np
 
 from ig_widgets import figures
 from ig_widgets.engine import rules
-from ig_widgets.engine.trace import Key
-from ig_widgets.engine.wording import counted
+from ig_widgets.engine.number_text import counted
+from ig_widgets.engine.samples import Key
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.maps import EncodedMap
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution
-from ig_widgets.engine.trace import Key, PathTrace
+from ig_widgets.engine.samples import Key
+from ig_widgets.engine.trace import PathTrace
 from ig_widgets.explorers.core import maps as core_maps
 from ig_widgets.explorers.core.maps import EncodedMap
 from ig_widgets.explorers.core.methods import Methods
@@ -159,6 +160,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], methods: 
         _path=SavedPath((attributions,), (attributions,)),
         _pieces=(),
         _is_tuple=False,
+        _keeps_products=False,
         attributions=attributions,
     )
     _require(type(about["caveats"]) is list, "caveats")

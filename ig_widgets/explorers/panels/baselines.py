@@ -9,9 +9,9 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
-from ig_widgets.engine.keeper import Keeper
+from ig_widgets.engine.model_locks import in_turn, lock_of
 from ig_widgets.engine.output import logits_of
-from ig_widgets.engine.turns import in_turn, lock_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.baseline_catalog import Cards
 from ig_widgets.explorers.core.explorer import Explorer
@@ -60,9 +60,9 @@ class BaselinePanel(Panel):
 
     def _ask(self, inputs: Tensor) -> Tensor:
         model = self.host.subject.model
-        keeper = Keeper(model, inputs.device)
+        guard = StateGuard(model, inputs.device)
         scores: Tensor = in_turn(
-            [lock_of(model)], lambda: keeper.run(lambda: logits_of(model(inputs)).cpu(), gradients=False)
+            [lock_of(model)], lambda: guard.run(lambda: logits_of(model(inputs)).cpu(), gradients=False)
         )
         return scores
 

@@ -14,9 +14,9 @@ import traitlets
 
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import make_attribution
+from ig_widgets.engine.cell_samples import CellSamples
 from ig_widgets.engine.errors import ArgumentTypeError, Cancelled, IGError
 from ig_widgets.engine.refinement import suits
-from ig_widgets.engine.trace import CellSamples
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer

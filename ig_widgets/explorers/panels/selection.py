@@ -10,8 +10,8 @@ import numpy as np
 import traitlets
 
 from ig_widgets.engine.errors import ArgumentValueError, IGError
+from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.engine.path import make_path
-from ig_widgets.engine.turns import lock_of
 from ig_widgets.explorers.core.error_text import describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.pane import Pane

@@ -1,4 +1,4 @@
-"""The modules that a function is, wraps, closes over, or reaches by the names in its code."""
+"""Finds the modules that a function is, wraps, closes over, or reaches by the names in its code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks that a device works on while Python prepares the next: launched, and waited for in their order.
+"""Queue of chunks that a device works on while Python prepares the next; they are waited for in their order.
 
 Without a queue of its own (a CPU) there is one at a time, which is there as soon as it is launched.
 """
@@ -22,10 +22,11 @@ _Block = TypeVar("_Block")
 _AHEAD = 2
 
 
-class Launched(Generic[_Block]):
+class LaunchedChunk(Generic[_Block]):
     """A chunk that the device may still be working on; `made` makes a block of what has come to the CPU.
 
-    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun.
+    It is given F (rows,), dF/dalpha (rows,), both float64, and the `further` tensors. `begin`: when it was begun;
+    `gradients`: those that have to be finite.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Launched(Generic[_Block]):
         return self._made(arrived[0].double(), density, arrived[1 + n :]), finite
 
 
-class Flight(Generic[_Block]):
+class ChunkQueue(Generic[_Block]):
     """Chunks that are under way, the oldest first: one, or a few where the device works on them by itself.
 
     What they took is told to `chunks`. So few of them, as cancel and progress should not be far behind.
@@ -64,7 +65,7 @@ class Flight(Generic[_Block]):
 
     def __init__(self, device: torch.device, chunks: ChunkSize) -> None:
         self._most, self._chunks = _AHEAD if is_queued(device) else 1, chunks
-        self._waiting: deque[Launched[_Block]] = deque()
+        self._waiting: deque[LaunchedChunk[_Block]] = deque()
         self._is_awaited = False
         self._last = 0.0
 
@@ -76,13 +77,13 @@ class Flight(Generic[_Block]):
         """Whether one more may be launched now."""
         return not self._waiting or (len(self._waiting) < self._most and not self._is_awaited)
 
-    def add(self, launched: Launched[_Block], *, is_awaited: bool) -> None:
+    def add(self, launched: LaunchedChunk[_Block], *, is_awaited: bool) -> None:
         """The newest; `is_awaited`: nothing is launched beside it, as somebody is waiting for it to show."""
         self._waiting.append(launched)
         self._is_awaited = is_awaited
 
-    def land(self, cancel: threading.Event | None) -> tuple[_Block, Tensor] | None:
-        """The oldest, as `Launched.arrived`."""
+    def next_block(self, cancel: threading.Event | None) -> tuple[_Block, Tensor] | None:
+        """The oldest, as `LaunchedChunk.arrived`."""
         one = self._waiting.popleft()
         found = one.arrived(cancel)
         # From when the device was free for it.

@@ -50,7 +50,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-class Freezing(TorchFunctionMode):
+class FrozenParameters(TorchFunctionMode):
     """Run a forward pass inside; `parameters` are those that count as constants."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:

@@ -51,7 +51,7 @@ class Folds:
         self.pairs: dict[int, tuple[Any, ...]] = {}
 
 
-class Folding(TorchFunctionMode):
+class FoldedNorms(TorchFunctionMode):
     """Run a forward pass inside. Raises UnfoldError where a pair turns out to be none: forget it and run again."""
 
     def __init__(self, folds: Folds) -> None:

@@ -1,4 +1,4 @@
-"""What a pass does to buffers and random state, told apart from what other threads do at the same time."""
+"""Records what a pass does to buffers and random state, apart from what other threads do at the same time."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def version_of(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-class Witness(TorchDispatchMode):
+class EffectRecorder(TorchDispatchMode):
     """Run a pass inside: it sees which of the `watched` buffers the pass writes to, and what it makes.
 
     Random numbers are drawn from a stream of the pass's own, which begins at the states `stream`, or as the session's

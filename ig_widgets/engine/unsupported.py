@@ -1,4 +1,4 @@
-"""Models that cannot be explained as they are, and what would do instead."""
+"""Refuses models without gradients or values, and names what would work."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.engine.holders import modules_of
+from ig_widgets.engine.reachable_modules import modules_of
 
 
-def refuse_unfit(forward_func: object) -> None:
+def refuse_unsupported(forward_func: object) -> None:
     """Raise ArgumentTypeError or ArgumentValueError for a model without gradients or without values."""
     if not callable(forward_func):
         raise ArgumentTypeError(

@@ -1,4 +1,4 @@
-"""Passes of the user's model after which all is as it was: buffers, random state, modes of torch.
+"""Restores buffers, random state and modes of torch after each pass of the user's model.
 
 A pass is a function that is called, not a block behind `with`: an interrupt may come between any two lines, also
 between the last line of a block and its leaving. What may change is read before; in a run that ends in an error or an
@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.engine.model import ForwardFunc, modules_of
+from ig_widgets.engine.model_locks import ModelLock, in_turn, model_lock_of
 from ig_widgets.engine.modes import Modes, outside_inference_mode
-from ig_widgets.engine.turns import Turns, in_turn, turns_of
-from ig_widgets.engine.witness import Generators, Watched, Witness
+from ig_widgets.engine.side_effects import EffectRecorder, Generators, Watched
 
 _T = TypeVar("_T")
 
 
-class Keeper:
+class StateGuard:
     """Puts back what a pass of `forward_func` changes, and only that: what others write meanwhile stays theirs.
 
     Nothing else is touched by the engine: gradients are taken by `torch.autograd.grad`, which writes no `.grad`. A
@@ -35,10 +35,10 @@ class Keeper:
         roots = modules_of(forward_func)
         self._owners = [m for root in roots for m in root.modules()]
         asked: list[object] = [*roots] or [forward_func]
-        self._turns = sorted(map(turns_of, asked), key=id)
+        self._turns = sorted(map(model_lock_of, asked), key=id)
         self._generators = Generators(device)
         self._device = device
-        # Whether random numbers were drawn in a pass, of this or of another keeper of the model.
+        # Whether random numbers were drawn in a pass, of this or of another guard of the model.
         self.draws = False
 
     def run(self, act: Callable[[], _T], *, gradients: bool) -> _T:
@@ -71,13 +71,13 @@ class Keeper:
 
 def drawn_from(state: Tensor, act: Callable[[], _T]) -> _T:
     """What `act` gives, whose random numbers on the CPU are those that follow `state`; the session's stay."""
-    modes, witness = Modes(), Witness((), Generators(torch.device("cpu")), [state])
+    modes, recorder = Modes(), EffectRecorder((), Generators(torch.device("cpu")), [state])
     try:
-        return witness.run(act)
+        return recorder.run(act)
     except BaseException as error:
         _end_contexts(error)
         modes.put_back()
-        witness.put_back()
+        recorder.put_back()
         raise
 
 
@@ -106,14 +106,14 @@ def _interrupt_in(error: BaseException) -> KeyboardInterrupt | None:
 class _Before:
     """All that a pass may change, as it was before.
 
-    Beside other threads a `Witness` tells what the pass does from what they do, where this is not known: in the first
-    passes of a model, and in all where it writes or draws.
+    Beside other threads an `EffectRecorder` tells what the pass does from what they do, where this is not known: in the
+    first passes of a model, and in all where it writes or draws.
     """
 
     def __init__(
         self,
         owners: list[nn.Module],
-        turns: list[Turns],
+        turns: list[ModelLock],
         generators: Generators,
         gradients: bool,
         device: torch.device,
@@ -130,24 +130,24 @@ class _Before:
         copies = looks or self._alone
         unique = {id(b): b for _, _, b in self._buffers if b is not None}
         self._watched = [Watched(b, copies=copies) for b in unique.values()]
-        self._witness = Witness(self._watched, generators) if looks else None
+        self._recorder = EffectRecorder(self._watched, generators) if looks else None
         self.draws = False
         self._is_whole = False
 
     def run(self, act: Callable[[], _T]) -> _T:
         """What `act` gives."""
         with torch.set_grad_enabled(self._gradients):
-            result = act() if self._witness is None else self._witness.run(act)
+            result = act() if self._recorder is None else self._recorder.run(act)
             self._is_whole = True
             return result
 
     def put_back(self) -> None:
         """All of it; a second time changes nothing. What is learnt of the model is noted."""
         self._modes.put_back()
-        if self._witness is not None:
-            self._witness.put_back()
+        if self._recorder is not None:
+            self._recorder.put_back()
         self._alone = self._alone and _is_alone()
-        foreseen = self._witness is not None or self._alone
+        foreseen = self._recorder is not None or self._alone
         drew, wrote, unclear = self._put_back_random_state(), False, False
         for owner, name, buffer in self._buffers:
             replaced, unknown = self._put_back_tensor(owner, name, buffer)
@@ -170,8 +170,8 @@ class _Before:
         if self._is_seeded():
             self._generators.set(self._states)
             return True
-        if self._witness is not None:
-            return self._witness.draws
+        if self._recorder is not None:
+            return self._recorder.draws
         if all(map(torch.equal, self._states, self._generators.get())):
             return False
         if self._alone:
@@ -179,7 +179,7 @@ class _Before:
         return True
 
     def _is_seeded(self) -> bool:
-        """Whether the model has set a seed: no operation of torch, so no witness sees it.
+        """Whether the model has set a seed: no operation of torch, so no recorder sees it.
 
         In the main thread of Python, in which sessions set theirs, nobody else does while the model runs.
         """
@@ -192,21 +192,21 @@ class _Before:
         now = owner._buffers[name] if is_there else None
         if now is buffer and is_there:
             return False, False
-        witness = self._witness
-        ours = self._alone or now is None or (witness is not None and witness.has_made(now))
-        if ours and not (witness is not None and now is not None and witness.is_theirs(now)):
+        recorder = self._recorder
+        ours = self._alone or now is None or (recorder is not None and recorder.has_made(now))
+        if ours and not (recorder is not None and now is not None and recorder.is_theirs(now)):
             owner._buffers[name] = buffer
-        return ours, not ours and witness is None
+        return ours, not ours and recorder is None
 
     def _put_back_values(self, one: Watched) -> tuple[bool, bool]:
         """Whether the pass has written to a buffer, which is undone, and whether that is not known."""
-        written = self._witness is not None and id(one) in self._witness.written
+        written = self._recorder is not None and id(one) in self._recorder.written
         if not written and not one.is_changed():
             return False, False
         if self._alone or (written and not one.is_theirs()):
             one.put_back()
             return True, False
-        return written, self._witness is None
+        return written, self._recorder is None
 
 
 def _is_alone() -> bool:

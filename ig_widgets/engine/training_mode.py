@@ -1,11 +1,11 @@
-"""Modules in training mode, in which a row depends on its neighbours or on chance."""
+"""Refuses modules in training mode, in which a row depends on its neighbours or on chance."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from ig_widgets.engine.errors import TrainingModeError
-from ig_widgets.engine.holders import modules_of
+from ig_widgets.engine.reachable_modules import modules_of
 
 
 def refuse_training_mode(forward_func: object) -> None:

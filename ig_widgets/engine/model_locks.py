@@ -1,4 +1,4 @@
-"""What is known of a model for all that ask it: the lock by which they take turns, and whether they have to.
+"""Locks by model: one for all that call it, and whether its passes have to take turns.
 
 A pass that writes to the model's buffers, or draws random numbers, cannot run beside another one of that model. Most
 models do neither, and wait for nobody once that was seen.
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-class Turns:
+class ModelLock:
     """Of one model: its lock, and what its passes were seen to do.
 
     `writes`: to buffers. `draws`: random numbers. `seen`: the kinds of passes that were looked at, with gradients
@@ -30,18 +30,18 @@ class Turns:
         self.seen: set[bool] = set()
 
 
-_known: weakref.WeakKeyDictionary[object, Turns] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[object, ModelLock] = weakref.WeakKeyDictionary()
 _known_guard = threading.RLock()
 
 
-def turns_of(model: object) -> Turns:
+def model_lock_of(model: object) -> ModelLock:
     """What is known of a model, the same for all."""
     model = model.__self__ if isinstance(model, MethodType) else model
     try:
         found = _known.get(model)
-        return found if found is not None else in_turn([_known_guard], lambda: _known.setdefault(model, Turns()))
+        return found if found is not None else in_turn([_known_guard], lambda: _known.setdefault(model, ModelLock()))
     except TypeError:  # not weakly referable, or without a hash: nothing to share it by
-        return Turns()
+        return ModelLock()
 
 
 def _after_fork() -> None:
@@ -58,7 +58,7 @@ if hasattr(os, "register_at_fork"):
 
 def lock_of(model: object) -> threading.RLock:
     """The one lock of a model, so that those who ask it take turns."""
-    return turns_of(model).lock
+    return model_lock_of(model).lock
 
 
 def in_turn(locks: list[Any], act: Callable[[], _T]) -> _T:

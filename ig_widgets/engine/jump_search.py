@@ -1,4 +1,4 @@
-"""Where F changes that the gradients at hand do not show: found by forward passes alone, section by section.
+"""Searches by forward passes for places where F changes and the gradients at hand do not show it.
 
 A step, a spike or a singular end may lie in a thousandth of the interval between two samples. Where nearly all of the
 change lies in one of eight sections, that one is cut into eight in turn, until the change is spread, or the section is
@@ -26,7 +26,7 @@ Ask = Callable[[Integers, Floats], Floats]
 
 
 @dataclass(frozen=True)
-class Steep:
+class SteepInterval:
     """Where the change of F that samples did not show lies: (m,) each, by interval that was searched.
 
     `lows` to `highs`, with F at both; `is_short`: no point of the path lies between. `is_jump`: F is level beside it.
@@ -50,7 +50,7 @@ def search(
     shown: Floats,
     shortest: Callable[[Integers, Floats], Floats],
     slope: Callable[[Integers, Floats], Floats] | None = None,
-) -> Steep:
+) -> SteepInterval:
     """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
     `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
@@ -86,7 +86,7 @@ def search(
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
         is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
-    return Steep(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))
+    return SteepInterval(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))
 
 
 def places_about(low: float, high: float, start: float, end: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""Examples of a batch that all have the same samples, as arrays: of a large smooth batch most are, to the end."""
+"""State of the examples of a batch that have the same samples, as arrays; in a large smooth batch most are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ig_widgets.engine.rules import Floats, Integers
 
 
 @dataclass
-class Alike:
+class SharedSamples:
     """`members` (m,), ascending, with samples at ascending `alphas` (n,); in use are those of a rule of `rule` points.
 
     `following`: of the rule being sampled; `pending`: the alphas of this round; `checks`: samples at random places.
@@ -35,11 +35,11 @@ class Alike:
     surprises: Floats
 
     @staticmethod
-    def begin(ends: Floats) -> Alike:
+    def begin(ends: Floats) -> SharedSamples:
         """All of a batch, of which nothing is known but F at both `ends` (batch, 2)."""
         batch = len(ends)
         none, ones = np.zeros((batch, 0)), np.ones(batch)
-        return Alike(
+        return SharedSamples(
             members=np.arange(batch),
             alphas=none[0],
             pending=none[0],
