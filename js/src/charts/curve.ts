@@ -1,5 +1,5 @@
 import type { Point } from "../core/protocol.js";
-import { assign, html, svg, write } from "../util/dom.js";
+import { assign, paragraph, svg, write } from "../util/dom.js";
 import { fixed, percent, signed } from "../util/format.js";
 import { unfolded } from "../util/parts.js";
 import { along, reaches } from "./along.js";
@@ -18,7 +18,7 @@ export interface NamedLine {
 export class Curve {
   readonly element: HTMLElement;
   readonly #frame: ChartFrame;
-  readonly #words = html("p", { class: "igw-note" });
+  readonly #words = paragraph("igw-note");
   #line: NamedLine | undefined;
   readonly #hint: string;
   #alpha = 0;

@@ -1,6 +1,6 @@
 import type { Picture } from "../core/store.js";
 import type { Traits } from "../core/traits.js";
-import { assign, div, html, span, svg, write } from "../util/dom.js";
+import { assign, div, html, paragraph, span, svg, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 import { BINS, binCounts, binValue } from "./bins.js";
@@ -25,7 +25,7 @@ export class Histogram {
   readonly #frame: ChartFrame;
   readonly #handles: ClipHandles;
   readonly #unit = span("igw-unit");
-  readonly #words = html("p", { class: "igw-note" }, "Nothing sampled yet");
+  readonly #words = paragraph("igw-note", "Nothing sampled yet");
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
   #counts: Uint32Array = new Uint32Array(BINS);

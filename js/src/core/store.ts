@@ -183,8 +183,10 @@ export class Store {
   #take(message: FromKernel): void {
     if (message.type === "beat") return;
     if (message.type === "file") save(message.name, message.data);
-    else if (message.type === "maps") this.#maps.set(message.panel, message);
-    else if (message.type === "samples") this.#keep(message);
+    else if (message.type === "maps") {
+      // Names of panels that nobody here has would fill the memory.
+      if (this.#wanted.has(message.panel)) this.#maps.set(message.panel, message);
+    } else if (message.type === "samples") this.#keep(message);
     else if (message.type === "begin") this.#begin(message);
     else if (message.request < this.#newest) return;
     else if (message.type === "plan") this.#plan(message);

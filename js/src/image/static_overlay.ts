@@ -1,6 +1,6 @@
 import type { StaticMap } from "../core/kind.js";
 import type { Begin } from "../core/protocol.js";
-import { assign, html, span, write } from "../util/dom.js";
+import { assign, html, paragraph, span, write } from "../util/dom.js";
 import { captioned } from "../util/parts.js";
 import type { Zoom } from "../views/zoom.js";
 import { Blender } from "./gl/shading.js";
@@ -13,7 +13,7 @@ export class StaticOverlay implements StaticMap {
   readonly #canvas = html("canvas");
   readonly #picture: HTMLElement;
   readonly #title = span("igw-title");
-  readonly #note = html("p", { class: "igw-collected" });
+  readonly #note = paragraph("igw-collected");
   readonly #blender = new Blender();
   #image: ImageData | undefined;
 

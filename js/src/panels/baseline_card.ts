@@ -1,4 +1,4 @@
-import { assign, div, html, span, write } from "../util/dom.js";
+import { assign, div, html, paragraph, span, write } from "../util/dom.js";
 import { percent, shorten, significant, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { withLabel } from "../util/parts.js";
@@ -109,7 +109,7 @@ function inputFor(parameter: Parameter, label: string): HTMLInputElement {
 function entropy({ entropy: [bits, most] }: Card): HTMLElement[] {
   if (most === 0) return [];
   const text = `entropy ${bits.toFixed(1)} of ${most.toFixed(1)} bits`;
-  return [html("p", { class: "igw-note" }, text)];
+  return [paragraph("igw-note", text)];
 }
 
 /** Warns if the model recognises something in the baseline: then it is no absence. */
@@ -118,5 +118,5 @@ function verdict({ neutral, top }: Card): HTMLElement[] {
   if (neutral || first === undefined) return [];
   const [label, probability] = first;
   const text = `not neutral: the model calls it “${shorten(label, 28)}” ${probability.toFixed(2)}`;
-  return [html("p", { class: "igw-warning" }, text)];
+  return [paragraph("igw-warning", text)];
 }

@@ -11,7 +11,7 @@ import {
   type ValuesOf,
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
-import { assign, button, html, write } from "../util/dom.js";
+import { assign, button, html, paragraph, write } from "../util/dom.js";
 import { percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { captioned, numbers } from "../util/parts.js";
@@ -43,7 +43,7 @@ export class Convergence {
   readonly element: HTMLElement;
   readonly #traits: Traits<ConvergenceTraits>;
   readonly #chart: ErrorChart;
-  readonly #finest = html("p", { class: "igw-note" });
+  readonly #finest = paragraph("igw-note");
   readonly #deepLift = html(
     "p",
     { class: "igw-note", hidden: true },

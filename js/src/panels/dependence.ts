@@ -19,7 +19,7 @@ import {
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
-import { assign, div, html, write } from "../util/dom.js";
+import { assign, div, html, paragraph, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { fold, numbers } from "../util/parts.js";
@@ -110,7 +110,7 @@ export class DependencePanel implements Part {
   readonly #patches: (size: number) => string;
   readonly #colors = sequential();
   readonly #rows = html("tbody");
-  readonly #method = html("p", { class: "igw-note" });
+  readonly #method = paragraph("igw-note");
   #shown: Shown | undefined;
   readonly #changes = new Changes();
 

@@ -1,4 +1,4 @@
-import { assign, button, div, html, write } from "../util/dom.js";
+import { assign, button, div, html, paragraph, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
 import { unfolded } from "../util/parts.js";
 import type { Selections } from "./selections.js";
@@ -22,9 +22,8 @@ export class SelectionTable {
   readonly #columns: readonly Column[];
   readonly #body = html("tbody");
   readonly #table: HTMLTableElement;
-  readonly #empty = html(
-    "p",
-    { class: "igw-note" },
+  readonly #empty = paragraph(
+    "igw-note",
     "None yet. Choose rectangle or lasso and draw on the attribution; or press Enter there, move by the arrow keys, and " +
       "press Enter again.",
   );

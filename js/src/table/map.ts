@@ -4,7 +4,7 @@ import type { Begin } from "../core/protocol.js";
 import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
-import { assign, div, html, span, write } from "../util/dom.js";
+import { assign, div, html, paragraph, span, write } from "../util/dom.js";
 import { fixed, percent, shorten, signed, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { captioned } from "../util/parts.js";
@@ -119,7 +119,7 @@ export class StaticBars implements StaticMap {
   readonly element: HTMLElement;
   readonly #bars = new Bars("img");
   readonly #title = span("igw-title");
-  readonly #note = html("p", { class: "igw-collected" });
+  readonly #note = paragraph("igw-collected");
 
   constructor(below: readonly Node[]) {
     const list = div("igw-features", this.#bars.element);

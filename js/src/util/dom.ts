@@ -49,6 +49,10 @@ export function span(name: string, ...children: Child[]): HTMLSpanElement {
   return html("span", { class: name }, ...children);
 }
 
+export function paragraph(name: string, ...children: Child[]): HTMLParagraphElement {
+  return html("p", { class: name }, ...children);
+}
+
 export function button(text: string, attributes: Attributes = {}): HTMLButtonElement {
   return html("button", { type: "button", ...attributes }, text);
 }

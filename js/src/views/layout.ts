@@ -3,7 +3,7 @@ import { Slider } from "../controls/slider.js";
 import { TargetChoice } from "../controls/target_choice.js";
 import type { KindView } from "../core/kind.js";
 import type { Traits } from "../core/traits.js";
-import { div, html, span } from "../util/dom.js";
+import { div, html, paragraph, span } from "../util/dom.js";
 import { twoDecimals } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 
@@ -46,7 +46,7 @@ export function layOut(
     ...buttons,
   );
   const stale = span("igw-badge");
-  const collected = html("p", { class: "igw-collected" });
+  const collected = paragraph("igw-collected");
   const clipped = span("igw-note");
   root.append(
     div("igw-controls igw-question", ...question(traits, signal)),

@@ -2,7 +2,7 @@ import type { MapView } from "../core/kind.js";
 import { inWords } from "../core/run.js";
 import type { Picture, Store } from "../core/store.js";
 import type { Look } from "../core/traits.js";
-import { assign, html, span, write } from "../util/dom.js";
+import { assign, paragraph, span, write } from "../util/dom.js";
 import { shorten, significant } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 
@@ -13,7 +13,7 @@ export class PaneView {
   readonly map: MapView;
   readonly #title = span("igw-title");
   readonly #state = span("igw-badge");
-  readonly #sum = html("p", { class: "igw-collected" });
+  readonly #sum = paragraph("igw-collected");
   #shown: Picture | undefined;
 
   constructor(store: Store, map: MapView) {
