@@ -337,7 +337,7 @@ class ImageExplorer(Auditing, Exporting, Depending):
         try:
             check_size(self._chosen[1] if proposal.value else 0, self._shape())
         except IGError as error:
-            raise traitlets.TraitError(f"show_dependence cannot be had: {error}") from None
+            raise traitlets.TraitError(f"show_dependence is not available: {error}") from None
         return bool(proposal.value)
 
     @traitlets.validate("channel")
