@@ -17,16 +17,16 @@ class Bar:
         self._bar: Any = tqdm(total=0, bar_format=_FORMAT, leave=True)
 
     def __call__(self, done: int, total: int) -> None:
-        """So many of `total` are done; as more turn out to be needed the total grows."""
+        """Set how many evaluations are done, and the total, which may grow during a run."""
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._bar.refresh()
 
     def found(self, error: float) -> None:
-        """The estimated relative error of the map so far."""
+        """Show the estimated relative error of the map so far."""
         self._bar.set_postfix_str(f"error {error:.2g}")
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Finish the bar, which stays as it is."""
         self._bar.close()

@@ -26,7 +26,7 @@ def text_table(head: Row, rows: Sequence[Row], *, right: bool = False) -> str:
 
 
 def html_table(head: Row, rows: Sequence[Row], *, widest: int = _WIDEST) -> str:
-    """The same as HTML, `widest` characters to a cell; what is in the cells is text, whatever it looks like."""
+    """The table as HTML, at most `widest` characters a cell; cells are escaped, and are never markup or mathematics."""
 
     def line(tag: str, row: Row) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(plain(cell, widest))}</{tag}>" for cell in row) + "</tr>"

@@ -1,4 +1,4 @@
-"""Texts that users gave, such as labels and errors, made fit to be shown: they say what they hold and do nothing.
+"""Sanitizes text from outside, such as labels and errors, for display: no controls, no overrides of direction.
 
 `plain` in js/src/util/format.ts is the same for the front end; tests/fixtures/plain.json holds the two together.
 """

@@ -1,4 +1,4 @@
-"""`scripts/audit.sh`: what is known fails, what cannot be had is skipped by name; neither is taken for the other."""
+"""`scripts/audit.sh`: what is known fails, what is not available is skipped by name; neither is taken for the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "absence" looks like: where the path to a picture starts.
+"""Baselines: inputs that stand for "nothing there", where the path of Integrated Gradients starts.
 
 Each is a small frozen object, called with pictures (batch, channels, height, width) in which 0 is black and 1 is
 white, and returns pictures of that shape. `describe()` says what it is in few words, `parameters` what a control can

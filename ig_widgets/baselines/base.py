@@ -1,4 +1,4 @@
-"""What all baselines have in common."""
+"""The base class of baselines, its parameters as controls show them, and the checks that all share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture out of focus: it asks for detail, and keeps colour and light (Fong and Vedaldi, 2017, section 4.1)."""
+"""Blurred picture as baseline: attributes to detail; colour and light stay (Fong and Vedaldi, 2017, section 4.1)."""
 
 from __future__ import annotations
 

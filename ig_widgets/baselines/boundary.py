@@ -1,4 +1,4 @@
-"""The nearest input between two answers: it asks what decides for this class rather than the next.
+"""Nearest point on the decision boundary as baseline: attributes to what decides between two classes.
 
 The search is that of DeepFool (Moosavi-Dezfooli, Fawzi, Frossard: DeepFool: a simple and accurate method to fool deep
 neural networks, 2016, section 3), and then a bisection, so that the point lies on the boundary and not beyond it.

@@ -1,4 +1,4 @@
-"""Baselines of one colour: they ask what the picture has that an empty one has not."""
+"""Baselines of one colour: attribute to what a picture has and an empty one has not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Baselines made of pictures that are given: what is usual in a data set, or any picture in its place."""
+"""Baselines from data: the mean of a data set, one of its samples, or a picture that the caller gives."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class mean(Baseline):  # noqa: N801
         return like(self.pictures.cpu().double().mean(0, keepdim=True), pictures, "mean")
 
     def describe(self) -> str:
-        """Of how many."""
+        """How many pictures the mean is of."""
         return f"mean of {len(self.pictures)} pictures"
 
 

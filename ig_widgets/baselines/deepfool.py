@@ -27,7 +27,7 @@ Limits = tuple[Tensor | None, ...]
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """Looks for the boundary as `asked`, from some rows of a batch.
+    """Searches the decision boundary by the settings of `asked`, from some rows of a batch.
 
     `batch`: how many examples there are in all, by which further arguments are known to follow them.
     """
@@ -46,7 +46,7 @@ class Search:
         own = start.argmax(1)
         beyond, iterations = self._cross(inputs, examples, own, limits)
         point, outputs = self._bisect(inputs, beyond, examples, own, self._margin(start, own))
-        other = self._other(outputs, own)
+        other = self._rival_class(outputs, own)
         dims = tuple(range(1, inputs.dim()))
         wide = torch.promote_types(inputs.dtype, torch.float32)
         distance = (point.to(wide) - inputs.to(wide)).square().sum(dims).sqrt()
@@ -55,15 +55,15 @@ class Search:
 
     # ------------------------------------------------------------ sides
 
-    def _other(self, scores: Tensor, own: Tensor) -> Tensor:
+    def _rival_class(self, scores: Tensor, own: Tensor) -> Tensor:
         """The class (rows,) that takes over: the target, or the highest but for that of the input."""
         if self.asked.target_class is not None:
             return torch.full_like(own, self.asked.target_class)
         return _without(scores, own).argmax(1)
 
     def _margin(self, scores: Tensor, own: Tensor) -> Tensor:
-        """By how much the class that takes over is ahead (rows,); negative on the side of the input."""
-        other = self._other(scores, own)
+        """The lead of the class that takes over (rows,); negative on the side of the input."""
+        other = self._rival_class(scores, own)
         rest = own if self.asked.target_class is None else _without(scores, other).argmax(1)
         return _at(scores, other) - _at(scores, rest)
 
@@ -84,7 +84,7 @@ class Search:
             over = self._margin(scores, own[left]) >= 0
             reached[left] = torch.where(_rows(over, moved), ahead, _within(moved, ends))
             if not over.all() and not step[~over].any():
-                over = self._turned_back(inputs, reached, examples, own, left, over)
+                over = self._is_turned_back(inputs, reached, examples, own, left, over)
             left = left[~over]
             if not len(left):
                 return reached, iterations
@@ -95,7 +95,7 @@ class Search:
             f"allow more, or take another baseline."
         )
 
-    def _turned_back(
+    def _is_turned_back(
         self, inputs: Tensor, reached: Tensor, examples: Tensor, own: Tensor, left: Tensor, over: Tensor
     ) -> Tensor:
         """Which of the rows `left` are over: steps of no length lead from the boundary, beyond which it turns back.
@@ -125,7 +125,7 @@ class Search:
                 gap = _at(scores, behind) - _at(scores, ahead)
                 gradient = _gradient(gap, points, retain=i < len(rivals) - 1)
                 # Along what the limits leave free: a step against them would lead nowhere.
-                free = _free(points.detach(), -gradient, limits)
+                free = _movable(points.detach(), -gradient, limits)
                 slope = -gradient * free
                 # Forward, as in the paper, also from a point that lies beyond where its overshoot does not.
                 square, gap = slope.to(wide).square().sum(dims), gap.detach().to(wide).abs()
@@ -250,8 +250,8 @@ def _within(points: Tensor, limits: Limits) -> Tensor:
     return points if high is None else torch.minimum(points, high)
 
 
-def _free(points: Tensor, direction: Tensor, limits: Limits) -> Tensor:
-    """Where a step in `direction` does not lead out of the limits at once."""
+def _movable(points: Tensor, direction: Tensor, limits: Limits) -> Tensor:
+    """A mask of the values that can move in `direction` without leaving the limits."""
     low, high = limits
     free = torch.ones_like(points, dtype=torch.bool)
     if low is not None:

@@ -1,4 +1,4 @@
-"""Random baselines: they ask what the picture has that chance has not.
+"""Random baselines: attribute to what a picture has and noise has not.
 
 Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines (Distill, 2020), Alternative Baseline
 Choices. Each is a single draw; where it happens to be close to the picture nothing is attributed, so that other seeds

@@ -64,7 +64,7 @@ class normalized(Baseline):  # noqa: N801
         return ((self.baseline(pictures.clamp(0, 1)) - mean) / std).to(inputs.dtype)
 
     def describe(self) -> str:
-        """As the baseline itself: to the eye it is the same."""
+        """The description of the baseline itself, since it looks the same."""
         return self.baseline.describe()
 
 

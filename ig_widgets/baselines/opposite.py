@@ -1,4 +1,4 @@
-"""The picture turned into its opposite: no pixel is left out of the question, but much of the picture stays visible."""
+"""Farthest picture as baseline: every pixel changes along the path, but much of the picture stays visible."""
 
 from __future__ import annotations
 

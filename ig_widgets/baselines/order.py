@@ -1,4 +1,4 @@
-"""The input's own values in another order: it asks for the arrangement, and keeps what is arranged."""
+"""The input's own values in random order as baseline: attributes to their arrangement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts without words: ids of a token that says nothing, or embeddings that do.
+"""Baselines of texts: ids of a neutral token, or its embedding in each place.
 
 `token` where the input is ids and attribution is to the embedding (`attribute(..., layer=model.embedding)`),
 `embedding` where the input is embeddings. Sundararajan, Taly, Yan (2017), section 5, take the zero embedding. A padding

@@ -1,1 +1,1 @@
-"""This engine beside others."""
+"""Compatibility with Captum: its classes on this engine, and cross-checks against it."""

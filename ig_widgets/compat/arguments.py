@@ -1,4 +1,4 @@
-"""Arguments as Captum takes them, and what the engine makes of them."""
+"""Converts arguments in the forms that Captum takes to those of the engine."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ def grad_options(grad_kwargs: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def repeated(value: Any, steps: int) -> Any:
-    """As Captum repeats it: a tensor's rows, a list's members."""
+    """Repeat a tensor's rows, or a list's members, as Captum does."""
     if isinstance(value, Tensor):
         return torch.cat([value] * steps) if value.dim() else value
     return value * steps if isinstance(value, list) else value
 
 
 def full(baseline: Tensor | Number, x: Tensor) -> Tensor:
-    """A baseline as large as its input."""
+    """Expand a baseline to the shape of its input."""
     if not isinstance(baseline, Tensor):
         return torch.full_like(x, baseline)
     try:
@@ -135,20 +135,20 @@ def full(baseline: Tensor | Number, x: Tensor) -> Tensor:
 
 
 def floating(x: Tensor) -> Tensor:
-    """Integers as floats: so Captum's path from them is made of floats."""
+    """Convert integers to floats, of which Captum's path is made."""
     return (
         x.to(torch.get_default_dtype()) if not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool) else x
     )
 
 
 def wide(x: Tensor) -> Tensor:
-    """In at least float32."""
+    """Convert to float32 at least."""
     return x.float() if x.is_floating_point() and x.element_size() < 4 else x
 
 
 @contextmanager
 def explain_integers(xs: tuple[Tensor, ...]) -> Iterator[None]:
-    """What fails on integers is told so."""
+    """A context that adds to an error on integer inputs how to call with embeddings."""
     try:
         yield
     except Exception as error:

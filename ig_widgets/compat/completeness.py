@@ -1,4 +1,4 @@
-"""What both of Captum's classes share here: its convergence delta, and its way to call methods of each other."""
+"""Captum's convergence delta, and the wrapper by which its classes call methods of each other."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ class Completeness(GradientAttribution):  # type: ignore[misc]  # Captum has no 
         Raises CaptumOutputError where the model, which is asked anew, returns no tensor.
         """
         asked = copy.copy(self)
-        asked.forward_func = _checked(self.forward_func)
+        asked.forward_func = _returning_tensors(self.forward_func)
         delta: Tensor = super(Completeness, asked).compute_convergence_delta(*args, **kwargs)
         return delta
 
 
-def _checked(forward_func: ForwardFunc) -> ForwardFunc:
+def _returning_tensors(forward_func: ForwardFunc) -> ForwardFunc:
+    """`forward_func`, which raises CaptumOutputError when it returns no tensor."""
+
     # Captum looks at the signature.
     @functools.wraps(forward_func, assigned=(), updated=())
     def call(*args: Any) -> Any:

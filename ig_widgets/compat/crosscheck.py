@@ -1,4 +1,4 @@
-"""How far this engine and Captum are apart: the same rule, points, baseline and target, once by each."""
+"""Compares this engine with Captum: the same rule, points, baseline and target, once by each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the engine, under the types that Captum raises as well."""
+"""Errors that are both the engine's and of the types that Captum raises."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CaptumOutputError(OutputError, AssertionError):
 
 @contextmanager
 def captums_errors() -> Iterator[None]:
-    """Errors of the engine, under Captum's types as well."""
+    """A context that raises errors of the engine under Captum's types as well."""
     types: dict[type[IGError], type[IGError]] = {
         ArgumentValueError: CaptumValueError,
         ArgumentTypeError: CaptumTypeError,

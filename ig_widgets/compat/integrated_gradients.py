@@ -110,7 +110,7 @@ class IntegratedGradients(Completeness):
     def _replaced_gradient(
         self, target: Any, extra: tuple[object, ...], points: tuple[Tensor, ...], steps: int
     ) -> Sequence[Tensor]:
-        """Called as Captum calls it: everything as often as there are steps, one step after the other."""
+        """Call the replaced `gradient_func` as Captum does, with everything repeated for each step."""
         several = isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1)
         gradient_func: GradientFunc = self.gradient_func
         return gradient_func(

@@ -1,4 +1,8 @@
-"""The sums over a rule that Captum takes, by this engine: its points, chunks and order of adding up."""
+"""Integrates over the path as Captum does, to the bit: its points, its chunks, its order of summation.
+
+Tensors whose first dimension is the batch go through the engine's sampler, all examples and steps as rows; others go
+step by step, whole batches at a time. In float32 the sums are then taken again in Captum's order.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def integrate(
     by_row = all(x.dim() > 0 and len(x) == batch for x in xs)
     # The engine wants a dimension after the batch.
     flat = [by_row and x.dim() == 1 for x in xs]
-    function = _Rows(forward_func, [x.dtype for x in xs], flat, extra, batch, chosen)
+    function = _RowFunction(forward_func, [x.dtype for x in xs], flat, extra, batch, chosen)
     rule = captums_points(rule, method, xs)
     bs = tuple(b[:, None] if f and isinstance(b, Tensor) and b.dim() else b for b, f in zip(bs, flat, strict=True))
     # A wide path: what Captum returns for half precision is wider than its inputs.
@@ -78,7 +82,7 @@ def _along_rows(
     rows: int | None,
     multiply: bool,
 ) -> tuple[Tensor, ...]:
-    """The attributions of a function of rows, by the engine's samples."""
+    """The attributions of a function whose rows are independent, from samples of the engine."""
     n_steps = len(rule.alphas)
     chunk_size = _captums_rows(path.inputs, path.batch, n_steps, rows)
     samples = samples_along(
@@ -90,14 +94,17 @@ def _along_rows(
         # Kernels for weights that want no gradient round otherwise, in transformers.
         freezes=chunk_size is None,
     )
+    # Captum has no partial results, so that every sample is awaited.
     for _ in samples.extend(rule.alphas):
         pass
     result = make_attribution(samples, rule, method=method, elapsed=0.0, multiply_by_inputs=multiply, is_tuple=True)
     steps = _steps_at_once(path.batch, n_steps, rows)
-    return _added_up(result, rule, steps, multiply) or tuple(result.attributions)
+    return _captums_sums(result, rule, steps, multiply) or tuple(result.attributions)
 
 
-def _added_up(result: Attribution, rule: rules.Nodes, steps_at_once: int, multiply: bool) -> tuple[Tensor, ...] | None:
+def _captums_sums(
+    result: Attribution, rule: rules.Nodes, steps_at_once: int, multiply: bool
+) -> tuple[Tensor, ...] | None:
     """The attributions in float32 as Captum adds them up, to the bit; None where samples lie otherwise, or are many.
 
     The engine adds up in float64, which is more exact by a digit, and not what Captum's own tests ask for: Captum sums
@@ -154,6 +161,7 @@ def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ..
         among = torch.cat([scalar(tuple(t.clone() for t in ends), index)[:1] for ends in (xs, bs)]).cpu().double()
         try:
             alone = scalar(tuple(torch.cat([x[:1], b[:1]]) for x, b in zip(xs, bs, strict=True)), index[[0, 0]])
+        # A fixed number of rows may be built into the model.
         except (RuntimeError, ValueError, IndexError):
             return among, None
         return among, alone
@@ -165,7 +173,7 @@ def _is_by_row(scalar: ScalarFunction, xs: tuple[Tensor, ...], bs: tuple[Any, ..
     return bool(((alone.cpu().double() - among).abs() <= bound).all())
 
 
-class _Rows:
+class _RowFunction:
     """The user's function of rows of the path and of the number of the example that each belongs to.
 
     Further tensors follow their example, each with as many rows as it has for one: what Captum's repeating of every
@@ -190,14 +198,15 @@ class _Rows:
     def __call__(self, *values: Tensor) -> Any:
         *points, examples = values
         rows = [(p[:, 0] if flat else p).to(dtype) for p, (dtype, flat) in zip(points, self._form, strict=True)]
-        output = self.forward_func(*rows, *(self._follow(e, examples) for e in self._extra))
+        output = self.forward_func(*rows, *(self._rows_of(e, examples) for e in self._extra))
         # A target may leave trailing dimensions of size 1.
         if isinstance(output, Tensor) and self._depth is not None and output.dim() > self._depth + 1:
             kept = output.shape[: self._depth + 1]
             return output.reshape(kept) if output.numel() == kept.numel() else output
         return output
 
-    def _follow(self, extra: object, examples: Tensor) -> object:
+    def _rows_of(self, extra: object, examples: Tensor) -> object:
+        # Whatever has k rows an example follows it; Captum would repeat it along the path.
         if isinstance(extra, Tensor) and extra.dim() and len(extra) and len(extra) % self._batch == 0:
             each = extra.unflatten(0, (self._batch, -1))
             return each.index_select(0, sent(examples, extra.device)).flatten(0, 1)

@@ -83,6 +83,7 @@ class LayerIntegratedGradients(Completeness, CaptumsLayerIntegratedGradients):  
                 attribute_to_layer_input=attribute_to_layer_input,
                 allow_unused=bool(options.get("allow_unused") or options.get("materialize_grads")),
             )
+            # Values that the output does not depend on have no path to walk; they get zeros below.
             ends = list(zip(found.inputs, found.baselines, strict=True))
             moved = [pair for pair, used in zip(ends, found.used, strict=True) if used]
             maps = integrate(

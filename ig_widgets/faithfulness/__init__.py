@@ -1,4 +1,4 @@
-"""Is the map right? What an attribution says, beside what happens when the model is asked."""
+"""Checks of attributions against the model: audits, deletion and insertion, infidelity, randomization and more."""
 
 from ig_widgets.faithfulness import perturbations
 from ig_widgets.faithfulness.audit import audit_region, audit_regions

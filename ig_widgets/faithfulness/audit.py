@@ -1,4 +1,4 @@
-"""What the map says of a region, beside what happens to the output when the region is replaced by the baseline."""
+"""Audits regions: their attribution against the change of the output when they are replaced by the baseline."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def _audits(
     chunk_size: int | None,
     guard: AbstractContextManager[object] | None = None,
 ) -> RegionAudits:
-    """`maps`: the attributions, one for each part of the subject, where they are at hand so."""
-    values = _sums(_checked(attributions, subject) if maps is None else maps, subject)
+    """The audits of `masks`. `maps`: the attributions, one for each part of the subject, if they are known already."""
+    values = _sums(_maps_of(attributions, subject) if maps is None else maps, subject)
     ask = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
     outputs = _outputs(ask, subject, masks)
     at_input, at_baseline = outputs[:2]
@@ -186,6 +186,7 @@ def _audits(
     audits = []
     for i, (name, parts) in enumerate(zip(names, masks, strict=True)):
         inside = float(sum(v[mask].sum() for v, mask in zip(values, parts, strict=True)))
+        # Results are frozen, and the caller may go on to change a mask.
         kept = tuple(mask.copy() for mask in parts)
         for mask in kept:
             mask.setflags(write=False)
@@ -231,7 +232,7 @@ def _outputs(ask: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]
     return found
 
 
-def _checked(attributions: Attribution | Tensors, subject: Subject) -> tuple[Tensor, ...]:
+def _maps_of(attributions: Attribution | Tensors, subject: Subject) -> tuple[Tensor, ...]:
     trace = attributions.path if isinstance(attributions, Attribution) else None
     if trace is not None and not trace.multiply_by_inputs:
         raise ArgumentValueError(
@@ -251,6 +252,7 @@ def _sums(maps: tuple[Tensor, ...], subject: Subject) -> list[Values]:
 
 
 def _check_ends(given: Attribution, output: float, baseline_output: float) -> None:
+    # The ends tell which question an Attribution answers, and cost no pass of their own.
     scale = max(abs(output), abs(baseline_output))
     for seen, now, which in (
         (given.output, output, "F(x)"),

@@ -34,7 +34,7 @@ class Curves:
 
     @property
     def area(self) -> Tensor:
-        """The area under F (batch,), by the trapezoid rule: for deletion the smaller the better."""
+        """The area under F (batch,), by the trapezoid rule: smaller is better for deletion, larger for insertion."""
         return torch.trapezoid(self.outputs, self.shares)
 
     @property

@@ -14,6 +14,7 @@ def all_ranks(values: Tensor, n_random: int, seed: int) -> Tensor:
     """When each feature's turn is (batch + n_random, features): in the order of each map, and in random orders."""
     generator = torch.Generator().manual_seed(seed)
     features = values.shape[1]
+    # Equal attributions are ordered by chance: their order in memory would favour one corner of a picture.
     ties, *orders = (torch.randperm(features, generator=generator, device="cpu") for _ in range(1 + n_random))
     return ranks_of(torch.cat([order_of(values, ties), torch.stack(orders)])).to(torch.int32)
 

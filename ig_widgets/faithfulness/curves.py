@@ -183,6 +183,7 @@ def _curves(
     maps = subject.maps(attributions)
     values = []
     for given, own in zip(maps, subject.parts, strict=True):
+        # Calls of one layer share a map, and a feature is replaced in all of them at once.
         x = subject.inputs[own[0]]
         pixels = by_pixel and x.dim() == 4
         values.append(by_feature(given if pixels else given.expand_as(x), by_pixel=pixels))

@@ -1,4 +1,4 @@
-"""F at many points, without a gradient: in chunks that fit memory, cancellable."""
+"""Evaluates F at many points without gradients: in chunks that fit memory, cancellable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ig_widgets.faithfulness.subject import Subject
 
 
 class Evaluator:
-    """What the model says of any number of rows, each made from an example of `subject`.
+    """Evaluates F at any number of rows, each made from an example of `subject`.
 
     `guard` is entered around each pass of the model (a lock, say).
     Raises as `ig_widgets.attribute` for what cannot be explained so.
@@ -52,6 +52,7 @@ class Evaluator:
         def make() -> ChunkSize:
             return ChunkSize(fixed, device, sum(x[0].numel() * x.element_size() for x in inputs))
 
+        # Sizes found for forward passes are kept apart from those for gradients, which need more memory.
         kind = ("forward", device, torch.get_num_threads())
         shape = tuple((x.shape[1:], x.dtype) for x in inputs)
         self._chunks = make() if fixed is not None else known_chunk_size(forward_func, kind, shape, make)

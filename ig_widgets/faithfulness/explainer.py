@@ -1,4 +1,4 @@
-"""Methods of explanation as the checks call them: a map of a model at inputs."""
+"""Calls the method of explanation that a check is about: `attribute`, or a function of the caller."""
 
 from __future__ import annotations
 

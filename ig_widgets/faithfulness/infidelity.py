@@ -118,6 +118,7 @@ def infidelity(
     )
     maps = subject.maps(attributions)
     subject.refuse_shared("the promise")
+    # A map summed over channels does not say what each channel promises.
     for values, x in zip(maps, subject.inputs, strict=True):
         if values.shape != x.shape:
             raise ArgumentValueError(
@@ -155,6 +156,7 @@ def infidelity(
     outputs = ask(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(batch, n + 1)
     a, b = promised[:, 1:], outputs[:, :1] - outputs[:, 1:]
     if normalize:
+        # Least squares over the perturbations; a map that promises nothing keeps a scale of 0.
         scale = (a * b).sum(1) / a.square().sum(1).clamp_min(torch.finfo(torch.float64).tiny)
         a = scale[:, None] * a
     values, of_zeros = (a - b).square().mean(1), b.square().mean(1)
@@ -174,6 +176,7 @@ def _promise(values: Tensor, x: Tensor, x0: Tensor, point: Tensor, multiply_by_i
     most = widest(x.device)
     change = x.to(most) - point.to(most)
     if multiply_by_inputs:
+        # Where x equals the baseline the attribution is 0, and any finite factor will do.
         span = x.to(most) - x0.to(most)
         change = torch.where(span == 0, change, change / span.where(span != 0, torch.ones_like(span)))
     return (change * values.to(x.device, most)).sum()

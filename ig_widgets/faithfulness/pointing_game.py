@@ -79,6 +79,7 @@ def pointing(attributions: Attribution | Tensor, truth: Truth, *, tolerance: flo
     inside = _as_masks(truth, batch, height, width)
     near = _widened(inside, float(tolerance))
     flat, within, close = (t.reshape(batch, -1) for t in (maps, inside, near))
+    # Of several largest values each counts for its share: a constant map points everywhere.
     largest = flat == flat.amax(1, keepdim=True)
 
     def share(values: Tensor) -> Tensor:
@@ -139,6 +140,7 @@ def _widened(inside: Tensor, tolerance: float) -> Tensor:
     """What is inside or at most `tolerance` pixels away, (batch, height, width)."""
     if tolerance < 1:
         return inside
+    # A convolution with a disc, cut to the picture's size, beyond which nothing changes.
     radius = min(int(tolerance), max(inside.shape[1:]))
     steps = torch.arange(-radius, radius + 1, device="cpu")
     disc = (steps[:, None] ** 2 + steps**2 <= tolerance**2).float()

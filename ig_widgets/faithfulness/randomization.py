@@ -137,16 +137,17 @@ def randomize_model(
     changed = copy.deepcopy(model)
     with _Calls(changed) as calls:
         maps = [explainer(changed, x)]
-    names = calls.last_first() if names is None else names
+    names = calls.in_reverse_order() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
         if tell is not None:
             tell(done, total)
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
+        # Cascading: layers that were drawn before stay so.
         if order == "independent":
             changed = copy.deepcopy(model)
-        _draw(changed, name, seed)
+        _redraw_layer(changed, name, seed)
         maps.append(explainer(changed, x))
     if tell is not None:
         tell(total, total)
@@ -211,7 +212,7 @@ class _Calls:
         self._count += 1
         self._calls[name] = self._count
 
-    def last_first(self) -> list[str]:
+    def in_reverse_order(self) -> list[str]:
         """Modules with parameters of their own, that called last first.
 
         One that is not called, since its parent uses its weights, comes with its parent.
@@ -219,10 +220,11 @@ class _Calls:
         own = [name for name, module in self._modules.items() if _own_parameters(module)]
         if not own:
             raise ArgumentValueError("model has no parameters; there is nothing to draw anew.")
-        places = {name: (self._when(name), place) for place, name in enumerate(own)}
+        places = {name: (self._last_call(name), place) for place, name in enumerate(own)}
         return sorted(own, key=places.__getitem__, reverse=True)
 
-    def _when(self, name: str) -> int:
+    def _last_call(self, name: str) -> int:
+        # A module whose weights its parent uses is not called itself.
         while name and name not in self._calls:
             name = name.rpartition(".")[0]
         return self._calls.get(name, 0)
@@ -245,19 +247,20 @@ def _check_layers(layers: object, model: nn.Module) -> list[str]:
     return list(layers)
 
 
-def _draw(model: nn.Module, layer: str, seed: int) -> None:
+def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
     """Draw the weights of `layer`, and of all inside, anew, in place."""
     inside = {id(module) for module in model.get_submodule(layer).modules()}
     parametrised = [module for module in model.modules() if _own_parameters(module)]
     generator = torch.Generator().manual_seed(seed)
+    # A seed for each module, whichever are drawn, so that a layer is the same in both orders.
     seeds = torch.randint(2**62, (len(parametrised),), generator=generator, device="cpu").tolist()
     for module, own_seed in zip(parametrised, seeds, strict=True):
         if id(module) in inside:
-            _draw_one(module, own_seed)
+            _redraw_module(module, own_seed)
 
 
 @torch.no_grad()
-def _draw_one(module: nn.Module, seed: int) -> None:
+def _redraw_module(module: nn.Module, seed: int) -> None:
     own = _own_parameters(module)
     before = {name: p.clone() for name, p in own.items()}
     generator = torch.Generator().manual_seed(seed)
@@ -270,6 +273,7 @@ def _draw_one(module: nn.Module, seed: int) -> None:
             drawn = getattr(twin, name)
             if value is not None and drawn is not None:
                 value.copy_(drawn)
+    # Parameters of the caller's own modules have no `reset_parameters`: a permutation keeps their distribution.
     if all(torch.equal(p, before[name]) for name, p in own.items()):
         for p in own.values():
             shuffled = torch.randperm(p.numel(), generator=generator, device="cpu").to(p.device)

@@ -102,6 +102,7 @@ def sensitivity_max(
         "forward_kwargs": forward_kwargs,
         "output": output,
     }
+    # A method of the caller may know no layers: it is called with the inputs, and these are perturbed.
     inside = None if explain is not None else layer
     subject = make_subject(
         forward_func, inputs, None if inside is None else baselines, layer=inside, target=target, cancel=cancel,
@@ -121,9 +122,10 @@ def sensitivity_max(
     for number in range(n + 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {number} of {n + 1} maps.", None)
-        points = subject.inputs if maps is None else _drawn(draws, number - 1, subject.batch)
+        points = subject.inputs if maps is None else _perturbed(draws, number - 1, subject.batch)
         made = explainer(subject.forward_func, points if subject.is_tuple else points[0])
         found = flat(made if inside is None else subject.added_up(made))
+        # The first map is that of the inputs themselves.
         if maps is None:
             maps = found
         else:
@@ -143,7 +145,7 @@ def sensitivity_max(
     )
 
 
-def _drawn(draws: Draws, number: int, batch: int) -> tuple[Tensor, ...]:
-    """Draw `number` of all examples."""
+def _perturbed(draws: Draws, number: int, batch: int) -> tuple[Tensor, ...]:
+    """The perturbation `number` of each example, as one batch."""
     every = [draws(example, number) for example in range(batch)]
     return tuple(map(torch.cat, zip(*every, strict=True)))

@@ -59,8 +59,8 @@ class _Shifted(nn.Module):
         self.shifts = shifts  # no buffers: they are no state of the model's
 
     def forward(self, *inputs: Any, **keywords: object) -> object:
-        """What f says of x, taken back."""
-        return self.model(*_taken_back(inputs, self.shifts), **keywords)
+        """f at the inputs, shifted back."""
+        return self.model(*_shifted_back(inputs, self.shifts), **keywords)
 
 
 def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
@@ -68,12 +68,12 @@ def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
         return _Shifted(forward_func, shifts)
 
     def shifted(*inputs: Any, **keywords: object) -> object:
-        return forward_func(*_taken_back(inputs, shifts), **keywords)
+        return forward_func(*_shifted_back(inputs, shifts), **keywords)
 
     return shifted
 
 
-def _taken_back(arguments: tuple[Any, ...], shifts: tuple[Tensor, ...]) -> tuple[Any, ...]:
+def _shifted_back(arguments: tuple[Any, ...], shifts: tuple[Tensor, ...]) -> tuple[Any, ...]:
     moved = (x - by for x, by in zip(arguments, shifts, strict=False))
     return (*moved, *arguments[len(shifts) :])
 
@@ -131,6 +131,7 @@ def input_shift(
         found = tuple(t + s for t, s in zip(tensors, by, strict=True))
         return found if is_tuple else found[0]
 
+    # A shift of zeros brings the ends of the path to the form in which they were given.
     still = tuple(torch.zeros_like(by) for by in shifts)
     twin = _twin(forward_func, shifts)
     asked: list[tuple[ForwardFunc, Tensors, Tensors]] = [
@@ -151,7 +152,7 @@ def input_shift(
 
 
 def _check_shifts(shift: object, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """One for each input."""
+    """`shift` as one tensor for each input. Raises ArgumentTypeError, ArgumentValueError."""
     if not isinstance(shift, tuple | list):
         if isinstance(shift, Tensor) and len(xs) > 1:
             raise ArgumentTypeError(

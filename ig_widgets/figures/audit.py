@@ -1,4 +1,4 @@
-"""Regions of a picture: what was attributed to each, beside how far the output falls when it is replaced."""
+"""Figure of a region audit: the attribution of each region beside the fall of the output without it."""
 
 from __future__ import annotations
 

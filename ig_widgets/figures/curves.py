@@ -1,4 +1,4 @@
-"""Deletion and insertion: F as features are exchanged, in the order of the map and in random ones."""
+"""Figure of deletion and insertion: F as features are exchanged, in the order of the map and in random orders."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _SETTINGS = threading.Lock()
 
 
 def settled(figure: Figure) -> Figure:
-    """`figure`, its parts laid out once and for all: they would move a little each time it is drawn."""
+    """`figure` with a fixed layout: otherwise its parts move a little each time it is drawn."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -38,7 +38,7 @@ def to_svg(figure: Figure) -> bytes:
     with (
         _SETTINGS,
         matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ig_widgets", "svg.image_inline": True}),
-        _pixels_as_they_are(figure),
+        _without_resampling(figure),
     ):
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
@@ -56,7 +56,7 @@ def save(figure: Figure, path: PathLike) -> None:
 
 
 @contextmanager
-def _pixels_as_they_are(figure: Figure) -> Iterator[None]:
+def _without_resampling(figure: Figure) -> Iterator[None]:
     images = [image for axes in figure.get_axes() for image in axes.get_images()]
     before = [image.get_interpolation() for image in images]
     try:

@@ -1,4 +1,4 @@
-"""A picture beside what was attributed to it: with a colour bar, numbers and a caption."""
+"""Figure of an attribution: picture and overlay side by side, with a colour bar, numbers and a caption."""
 
 from __future__ import annotations
 

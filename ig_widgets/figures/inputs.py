@@ -1,4 +1,4 @@
-"""What may be given to a figure: pictures and maps in their many forms, and texts."""
+"""Converts pictures, maps and texts in any usual form to those that figures draw."""
 
 from __future__ import annotations
 

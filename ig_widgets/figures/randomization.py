@@ -1,4 +1,4 @@
-"""The model randomisation check: how like the map stays as weights are drawn anew."""
+"""Figure of the model randomisation check: similarity of the map as weights are drawn anew."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def load_attribution(path: PathLike, *, most_bytes: int = MOST_BYTES) -> Attribu
         raise FileError(f"path {str(path)!r} holds no attribution that save_attribution wrote.")
     check_format(path, settings, _VERSION)
     with fitting(path, "an attribution"):
-        return _made(_Tensors(arrays, settings["dtypes"]), settings)
+        return _attribution_from(_Tensors(arrays, settings["dtypes"]), settings)
 
 
 @dataclass
@@ -148,7 +148,7 @@ def _put_trace(trace: PathTrace, kept: _Tensors) -> dict[str, Any]:
     }
 
 
-def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
+def _attribution_from(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
     trace = settings["path"]
     result = Attribution(
         **{name: kept.take(name) for name in _TENSORS},
@@ -156,7 +156,7 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
         fallbacks=tuple(settings["fallbacks"]),
         # A file that was written before there were caveats has none.
         caveats=tuple(settings.get("caveats", ())),
-        path=None if trace is None else _made_trace(kept, trace),
+        path=None if trace is None else _trace_from(kept, trace),
     )
     plain = {"method": str, "n_steps": int, "evaluations": int, "elapsed": float, "complete": bool, "reason": str}
     for name, kind in plain.items():
@@ -188,7 +188,7 @@ def _made(kept: _Tensors, settings: Mapping[str, Any]) -> Attribution:
     return result
 
 
-def _made_trace(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
+def _trace_from(kept: _Tensors, about: Mapping[str, Any]) -> PathTrace:
     alphas, edges, density, output_alphas, outputs = (kept.take(f"path_{name}") for name in _TRACE)
     batch, count = alphas.shape
     _require(edges.shape == (batch, count + 1) and density.shape == alphas.shape, "path")

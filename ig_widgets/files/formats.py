@@ -1,4 +1,4 @@
-"""What a file of this package says of itself, and what is raised where it does not hold that."""
+"""Format names and versions of files, and the errors for files that do not fit them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_format(path: PathLike, settings: Mapping[str, Any], known: int) -> Non
 
 @contextmanager
 def fitting(path: PathLike, what: str) -> Iterator[None]:
-    """While what was read is put together: FileError for whatever is missing in it or does not fit."""
+    """A context that raises FileError for whatever is missing in a file or does not fit."""
     try:
         yield
     except _UNFIT as error:

@@ -1,4 +1,4 @@
-"""Arrays and settings as NumPy's .npz, which load without pickle, and not before it is known how large they are."""
+"""Reads and writes arrays and settings as NumPy's .npz: without pickle, and with all sizes checked before loading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relatives of IG: what else is asked of gradients, each called as `attribute` is and with its paper named.
+"""Other gradient methods with the signature of `attribute`, each with its paper named.
 
 `f(forward_func, inputs, *, target=None, baselines=None, additional_forward_args=None, forward_kwargs=None,
 output=None, ..., layer=None, chunk_size=None, seed=0, on_progress=None, cancel=None)` returns an

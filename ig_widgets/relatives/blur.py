@@ -83,11 +83,11 @@ class BlurPath(CurvedPath):
     sigma: float
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        """The inputs as blurred as they are at `alphas`."""
+        """The blurred inputs at `alphas`."""
         return tuple(self._blurred(x, examples, alphas)[0].to(x.dtype) for x in self.inputs)
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        """How they change with alpha."""
+        """The derivative of the points with respect to alpha."""
         return tuple(self._blurred(x, examples, alphas)[1] for x in self.inputs)
 
     def _blurred(self, x: Tensor, examples: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:

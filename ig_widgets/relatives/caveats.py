@@ -1,4 +1,4 @@
-"""What is to be said of an attribution that is made of several runs, or of samples whose sum claims nothing."""
+"""Caveats and jumps of an attribution that several runs, or draws, are combined into."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def unattributed_of(runs: Sequence[Attribution]) -> Tensor | None:
 
 
 def doubts_of(samples: Samples) -> tuple[str, ...]:
-    """That the model answers differently when it is asked the same, if it does."""
+    """The caveat that the model is nondeterministic, if it is."""
     return (samples.sampler.nondeterminism,) if samples.sampler.nondeterminism else ()

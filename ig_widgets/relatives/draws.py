@@ -47,7 +47,7 @@ class Draws(CurvedPath):
         return tuple(m.to(x.dtype) for m, x in zip(mixed, ends, strict=True))
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        """What the gradient there is multiplied by."""
+        """The factor of the gradient at each draw: x + noise - x', or 1."""
         if self.origins is None:
             return tuple(
                 torch.ones((), dtype=wide(x).dtype, device=x.device).expand(len(examples), *x.shape[1:])
@@ -59,7 +59,7 @@ class Draws(CurvedPath):
         return tuple(wide(x) - wide(b) for x, b in zip(ends, starts, strict=True))
 
     def place(self, low: float, high: float) -> str:
-        """Which draws these are."""
+        """A description of where draws lie, for errors."""
         first, last = (int(self._number(torch.tensor(alpha, device="cpu"))) for alpha in (low, high))
         return f"at draw {first} of {self.count}" if first == last else f"at draws {first} to {last} of {self.count}"
 
@@ -113,7 +113,7 @@ def draw(
         positions = (parts + jitter) / count
     if chosen is None:
         chosen = torch.stack(
-            [_in_turn(1 if origins is None else len(origins[0]), count, generator) for _ in range(batch)]
+            [_balanced_choice(1 if origins is None else len(origins[0]), count, generator) for _ in range(batch)]
         )
     deviations = None
     if sigma:
@@ -141,7 +141,7 @@ def check_sigma(sigma: object) -> float:
     return float(sigma)
 
 
-def _in_turn(number: int, count: int, generator: torch.Generator) -> Tensor:
+def _balanced_choice(number: int, count: int, generator: torch.Generator) -> Tensor:
     """`count` of 0 .. number - 1, each as often as every other, to one, in random order."""
     rounds = [torch.randperm(number, generator=generator, device="cpu") for _ in range(-(-count // number))]
     return torch.cat(rounds)[:count]

@@ -1,4 +1,4 @@
-"""Guided IG: the path that leaves for last what F answers to most."""
+"""Guided IG: a path that moves the features with the smallest gradient first."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def guided_path(
         for example, front in enumerate(fronts):
             front.move([g[example] for g in gradients], (step + 1) / n_knots)
         last = step + 1 == n_knots
-        steps.append(path.inputs if last else _together([front.point() for front in fronts], path))
+        steps.append(path.inputs if last else _unflattened([front.point() for front in fronts], path))
         search.here[0] = steps[-1]
         if tell is not None:
             tell((step + 1) * path.batch, n_knots * path.batch)
@@ -176,7 +176,7 @@ class GuidedPath(CurvedPath):
         return tuple(found)
 
     def tangents(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
-        """Those of the straight pieces; at a knot that of the piece after it."""
+        """The derivative of the points with respect to alpha; at a knot that of the piece after it."""
         count = self.knots[0].shape[1] - 1
         return tuple((wide(end) - wide(start)) * count for start, end in self._ends(examples, alphas))
 
@@ -193,7 +193,7 @@ class GuidedPath(CurvedPath):
 
 @dataclass(frozen=True, eq=False)
 class _Search(CurvedPath):
-    """Where the search is: `here` holds one point (batch, ...) for each input. Gradients are taken as they are."""
+    """The current point of the search as a path: `here` holds (batch, ...) for each input, whatever alpha is."""
 
     here: list[tuple[Tensor, ...]]
 
@@ -205,7 +205,7 @@ class _Search(CurvedPath):
 
 
 class _Front:
-    """How far each feature of one example has come, from 0 at the baseline to 1 at the input."""
+    """The share of its way that each feature of one example has moved, from 0 at the baseline to 1 at the input."""
 
     def __init__(self, path: Path, example: int, fraction: float, max_dist: float) -> None:
         self._start = torch.cat([wide(b[example]).reshape(-1) for b in path.baselines])
@@ -213,35 +213,38 @@ class _Front:
         self._lengths = self._way.abs().to(widest(self._way.device))
         self._total = float(self._lengths.sum())
         self._fraction, self._max_dist = fraction, max_dist
-        # What has no way to go has arrived.
-        self._come = (self._way == 0).to(self._lengths.dtype)
+        # Features that are equal at both ends count as moved.
+        self._moved = (self._way == 0).to(self._lengths.dtype)
 
     def point(self) -> Tensor:
-        """Where they are, flat."""
-        return self._start + self._come.to(self._way.dtype) * self._way
+        """The current point, flat."""
+        return self._start + self._moved.to(self._way.dtype) * self._way
 
     def move(self, gradients: list[Tensor], alpha: float) -> None:
-        """Go on until `alpha` of the whole way is behind, the features with the smallest gradients first."""
+        """Move features, those with the smallest gradients first, until `alpha` of the L1 distance is covered."""
         sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().to(self._lengths.dtype)
+        # No feature may lag or lead by more than `max_dist`, or the path would run along the edges of the box.
         least, most = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
-        self._come = self._come.clamp(min=least)
+        self._moved = self._moved.clamp(min=least)
         while True:
-            ahead = self._lengths * (1 - self._come)
+            ahead = self._lengths * (1 - self._moved)
             excess = float(ahead.sum()) - self._total * (1 - alpha)
-            free = self._come < most
+            free = self._moved < most
             if excess <= 1e-9 * self._total or not bool(free.any()):
                 return
+            # Those that may not move further are out of the ranking, of which a fraction moves.
             ranked = torch.where(free, sizes, math.inf)
             lowest = ranked.kthvalue(1 + int(self._fraction * (len(ranked) - 1))).values
             chosen = free & (ranked <= lowest)
-            room = float((self._lengths * (most - self._come))[chosen].sum())
+            room = float((self._lengths * (most - self._moved))[chosen].sum())
+            # The last group stops where the distance is covered, all by the same share of their room.
             if room > excess:
-                self._come[chosen] += excess / room * (most - self._come[chosen])
+                self._moved[chosen] += excess / room * (most - self._moved[chosen])
                 return
-            self._come[chosen] = most
+            self._moved[chosen] = most
 
 
-def _together(points: list[Tensor], path: Path) -> tuple[Tensor, ...]:
+def _unflattened(points: list[Tensor], path: Path) -> tuple[Tensor, ...]:
     """Flat points of all examples, like the inputs."""
     sizes = [x[0].numel() for x in path.inputs]
     parts = torch.stack(points).split(sizes, dim=1)

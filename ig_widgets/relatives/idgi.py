@@ -1,4 +1,4 @@
-"""Important Direction Gradient Integration: of each step on the path, what lies along the gradient."""
+"""Important Direction Gradient Integration: the change of F in each step, shared out along the gradient."""
 
 from __future__ import annotations
 

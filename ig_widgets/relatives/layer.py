@@ -1,4 +1,4 @@
-"""Relatives of what a layer gives: the same question, asked of the rest of the model."""
+"""Applies the relatives to the output of a layer, as a function of which the rest of the model is explained."""
 
 from __future__ import annotations
 

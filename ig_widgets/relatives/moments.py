@@ -1,4 +1,4 @@
-"""What is made of draws: means over them, of squares, variances, and how far chance moves them."""
+"""Moments over draws: means, means of squares, variances, and their standard errors."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ def attribute_draws(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
-    """What `of` makes of the maps of the draws. `is_complete`: the mean adds up to F(x) less the mean F(x'), but for
-    chance; F is then evaluated at each baseline that was drawn, unless the run was cancelled before.
+    """The moment `of` the maps of the draws.
+
+    `is_complete`: up to chance, the mean sums to F(x) minus the mean of F(x'); F is then evaluated at each baseline
+    that was drawn, unless the run was cancelled before.
     """
     begin = time.perf_counter()
     samples = samples_along(
@@ -68,6 +70,7 @@ def attribute_draws(
     def result(complete: bool) -> Attribution:
         made, errors = _moments(samples, of)
         baseline_output = delta = None
+        # Of a part of the draws the mean sums to nothing that F at the baselines would confirm.
         if is_complete and complete:
             mean = mean_at_baselines(draws, samples, cancel)
             parts = (
@@ -76,11 +79,14 @@ def attribute_draws(
                 .cpu()
                 .double()
             )
-            baseline_output, delta = _as(draws, mean), _as(draws, parts - (samples.output - mean))
+            baseline_output, delta = (
+                _in_result_dtype(draws, mean),
+                _in_result_dtype(draws, parts - (samples.output - mean)),
+            )
         return Attribution(
             attributions=like_inputs(draws, made, is_tuple),
             convergence_delta=delta,
-            output=_as(draws, samples.output),
+            output=_in_result_dtype(draws, samples.output),
             baseline_output=baseline_output,
             method=name,
             n_steps=draws.count,
@@ -101,7 +107,7 @@ def attribute_draws(
 
 
 def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | None]:
-    """What is attributed, and its standard error, like the inputs; float32 at least."""
+    """The moment and its standard error, like the inputs, in float32 at least."""
     alphas, path = samples.alphas.tolist(), samples.path
     n = len(alphas)
     values, errors = [], []
@@ -138,6 +144,7 @@ def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | 
     """
     origins = draws.origins or ()
     examples = torch.arange(draws.batch, device="cpu").repeat_interleave(draws.count)
+    # A baseline that was drawn several times for an example is evaluated once.
     pairs, counts = torch.unique(torch.stack([examples, draws.chosen.reshape(-1)]), dim=1, return_counts=True)
 
     def points(part: slice) -> tuple[Tensor, ...]:
@@ -156,7 +163,7 @@ def mean_at_baselines(draws: Draws, samples: Samples, cancel: threading.Event | 
     return sums / draws.count
 
 
-def _as(draws: Draws, values: Tensor) -> Tensor:
+def _in_result_dtype(draws: Draws, values: Tensor) -> Tensor:
     dtype = torch.float64 if draws.inputs[0].dtype == torch.float64 else torch.float32
     return values.to(dtype).to(draws.device)
 

@@ -1,4 +1,4 @@
-"""A distribution of baselines, in the forms that people have it."""
+"""Converts a distribution of baselines in any usual form to rows of tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integrated Gradients from several baselines at once: their mean, and how much of the map hangs on which it is."""
+"""Integrated Gradients from each of several baselines: the mean, and how much the map depends on the choice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OverBaselines:
     @property
     def convergence_delta(self) -> Tensor:
         """Sum of the mean attributions - (F(x) - mean of F(x')), (batch,)."""
-        return torch.stack([_there(one.convergence_delta) for one in self.each]).mean(0)
+        return torch.stack([_required(one.convergence_delta) for one in self.each]).mean(0)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class OverBaselines:
         return "baseline", "mean F(x')", "mean to explain", "largest delta", "mean correlation with the mean"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        deltas = [_there(one.convergence_delta) for one in self.each]
+        deltas = [_required(one.convergence_delta) for one in self.each]
         outputs, correlations = list(self.baseline_outputs), list(self.correlations)
         rows = [*zip(self.names, outputs, deltas, correlations, strict=True)]
         rows.append(("mean", self.baseline_outputs.mean(0), self.convergence_delta, torch.ones_like(self.output)))
@@ -228,12 +228,12 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         dependence=torch.where(size > 0, count / (count - 1) * off / size, 0.0).sqrt().to(output.dtype),
         correlations=torch.stack([_correlation(one, means) for one in maps]).to(output.dtype),
         output=output,
-        baseline_outputs=torch.stack([_there(one.baseline_output) for one in each]),
+        baseline_outputs=torch.stack([_required(one.baseline_output) for one in each]),
     )
 
 
-def _there(value: Tensor | None) -> Tensor:
-    """What every IG has, unlike its relatives."""
+def _required(value: Tensor | None) -> Tensor:
+    """The value of an optional field that IG always sets, unlike its relatives."""
     if value is None:
         raise NotImplementedError
     return value

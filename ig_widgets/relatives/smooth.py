@@ -127,7 +127,7 @@ class _Running:
         self._squares: list[Tensor] = []
 
     def add(self, values: tuple[Tensor, ...]) -> None:
-        """One more."""
+        """Take up one more value."""
         given = [wide(v) for v in values]
         if not self.count:
             self.mean, self._squares = ([torch.zeros_like(v) for v in given] for _ in range(2))
@@ -139,5 +139,5 @@ class _Running:
 
     @property
     def standard_error(self) -> list[Tensor]:
-        """Of the mean."""
+        """The standard error of the mean."""
         return [(s / (self.count - 1) / self.count).sqrt() for s in self._squares]

@@ -1,4 +1,4 @@
-"""XRAI: whole regions, ranked by what is attributed to them."""
+"""XRAI: regions of a picture, ranked by their mean attribution."""
 
 from __future__ import annotations
 
@@ -91,9 +91,10 @@ def xrai(
     runs = [attributions] if isinstance(attributions, Attribution) else []
     if attributions is None:
         runs = _runs(forward_func, x, baselines, progress_of(on_progress), options | {"cancel": cancel})
+    # A bare tensor tells nothing of F: one forward pass does.
     if isinstance(attributions, Tensor):
-        given_map = samples_along(draw(x, count=1), forward_func, **options, cancel=cancel)
-        maps, at_input = _summed(attributions, x), given_map.output
+        sampled = samples_along(draw(x, count=1), forward_func, **options, cancel=cancel)
+        maps, at_input = _summed(attributions, x), sampled.output
     else:
         maps, at_input = torch.stack([_summed(run.attributions, x) for run in runs]).mean(0), runs[0].output
     found = [
@@ -101,6 +102,7 @@ def xrai(
         for picture, values in zip(x, maps.cpu().double().numpy(), strict=True)
     ]
     levels, ranks = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
+    # Evenly over channels, so that the sum over them is the level of the region.
     spread = (levels.unsqueeze(1) / x.shape[1]).expand(x.shape).to(device=x.device, dtype=x.dtype, copy=True)
     return RegionAttribution(
         attributions=(spread,) if isinstance(inputs, tuple | list) else spread,
@@ -120,6 +122,7 @@ def _runs(
     forward_func: ForwardFunc, x: Tensor, baselines: Baselines, on_progress: Progress | None, options: dict[str, Any]
 ) -> list[Attribution]:
     """IG from the baselines, or from both ends of each picture's range."""
+    # From black nothing is attributed to black, from white nothing to white: the mean of both covers the picture.
     ends = [getattr(x, which)(dim=(1, 2, 3), keepdim=True) for which in ("amin", "amax")]
     starts: list[Baselines] = [*ends] if baselines is None else [baselines]
     runs: list[Attribution] = []
@@ -211,7 +214,7 @@ def _masks_of(segments: Segments, x: Tensor) -> list[npt.NDArray[np.int64]]:
 
 
 def _summed(attributions: Tensors, x: Tensor) -> Tensor:
-    """Over channels: (batch, height, width)."""
+    """The map summed over channels: (batch, height, width)."""
     values = attributions[0] if isinstance(attributions, tuple) else attributions
     if values.shape == x.shape:
         values = values.sum(1)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
+from ig_widgets.engine import adaptive
 from ig_widgets.engine.interpolation import interval_weights, positive_orders, values_at
 from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.rule_errors import hidden
+from ig_widgets.engine.rules import Floats
 from tests.engine.subjects import draw, few, seeds, waves
 
 X = torch.ones(1, 2, dtype=torch.float64)
@@ -203,3 +205,19 @@ def test_a_rule_that_says_it_is_far_off_is_believed_though_single_samples_are_co
     result = igw.attribute(subject, subject.x, baselines=subject.b, tol=0.1)
     assert (result.converged, result.evaluations) == (True, SIZES[3] + 2)
     assert float((result.attributions - subject.exact()).norm() / subject.exact().norm()) <= 1e-4
+
+
+def test_a_function_that_only_rises_goes_up_and_down_by_what_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What F misses is told as a share of how far F goes up and down; in a unit that is a power of two."""
+    variations, errors = [], adaptive.rule_errors
+
+    def noting(*given: Floats) -> Floats:
+        variations.extend(given[-1].tolist())
+        return errors(*given)
+
+    monkeypatch.setattr(adaptive, "rule_errors", noting)
+    result = igw.attribute(lambda v: v.exp().sum(1), X, tol=1e-3)
+    rise = float(result.output - result.baseline_output)
+    assert variations
+    for variation in variations:
+        assert np.log2(variation / rise) == pytest.approx(round(np.log2(variation / rise)), abs=1e-9)

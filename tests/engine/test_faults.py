@@ -302,7 +302,7 @@ def test_named_or_finite(name: str, figure: Callable[..., None]) -> None:
 
 
 class Speechless(RuntimeError):  # noqa: N818
-    """Of the type by which torch says, among other things, that memory ran out; its text cannot be had."""
+    """Of the type by which torch says, among other things, that memory ran out; its text is not available."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
