@@ -19,6 +19,8 @@ blur: EfficientNet-Lite0; the gallery's slider of the blur's sigma is dragged by
 then, held down or lifted. From the last input before the rest to the frame after the first overlay. Each picture that
 is drawn is held against the wish at that time, by what the kernel said of the plans that it sent.
 
+file: the .npz of the demo's explorer, whose map is shown again without a gradient evaluation.
+
 bundle, html: bytes. growth: bytes that stay after 100 changes of the baseline, in the page after its garbage was
 collected, and in the kernel.
 
@@ -36,6 +38,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from _front_end import FrontEnd, Probe
@@ -43,6 +46,7 @@ from _jupyter import Lab, chromium, jupyterlab, run_notebook
 from _pointer import Burst, Drag, p95, percentiles
 from _report import Row, seconds, short, table
 from playwright.sync_api import Browser, ElementHandle, Page
+from torch import Tensor
 
 import ig_widgets as igw
 
@@ -57,6 +61,7 @@ FRAME_GOAL_MS, MANY_PIXELS_GOAL_MS, INPUT_GOAL_MS = 16.7, 33.0, 50.0
 CLOCK_MS = 0.15
 LONG_MS = 17.0
 BUNDLE_GOAL_KB = 120.0
+WRITE_GOAL_MS, RESTORE_GOAL_MS = 3000.0, 2000.0
 PAGE_GROWTH_GOAL_MB, KERNEL_GROWTH_GOAL_MB = 10.0, 20.0
 HTML_GOAL_MB = 4.0
 CHANGES, WARM_UP = 100, 10
@@ -504,7 +509,46 @@ def _resident(process: int) -> int:
 
 # ---------------------------------------------------------------- command line
 
-PARTS = ("kernel", "change", "alpha", "input", "panes", "blur", "large", "bundle", "growth", "html")
+# ---------------------------------------------------------------- files
+
+
+def saved_and_restored() -> list[Row]:
+    """The demo's explorer, written and made again; raises where it then draws another picture."""
+    demo, image = igw.demo.image_classifier("cpu"), igw.demo.image("cat")
+    options: dict[str, Any] = {"preprocess": demo.preprocess, "labels": demo.labels}
+    evaluated = 0
+
+    def count(_module: object, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal evaluated
+        evaluated += len(inputs[0]) if inputs[0].requires_grad else 0
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "demo.npz"
+        explorer = igw.ImageExplorer(demo.model, image, n_steps=N_STEPS, **options)
+        explorer.wait()
+        begin = time.perf_counter()
+        explorer.to_npz(path)
+        writing = time.perf_counter() - begin
+        drawn, size = explorer.snapshot(), path.stat().st_size
+        explorer.close()
+        hook = demo.model.register_forward_pre_hook(count)
+        begin = time.perf_counter()
+        again = igw.ImageExplorer.from_npz(path, demo.model, image, **options)
+        restoring = time.perf_counter() - begin
+        again.wait()
+        if again.snapshot() != drawn:
+            raise AssertionError("An explorer from its file draws another picture.")
+        again.close()
+        hook.remove()
+    return [
+        Row(f"file, {N_STEPS} samples of 224 x 224", f"{size / 1e6:.2f} MB"),
+        seconds("writing it", [writing], WRITE_GOAL_MS),
+        seconds("from the file to the map", [restoring], RESTORE_GOAL_MS),
+        Row("gradient evaluations for that", str(evaluated), evaluated, 0, ""),
+    ]
+
+
+PARTS = ("kernel", "change", "alpha", "input", "panes", "blur", "large", "bundle", "growth", "html", "file")
 
 
 @dataclass(frozen=True)
@@ -528,6 +572,8 @@ def without_browser(asked: Asked) -> Iterator[tuple[str, list[Row]]]:
         yield "The front end", bundle()
     if asked.has("html"):
         yield "One file without a kernel", standalone()
+    if asked.has("file"):
+        yield "An explorer from its file", saved_and_restored()
 
 
 def in_browser(asked: Asked, lab: Lab, browser: Browser) -> Iterator[tuple[str, list[Row]]]:

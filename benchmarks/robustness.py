@@ -37,16 +37,17 @@ page; each row also has a command of its own, for the root of the repository and
 # Which tests a promise is kept by. What is nowhere here comes last, under the name of its file.
 PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
     "Let no one in": {
-        "Texts of strangers": ("tests/browser/test_hostile.py", "tests/explorers/test_hostile.py"),
+        "Texts of strangers": ("tests/browser/test_hostile.py", "tests/explorers/contract/test_hostile.py"),
         "Messages, well formed or not": (
             "tests/explorers/test_fuzz.py",
-            "tests/explorers/test_hostile_messages.py",
+            "tests/explorers/contract/test_hostile_messages.py",
+            "tests/explorers/test_hostile_regions.py",
             "js/tests/fuzz.test.ts",
         ),
         "Baselines and files that are refused": ("tests/explorers/test_hostile_baselines.py",),
     },
     "Keep working": {
-        "Floods of events": ("tests/browser/test_floods.py", "tests/explorers/test_throttle.py"),
+        "Floods of events": ("tests/browser/test_floods.py", "tests/explorers/contract/test_throttle.py"),
         "Replies in any order": ("js/tests/store.test.ts",),
         "Cancelled in 10,000 steps": ("tests/engine/test_cancel.py", "tests/engine/test_rules.py"),
         "Two threads, one model": ("tests/engine/test_two_threads.py",),
@@ -55,7 +56,7 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         "The end of Python": ("tests/explorers/test_end_of_python.py",),
         "Kernels interrupted, restarted, killed; pages loaded anew; outputs deleted": (
             "tests/browser/test_kernel_life.py",
-            "tests/explorers/test_watching.py",
+            "tests/explorers/contract/test_watching.py",
         ),
         "Shown and closed a hundred times": ("tests/browser/test_leaks.py",),
         "Out of memory": ("tests/engine/test_memory_limit.py",),
@@ -68,7 +69,7 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Lose nothing": {
         "Files, whatever the disk does": ("tests/test_exports.py",),
-        "Explorers, from their files": ("tests/explorers/test_restoring.py", "tests/explorers/test_restart.py"),
+        "Explorers, from their files": ("tests/explorers/test_restart.py",),
     },
 }
 # The front end's tests that tell figures.

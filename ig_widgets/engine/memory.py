@@ -66,7 +66,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def says(error: BaseException, words: str) -> bool:
-    """Whether `words` are in the text of `error`; not where its text, made by a stranger's code, cannot be had."""
+    """Whether `words` are in the text of `error`; not where its text, made by a stranger's code, is not available."""
     try:
         return words in str(error)
     except Exception:  # noqa: BLE001

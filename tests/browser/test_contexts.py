@@ -44,7 +44,8 @@ class Watched:
 
     def python(self) -> np.ndarray:
         """What Python draws of it."""
-        drawing = "explorer._panels[-1].drawing().overlay"
+        panel = "next(one for one in explorer._panels if type(one).__name__ == 'ExportPanel')"
+        drawing = f"{panel}.drawing().overlay"
         height, width, drawn = self.read(f"(lambda o: (*o.shape[:2], o.tobytes()))({drawing})")  # type: ignore[misc]
         return np.frombuffer(drawn, np.uint8).reshape(height, width, 3)
 

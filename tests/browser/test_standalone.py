@@ -15,8 +15,8 @@ import ig_widgets as igw
 from benchmarks._jupyter import Lab, run_notebook
 from ig_widgets import figures
 from tests.browser.screen import MINUS, Screen
+from tests.explorers.contract.test_export import Recording
 from tests.explorers.subjects import Classifier, photo
-from tests.explorers.test_export import Recording
 
 pytestmark = pytest.mark.browser
 

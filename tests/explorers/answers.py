@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from ig_widgets.explorers import ImageExplorer
-from tests.explorers.subjects import Watched
+from ig_widgets.explorers.export.exports import ExportPanel
+from tests.explorers.subjects import LABELS, SECONDS, Watching, panel, ready, subject_of, tasks_of
 
 EXACT = ("method", "n_steps", "evaluations", "elapsed", "complete", "converged", "reason", "fallbacks", "caveats")
 TENSORS = ("attributions", "output", "baseline_output", "convergence_delta", "error_estimate", "unattributed")
 
 
-def rows(explorer: ImageExplorer) -> int:
-    assert isinstance(explorer._subject.model, Watched)
-    return explorer._subject.model.rows_with_gradient
+def rows(explorer: Any) -> int:
+    assert isinstance(subject_of(explorer).model, Watching)
+    return subject_of(explorer).model.rows_with_gradient
 
 
 def same(one: Any, other: Any) -> bool:
@@ -37,7 +38,7 @@ def equal(one: Any, other: Any) -> bool:
     return True
 
 
-def told(explorer: ImageExplorer, pane: int = 0) -> Any:
+def told(explorer: Any, pane: int = 0) -> Any:
     """What a view that opens is sent, but for the numbers of request and path."""
     view = explorer.comm.open_view(f"late {pane}", pane=pane)
     log = copy.deepcopy(view.log)
@@ -48,12 +49,18 @@ def told(explorer: ImageExplorer, pane: int = 0) -> Any:
     return log, view.pictures, view.maps, view.scales
 
 
-def drawn_alike(one: ImageExplorer, other: ImageExplorer) -> bool:
+def _parts(drawing: Any) -> dict[str, Any]:
+    own = dict(vars(drawing))
+    return own | vars(own.pop("shown")) if "shown" in own else own
+
+
+def drawn_alike(one: Any, other: Any) -> bool:
     """What pictures, figures and their captions are made of."""
-    for name, value in vars(one._panels[-1].drawing()).items():
-        again = getattr(other._panels[-1].drawing(), name)
-        assert np.array_equal(value, again), name
-        assert np.asarray(value).dtype == np.asarray(again).dtype, name
+    parts, again = (_parts(panel(explorer, ExportPanel).drawing()) for explorer in (one, other))
+    assert parts.keys() == again.keys()
+    for name, value in parts.items():
+        assert np.array_equal(value, again[name]), name
+        assert np.asarray(value).dtype == np.asarray(again[name]).dtype, name
     return True
 
 
@@ -64,3 +71,24 @@ def alike(one: Any, other: Any) -> bool:
         assert is_same, index
     assert one[2].keys() == other[2].keys()
     return all(np.array_equal(one[2][key], other[2][key]) for key in one[2])
+
+
+def assert_restored(explore: Callable[..., Any], restore: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Of a file all is shown that was saved, without a gradient."""
+    one = explore(target=1, labels=LABELS, alpha=0.4, **options)
+    result = ready(one)
+    other = restore(one)
+    assert other.result is not None  # before anything is waited for
+    assert same(result, ready(other))
+    assert rows(other) == 0
+    assert repr(other) == repr(one)
+    for alpha in (0.4, 0.0, 0.77, 1.0):
+        one.alpha = other.alpha = alpha
+        assert drawn_alike(one, other)
+    assert alike(told(one), told(other))
+    # A file of the file is the file.
+    assert panel(other, ExportPanel).npz() == panel(one, ExportPanel).npz()
+    assert tasks_of(one).wait(SECONDS)
+    assert tasks_of(other).wait(SECONDS)
+    assert [curve["method"] for curve in other._curves] == [curve["method"] for curve in one._curves]
+    assert rows(other) == 0

@@ -12,11 +12,11 @@ import comm
 import pytest
 
 from ig_widgets.engine.attribution import make_samples
-from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core import subject as subject_module
-from tests.explorers.subjects import LABELS, SECONDS, Classifier, FakeComm, Watched, photo, ready
+from tests.explorers.contract.cases import IMAGE, Case
+from tests.explorers.subjects import LABELS, SECONDS, FakeComm, Watching, ready, subject_of
 
-Explore = Callable[..., ImageExplorer]
+Explore = Callable[..., Any]
 
 
 def workers() -> list[threading.Thread]:
@@ -32,9 +32,15 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def explore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
-    """Makes explorers of a small model and picture; 8 steps unless told."""
-    made: list[ImageExplorer] = []
+def case() -> Case:
+    """Which explorer the fixtures make."""
+    return IMAGE
+
+
+@pytest.fixture
+def explore(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
+    """Makes explorers of a small model and input; 8 steps unless told."""
+    made: list[Any] = []
     comms: list[FakeComm] = []
 
     def connect(**options: Any) -> FakeComm:
@@ -43,16 +49,16 @@ def explore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
 
     monkeypatch.setattr(comm, "create_comm", connect)
 
-    def make(model: Any = None, image: Any = None, **options: Any) -> ImageExplorer:
-        model = Classifier() if model is None else model
-        explorer = ImageExplorer(model, photo() if image is None else image, **{"n_steps": 8} | options)
+    def make(model: Any = None, inputs: Any = None, **options: Any) -> Any:
+        model = case.model() if model is None else model
+        explorer = case.explorer(model, case.inputs() if inputs is None else inputs, **{"n_steps": 8} | options)
         made.append(explorer)
         return explorer
 
     yield make
     for explorer in made:
-        if isinstance(explorer._subject.model, Watched):
-            explorer._subject.model.release()
+        if isinstance(subject_of(explorer).model, Watching):
+            subject_of(explorer).model.release()
         explorer.close()
     for thread in workers():
         thread.join(SECONDS)
@@ -73,17 +79,17 @@ def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def restore(explore: Explore, tmp_path: Path) -> Iterator[Explore]:
+def restore(case: Case, explore: Explore, tmp_path: Path) -> Iterator[Explore]:
     """What `from_npz` makes of an explorer's file, or of a path, with a model of its own that counts."""
-    made: list[ImageExplorer] = []
+    made: list[Any] = []
 
-    def again(source: ImageExplorer | Path, model: Any = None, image: Any = None, **options: Any) -> ImageExplorer:
+    def again(source: Any, model: Any = None, inputs: Any = None, **options: Any) -> Any:
         path = source if isinstance(source, Path) else tmp_path / "saved.npz"
-        if isinstance(source, ImageExplorer):
+        if not isinstance(source, Path):
             source.to_npz(path)
-        model = Watched() if model is None else model
-        image = photo() if image is None else image
-        made.append(ImageExplorer.from_npz(path, model, image, **{"labels": LABELS} | options))
+        model = case.watched() if model is None else model
+        inputs = case.inputs() if inputs is None else inputs
+        made.append(case.explorer.from_npz(path, model, inputs, **{"labels": LABELS} | options))
         return made[-1]
 
     yield again
@@ -93,7 +99,8 @@ def restore(explore: Explore, tmp_path: Path) -> Iterator[Explore]:
 
 @pytest.fixture
 def saved(explore: Explore, tmp_path: Path) -> Path:
-    explorer = explore(target=1, labels=LABELS, region=(2, 3, 9, 10))
+    """The file of an explorer."""
+    explorer = explore(target=1, labels=LABELS)
     ready(explorer)
     explorer.to_npz(tmp_path / "saved.npz")
     return tmp_path / "saved.npz"

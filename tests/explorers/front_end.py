@@ -184,6 +184,8 @@ class View:
         self.trace: int | None = None
         self.maps: dict[int, np.ndarray[Any, Any]] = {}
         self.scales: dict[int, float] = {}
+        # By how much neighbouring numbers of a map are apart, at most.
+        self.steps: dict[int, float] = {}
         self.received = self.acknowledged = self.beats = 0
         self._may_restart = False
         self.dependence: tuple[int, list[np.ndarray[Any, Any]], list[float]] | None = None
@@ -233,7 +235,7 @@ class View:
     def _take_samples(self, content: Content, buffers: list[bytes]) -> None:
         self._require_current(content)
         if content["trace"] != self.trace or (self._may_restart and content["ids"][0] == 0):
-            self.maps, self.scales, self.trace = {}, {}, content["trace"]
+            self.maps, self.scales, self.steps, self.trace = {}, {}, {}, content["trace"]
         self._may_restart = False
         expected = list(range(len(self.maps), len(self.maps) + len(content["ids"])))
         require(
@@ -243,8 +245,9 @@ class View:
         for i, scale, data in zip(content["ids"], content["scales"], buffers, strict=True):
             values = numbers(content["dtype"], data)
             require(len(values) == size_of(shape), "a map has the values of its display")
-            self.maps[i] = values.reshape(shape) * scale
+            self.maps[i] = values.astype(np.float64).reshape(shape) * scale
             self.scales[i] = scale
+            self.steps[i] = scale if content["dtype"] == "i2" else scale * float(np.abs(values).max()) * 2.0**-23
         self.received += 1
         require(self.received - self.acknowledged <= AHEAD, f"{AHEAD} batches are under way already")
         if self.acknowledges:
@@ -276,7 +279,7 @@ class View:
 
     def rounding(self, alpha: float) -> float:
         """How far `collected` may be from the exact sum: half a step of each map, as it is weighed."""
-        return float(self._sum(alpha, {i: np.array(scale / 2) for i, scale in self.scales.items()}))
+        return float(self._sum(alpha, {i: np.array(step / 2) for i, step in self.steps.items()}))
 
     def _sum(self, alpha: float, maps: dict[int, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         total = np.zeros_like(next(iter(maps.values())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +13,16 @@ from comm.base_comm import BaseComm
 from torch import Tensor, nn
 
 import ig_widgets as igw
+from ig_widgets.explorers.core.panel import Panel
+from ig_widgets.explorers.core.panes import Panes
+from ig_widgets.explorers.widget.tasks import Tasks
 from tests.explorers.front_end import View
 
 METHODS = ("riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid", "gausslegendre")
 BASELINES = ("black", "white", "mean grey", "blur", "noise", "gaussian noise", "max distance", "shuffled", "colour")
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "<b>tench</b>"]
+AnyPanel = TypeVar("AnyPanel", bound=Panel)
+
 SECONDS = 30.0  # nothing takes so long; what does, hangs
 
 
@@ -73,8 +78,8 @@ class Routed(Normed):
         return super().forward(x) + self.jump * bright
 
 
-class Watched(Classifier):
-    """Counts the rows that go through it, and can be made to wait in a pass with gradient."""
+class Watching(nn.Module):
+    """Before a model's class: counts the rows that go through it, and can make it wait in a pass with gradient."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -113,6 +118,10 @@ class Watched(Classifier):
                 assert self._open.wait(SECONDS), "the model was not released"
         self.rows_with_gradient += len(x)
         return super().forward(x)
+
+
+class Watched(Watching, Classifier):
+    """The classifier, watched."""
 
 
 class AtOnce(nn.Module):
@@ -209,6 +218,31 @@ def ready(explorer: Any) -> Any:
     """Its result, once it is there."""
     explorer.wait(SECONDS)
     return explorer.result
+
+
+# What tests reach of an explorer beside its public names and its synchronised traits.
+
+
+def panel(explorer: Any, kind: type[AnyPanel]) -> AnyPanel:
+    """Its panel of a kind."""
+    found = explorer._panel(kind)
+    assert isinstance(found, kind)
+    return found
+
+
+def panes_of(explorer: Any) -> Panes:
+    panes: Panes = explorer._pane_list
+    return panes
+
+
+def subject_of(explorer: Any) -> Any:
+    return explorer._subject
+
+
+def tasks_of(explorer: Any) -> Tasks:
+    """What is done beside the sampling."""
+    tasks: Tasks = explorer._tasks
+    return tasks
 
 
 def reference(model: nn.Module, image: Tensor, explorer: Any) -> Tensor:

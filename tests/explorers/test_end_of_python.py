@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ig_widgets.explorers.widget.worker import ThreadError, Worker
-from tests.explorers.subjects import SECONDS, Classifier
+from tests.explorers.subjects import SECONDS, Classifier, panes_of
 from tests.explorers.test_worker import Job
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +70,8 @@ def test_a_thread_that_cannot_start_is_a_sentence_and_the_next_wish_works(
 ) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    explorer._pane_list[0]._worker.close()
-    explorer._pane_list[0]._worker = Worker()
+    panes_of(explorer)[0]._worker.close()
+    panes_of(explorer)[0]._worker = Worker()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _refuse)
         explorer.n_steps = 5
@@ -162,6 +162,6 @@ def test_statistics_that_are_loaded_beside_an_explorer_stay(explore: Callable[..
         time.sleep(0.001 * (i % 8))
         model.load_state_dict(other.state_dict())
         explorer.close()
-        explorer._pane_list[0].wait(SECONDS)
+        panes_of(explorer)[0].wait(SECONDS)
         kept += all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
     assert kept == 40

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import attribute
 from ig_widgets.engine.errors import ArgumentValueError, IGError
+from ig_widgets.explorers.export.exports import ExportPanel
 from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
 from tests.engine.subjects import Meeting
-from tests.explorers.subjects import SECONDS, Classifier, draw, photo
+from tests.explorers.subjects import SECONDS, Classifier, draw, panel, panes_of, photo, tasks_of
 
 pytestmark = pytest.mark.usefixtures("one_thread_of_torch")
 
@@ -245,7 +246,7 @@ def test_one_pane_of_two_that_doubts_is_enough(explore: Callable[..., Any]) -> N
     explorer = explore(Fickle(), photo(height=8, width=8), method="riemann_trapezoid", n_steps=4)
     explorer.compare({"method": "riemann_middle", "baseline": "white"})
     explorer.wait(SECONDS)
-    assert [bool(pane.nondeterminism) for pane in explorer._pane_list] == [True, False]
+    assert [bool(pane.nondeterminism) for pane in panes_of(explorer)] == [True, False]
     explorer.compare({"method": "riemann_middle", "baseline": "blur"})
     explorer.wait(SECONDS)
     assert "asked the same twice" in explorer._notice["text"]
@@ -276,7 +277,7 @@ def test_an_export_that_fails_blames_the_model_for_what_it_raised_alone(
 
     def said(kind: str) -> str:
         explorer.comm.hear({"type": "export", "view": "v", "kind": kind})
-        assert explorer._tasks.wait(SECONDS)
+        assert tasks_of(explorer).wait(SECONDS)
         return str(explorer._notice["text"])
 
     troubles = {
@@ -285,13 +286,13 @@ def test_an_export_that_fails_blames_the_model_for_what_it_raised_alone(
         ArgumentValueError("clip must be a number."): "clip must be a number.",
     }
     for error, words in troubles.items():
-        for kind, name in (("png", "snapshot"), ("svg", "_svg"), ("npz", "_npz"), ("html", "_html")):
+        for kind, name in (("png", "drawing"), ("svg", "drawing"), ("npz", "npz"), ("html", "html")):
 
             def fail(error: Exception = error) -> bytes:
                 raise error
 
             with monkeypatch.context() as patch:
-                patch.setattr(explorer, name, fail)
+                patch.setattr(panel(explorer, ExportPanel), name, fail)
                 assert said(kind) == f"{kind.upper()} was not made: {words}"
     # Before there is any result, an export waits for the first run.
     explorer = explore(Refusing(), n_steps=4)

@@ -19,7 +19,7 @@ from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.faithfulness.regions import region_mask
 from tests.explorers.conftest import workers
-from tests.explorers.subjects import LABELS, SECONDS, ready
+from tests.explorers.subjects import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of
 from tests.explorers.test_image_baselines import png
 from tests.explorers.test_protocol import FIXTURES, chosen
 
@@ -190,10 +190,10 @@ class Fuzz:
         # `region` is the last of `_regions`.
         answers = {"region", "_dependence", "_cards", "_audits", "_curves", "_notice", "comm"}
         held = {name: value for name, value in self.explorer._trait_values.items() if name not in answers}
-        panes = [(pane.request, pane.settings) for pane in self.explorer._pane_list]
+        panes = [(pane.request, pane.settings) for pane in panes_of(self.explorer)]
         return held | {
             "panes": panes,
-            "offers": self.explorer._subject.baselines.names,
+            "offers": subject_of(self.explorer).baselines.names,
         }
 
     def say(self, kind: str, message: Any) -> None:
@@ -331,7 +331,7 @@ def test_ten_thousand_fuzzed_messages(explore: Callable[..., ImageExplorer], fig
             fuzz.before, heeded = fuzz.state(), heeded + 1
             escaped += troubles(caplog)
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     assert sum(fuzz.counts.values()) == COUNT
 
     assert fuzz.changed == []
@@ -343,7 +343,7 @@ def test_ten_thousand_fuzzed_messages(explore: Callable[..., ImageExplorer], fig
     late = [thread for thread in workers() if thread.name.endswith("late answers")]
     assert len(workers()) - len(late) <= 6  # four panes, what is done beside them, and the dependence
     assert len(late) <= 2  # one for what is refused, one for views that come
-    assert len(explorer._pane_list._waiting_views) <= 16
+    assert len(panes_of(explorer)._waiting_views) <= 16
     figure("fuzzed messages", COUNT)
     figure("exceptions that escaped, of 10,000 fuzzed messages", len(escaped), at_most=0)
     figure("fuzzed messages that changed the state, of 10,000", len(fuzz.changed), at_most=0)

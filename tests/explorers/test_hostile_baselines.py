@@ -17,7 +17,7 @@ from ig_widgets.explorers.image.baselines import ImageBaselines
 from ig_widgets.explorers.image.picture import prepare
 from ig_widgets.explorers.image.upload import MOST_PIXELS
 from ig_widgets.explorers.widget.schema import TEXT_LENGTH
-from tests.explorers.subjects import BASELINES, SECONDS, photo
+from tests.explorers.subjects import BASELINES, SECONDS, panes_of, photo, subject_of, tasks_of
 from tests.explorers.test_image_baselines import bomb, png
 
 pytestmark = pytest.mark.robustness
@@ -52,19 +52,19 @@ def test_hostile_texts_are_refused_by_name_at_once(explore: Explore, figure, sou
             assert 0 < len(explorer._notice["text"]) < 500
         slowest = max(slowest, time.perf_counter() - begin)
         assert explorer.baseline == "white"
-    assert explorer._subject.baselines.names == [*BASELINES]
+    assert subject_of(explorer).baselines.names == [*BASELINES]
     figure(f"refusing a baseline's text from {source}, the slowest of {len(TEXTS)}", 1000 * slowest, " ms", at_most=50)
 
 
 def test_what_a_control_can_show_is_what_a_text_can_ask_for(explore: Explore) -> None:
     explorer = explore()
     for name in BASELINES:
-        for parameter in explorer._subject.baselines.parameters(name):
+        for parameter in subject_of(explorer).baselines.parameters(name):
             for end in {"low", "high"} & parameter.keys():
                 whole = parameter["step"] == 1
                 number = int(parameter[end]) if whole else parameter[end]
                 explorer.baseline = f"{name}({parameter['name']}={number})"
-                shown = {one["name"]: one for one in explorer._subject.baselines.parameters(explorer.baseline)}
+                shown = {one["name"]: one for one in subject_of(explorer).baselines.parameters(explorer.baseline)}
                 assert shown[parameter["name"]]["value"] == number
     explorer.wait(SECONDS)
 
@@ -72,7 +72,7 @@ def test_what_a_control_can_show_is_what_a_text_can_ask_for(explore: Explore) ->
 @pytest.mark.parametrize("given", [igw.baselines.blur(80), igw.baselines.uniform(seed=12_345)], ids=str)
 def test_python_can_give_what_no_control_shows(explore: Explore, given: igw.baselines.Baseline) -> None:
     image = photo()[None]
-    explorer = explore(image=image[0], target=0)
+    explorer = explore(inputs=image[0], target=0)
     explorer.baseline = given
     assert explorer.baseline == given.describe()
     explorer.wait(SECONDS)
@@ -138,7 +138,7 @@ def upload(explorer: ImageExplorer, data: bytes, name: str = "a file.png") -> st
     """What is said of it."""
     explorer._notice = {}
     explorer.comm.hear({"type": "upload", "view": "v", "name": name}, [data])
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     return str(explorer._notice.get("text", ""))
 
 
@@ -153,7 +153,7 @@ def test_files_that_are_no_pictures_are_refused_in_words(explore: Explore, caplo
         assert said.startswith("a file.png "), kind
         assert ("50,000,000" in said) == ("pixels" in kind), kind
         assert "0x" not in said
-    assert (explorer.baseline, explorer._subject.baselines.names) == ("white", [*BASELINES])
+    assert (explorer.baseline, subject_of(explorer).baselines.names) == ("white", [*BASELINES])
     assert caplog.records == []
     figure(f"refusing a file, the slowest of {len(REFUSED)}", 1000 * slowest, " ms", at_most=50)
     assert MOST_PIXELS < 9_000**2
@@ -203,12 +203,12 @@ def test_the_oldest_files_go_and_what_is_in_use_stays(explore: Explore) -> None:
         if i == 0:
             explorer.compare({"baseline": names[0]})
     offered = explorer._baselines[len(BASELINES) :]
-    assert offered == explorer._subject.baselines.names[len(BASELINES) :] == [names[0], *names[-15:]]
+    assert offered == subject_of(explorer).baselines.names[len(BASELINES) :] == [names[0], *names[-15:]]
     # A name means one file for ever: what was sampled by it is kept by its name.
     assert len(set(names)) == 40
-    assert len(explorer._subject.baselines._made) <= 16
+    assert len(subject_of(explorer).baselines._made) <= 16
     explorer.comm.set_traits(baseline=names[5])
     assert explorer.baseline == names[-1]
     assert "baseline must be one of" in explorer._notice["text"]
     explorer.wait(SECONDS)
-    assert [pane.error for pane in explorer._pane_list] == [None, None]
+    assert [pane.error for pane in panes_of(explorer)] == [None, None]

@@ -10,7 +10,18 @@ import traitlets
 from PIL import Image
 
 import ig_widgets as igw
-from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, draw, photo, ready
+from tests.explorers.subjects import (
+    BASELINES,
+    LABELS,
+    SECONDS,
+    Classifier,
+    Watched,
+    draw,
+    photo,
+    ready,
+    subject_of,
+    tasks_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +49,7 @@ def test_baselines_have_one_text_each_by_which_they_are_asked_for(explore, given
 
 def test_parameters_of_a_baseline_are_heeded(explore):
     image = photo()[None]
-    explorer = explore(image=image[0], baseline="blur(sigma=1.5)", target=0)
+    explorer = explore(inputs=image[0], baseline="blur(sigma=1.5)", target=0)
     expected = igw.baselines.blur(1.5)(image.float())
     start = ready(explorer).path._path.baselines[0]
     torch.testing.assert_close(start.float(), expected, rtol=1e-5, atol=1e-6)
@@ -46,8 +57,8 @@ def test_parameters_of_a_baseline_are_heeded(explore):
 
 def test_given_baselines_are_offered_by_name(explore):
     image = photo()[None]
-    explorer = explore(image=image[0], target=0)
-    model = explorer._subject.model
+    explorer = explore(inputs=image[0], target=0)
+    model = subject_of(explorer).model
     half = image * 0.5
     for given, made in [
         (half, half),
@@ -112,7 +123,7 @@ def test_cards_are_made_when_the_front_end_asks(explore):
     explorer = explore(target=2, labels=LABELS, baseline="blur(sigma=2)")
     assert explorer._cards == []
     explorer.comm.hear({"type": "request", "view": "v", "panel": "baselines"}, [])
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     by_name = {card["name"]: card for card in explorer._cards}
     assert set(by_name) == {*explorer._baselines, "blur(sigma=2)"}
     (sigma,) = by_name["blur(sigma=2)"]["parameters"]
@@ -153,12 +164,17 @@ def png(size, color):
 
 def test_a_dropped_file_becomes_the_baseline(explore):
     image = photo()[None]
-    explorer = explore(image=image[0], target=1)
+    explorer = explore(inputs=image[0], target=1)
     explorer.comm.hear({"type": "upload", "view": "v", "name": "snow (2).png"}, [png((50, 20), (255, 255, 255))])
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     assert explorer.baseline == "snow 2 .png"
     expected = igw.attribute(
-        explorer._subject.model, image, baselines=torch.ones_like(image), target=1, method="riemann_middle", n_steps=8
+        subject_of(explorer).model,
+        image,
+        baselines=torch.ones_like(image),
+        target=1,
+        method="riemann_middle",
+        n_steps=8,
     )
     torch.testing.assert_close(ready(explorer).attributions, expected.attributions, rtol=1e-5, atol=1e-7)
 
@@ -185,7 +201,7 @@ def test_a_file_that_is_no_picture_is_answered_in_words_and_the_last_baseline_st
     explorer = explore(baseline="blur")
     result = ready(explorer)
     explorer.comm.hear({"type": "upload", "view": "v", "name": "<img src=x onerror=alert(1)>.png"}, [data])
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     assert words in explorer._notice["text"]
     assert len(explorer._notice["text"]) < 400
     assert explorer.baseline == "blur"

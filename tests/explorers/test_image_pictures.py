@@ -10,7 +10,7 @@ from PIL import Image
 
 import ig_widgets as igw
 from ig_widgets import figures
-from tests.explorers.subjects import SECONDS, Watched, as_picture, photo
+from tests.explorers.subjects import SECONDS, Watched, as_picture, panes_of, photo
 
 
 def pixels(png):
@@ -47,7 +47,7 @@ def test_mimebundle_has_the_widget_a_text_and_a_picture(explore):
 
 
 def test_mimebundle_waits_for_the_first_picture_but_not_for_ever(explore, monkeypatch):
-    monkeypatch.setattr(igw.explorers.displayed, "_DISPLAY_SECONDS", 0.01)
+    monkeypatch.setattr("ig_widgets.explorers.export.exports._DISPLAY_SECONDS", 0.01)
     model = Watched()
     model.block()
     explorer = explore(model)
@@ -84,7 +84,7 @@ def test_snapshot_is_a_picture_that_follows_the_looks(explore):
 
 def test_snapshot_is_composed_of_what_was_collected_up_to_alpha(explore, drawn):
     image = photo()
-    explorer = explore(image=image, alpha=0.3, opacity=0.6, clip=90.0, sign="negative", colormap="PuOr_r")
+    explorer = explore(inputs=image, alpha=0.3, opacity=0.6, clip=90.0, sign="negative", colormap="PuOr_r")
     explorer.snapshot()
     (call,) = drawn
     result = explorer.result
@@ -146,7 +146,7 @@ def test_snapshot_of_nothing_says_so(explore, chunks_of_two, monkeypatch):
     model = Watched()
     explorer = explore(model)
     explorer.wait(SECONDS)
-    explorer._pane_list[0].answer = None  # as after a first run that was cancelled before its first sample
+    panes_of(explorer)[0].answer = None  # as after a first run that was cancelled before its first sample
     with pytest.raises(RuntimeError, match="nothing to draw yet"):
         explorer.snapshot()
 
@@ -167,7 +167,7 @@ def test_demo_model_from_end_to_end(explore):
     explorer.wait(120)
     explorer.comm.settle()
     assert labels[explorer.target] == view.begin["target_name"] == "Egyptian cat"
-    assert view.begin["shape"] == [224, 224]
+    assert view.begin["display"]["shape"] == [224, 224]
     assert view.ended["type"] == "done"
     plan = view.plan
     exact = explorer.result.path.cumulative(1.0)[0].sum(0).numpy()

@@ -6,7 +6,7 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from tests.explorers.subjects import SECONDS, Classifier, photo
+from tests.explorers.subjects import SECONDS, Classifier, photo, tasks_of
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_regions_of_the_front_end_become_a_table_in_both(explore):
         {"kind": "rectangle", "box": [0, 0, 8, 16]},
         {"kind": "rectangle", "box": [8, 0, 16, 16]},
     ]
-    explorer._tasks.wait(SECONDS)
+    tasks_of(explorer).wait(SECONDS)
     audits = explorer.audits()
     assert explorer.region == (8, 0, 16, 16)
     assert len(audits) == len(explorer._audits) == 2
@@ -44,7 +44,7 @@ def test_regions_of_the_front_end_become_a_table_in_both(explore):
     assert sum(row["sum"] for row in explorer._audits) == pytest.approx(total, rel=1e-6)
     assert [row["without"] for row in explorer._audits] == [a.output_without_region for a in audits]
     explorer.region = None
-    explorer._tasks.wait(SECONDS)
+    tasks_of(explorer).wait(SECONDS)
     assert explorer._regions == explorer._audits == []
     with pytest.raises(ValueError, match="no region"):
         explorer.audit()
@@ -87,7 +87,7 @@ def test_regions_of_a_browser_are_checked(explore, data):
 def test_region_of_the_constructor_is_audited_with_the_first_answer(explore):
     explorer = explore(target=1, region=(0, 0, 8, 8))
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     assert explorer._audits[0]["sum"] == pytest.approx(explorer.audit().attribution_sum)
 
 

@@ -95,6 +95,7 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
     assert first is not None
     subject, catalog = host.subject, host.subject.baselines
     arrays: dict[str, Any] = {}
+    state = subject.state()
     about: list[dict[str, Any] | None] = []
     for i, answer in enumerate(shown):
         if answer is None:
@@ -102,10 +103,12 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
             continue
         settings = answer.rule.settings
         own, known = npz_arrays.to_arrays(answer, subject.map_shape)
-        own["baseline"] = subject.display(settings).arrays["baseline"]
+        # What is drawn over differs by pane where the state does not have it, as a baseline does.
+        display = subject.display(settings).arrays
+        own = {name: array for name, array in display.items() if name not in state} | own
         arrays |= {f"{_prefix(i)}{name}": array for name, array in own.items()}
         about.append(known)
-    arrays |= subject.state()
+    arrays |= state
     panes = host.get("_panes")
     in_use = [answer.rule.settings.baseline for answer in shown if answer is not None]
     names = dict.fromkeys([*catalog.names, *(pane.get("baseline", "") for pane in panes), *in_use])

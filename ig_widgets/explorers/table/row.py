@@ -37,7 +37,8 @@ def as_inputs(row: object, like: Tensor | None) -> Tensor:
         raise ArgumentTypeError(f"row must be {_FORMS}, got {seen}.")
     values = list(row.values()) if isinstance(row, Mapping) else row
     try:
-        numbers = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values, np.float64))
+        # A copy: arrays of pandas may be read-only, of which torch warns.
+        numbers = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float64))
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"row must hold numbers alone: {error}") from None
     dtype = torch.float32 if like is None else like.dtype

@@ -12,26 +12,29 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.classification import classify
 from ig_widgets.explorers.core.error_text import describe_model_error as sentence
+from ig_widgets.explorers.export.exports import ExportPanel
+from ig_widgets.explorers.panels.baselines import BaselinePanel
 from ig_widgets.files import read_npz
 from ig_widgets.texts import plain, traceback_of, whole
-from tests.explorers.subjects import Classifier, FakeComm, photo
-from tests.explorers.test_export import Page
+from tests.explorers.contract.cases import IMAGE, TOY, Case
+from tests.explorers.contract.test_export import Page
+from tests.explorers.contract.toy import Function, point
+from tests.explorers.subjects import Classifier, FakeComm, panel, panes_of, subject_of, tasks_of
 from tests.hostile import CORPUS, HARMLESS, TEXTS
 from tests.test_texts import UNSAFE, no_glyphs, texts_of
 
 pytestmark = pytest.mark.robustness
 
-Explore = Callable[..., ImageExplorer]
+Explore = Callable[..., Any]
 
 
-class Names(Classifier):
-    """As many classes as there are texts; raises what it is told to where a gradient is asked for."""
+class Naming(nn.Module):
+    """Before a model's class: as many classes as there are texts; raises what it is told to for a gradient."""
 
     def __init__(self) -> None:
         super().__init__(classes=len(TEXTS))
@@ -43,10 +46,22 @@ class Names(Classifier):
         return super().forward(x)
 
 
+class Names(Naming, Function):
+    """Of the toy."""
+
+
+class NamesOfPictures(Naming, Classifier):
+    """Of images."""
+
+
+IMAGES = pytest.mark.parametrize("case", [IMAGE], indirect=True, ids=str)
+
+
 @pytest.fixture
-def explorer(explore: Explore) -> Iterator[ImageExplorer]:
+def explorer(explore: Explore, case: Case) -> Iterator[Any]:
     """Its labels are the texts. All that it has sent can be sent: Jupyter writes JSON in UTF-8."""
-    made = explore(Names(), labels=list(TEXTS), n_steps=2, method="riemann_middle", target=0)
+    model = NamesOfPictures() if case is IMAGE else Names()
+    made = explore(model, labels=list(TEXTS), n_steps=2, method="riemann_middle", target=0)
     made.comm.open_view()
     made.wait()
     yield made
@@ -58,7 +73,7 @@ def explorer(explore: Explore) -> Iterator[ImageExplorer]:
         json.dumps(content, ensure_ascii=False, default=repr).encode()
 
 
-def each(explorer: ImageExplorer) -> Iterator[str]:
+def each(explorer: Any) -> Iterator[str]:
     """One class after the other; baselines are named as they are."""
     for index, text in enumerate(TEXTS):
         explorer.target = index
@@ -66,22 +81,20 @@ def each(explorer: ImageExplorer) -> Iterator[str]:
         yield text
 
 
-def test_labels_are_shown_and_found(explorer: ImageExplorer) -> None:
+def test_labels_are_shown_and_found(explorer: Any) -> None:
     assert list(explorer._labels) == [whole(text) for text in TEXTS]
     for index, text in enumerate(each(explorer)):
-        assert explorer._subject.classifier.classes.index(text) == TEXTS.index(text)
+        assert subject_of(explorer).classifier.classes.index(text) == TEXTS.index(text)
         made = repr(explorer)
         assert not UNSAFE.search(made)
         assert len(made) < 600
-        name = explorer._subject.classifier.classes.name(index)
+        name = subject_of(explorer).classifier.classes.name(index)
         assert name == (whole(text) if text.strip() else f"class {index}")
         assert json.loads(json.dumps(explorer.comm.custom[-1])) == explorer.comm.custom[-1]
 
 
-def test_html_holds_them_as_data(explorer: ImageExplorer, explore: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_html_holds_them_as_data(explorer: Any, explore: Explore) -> None:
     harmless = explore(Names(), labels=list(HARMLESS), n_steps=2, method="riemann_middle", target=0)
-    for one in (explorer, harmless):
-        monkeypatch.setattr(one, "snapshot", lambda: b"")  # what it costs most
     usual = Page(str(harmless.to_html()))
     for index, _ in enumerate(each(explorer)):
         text = str(explorer.to_html())
@@ -90,16 +103,17 @@ def test_html_holds_them_as_data(explorer: ImageExplorer, explore: Explore, monk
         assert [set(attributes) for _, attributes in page.tags] == [set(attributes) for _, attributes in usual.tags]
         recording = json.loads(page.texts["recording"])
         assert recording["traits"]["_labels"] == list(explorer._labels)
-        assert recording["paths"][0]["begin"]["target_name"] == explorer._subject.classifier.classes.name(index)
+        assert recording["paths"][0]["begin"]["target_name"] == subject_of(explorer).classifier.classes.name(index)
         assert not re.search("[<>&\u2028\u2029]", page.texts["recording"])
         heading = html.unescape(re.findall("<h1><bdi>(.*)</bdi></h1>", text)[0])
-        assert heading == f"{plain(explorer._subject.classifier.classes.name(index), 60)} · Integrated Gradients"
+        assert heading == f"{plain(subject_of(explorer).classifier.classes.name(index), 60)} · Integrated Gradients"
         assert not UNSAFE.search(text.replace(page.texts["script"], "").replace("\n", ""))
         text.encode()
 
 
 @no_glyphs
-def test_svg_holds_them_as_text(explorer: ImageExplorer) -> None:
+@IMAGES
+def test_svg_holds_them_as_text(explorer: Any) -> None:
     # Three at once: the class, the class that a margin is over, and a baseline.
     explorer.output = "margin"
     for at in range(0, len(TEXTS), 8):
@@ -108,11 +122,11 @@ def test_svg_holds_them_as_text(explorer: ImageExplorer) -> None:
             return x * 0
 
         make.__name__ = TEXTS[(at + 2) % len(TEXTS)]
-        classes = explorer._subject.classifier.classes
+        classes = subject_of(explorer).classifier.classes
         object.__setattr__(classes, "scores", torch.eye(len(TEXTS), dtype=torch.float64)[(at + 1) % len(TEXTS)])
         explorer.target, explorer.baseline = at, make
         explorer.wait()
-        said = " ".join(texts_of(explorer._panels[-1].drawing().svg().decode()))
+        said = " ".join(texts_of(panel(explorer, ExportPanel).drawing().svg().decode()))
         assert plain(classes.name(at), 60)[:12].strip() in said
         # Brackets part the lines of a caption.
         over = plain(f"margin over {classes.name((at + 1) % len(TEXTS))}", 60)
@@ -121,12 +135,13 @@ def test_svg_holds_them_as_text(explorer: ImageExplorer) -> None:
 
 
 @no_glyphs
+@IMAGES
 @pytest.mark.parametrize(
     "name",
     ["svg script", "NUL", "ANSI", "all isolates", "right-to-left words", "halves in the wrong order", "no characters",
      "10 kB of marks", "10 kB of lines", "broken mathtext", "emoji", "blanks"],
 )  # fmt: skip
-def test_snapshots_show_them(explorer: ImageExplorer, name: str) -> None:
+def test_snapshots_show_them(explorer: Any, name: str) -> None:
     index = list(CORPUS).index(name)
     explorer.target = index
     data, _ = explorer._repr_mimebundle_()
@@ -134,17 +149,17 @@ def test_snapshots_show_them(explorer: ImageExplorer, name: str) -> None:
     json.dumps(data, ensure_ascii=False).encode()
 
 
-def test_npz_holds_them_as_data(explorer: ImageExplorer, tmp_path: Path) -> None:
+def test_npz_holds_them_as_data(explorer: Any, tmp_path: Path) -> None:
     for index, _ in enumerate(each(explorer)):
         explorer.to_npz(tmp_path / "a.npz")
         _, settings = read_npz(tmp_path / "a.npz")
-        assert settings["target_name"] == explorer._subject.classifier.classes.name(index)
+        assert settings["target_name"] == subject_of(explorer).classifier.classes.name(index)
 
 
 # ---------------------------------------------------------------- baselines
 
 
-def test_functions_of_any_name_are_baselines(explorer: ImageExplorer) -> None:
+def test_functions_of_any_name_are_baselines(explorer: Any) -> None:
     names = []
     for i, text in enumerate(TEXTS):
 
@@ -165,16 +180,17 @@ def test_functions_of_any_name_are_baselines(explorer: ImageExplorer) -> None:
         assert explorer.baseline == name
     cards = explorer.gallery()
     assert not UNSAFE.search(repr(cards).replace("\n", ""))
-    explorer._panels[2]._show_cards()
-    assert len(explorer._cards) == len(names) + 9
+    panel(explorer, BaselinePanel)._show_cards()
+    assert len(explorer._cards) == len(names) + len(TOY.baselines)
 
 
-def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExplorer) -> None:
-    picture = explorer._subject.baselines.card("white", torch.ones(5), 0.0, str).thumbnail
+@IMAGES
+def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: Any) -> None:
+    picture = subject_of(explorer).baselines.card("white", torch.ones(5), 0.0, str).thumbnail
     for text in TEXTS:
         name = text[:1000]
         explorer.comm.hear({"type": "upload", "view": "a view", "name": name}, [picture])
-        assert explorer._tasks.wait(30)
+        assert tasks_of(explorer).wait(30)
         if not protocol.is_text(name):  # halves of surrogate pairs, which no name of a file can hold
             assert explorer.baseline == "black"
             continue
@@ -183,7 +199,7 @@ def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExpl
         explorer.baseline = "black"
         before = explorer._notice.get("number", 0)
         explorer.comm.hear({"type": "upload", "view": "a view", "name": name}, [b"no picture"])
-        assert explorer._tasks.wait(30)
+        assert tasks_of(explorer).wait(30)
         said = explorer._notice["text"]
         assert explorer._notice["number"] == before + 1
         assert re.search(r"\S is no picture that can be read", said)
@@ -194,10 +210,8 @@ def test_files_of_any_name_are_baselines_or_refused_in_words(explorer: ImageExpl
 # ---------------------------------------------------------------- errors and logs
 
 
-def test_errors_of_any_text_are_told_and_logged_on_one_line(
-    explorer: ImageExplorer, caplog: pytest.LogCaptureFixture
-) -> None:
-    model: Any = explorer._subject.model
+def test_errors_of_any_text_are_told_and_logged_on_one_line(explorer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    model: Any = subject_of(explorer).model
     for i, text in enumerate(TEXTS):
         model.raises = RuntimeError(text)
         model.raises.add_note(text)
@@ -223,7 +237,7 @@ def test_errors_of_any_text_are_told_and_logged_on_one_line(
 
 
 def test_a_traceback_keeps_its_lines_and_gives_a_terminal_no_orders(
-    explorer: ImageExplorer, caplog: pytest.LogCaptureFixture
+    explorer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         for text in TEXTS:
@@ -231,10 +245,10 @@ def test_a_traceback_keeps_its_lines_and_gives_a_terminal_no_orders(
             def fail(text: str = text) -> None:
                 raise RuntimeError(text)
 
-            explorer._tasks.submit("fail", fail)
-            assert explorer._tasks.wait(30)
-            explorer._pane_list[0]._worker.submit(lambda _cancel, fail=fail: fail())
-            assert explorer._pane_list[0].wait(30)
+            tasks_of(explorer).submit("fail", fail)
+            assert tasks_of(explorer).wait(30)
+            panes_of(explorer)[0]._worker.submit(lambda _cancel, fail=fail: fail())
+            assert panes_of(explorer)[0].wait(30)
     assert len(caplog.messages) == 2 * len(TEXTS)
     for said in caplog.messages:
         assert "in fail\n" in said
@@ -242,7 +256,7 @@ def test_a_traceback_keeps_its_lines_and_gives_a_terminal_no_orders(
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_an_error_that_has_no_text_is_told_too(explorer: ImageExplorer) -> None:
+def test_an_error_that_has_no_text_is_told_too(explorer: Any) -> None:
     class MuteError(ValueError):
         def __str__(self) -> str:
             raise KeyError
@@ -252,7 +266,7 @@ def test_an_error_that_has_no_text_is_told_too(explorer: ImageExplorer) -> None:
     error.__notes__ = [1, None]  # type: ignore[list-item]
     assert sentence(error) == f"the model raised {plain(CORPUS['ANSI'])}: an error whose text raises KeyError"
     assert traceback_of(error)
-    model: Any = explorer._subject.model
+    model: Any = subject_of(explorer).model
     model.raises = error
     explorer.n_steps = 5
     with pytest.raises(MuteError):
@@ -265,5 +279,5 @@ def test_an_error_that_has_no_text_is_told_too(explorer: ImageExplorer) -> None:
 
 def test_a_label_that_is_none_is_named_shortly() -> None:
     with pytest.raises(Exception, match=f"is none of the {len(TEXTS)} labels") as raised:
-        classify(Names(), photo()[None], TEXTS).index("x" * 10_000 + "y")
+        classify(Names(), point()[None], TEXTS).index("x" * 10_000 + "y")
     assert len(str(raised.value)) < 200

@@ -8,16 +8,17 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from ig_widgets.explorers.image.baselines import USUAL as DISTRIBUTION
-from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
-from tests.explorers.subjects import SECONDS, Classifier, Watched, photo, ready
+from ig_widgets.explorers.export.exports import ExportPanel
+from tests.explorers.contract.cases import IMAGE, TOY, drawn
+from tests.explorers.contract.toy import WatchedFunction
+from tests.explorers.subjects import SECONDS, panel, panes_of, ready, subject_of
 
 SIGMA = 50 / 224 * 16
 
 
 def by_hand(explorer, model, method, baseline):
     """What igw.relatives gives of the same question."""
-    x = explorer._subject.image.inputs
+    x = subject_of(explorer).inputs
     common = {"target": 1}
     match method:
         case "gradient":
@@ -27,7 +28,9 @@ def by_hand(explorer, model, method, baseline):
         case "smoothgrad":
             return igw.relatives.smoothgrad(model, x, n_samples=8, **common)
         case "expected_gradients":
-            rows = torch.cat([explorer._subject.baselines.inputs(name) for name in DISTRIBUTION])
+            rows = torch.cat(
+                [subject_of(explorer).baselines.inputs(name) for name in subject_of(explorer).usual_baselines]
+            )
             return igw.relatives.expected_gradients(model, x, baselines=rows, n_samples=8, **common)
         case "blur_integrated_gradients":
             options = {"sigma": SIGMA, "method": "secant", "n_steps": 8}
@@ -37,17 +40,22 @@ def by_hand(explorer, model, method, baseline):
             return igw.relatives.guided_integrated_gradients(model, x, **options, **common)
 
 
-@pytest.mark.parametrize("method", IMAGE_METHODS.relatives)
-def test_it_is_what_the_function_gives_and_what_a_view_adds_up(explore, method):
-    model = Classifier()
-    explorer = explore(model, target=1, baseline="white", method=method)
+@pytest.mark.parametrize(
+    ("case", "method"),
+    [(case, method) for case in (TOY, IMAGE) for method in case.methods.relatives],
+    indirect=["case"],
+    ids=str,
+)
+def test_it_is_what_the_function_gives_and_what_a_view_adds_up(explore, case, method):
+    model = case.model()
+    explorer = explore(model, target=1, baseline=case.baselines[1], method=method)
     view = explorer.comm.open_view()
     result = ready(explorer)
     explorer.comm.settle()
-    expected = by_hand(explorer, model, method, explorer._subject.baselines.inputs("white"))
+    expected = by_hand(explorer, model, method, subject_of(explorer).baselines.inputs(case.baselines[1]))
     torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-9, atol=1e-12)
     assert result.evaluations == expected.evaluations
-    exact = result.attributions[0].sum(0).numpy()
+    exact = drawn(explorer)
     assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-9
     assert view.ended["type"] == "done"
     for of_result, of_plan in ((result.convergence_delta, view.plan["delta"]), (expected.convergence_delta, None)):
@@ -61,7 +69,7 @@ def test_it_is_what_the_function_gives_and_what_a_view_adds_up(explore, method):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("secant", "straight"), ("blur_integrated_gradients", "curved"), ("smoothgrad", "draws"), ("gradient", "draws")],
+    [("secant", "straight"), ("guided_integrated_gradients", "curved"), ("smoothgrad", "draws"), ("gradient", "draws")],
 )
 def test_the_front_end_is_told_what_lies_between_baseline_and_input(explore, method, path):
     explorer = explore(target=1, method=method)
@@ -79,20 +87,20 @@ def test_the_front_end_is_told_what_lies_between_baseline_and_input(explore, met
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, relative in IMAGE_METHODS.relatives.items() if not relative.uses_baseline]
+    "method", [name for name, relative in TOY.methods.relatives.items() if not relative.uses_baseline]
 )
 def test_another_baseline_costs_nothing_where_it_has_no_part(explore, method):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1, method=method)
     before, rows = ready(explorer), model.rows_with_gradient
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     after = ready(explorer)
     assert model.rows_with_gradient == rows
     assert torch.equal(before.attributions, after.attributions)
 
 
 def test_a_search_for_a_path_can_be_cancelled(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1)
     first, request = ready(explorer), explorer.comm.open_view()
     model.block(after=2)
@@ -110,12 +118,12 @@ def test_a_search_for_a_path_can_be_cancelled(explore):
 
 def test_panes_show_them_side_by_side(explore):
     explorer = explore(target=1)
-    explorer.compare({"method": "smoothgrad"}, {"method": "blur_integrated_gradients"}, {"method": "gradient"})
+    explorer.compare({"method": "smoothgrad"}, {"method": "guided_integrated_gradients"}, {"method": "gradient"})
     explorer.wait(SECONDS)
     assert [result.method for result in explorer.results] == [
         "riemann_middle",
         "smoothgrad",
-        "blur_integrated_gradients",
+        "guided_integrated_gradients",
         "gradient",
     ]
     assert [result.convergence_delta is None for result in explorer.results] == [False, True, False, True]
@@ -126,18 +134,18 @@ def test_they_are_no_rule_of_the_convergence_panel_nor_of_a_recording(explore, t
     ready(explorer)
     explorer.method = "smoothgrad"
     ready(explorer)
-    known = {one.settings.method for one in explorer._pane_list[0].evaluated()}
+    known = {one.settings.method for one in panes_of(explorer)[0].evaluated()}
     assert known == {"riemann_middle", "smoothgrad"}
     recorded = {
         rule.settings.method
-        for path in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings)
+        for path in panel(explorer, ExportPanel).recorded(panel(explorer, ExportPanel).answer().rule.settings)
         for rule in path.rules
     }
     # Of draws no other rule is made.
     assert recorded >= {"smoothgrad", "riemann_middle"}
     smooth = next(
         p
-        for p in explorer._panels[-1].recorded(explorer._panels[-1].answer().rule.settings)
+        for p in panel(explorer, ExportPanel).recorded(panel(explorer, ExportPanel).answer().rule.settings)
         if p.begin[0]["path"] == "draws"
     )
     assert [rule.settings.method for rule in smooth.rules] == ["smoothgrad"]
@@ -154,17 +162,3 @@ def test_what_is_no_method_is_named(explore):
     explorer.method = "gradient"
     with pytest.raises(ValueError, match="Captum has no rule gradient"):
         explorer.crosscheck()
-
-
-def test_a_picture_that_is_not_square_is_blurred_by_its_shorter_side(explore):
-    explorer = explore(Classifier(), photo(height=12, width=20), target=1, method="blur_integrated_gradients")
-    result = ready(explorer)
-    expected = igw.relatives.blur_integrated_gradients(
-        explorer._subject.model,
-        explorer._subject.image.inputs,
-        sigma=50 / 224 * 12,
-        method="secant",
-        n_steps=8,
-        target=1,
-    )
-    torch.testing.assert_close(result.attributions, expected.attributions)

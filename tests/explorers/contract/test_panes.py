@@ -1,4 +1,4 @@
-"""Panes beside an image explorer's own: what each is asked, and who is sent it."""
+"""Panes beside an explorer's own: what each is asked, and who is sent it."""
 
 import numpy as np
 import pytest
@@ -6,44 +6,45 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from tests.explorers.subjects import LABELS, SECONDS, Classifier, Watched, photo
+from tests.explorers.contract.cases import BOTH, drawn
+from tests.explorers.contract.toy import Function, WatchedFunction, point
+from tests.explorers.subjects import LABELS, SECONDS, panes_of
 
 
 def test_panes_differ_from_the_explorer_in_what_they_are_given(explore):
-    model, image = Classifier(), photo()[None]
-    explorer = explore(model, image[0], target=1, labels=LABELS)
+    model, x = Function(), point()[None]
+    explorer = explore(model, x[0], target=1, labels=LABELS)
     explorer.compare(
-        {"baseline": igw.baselines.white()}, {"target": "espresso", "method": "gausslegendre", "n_steps": 5}
+        {"baseline": torch.ones(1, 2).double()}, {"target": "espresso", "method": "gausslegendre", "n_steps": 5}
     )
     explorer.wait(SECONDS)
     expected = [
-        igw.attribute(model, image, target=1, method="riemann_middle", n_steps=8),
-        igw.attribute(model, image, target=1, baselines=torch.ones_like(image), method="riemann_middle", n_steps=8),
-        igw.attribute(model, image, target=2, method="gausslegendre", n_steps=5),
+        igw.attribute(model, x, target=1, method="riemann_middle", n_steps=8),
+        igw.attribute(model, x, target=1, baselines=torch.ones_like(x), method="riemann_middle", n_steps=8),
+        igw.attribute(model, x, target=2, method="gausslegendre", n_steps=5),
     ]
     for result, by_hand in zip(explorer.results, expected, strict=True):
         torch.testing.assert_close(result.attributions, by_hand.attributions, rtol=1e-5, atol=1e-7)
     explorer.target = 3
     explorer.wait(SECONDS)
-    by_hand = igw.attribute(
-        model, image, target=3, baselines=torch.ones_like(image), method="riemann_middle", n_steps=8
-    )
+    by_hand = igw.attribute(model, x, target=3, baselines=torch.ones_like(x), method="riemann_middle", n_steps=8)
     torch.testing.assert_close(explorer.results[1].attributions, by_hand.attributions, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(explorer.results[2].attributions, expected[2].attributions)
     explorer.compare()
     assert len(explorer.results) == 1
 
 
-def test_each_pane_is_streamed_to_those_who_want_it(explore):
+@BOTH
+def test_each_pane_is_streamed_to_those_who_want_it(explore, case):
     explorer = explore(target=1)
-    explorer.compare({"baseline": "white"})
+    explorer.compare({"baseline": case.baselines[1]})
     views = [explorer.comm.open_view(name=f"view {pane}", pane=pane) for pane in range(2)]
     explorer.wait(SECONDS)
     explorer.comm.settle()
-    assert [view.begin["settings"]["baseline"] for view in views] == ["black", "white"]
+    assert [view.begin["settings"]["baseline"] for view in views] == [*case.baselines[:2]]
     assert all(view.ended["type"] == "done" for view in views)
     for view, result in zip(views, explorer.results, strict=True):
-        exact = result.attributions[0].sum(0).numpy()
+        exact = drawn(explorer, result.attributions)
         assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-6
     assert views[0].begin["request"] != views[1].begin["request"]
     assert views[0].begin["trace"] != views[1].begin["trace"]
@@ -55,22 +56,22 @@ def test_a_pane_may_be_wanted_before_it_is_there(explore):
     view = explorer.comm.open_view(pane=1)
     explorer.wait(SECONDS)
     explorer.comm.set_traits(n_steps=4)
-    explorer.comm.set_traits(_panes=[{}, {"baseline": "white"}])
+    explorer.comm.set_traits(_panes=[{}, {"baseline": "ones"}])
     explorer.wait(SECONDS)
     explorer.comm.settle()
-    assert view.begin["settings"]["baseline"] == "white"
+    assert view.begin["settings"]["baseline"] == "ones"
     assert view.ended["type"] == "done"
 
 
 def test_a_change_of_one_pane_leaves_the_others_alone(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1)
-    explorer.compare({"baseline": "white"}, {"baseline": "white", "n_steps": 4})
+    explorer.compare({"baseline": "ones"}, {"baseline": "ones", "n_steps": 4})
     explorer.wait(SECONDS)
-    asked = [pane.request for pane in explorer._pane_list]
+    asked = [pane.request for pane in panes_of(explorer)]
     explorer.n_steps = 6
     explorer.wait(SECONDS)
-    assert [pane.request == before for pane, before in zip(explorer._pane_list, asked, strict=True)] == [
+    assert [pane.request == before for pane, before in zip(panes_of(explorer), asked, strict=True)] == [
         False,
         False,
         True,
@@ -81,7 +82,7 @@ def test_a_change_of_one_pane_leaves_the_others_alone(explore):
     ("panes", "kind", "words"),
     [
         ([{}] * 4, igw.IGError, "up to 3 mappings"),
-        (["blur"], igw.IGError, "got str"),
+        (["minus ones"], igw.IGError, "got str"),
         ([{"alpha": 1}], igw.IGError, "alpha"),
         ([{"target": 9}], traitlets.TraitError, "9"),
         ([{"baseline": "purple"}], traitlets.TraitError, "purple"),
@@ -90,10 +91,10 @@ def test_a_change_of_one_pane_leaves_the_others_alone(explore):
 )
 def test_panes_that_cannot_be_are_refused_and_those_there_stay(explore, panes, kind, words):
     explorer = explore()
-    explorer.compare({"baseline": "white"})
+    explorer.compare({"baseline": "ones"})
     with pytest.raises(kind, match=words):
         explorer.compare(*panes)
-    assert explorer._panes == [{}, {"baseline": "white"}]
+    assert explorer._panes == [{}, {"baseline": "ones"}]
     explorer.wait(SECONDS)
 
 

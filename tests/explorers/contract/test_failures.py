@@ -1,4 +1,4 @@
-"""An ImageExplorer whose model or rule fails: it is told in words, and the last good result stays."""
+"""An explorer whose model or rule fails: it is told in words, and the last good result stays."""
 
 import logging
 import threading
@@ -7,58 +7,60 @@ import pytest
 import torch
 
 import ig_widgets as igw
-from tests.explorers.subjects import SECONDS, Classifier, Watched, assert_same, photo, reference
+from tests.explorers.contract.cases import TOY
+from tests.explorers.contract.toy import Function, ToyDrawing, WatchedFunction, point
+from tests.explorers.subjects import SECONDS, assert_same, panes_of
 
 
-class Fragile(Watched):
-    """Raises for pictures that are brighter than any photo, as the white baseline is."""
+class Fragile(WatchedFunction):
+    """Raises for inputs that are larger than any that is explained, as the baseline "ones" is."""
 
     def forward(self, x):
-        if float(x.detach().mean(dim=(1, 2, 3)).max()) > 0.95:
-            raise RuntimeError("too bright for me")
+        if float(x.detach().mean(1).max()) > 0.95:
+            raise RuntimeError("too large for me")
         return super().forward(x)
 
 
-class Poisoned(Watched):
-    """Its gradient is NaN wherever x = 0, as at the black end of the path."""
+class Poisoned(WatchedFunction):
+    """Its gradient is NaN wherever x = 0, as at the end of the path that is zero."""
 
     def forward(self, x):
-        return super().forward(x) + torch.sqrt(x * x).mean((1, 2, 3))[:, None]
+        return super().forward(x) + torch.sqrt(x * x).mean(1)[:, None]
 
 
 def test_failure_is_told_and_the_last_good_result_stays(explore, caplog):
-    model, image = Fragile(), photo()
-    explorer = explore(model, image)
+    model, x = Fragile(), point()
+    explorer = explore(model, x)
     view = explorer.comm.open_view()
     explorer.wait(SECONDS)
     good = explorer.result
     with caplog.at_level(logging.WARNING):
-        explorer.baseline = "white"
-        with pytest.raises(RuntimeError, match="too bright for me"):
+        explorer.baseline = "ones"
+        with pytest.raises(RuntimeError, match="too large for me"):
             explorer.wait(SECONDS)
-    assert "too bright for me" in caplog.text
+    assert "too large for me" in caplog.text
     explorer.comm.settle()
     assert view.ended["kind"] == "error"
     assert "RuntimeError" in view.ended["message"]
-    assert "too bright for me" in view.ended["message"]
-    assert view.begin["settings"]["baseline"] == "white"
+    assert "too large for me" in view.ended["message"]
+    assert view.begin["settings"]["baseline"] == "ones"
     assert explorer.result is good
-    with pytest.raises(RuntimeError, match="too bright for me"):  # until something else is asked
+    with pytest.raises(RuntimeError, match="too large for me"):  # until something else is asked
         explorer.wait(SECONDS)
     assert explorer.snapshot()
-    explorer.baseline = "black"
+    explorer.baseline = "zeros"
     explorer.wait(SECONDS)
     explorer.comm.settle()
     assert view.ended["type"] == "done"
     explorer.target = (explorer.target + 1) % 5
     explorer.wait(SECONDS)
-    assert_same(explorer.result.attributions, reference(Classifier(), image, explorer))
+    assert_same(explorer.result.attributions, TOY.reference(Function(), x, explorer))
 
 
 def test_failure_says_where_on_the_path_it_was(explore):
     explorer = explore(Fragile())
     view = explorer.comm.open_view()
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     with pytest.raises(RuntimeError) as caught:
         explorer.wait(SECONDS)
     explorer.comm.settle()
@@ -67,17 +69,17 @@ def test_failure_says_where_on_the_path_it_was(explore):
 
 
 def test_failure_of_the_first_wish(explore):
-    explorer = explore(Fragile(), baseline="white")
-    with pytest.raises(RuntimeError, match="too bright for me"):
+    explorer = explore(Fragile(), baseline="ones")
+    with pytest.raises(RuntimeError, match="too large for me"):
         explorer.wait(SECONDS)
     assert explorer.result is None
-    with pytest.raises(RuntimeError, match="too bright for me"):
+    with pytest.raises(RuntimeError, match="too large for me"):
         explorer.snapshot()
-    with pytest.raises(RuntimeError, match="too bright for me"):
+    with pytest.raises(RuntimeError, match="too large for me"):
         explorer.crosscheck()
     view = explorer.comm.open_view()  # a browser that comes late is told as well
     assert view.kinds == ["begin", "failed"]
-    explorer.baseline = "black"
+    explorer.baseline = "zeros"
     explorer.wait(SECONDS)
     assert explorer.result.evaluations == 8
 
@@ -85,7 +87,7 @@ def test_failure_of_the_first_wish(explore):
 def test_gradient_that_is_not_a_number(explore):
     explorer = explore(Poisoned())
     view = explorer.comm.open_view()
-    explorer.wait(SECONDS)  # the middles do not touch the black end
+    explorer.wait(SECONDS)  # the middles do not touch that end
     explorer.method = "riemann_left"
     with pytest.raises(igw.errors.NonFiniteError, match="alpha = 0"):
         explorer.wait(SECONDS)
@@ -99,7 +101,7 @@ def test_gradient_that_is_not_a_number(explore):
 
 
 def test_failure_of_a_wish_that_was_overtaken_is_not_told(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
     failing = threading.Event()
@@ -117,7 +119,7 @@ def test_failure_of_a_wish_that_was_overtaken_is_not_told(explore):
 
     model.forward = forward
     view = explorer.comm.open_view()
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     assert failing.wait(SECONDS)
     model.forward = original
     explorer.baseline = "noise"
@@ -154,26 +156,38 @@ def test_rule_that_cannot_be_of_one_point_fails_in_words(explore):
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 def test_caption_names_the_baseline_of_the_picture(explore, monkeypatch, how):
-    """A picture of black's attribution must not go into a notebook with "baseline white" under it."""
+    """A picture of what was attributed from zeros must not go into a notebook with "baseline ones" under it."""
     captions = []
-    monkeypatch.setattr(
-        igw.explorers.image.subject.figures, "overlay_png", lambda *args: captions.append(args[-1]) or b""
-    )
+    monkeypatch.setattr(ToyDrawing, "png", lambda drawing: captions.append(drawing.caption) or b"")
     model = Fragile()
     explorer = explore(model)
     explorer.wait(SECONDS)
     if how == "failed":
-        explorer.baseline = "white"
+        explorer.baseline = "ones"
         with pytest.raises(RuntimeError):
             explorer.wait(SECONDS)
     else:
         model.block()
-        explorer.baseline = "blur"
+        explorer.baseline = "minus ones"
         model.await_entry()
-        explorer.baseline = "white"
+        explorer.baseline = "ones"
         explorer.cancel()
         model.release()
         explorer.wait(SECONDS)
         assert explorer.result is not None
     explorer.snapshot()
-    assert "white" not in captions[-1]
+    assert "baseline zeros" in captions[-1]
+
+
+def test_files_and_curves_are_there_after_a_rule_was_refused(explore):
+    explorer = explore(n_steps=4)
+    explorer.wait(SECONDS)
+    known = panes_of(explorer)[0].evaluated()
+    # One after the other: n_steps is in between what the trapezoid rule cannot have.
+    explorer.n_steps = 1
+    explorer.wait(SECONDS)
+    explorer.method = "riemann_trapezoid"
+    with pytest.raises(igw.errors.ArgumentValueError, match="both ends"):
+        explorer.wait(SECONDS)
+    assert known[0].settings in [one.settings for one in panes_of(explorer)[0].evaluated()]
+    assert explorer.to_html()

@@ -6,14 +6,16 @@ import torch
 import traitlets
 
 import ig_widgets as igw
-from tests.explorers.subjects import BASELINES, LABELS, SECONDS, Classifier, Watched, photo, ready
+from tests.explorers.contract.cases import BOTH, TOY, drawn
+from tests.explorers.contract.toy import Function, point
+from tests.explorers.subjects import LABELS, SECONDS, ready
 
 
 @pytest.mark.parametrize("output", ["logit", "probability", "log-probability", "margin"])
 def test_output_is_the_reading_of_the_scores_that_is_asked_for(explore, output):
-    model, image = Classifier(), photo()[None]
-    explorer = explore(model, image[0], target=1, output=output)
-    scores = model(image)[0].detach()
+    model, x = Function(), point()[None]
+    explorer = explore(model, x[0], target=1, output=output)
+    scores = model(x)[0].detach()
     second = int(scores.index_fill(0, torch.tensor(1), -torch.inf).argmax())
     reading = {
         "logit": lambda x: model(x),
@@ -21,7 +23,7 @@ def test_output_is_the_reading_of_the_scores_that_is_asked_for(explore, output):
         "log-probability": lambda x: model(x).log_softmax(1),
         "margin": lambda x: model(x) - model(x)[:, [second]],
     }[output]
-    expected = igw.attribute(reading, image, target=1, method="riemann_middle", n_steps=8)
+    expected = igw.attribute(reading, x, target=1, method="riemann_middle", n_steps=8)
     result = ready(explorer)
     torch.testing.assert_close(result.attributions, expected.attributions, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(result.output, expected.output)
@@ -40,7 +42,7 @@ def test_output_can_be_switched_and_is_named(explore):
 
 
 def test_a_model_of_probabilities_is_not_asked_for_logits(explore):
-    model = Classifier()
+    model = Function()
     explorer = explore(lambda x: model(x).softmax(1))
     assert explorer.output == "probability"
     assert "logit" not in explorer._outputs
@@ -48,20 +50,20 @@ def test_a_model_of_probabilities_is_not_asked_for_logits(explore):
         explorer.output = "logit"
 
 
+@BOTH
 @pytest.mark.parametrize("options", [{"method": "gausslegendre"}, {"method": "secant"}, {"method": "auto"}], ids=str)
-def test_a_channel_is_drawn_of_what_was_sampled(explore, options):
-    model = Watched()
+def test_a_channel_is_drawn_of_what_was_sampled(explore, case, options):
+    model = case.watched()
     explorer = explore(model, target=1, **options)
     view = explorer.comm.open_view()
     result = ready(explorer)
     rows = model.rows
-    for channel in ("blue", "sum", "red", "green", "blue"):
+    for channel in (case.channels[1], "sum", *case.channels):
         explorer.channel = channel
         ready(explorer)
         explorer.comm.settle()
         assert model.rows == rows
-        exact = result.attributions[0].numpy()
-        exact = exact.sum(0) if channel == "sum" else exact[["red", "green", "blue"].index(channel)]
+        exact = drawn(explorer, result.attributions)
         assert view.begin["settings"]["channel"] == channel
         assert ("alone" in view.begin["output_name"]) == (channel != "sum")
         assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-6
@@ -70,28 +72,21 @@ def test_a_channel_is_drawn_of_what_was_sampled(explore, options):
     assert explorer.snapshot()
 
 
-def test_a_picture_of_one_channel_has_no_other(explore):
-    explorer = explore(Classifier(channels=1), photo(channels=1))
-    assert explorer._channels == ["sum"]
-    with pytest.raises(traitlets.TraitError, match="'red'"):
-        explorer.channel = "red"
-
-
 def test_repr_says_what_is_asked(explore):
     explorer = explore(target=1, labels=LABELS, method="auto", tol=0.02)
-    explorer.compare({"baseline": "white"})
+    explorer.compare({"baseline": "ones"})
     explorer.wait(SECONDS)
-    assert repr(explorer) == "ImageExplorer('Egyptian cat', baseline black, to an error of 0.02, 2 panes)"
-    assert len(repr(explorer.gallery()).splitlines()) == len(BASELINES)
+    assert repr(explorer) == "ToyExplorer('Egyptian cat', baseline zeros, to an error of 0.02, 2 panes)"
+    assert len(repr(explorer.gallery()).splitlines()) == len(TOY.baselines)
 
 
 def test_what_a_browser_sets_and_cannot_be_is_answered_in_words(explore):
     explorer = explore(target=1)
-    for state in ({"target": 99}, {"baseline": "blur(sigma=-2)"}, {"n_steps": 0}, {"_regions": [{}]}, {"_panes": []}):
+    for state in ({"target": 99}, {"baseline": "noise(seed=-2)"}, {"n_steps": 0}, {"_panes": []}):
         before = explorer._notice.get("number", 0)
         explorer.set_state(state)
         assert explorer._notice["number"] == before + 1
         (name,) = state
-        assert name.strip("_").rstrip("s") in explorer._notice["text"] or "sigma" in explorer._notice["text"]
-    assert (explorer.target, explorer.baseline, explorer.n_steps) == (1, "black", 8)
+        assert name.strip("_").rstrip("s") in explorer._notice["text"] or "seed" in explorer._notice["text"]
+    assert (explorer.target, explorer.baseline, explorer.n_steps) == (1, "zeros", 8)
     explorer.wait(SECONDS)

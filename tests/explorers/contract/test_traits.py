@@ -1,27 +1,24 @@
-"""The verbs of ImageExplorer: traits that can be set, and what is said of values that cannot be."""
+"""Traits that all explorers have: what can be set, and what is said of values that cannot be."""
 
 import math
 
 import numpy as np
 import pytest
-import torch
 import traitlets
 
-import ig_widgets as igw
 from ig_widgets import figures
-from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
-from tests.explorers.subjects import BASELINES, METHODS, SECONDS
+from tests.explorers.contract.cases import TOY
+from tests.explorers.subjects import METHODS, SECONDS
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]
 GOOD = {
     "alpha": (0, 0.3, 1.0),
-    "opacity": (0, 0.5, 1),
     "clip": (50, 99.5, 100),
     "sign": ("all", "positive", "negative"),
     "colormap": ("RdBu_r", "viridis", "gray"),
     "n_steps": (2, 256, 64),
-    "method": (*METHODS, *IMAGE_METHODS.relatives),
-    "baseline": BASELINES,
+    "method": (*METHODS, *TOY.methods.relatives),
+    "baseline": TOY.baselines,
     "target": (0, 4, 2),
 }
 # Each with what its sentence has to say beside the name: what was seen, or what works.
@@ -37,8 +34,8 @@ BAD = [
     ("tol", 1.5, ["1.5"]),
     ("output", "odds", ["'odds'", "logit", "margin"]),
     ("method", 3, ["3"]),
-    ("baseline", "grey", ["'grey'", *BASELINES]),
-    ("baseline", "Black", ["'Black'", *BASELINES]),
+    ("baseline", "grey", ["'grey'", *TOY.baselines]),
+    ("baseline", "Zeros", ["'Zeros'", *TOY.baselines]),
     ("baseline", None, ["None"]),
     ("target", 5, ["5", "0", "4"]),
     ("target", -6, ["-6", "0", "4"]),
@@ -52,8 +49,6 @@ BAD = [
     ("alpha", -0.01, ["-0.01", "0"]),
     ("alpha", 1.01, ["1.01", "1"]),
     ("alpha", "half", ["half"]),
-    ("opacity", 2, ["2", "1"]),
-    ("opacity", -1, ["-1", "0"]),
     ("clip", 49.9, ["49.9", "50"]),
     ("clip", 101, ["101", "100"]),
 ]
@@ -97,7 +92,7 @@ def test_value_that_cannot_be_is_refused_in_words_and_the_last_good_one_stays(ex
     assert explorer.result is result
 
 
-@pytest.mark.parametrize("name", ["alpha", "opacity", "clip"])
+@pytest.mark.parametrize("name", ["alpha", "clip"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_have_to_be_finite(explorer, name, value):
     before = getattr(explorer, name)
@@ -114,32 +109,6 @@ def test_value_that_cannot_be_is_refused_by_the_constructor(explore, name, value
         pytest.skip("None is the model's first choice")
     with pytest.raises(traitlets.TraitError, match=name):
         explore(labels=LABELS, **{name: value})
-
-
-def normalise(picture):
-    return ((picture - 0.5) / 0.25)[None]
-
-
-def test_zeros_that_are_not_black_are_warned_of(explore):
-    zeros = torch.zeros(1, 3, 16, 16).double()
-    with pytest.warns(UserWarning, match='^baseline is a tensor of zeros, .* baseline="black"') as seen:
-        explore(preprocess=normalise, baseline=zeros)
-    assert len(seen) == 1
-    explorer = explore(preprocess=normalise)
-    with pytest.warns(UserWarning, match="zeros"):
-        explorer.baseline = zeros[:, :, :1, :1]
-
-
-def test_zeros_that_are_meant_or_are_black_are_no_reason_to_warn(explore):
-    """Nor is anything that the explorer translates itself: warnings are errors here."""
-    explore(baseline=torch.zeros(1, 3, 16, 16).double())
-    explorer = explore(preprocess=normalise, baseline=igw.baselines.zeros())
-    explorer.baseline = torch.full((1, 3, 16, 16), -2.0).double()
-    for baseline in (*BASELINES, igw.baselines.permuted(), igw.baselines.black().normalized(0.5, 0.25)):
-        explorer.baseline = baseline
-    explorer.baseline = igw.baselines.boundary(explorer._subject.model)
-    explorer.wait(SECONDS)
-    assert explorer.gallery()[-1].description == "nearest boundary"
 
 
 def test_unknown_option_is_refused(explore):
@@ -177,7 +146,7 @@ def test_numbers_of_numpy_are_numbers(explorer, kind):
 
 def test_first_values_are_those_of_the_constructor(explore):
     wishes = {
-        "alpha": 0.5, "n_steps": 5, "method": "gausslegendre", "baseline": "blur", "target": 1, "opacity": 0.2,
+        "alpha": 0.5, "n_steps": 5, "method": "gausslegendre", "baseline": "minus ones", "target": 1,
         "colormap": "viridis", "clip": 75.0, "sign": "negative",
     }  # fmt: skip
     explorer = explore(**wishes)
@@ -196,23 +165,23 @@ def test_colours_follow_the_colormap(explorer):
 
 
 def test_front_end_is_told_what_there_is_to_choose_from(explorer):
-    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *IMAGE_METHODS.relatives)
-    assert tuple(explorer._baselines) == BASELINES
+    assert tuple(explorer._methods) == ("auto", *METHODS, "fejer", "secant", *TOY.methods.relatives)
+    assert tuple(explorer._baselines) == TOY.baselines
     assert {"RdBu_r", "viridis", "PuOr_r"} <= set(explorer._colormaps)
     assert list(explorer._labels) == LABELS
     state = explorer.get_state()
-    assert {"alpha", "n_steps", "method", "baseline", "target", "opacity", "clip", "sign", "colormap"} <= set(state)
+    assert {"alpha", "n_steps", "method", "baseline", "target", "clip", "sign", "colormap"} <= set(state)
 
 
 def test_repr_says_what_is_explained_and_no_address(explorer):
-    explorer.target, explorer.baseline, explorer.method, explorer.n_steps = 1, "blur", "gausslegendre", 32
+    explorer.target, explorer.baseline, explorer.method, explorer.n_steps = 1, "minus ones", "gausslegendre", 32
     explorer.wait(SECONDS)
-    assert repr(explorer) == "ImageExplorer('Egyptian cat', baseline blur, gausslegendre, 32 steps)"
+    assert repr(explorer) == "ToyExplorer('Egyptian cat', baseline minus ones, gausslegendre, 32 steps)"
 
 
 def test_repr_without_labels(explore):
-    assert repr(explore(target=3)) == "ImageExplorer('class 3', baseline black, riemann_middle, 8 steps)"
-    assert repr(explore(target=3, n_steps=1)) == "ImageExplorer('class 3', baseline black, riemann_middle, 1 step)"
+    assert repr(explore(target=3)) == "ToyExplorer('class 3', baseline zeros, riemann_middle, 8 steps)"
+    assert repr(explore(target=3, n_steps=1)) == "ToyExplorer('class 3', baseline zeros, riemann_middle, 1 step)"
 
 
 def test_colours_follow_the_colormap_of_the_constructor(explore):

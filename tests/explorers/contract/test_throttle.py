@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.core.stream import MOST_VIEWS
 from ig_widgets.explorers.widget import rate_limit as throttle
 from ig_widgets.explorers.widget.rate_limit import MOST, RateLimit
 from tests.explorers.conftest import workers
-from tests.explorers.subjects import SECONDS
+from tests.explorers.subjects import SECONDS, panes_of, tasks_of
 
 pytestmark = pytest.mark.robustness
 
-Explore = Callable[..., ImageExplorer]
+Explore = Callable[..., Any]
 COUNT = 2000
 
 
@@ -116,7 +115,7 @@ def test_without_a_thread_the_next_question_brings_what_waits(monkeypatch: pytes
 class Wire:
     """All that an explorer sends, and an event for what is waited for."""
 
-    def __init__(self, explorer: ImageExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, explorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[dict[str, Any]] = []
         self._came = threading.Condition()
         publish = explorer.comm.publish_msg
@@ -154,12 +153,12 @@ def test_a_flood_of_refused_states(
 ) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     wire = Wire(explorer, monkeypatch)
     bad: list[dict[str, Any]] = [
         {"n_steps": 0},
         {"alpha": 7.0},
-        {"colormap": "mud", "opacity": 0.5},
+        {"colormap": "mud", "clip": 90.0},
         {"_labels": []},
         {"baseline": "nonsense"},
     ]
@@ -204,7 +203,7 @@ def test_a_flood_of_requests_for_the_state(
     """Each answer holds the front end itself."""
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     wire, begin = Wire(explorer, monkeypatch), time.monotonic()
     for _ in range(COUNT):
         explorer.comm.handle_msg({"content": {"data": {"method": "request_state"}}, "buffers": []})
@@ -221,7 +220,7 @@ def test_a_flood_of_requests_for_the_state(
 def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, quick: float) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     wire, begin = Wire(explorer, monkeypatch), time.monotonic()
     for i in range(COUNT):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": i % 2})
@@ -234,7 +233,7 @@ def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, qui
     wire.await_(lambda: newest <= {*served()})
     assert len(served()) <= MOST_VIEWS * most_of(begin, quick)
     assert len(served()) < COUNT / 4
-    assert len(explorer._pane_list._waiting_views) == MOST_VIEWS / 2
+    assert len(panes_of(explorer)._waiting_views) == MOST_VIEWS / 2
     view = explorer.comm.open_view("a person's page")
     wire.await_(lambda: "a person's page" in served())
     explorer.comm.settle()
@@ -244,7 +243,7 @@ def test_a_flood_of_views(explore: Explore, monkeypatch: pytest.MonkeyPatch, qui
 def test_a_closed_explorer_owes_nothing(explore: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = explore()
     explorer.wait(SECONDS)
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     for i in range(2 * MOST):
         explorer.comm.set_traits(n_steps=0)
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})

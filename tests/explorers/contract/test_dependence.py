@@ -13,38 +13,45 @@ from torch import Tensor, nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
-from ig_widgets.explorers.image.baselines import USUAL
-from ig_widgets.explorers.panels.dependence import STEPS
+from ig_widgets.explorers.core.subject import CoarseMaps
+from ig_widgets.explorers.panels.dependence import STEPS, DependencePanel
 from ig_widgets.explorers.panels.dependence_result import BaselineMap, make_dependence
-from tests.explorers.subjects import SECONDS, Classifier, Watched, draw, photo
-from tests.explorers.test_export import recorded
+from tests.explorers.contract.cases import BOTH, drawn
+from tests.explorers.contract.test_export import recorded
+from tests.explorers.contract.toy import Function, ToySubject, WatchedFunction
+from tests.explorers.subjects import SECONDS, draw, panel, subject_of, tasks_of
 
+USUAL = tuple(ToySubject.usual_baselines)
 # In eighths, of which sums are exact: else maps that are equal would be apart by a rounding.
 MAPS = hnp.arrays(
     np.int64, st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(1, 4)), elements=st.integers(-800, 800)
 ).map(lambda eighths: eighths / 8)
 
 
-def of(maps, **options):
+def in_pairs(maps):
+    return CoarseMaps(maps[:, ::2] + maps[:, 1::2], "pairs of rows", 2)
+
+
+def of(maps, coarsen=lambda maps: None):
     made = [BaselineMap(f"baseline {i}", 2.0, 0.5 * i, "secant", values) for i, values in enumerate(maps)]
-    return make_dependence(made, n_steps=8, question="rocket, logit", **options)
+    return make_dependence(made, n_steps=8, question="rocket, logit", coarsen=coarsen)
 
 
 def finished(explorer):
-    assert explorer._panels[3]._worker.wait(SECONDS)
+    assert panel(explorer, DependencePanel)._worker.wait(SECONDS)
     return explorer._dependence
 
 
 class Linear(nn.Module):
-    """F_c = sum over channels and pixels of w_c x, so that IG_i = w_i (x_i - x'_i) whatever the path."""
+    """F_c = sum over the values of w_c x, so that IG_i = w_i (x_i - x'_i) whatever the path."""
 
-    def __init__(self, classes: int = 3) -> None:
+    def __init__(self, *shape: int, classes: int = 3) -> None:
         super().__init__()
-        self.weight = nn.Parameter(draw(5, classes, 3, 16, 16) / 10)
+        self.weight = nn.Parameter(draw(5, classes, *shape) / 10)
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("bchw,kchw->bk", x, self.weight)
+        return x.flatten(1) @ self.weight.flatten(1).T
 
 
 # ---------------------------------------------------------------- the arithmetic
@@ -81,30 +88,34 @@ def test_equal_maps_do_not_depend_and_opposite_ones_have_nothing_in_common(maps)
 
 
 def test_results_are_frozen_and_print_as_a_table():
-    found = of([np.ones((2, 2)), np.zeros((2, 2))])
+    found = of([np.ones((2, 2)), np.zeros((2, 2))], in_pairs)
     with pytest.raises(ValueError, match="read-only"):
         found.mean[0, 0] = 3
     head, columns, first, second = repr(found).split("\n")
-    where = "and 100% of its sums over patches of 1 x 1 pixels (rocket, logit, F(x) 2)"
+    where = "and 100% of its sums over pairs of rows (rocket, logit, F(x) 2)"
     assert head == f"100% of this map depends on the baseline, {where}"
+    alone = of([np.ones(2), np.zeros(2)])
+    assert (alone.coarse_dependence, alone.patch) == (None, 0)
+    assert repr(alone).startswith("100% of this map depends on the baseline (rocket, logit, F(x) 2)")
     assert columns.split() == ["baseline", "F(x')", "sum", "of", "the", "variance", "rule"]
     assert first.split() == ["baseline", "0", "0", "4", "50%", "secant,", "8"]
     assert second.split() == ["baseline", "1", "0.5", "0", "50%", "secant,", "8"]
     hostile = make_dependence(
-        [BaselineMap(name, 1.0, 0.0, "secant", np.ones((1, 1))) for name in ("<b>", "white")], n_steps=8, question="<i>"
+        [BaselineMap(name, 1.0, 0.0, "secant", np.ones((2, 1))) for name in ("<b>", "ones")],
+        n_steps=8,
+        question="<i>",
+        coarsen=in_pairs,
     )
     assert "<b>" not in hostile._repr_html_()
     assert "<i>" not in hostile._repr_html_()
 
 
-def test_neighbours_of_opposite_sign_are_apart_by_the_pixel_and_together_by_the_patch():
-    board = np.indices((28, 28)).sum(0) % 2 * 2.0 - 1
-    found = of([1 + 9 * board, 1 - 9 * board])
+def test_neighbours_of_opposite_sign_are_apart_one_by_one_and_together_in_sums():
+    board = np.array([1.0, -1.0] * 14)
+    found = of([1 + 9 * board, 1 - 9 * board], in_pairs)
     assert found.patch == 2
     assert found.coarse_dependence == pytest.approx(0, abs=1e-12)
     assert found.dependence == pytest.approx(math.sqrt(2 * 81 / 82))
-    odd = of([np.ones((15, 29)), np.arange(15 * 29.0).reshape(15, 29)])
-    assert (odd.patch, odd.coarse_dependence) == (1, odd.dependence)
 
 
 def test_one_map_has_no_spread():
@@ -115,42 +126,47 @@ def test_one_map_has_no_spread():
 # ---------------------------------------------------------------- from Python
 
 
-@pytest.mark.parametrize("channel", ["sum", "green"])
-def test_of_a_linear_model_it_is_that_of_the_weights(explore, channel):
-    model, image = Linear(), photo()
-    starts = [draw(seed, 1, 3, 16, 16).sigmoid() for seed in (1, 2, 3)]
-    explorer = explore(model, image, target=1, channel=channel)
-    found = explorer.dependence([*starts, "black"])
+@BOTH
+@pytest.mark.parametrize("channel", [None, 1])
+def test_of_a_linear_model_it_is_that_of_the_weights(explore, case, channel):
+    x, channel = case.inputs(), "sum" if channel is None else case.channels[channel]
+    model = Linear(*x.shape)
+    starts = [draw(seed, 1, *x.shape).sigmoid() for seed in (1, 2, 3)]
+    explorer = explore(model, x, target=1, channel=channel)
+    zeros = case.baselines[0]
+    found = explorer.dependence([*starts, zeros])
     weight = model.weight[1].detach()
-    maps = torch.stack([weight * (image - b[0]) for b in [*starts, torch.zeros(1, 3, 16, 16)]])
-    maps = maps.sum(1) if channel == "sum" else maps[:, 1]
+    attributed = [weight * (x - b[0]) for b in [*starts, torch.zeros_like(x)[None]]]
+    maps = torch.stack([torch.from_numpy(drawn(explorer, one[None])) for one in attributed])
     np.testing.assert_allclose(found.mean, maps.mean(0), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(found.standard_deviation, maps.std(0, correction=1), rtol=1e-6, atol=1e-9)
-    share = maps.var(0, correction=1).sum() / maps.square().sum((1, 2)).mean()
+    share = maps.var(0, correction=1).sum() / maps.square().flatten(1).sum(1).mean()
     assert found.dependence == pytest.approx(float(share.sqrt()), rel=1e-6)
-    assert found.names == ("given tensor", "given tensor 2", "given tensor 3", "black")
-    assert found.sums == pytest.approx(maps.sum((1, 2)).tolist(), rel=1e-6)
-    assert found.output == pytest.approx(float((weight * image).sum()))
+    assert found.names == ("given tensor", "given tensor 2", "given tensor 3", zeros)
+    assert found.sums == pytest.approx(maps.flatten(1).sum(1).tolist(), rel=1e-6)
+    assert found.output == pytest.approx(float((weight * x).sum()))
     ends = [float((weight * b[0]).sum()) for b in starts] + [0.0]
     assert found.baseline_outputs == pytest.approx(ends, abs=1e-9)
     assert set(found.methods) == {"gausslegendre"}
 
 
-def test_it_is_made_of_what_attribute_gives_for_each_baseline(explore):
-    model, image = Classifier(), photo()[None]
-    found = explore(model, image[0], target=2, output="margin").dependence(["white", igw.baselines.blur(2)], n_steps=6)
-    second = int(model(image)[0].detach().index_fill(0, torch.tensor(2), -torch.inf).argmax())
-    maps = [
-        igw.attribute(lambda x: model(x) - model(x)[:, [second]], image, baselines=start, target=2, n_steps=6)
-        .attributions[0]
-        .sum(0)
-        for start in (torch.ones_like(image), igw.baselines.blur(2)(image))
+@BOTH
+def test_it_is_made_of_what_attribute_gives_for_each_baseline(explore, case):
+    model, x = case.model(), case.inputs()[None]
+    explorer = explore(model, x[0], target=2, output="margin")
+    noise = igw.baselines.uniform(seed=2)
+    found = explorer.dependence([case.baselines[1], noise], n_steps=6)
+    second = int(model(x)[0].detach().index_fill(0, torch.tensor(2), -torch.inf).argmax())
+    results = [
+        igw.attribute(lambda x: model(x) - model(x)[:, [second]], x, baselines=start, target=2, n_steps=6)
+        for start in (torch.ones_like(x), subject_of(explorer).baselines.inputs("noise(seed=2)"))
     ]
-    assert found.names == ("white", "blur(sigma=2)")
-    assert set(found.methods) == {"secant"}
+    maps = [drawn(explorer, one.attributions) for one in results]
+    assert found.names == (case.baselines[1], "noise(seed=2)")
+    assert found.methods == tuple(one.method for one in results)
     np.testing.assert_allclose(found.mean, (maps[0] + maps[1]) / 2, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.standard_deviation, abs(maps[0] - maps[1]) / 2**0.5, rtol=1e-4, atol=1e-6)
-    # The secant rule is complete for any number of cells.
+    # The secant rule is complete for any number of cells, and without a kink so are points.
     gaps = [total - (found.output - at) for total, at in zip(found.sums, found.baseline_outputs, strict=True)]
     assert gaps == pytest.approx([0, 0], abs=1e-9)
 
@@ -158,36 +174,36 @@ def test_it_is_made_of_what_attribute_gives_for_each_baseline(explore):
 def test_the_usual_ones_and_the_current_one_are_asked(explore):
     explorer = explore(target=1)
     assert explorer.dependence().names == USUAL
-    explorer.baseline = "blur(sigma=3)"
-    assert explorer.dependence().names == (*USUAL, "blur(sigma=3)")
+    explorer.baseline = "noise(seed=3)"
+    assert explorer.dependence().names == (*USUAL, "noise(seed=3)")
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"baselines": ["black"]}, ArgumentValueError, "at least two"),
-        ({"baselines": ["black", "black"]}, ArgumentValueError, "at least two"),
-        ({"baselines": "black"}, ArgumentTypeError, "list of at least two"),
+        ({"baselines": ["zeros"]}, ArgumentValueError, "at least two"),
+        ({"baselines": ["zeros", "zeros"]}, ArgumentValueError, "at least two"),
+        ({"baselines": "zeros"}, ArgumentTypeError, "list of at least two"),
         ({"baselines": 3}, ArgumentTypeError, "list of at least two"),
-        ({"baselines": ["black", "pink"]}, ArgumentValueError, "'pink'"),
-        ({"baselines": ["black", torch.zeros(1, 3, 4, 4)]}, ArgumentValueError, r"\(1, 3, 4, 4\)"),
+        ({"baselines": ["zeros", "pink"]}, ArgumentValueError, "'pink'"),
+        ({"baselines": ["zeros", torch.zeros(1, 3)]}, ArgumentValueError, r"\(1, 3\)"),
         ({"n_steps": 0}, ArgumentValueError, "n_steps"),
         ({"n_steps": 2.5}, ArgumentTypeError, "n_steps"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_words_and_what_was_shown_stays(explore, arguments, error, words):
     explorer = explore(target=1)
-    explorer.dependence(["black", "white"])
+    explorer.dependence(["zeros", "ones"])
     explorer.show_dependence = True
     before = finished(explorer)
     with pytest.raises(error, match=words):
         explorer.dependence(**arguments)
     after = finished(explorer)
-    assert [row["name"] for row in after["rows"]] == [row["name"] for row in before["rows"]] == ["black", "white"]
+    assert [row["name"] for row in after["rows"]] == [row["name"] for row in before["rows"]] == ["zeros", "ones"]
 
 
 def test_the_model_is_left_as_it_was_found(explore):
-    model = Classifier()
+    model = Function()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.random.get_rng_state()
     explore(model, target=1).dependence(n_steps=2)
@@ -202,7 +218,7 @@ def test_the_model_is_left_as_it_was_found(explore):
 def ask(explorer, name="a view"):
     view = explorer.comm.open_view(name)
     explorer.comm.hear({"type": "request", "view": name, "panel": "dependence"})
-    assert explorer._tasks.wait(SECONDS)
+    assert tasks_of(explorer).wait(SECONDS)
     explorer.comm.settle()
     return view
 
@@ -239,15 +255,15 @@ def test_a_view_that_asks_too_early_is_sent_nothing_and_told_by_the_trait_to_ask
 
 def test_what_is_asked_from_python_is_what_is_shown(explore):
     explorer = explore(target=1, show_dependence=True)
-    found = explorer.dependence(["white", "blur"], n_steps=3)
+    found = explorer.dependence(["ones", "minus ones"], n_steps=3)
     state = finished(explorer)
-    assert [row["name"] for row in state["rows"]] == ["white", "blur"]
+    assert [row["name"] for row in state["rows"]] == ["ones", "minus ones"]
     assert state["rules"] == ["secant, 3"]
     assert state["dependence"] == found.dependence
 
 
 def test_switched_off_it_is_cancelled_and_nothing_is_shown(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1)
     explorer.wait(SECONDS)
     rows = model.rows_with_gradient
@@ -279,11 +295,11 @@ def test_progress_is_told_up_to_the_number_of_evaluations(explore, chunks_of_two
 
 
 def test_it_waits_for_what_a_person_waits_for(explore):
-    model = Watched()
+    model = WatchedFunction()
     model.block()
     explorer = explore(model, target=1, show_dependence=True)
     model.await_entry()
-    assert not explorer._panels[3]._worker.wait(0.2)
+    assert not panel(explorer, DependencePanel)._worker.wait(0.2)
     assert explorer._dependence == {"kind": "computing", "done": 0, "total": 0}
     model.release()
     explorer.wait(SECONDS)
@@ -291,37 +307,36 @@ def test_it_waits_for_what_a_person_waits_for(explore):
 
 
 def test_looks_and_rules_of_the_pane_ask_nothing_anew(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1, show_dependence=True)
     before, rows = finished(explorer), model.rows_with_gradient
-    explorer.alpha, explorer.opacity, explorer.clip = 0.3, 0.4, 80.0
-    explorer.sign, explorer.ground, explorer.colormap = "positive", "colour", "PuOr"
-    explorer.region = (1, 1, 5, 5)
+    explorer.alpha, explorer.clip = 0.3, 80.0
+    explorer.sign, explorer.colormap = "positive", "PuOr"
     assert finished(explorer) == before
     assert model.rows_with_gradient == rows
     explorer.n_steps, explorer.method = 4, "riemann_left"
     # Nor does one of those baselines, as the current one.
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     explorer.wait(SECONDS)
     assert finished(explorer) == before
 
 
 def test_another_channel_is_drawn_of_what_is_at_hand(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1, show_dependence=True)
     before = finished(explorer)
     explorer.wait(SECONDS)
     rows = model.rows
-    explorer.channel = "red"
+    explorer.channel = "first"
     explorer.wait(SECONDS)
     after = finished(explorer)
     assert model.rows == rows
-    assert after["asked"]["channel"] == "red"
+    assert after["asked"]["channel"] == "first"
     assert after["number"] > before["number"]
     assert after["dependence"] != before["dependence"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("target", 2), ("output", "probability"), ("baseline", "blur(sigma=3)")])
+@pytest.mark.parametrize(("name", "value"), [("target", 2), ("output", "probability"), ("baseline", "noise(seed=3)")])
 def test_another_question_is_worked_out_anew(explore, name, value):
     explorer = explore(target=1, show_dependence=True)
     before = finished(explorer)
@@ -338,7 +353,7 @@ def test_another_question_is_worked_out_anew(explore, name, value):
 
 
 def test_a_question_that_is_overtaken_is_not_shown(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1)
     explorer.wait(SECONDS)
     numbers = []
@@ -354,12 +369,12 @@ def test_a_question_that_is_overtaken_is_not_shown(explore):
 
 
 def test_another_current_baseline_costs_one_more(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1, show_dependence=True)
     finished(explorer)
     explorer.wait(SECONDS)
     rows = model.rows_with_gradient
-    explorer.baseline = "blur(sigma=3)"
+    explorer.baseline = "noise(seed=3)"
     explorer.wait(SECONDS)
     own = model.rows_with_gradient
     explorer.n_steps = 16  # the pane's share of it, once more: a rule that shares no point
@@ -371,7 +386,7 @@ def test_another_current_baseline_costs_one_more(explore):
 
 
 def test_a_model_that_was_written_to_is_asked_anew(explore):
-    model = Classifier()
+    model = Function()
     explorer = explore(model, target=1, show_dependence=True)
     before = finished(explorer)
     with torch.no_grad():
@@ -385,29 +400,29 @@ def test_a_model_that_was_written_to_is_asked_anew(explore):
     assert explorer.dependence().output == pytest.approx(2 * before["output"])
 
 
-class NoWhite(Classifier):
+class NoOnes(Function):
     def forward(self, x: Tensor) -> Tensor:
         if bool((x.flatten(1).mean(1) > 0.99).any()):
-            raise RuntimeError("this is too bright")
+            raise ArithmeticError("this is too large")
         return super().forward(x)
 
 
 def test_a_failure_is_told_in_words_and_the_next_question_is_asked_all_the_same(explore):
-    explorer = explore(NoWhite(), target=1, show_dependence=True)
+    explorer = explore(NoOnes(), target=1, show_dependence=True)
     state = finished(explorer)
     assert state["kind"] == "failed"
-    assert "too bright" in state["message"]
-    assert "too bright" in explorer._notice["text"]
+    assert "too large" in state["message"]
+    assert "too large" in explorer._notice["text"]
     assert "The dependence on the baseline was not worked out" in explorer._notice["text"]
     explorer.wait(SECONDS)
-    with pytest.raises(RuntimeError, match="too bright"):
+    with pytest.raises(ArithmeticError, match="too large"):
         explorer.dependence()
-    found = explorer.dependence(["black", "blur"])
+    found = explorer.dependence(["zeros", "minus ones"])
     assert finished(explorer)["dependence"] == found.dependence
 
 
 def test_closing_stops_it(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=1)
     explorer.wait(SECONDS)
     model.block()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import comm
+import pytest
 from ipykernel.comm.comm import BaseComm
 
-import ig_widgets as igw
+from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.widget.frontend import front_end, hash_of
+from tests.explorers.contract.cases import IMAGE
+
+pytestmark = pytest.mark.parametrize("case", [IMAGE], indirect=True, ids=str)
 
 
 def test_all_explorers_have_one_front_end_known_by_its_hash(explore):
@@ -15,7 +19,7 @@ def test_all_explorers_have_one_front_end_known_by_its_hash(explore):
     assert one._front_hash == other._front_hash == hash_of(one._front)
     assert hash_of(one._front) != hash_of(one._front + " ")
     assert len(one._esm) < 2000
-    assert igw.ImageExplorer._esm == front_end("loader.js")
+    assert ImageExplorer._esm == front_end("loader.js")
 
 
 def test_a_closed_explorer_leaves_no_text_with_its_host(explore):

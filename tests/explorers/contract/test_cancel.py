@@ -1,18 +1,21 @@
-"""Runs of an ImageExplorer that are cancelled, by Python or by a browser: what was sampled is kept."""
+"""Runs of an explorer that are cancelled, by Python or by a browser: what was sampled is kept."""
 
 import numpy as np
 import pytest
 
-from tests.explorers.subjects import SECONDS, Watched, assert_same, photo, reference
+from tests.explorers.contract.cases import BOTH, TOY, drawn
+from tests.explorers.contract.toy import WatchedFunction, point
+from tests.explorers.subjects import SECONDS, assert_same
 
 
-def test_cancel_keeps_what_was_sampled(explore, chunks_of_two):
-    model = Watched()
+@BOTH
+def test_cancel_keeps_what_was_sampled(explore, case, chunks_of_two):
+    model = case.watched()
     explorer = explore(model, n_steps=16)
     view = explorer.comm.open_view()
     explorer.wait(SECONDS)
     model.block(after=3)
-    explorer.baseline = "white"
+    explorer.baseline = case.baselines[1]
     model.await_entry()
     explorer.cancel()
     model.release()
@@ -23,9 +26,9 @@ def test_cancel_keeps_what_was_sampled(explore, chunks_of_two):
     assert model.rows_with_gradient == 16 + 7
     assert view.ended["kind"] == "cancelled"
     assert view.ended["message"]
-    assert view.begin["settings"]["baseline"] == "white"
+    assert view.begin["settings"]["baseline"] == case.baselines[1]
     # What is drawn is what Python holds.
-    exact = np.asarray(partial.path.cumulative(0.6)[0].sum(0))
+    exact = drawn(explorer, partial.path.cumulative(0.6))
     assert np.abs(view.collected(0.6) - exact).max() <= view.rounding(0.6) + 1e-6 * np.abs(exact).max()
     with pytest.raises(RuntimeError, match="finished run"):
         explorer.crosscheck()
@@ -33,14 +36,14 @@ def test_cancel_keeps_what_was_sampled(explore, chunks_of_two):
 
 
 def test_cancel_of_a_run_that_has_sampled_nothing_keeps_the_last_good_result(explore, chunks_of_two):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
     good = explorer.result
     model.block()
-    explorer.baseline = "blur"
+    explorer.baseline = "minus ones"
     model.await_entry()
-    explorer.baseline = "white"  # waits for its turn
+    explorer.baseline = "ones"  # waits for its turn
     explorer.cancel()
     model.release()
     explorer.wait(SECONDS)
@@ -57,15 +60,15 @@ def test_cancel_when_idle_changes_nothing(explore):
     explorer.cancel()
     explorer.wait(SECONDS)
     assert explorer.result is good
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     explorer.wait(SECONDS)
     assert explorer.result.evaluations == 8
 
 
 def test_run_that_was_cancelled_goes_on_from_where_it_was(explore, chunks_of_two):
-    model, image = Watched(), photo()
+    model, x = WatchedFunction(), point()
     model.block(after=2)
-    explorer = explore(model, image, n_steps=16)
+    explorer = explore(model, x, n_steps=16)
     model.await_entry()
     explorer.cancel()
     model.release()
@@ -76,11 +79,11 @@ def test_run_that_was_cancelled_goes_on_from_where_it_was(explore, chunks_of_two
     explorer.n_steps = 16
     explorer.wait(SECONDS)
     assert model.rows_with_gradient == 16 + 8 + 2  # the middles of 8 and of 16 pieces are apart
-    assert_same(explorer.result.attributions, reference(model, image, explorer))
+    assert_same(explorer.result.attributions, TOY.reference(model, x, explorer))
 
 
 def test_browser_cancels_its_request_and_no_other(explore, chunks_of_two):
-    model = Watched()
+    model = WatchedFunction()
     model.block(after=1)
     explorer = explore(model, n_steps=16)
     view = explorer.comm.open_view()
@@ -92,7 +95,7 @@ def test_browser_cancels_its_request_and_no_other(explore, chunks_of_two):
     explorer.wait(SECONDS)
     assert explorer.result.evaluations == 16
     model.block(after=1)
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     model.await_entry()
     explorer.comm.settle()
     explorer.comm.hear({"type": "cancel", "view": view.name, "request": view.request})
@@ -102,14 +105,14 @@ def test_browser_cancels_its_request_and_no_other(explore, chunks_of_two):
 
 
 def test_crosscheck_of_a_wish_that_was_cancelled_before_its_first_sample(explore, chunks_of_two):
-    """The result is then black's. To compare it with Captum's from white would report a difference that is none."""
-    model = Watched()
+    """The result is then of zeros. To compare it with Captum's from ones would report a difference that is none."""
+    model = WatchedFunction()
     explorer = explore(model, target=0)
     explorer.wait(SECONDS)
     model.block()
-    explorer.baseline = "blur"
+    explorer.baseline = "minus ones"
     model.await_entry()
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     explorer.cancel()
     model.release()
     explorer.wait(SECONDS)

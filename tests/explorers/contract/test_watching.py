@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from ig_widgets.explorers.core.stream import MOST_VIEWS
+from ig_widgets.explorers.panels.dependence import DependencePanel
 from ig_widgets.explorers.widget import display as display_module
 from ig_widgets.explorers.widget import heartbeat as pulse
 from ig_widgets.explorers.widget import rate_limit as throttle
-from tests.explorers.subjects import SECONDS, Watched, ready
+from tests.explorers.contract.toy import ToyDrawing, WatchedFunction
+from tests.explorers.subjects import SECONDS, panel, panes_of, ready
 
 pytestmark = pytest.mark.robustness
 
@@ -25,12 +27,12 @@ def leave(explorer, view):
 
 def running(explore, **options):
     """An explorer in the middle of a run of 16 steps, and the view that looks."""
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, n_steps=16, **options)
     explorer.wait(SECONDS)
     view = explorer.comm.open_view()
     model.block(after=1)
-    explorer.baseline = "white"
+    explorer.baseline = "ones"
     model.await_entry()
     explorer.comm.settle()
     return model, explorer, view
@@ -41,7 +43,7 @@ def test_with_the_last_view_goes_the_work(explore, chunks_of_two, figure):
     before = model.rows_with_gradient
     leave(explorer, view)
     model.release()
-    explorer._pane_list[0].wait(SECONDS)
+    panes_of(explorer)[0].wait(SECONDS)
     begun = model.rows_with_gradient - before
     assert begun <= 2  # the pass that was begun
     assert explorer.result.evaluations == 1
@@ -52,7 +54,7 @@ def test_a_view_that_comes_back_finds_the_work_going_on(explore, chunks_of_two):
     model, explorer, view = running(explore)
     leave(explorer, view)
     model.release()
-    explorer._pane_list[0].wait(SECONDS)
+    panes_of(explorer)[0].wait(SECONDS)
     rows = model.rows_with_gradient
     other = explorer.comm.open_view("another view")
     assert ready(explorer).complete
@@ -76,7 +78,7 @@ def test_what_python_waits_for_is_computed_whoever_looks(explore, chunks_of_two)
     model, explorer, view = running(explore)
     waiting = threading.Thread(target=lambda: explorer.wait(SECONDS))
     waiting.start()
-    while explorer._pane_list._n_waiting == 0:
+    while panes_of(explorer)._n_waiting == 0:
         pass
     leave(explorer, view)
     model.release()
@@ -88,12 +90,12 @@ def test_python_that_waits_for_what_was_left_has_it_computed(explore, chunks_of_
     model, explorer, view = running(explore)
     leave(explorer, view)
     model.release()
-    explorer._pane_list[0].wait(SECONDS)
+    panes_of(explorer)[0].wait(SECONDS)
     assert ready(explorer).complete
 
 
 def test_the_dependence_on_the_baseline_stops_and_goes_on(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
     view = explorer.comm.open_view()
@@ -103,10 +105,10 @@ def test_the_dependence_on_the_baseline_stops_and_goes_on(explore):
     leave(explorer, view)
     # Nobody looks at any pane either, which are idle.
     model.release()
-    explorer._panels[3]._worker.wait(SECONDS)
+    panel(explorer, DependencePanel)._worker.wait(SECONDS)
     assert explorer._dependence["kind"] == "computing"
     explorer.comm.open_view("another view")
-    explorer._panels[3]._worker.wait(SECONDS)
+    panel(explorer, DependencePanel)._worker.wait(SECONDS)
     assert explorer._dependence["kind"] == "ready"
 
 
@@ -126,8 +128,8 @@ def test_views_that_went_without_a_word_do_not_add_up(explore, monkeypatch):
     for i in range(100):
         explorer.comm.hear({"type": "want", "view": f"page {i}", "pane": 0})
         explorer.comm.hear({"type": "want", "view": f"page {i}, early", "pane": 3})
-    assert len(explorer._pane_list[0].stream._views) == MOST_VIEWS
-    assert len(explorer._pane_list._waiting_views) == MOST_VIEWS
+    assert len(panes_of(explorer)[0].stream._views) == MOST_VIEWS
+    assert len(panes_of(explorer)._waiting_views) == MOST_VIEWS
     # The newest are served.
     view = explorer.comm.open_view("the last page")
     assert view.ended["type"] == "done"
@@ -177,14 +179,14 @@ def test_without_a_thread_for_beats_it_is_computed_all_the_same(monkeypatch, cap
     monkeypatch.setattr(pulse._thread, "start_new_thread", refuse)
     with pulse.heartbeat(lambda: None):
         pass
-    assert "may take a long pass for silence" in caplog.text
+    assert "may report a long pass as a silent kernel" in caplog.text
 
 
 def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
     model, explorer, view = running(explore)
 
     def interrupt():
-        while explorer._pane_list._n_waiting == 0:
+        while panes_of(explorer)._n_waiting == 0:
             pass
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
@@ -192,11 +194,11 @@ def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
     with pytest.raises(KeyboardInterrupt):
         explorer.wait(SECONDS)
     model.release()
-    explorer._pane_list[0].wait(SECONDS)
+    panes_of(explorer)[0].wait(SECONDS)
     explorer.comm.settle()
     assert view.ended["kind"] == "cancelled"
-    assert explorer._pane_list._n_waiting == 0
-    explorer.baseline = "blur"
+    assert panes_of(explorer)._n_waiting == 0
+    explorer.baseline = "minus ones"
     assert ready(explorer).complete
 
 
@@ -206,7 +208,7 @@ def test_an_interrupt_cancels_what_is_waited_for(explore, chunks_of_two):
 def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
     """As a cell sets what it likes while a comm is heard on a subshell."""
     explorer = explore()
-    wishes = {"baseline": ("white", "black", "blur"), "n_steps": (3, 4, 5), "target": (0, 1, 2)}
+    wishes = {"baseline": ("ones", "zeros", "minus ones"), "n_steps": (3, 4, 5), "target": (0, 1, 2)}
 
     def change(name, values):
         for i in range(60):
@@ -218,8 +220,8 @@ def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
     for thread in threads:
         thread.join(SECONDS)
     assert ready(explorer).complete
-    answered = explorer._pane_list[0].answered
-    assert (answered.baseline, answered.n_steps, answered.target) == ("blur", 5, 2)
+    answered = panes_of(explorer)[0].answered
+    assert (answered.baseline, answered.n_steps, answered.target) == ("minus ones", 5, 2)
 
 
 # ---------------------------------------------------------------- what stays in the notebook
@@ -260,7 +262,7 @@ def test_hosts_that_would_show_both_are_given_one(explore, displayed, monkeypatc
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_widget(explore, displayed, monkeypatch, caplog):
     explorer = explore()
     explorer.wait(SECONDS)
-    monkeypatch.setattr(type(explorer), "snapshot", lambda self: 1 / 0)
+    monkeypatch.setattr(ToyDrawing, "png", lambda drawing: 1 / 0)
     explorer._ipython_display_()
     ((data, _),) = displayed
     assert "application/vnd.jupyter.widget-view+json" in data

@@ -1,4 +1,4 @@
-"""What ImageExplorer computes, without a front end: the engine's numbers, and no more of them than are missing."""
+"""What an explorer computes, without a front end: the engine's numbers, and no more of them than are missing."""
 
 import dataclasses
 
@@ -9,7 +9,9 @@ from torch import nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError
-from tests.explorers.subjects import BASELINES, METHODS, SECONDS, Classifier, Watched, photo
+from tests.explorers.contract.cases import TOY
+from tests.explorers.contract.toy import Function, WatchedFunction, point
+from tests.explorers.subjects import METHODS, SECONDS, panes_of, subject_of
 
 
 def alphas_of(method, n):
@@ -22,22 +24,6 @@ def alphas_of(method, n):
     return {(i + shift) / n for i in range(n)}
 
 
-def baseline_of(name, inputs):
-    """A baseline (1, channels, height, width) for inputs in [0, 1], of the public objects."""
-    makers = {
-        "black": igw.baselines.black(),
-        "white": igw.baselines.white(),
-        "mean grey": igw.baselines.mean_grey(),
-        "blur": igw.baselines.blur(),
-        "noise": igw.baselines.uniform(seed=0),
-        "gaussian noise": igw.baselines.gaussian(),
-        "max distance": igw.baselines.max_distance(),
-        "shuffled": igw.baselines.permuted(),
-        "colour": igw.baselines.constant(0.5),
-    }
-    return makers[name](inputs.float()).to(inputs.dtype)
-
-
 def relative(ours, theirs):
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
@@ -46,13 +32,15 @@ def relative(ours, theirs):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", TOY.baselines)
 def test_result_is_that_of_attribute(explore, method, baseline):
-    model, image = Classifier(), photo()
-    explorer = explore(model, image, method=method, baseline=baseline, target=3, n_steps=7)
+    model, x = Function(), point()
+    explorer = explore(model, x, method=method, baseline=baseline, target=3, n_steps=7)
     explorer.wait(SECONDS)
-    inputs = image[None]
-    expected = igw.attribute(model, inputs, baselines=baseline_of(baseline, inputs), target=3, method=method, n_steps=7)
+    inputs = x[None]
+    expected = igw.attribute(
+        model, inputs, baselines=subject_of(explorer).baselines.inputs(baseline), target=3, method=method, n_steps=7
+    )
     result = explorer.result
     assert relative(result.attributions, expected.attributions) < 1e-6
     assert float(result.output) == pytest.approx(float(expected.output), rel=1e-9)
@@ -63,13 +51,13 @@ def test_result_is_that_of_attribute(explore, method, baseline):
 
 def test_result_stays_that_of_attribute_however_one_came_there(explore):
     """Samples are shared between rules and steps; none may be used for another."""
-    model, image = Classifier(), photo()
-    explorer = explore(model, image)
-    inputs = image[None]
+    model, x = Function(), point()
+    explorer = explore(model, x)
+    inputs = x[None]
     wishes = [
         {"method": "riemann_left"}, {"n_steps": 16}, {"method": "riemann_trapezoid", "n_steps": 9},
-        {"baseline": "blur"}, {"target": 1}, {"method": "gausslegendre"}, {"baseline": "black"}, {"n_steps": 1},
-        {"method": "riemann_middle", "n_steps": 24}, {"target": 0, "baseline": "white"},
+        {"baseline": "minus ones"}, {"target": 1}, {"method": "gausslegendre"}, {"baseline": "zeros"}, {"n_steps": 1},
+        {"method": "riemann_middle", "n_steps": 24}, {"target": 0, "baseline": "ones"},
     ]  # fmt: skip
     for wish in wishes:
         if wish == {"n_steps": 1}:
@@ -80,7 +68,7 @@ def test_result_stays_that_of_attribute_however_one_came_there(explore):
         expected = igw.attribute(
             model,
             inputs,
-            baselines=baseline_of(explorer.baseline, inputs),
+            baselines=subject_of(explorer).baselines.inputs(explorer.baseline),
             target=explorer.target,
             method=explorer.method,
             n_steps=explorer.n_steps,
@@ -88,24 +76,6 @@ def test_result_stays_that_of_attribute_however_one_came_there(explore):
         assert relative(explorer.result.attributions, expected.attributions) < 1e-6, wish
         assert explorer.result.method == explorer.method
         assert explorer.result.n_steps == explorer.result.evaluations == explorer.n_steps
-
-
-def test_normalising_preprocess_is_undone_for_the_baselines(explore):
-    """White is white to the eye, whatever numbers the model takes for it."""
-    mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
-    model, image = Classifier(), photo()
-
-    def preprocess(picture):
-        return ((picture - mean) / std)[None]
-
-    explorer = explore(model, image, preprocess=preprocess, baseline="white", target=2)
-    for name in BASELINES:
-        explorer.baseline = name
-        explorer.wait(SECONDS)
-        made = preprocess(baseline_of(name, image[None])[0])
-        expected = igw.attribute(model, preprocess(image), baselines=made, target=2, method="riemann_middle", n_steps=8)
-        # Pictures are worked on in float32.
-        assert relative(explorer.result.attributions, expected.attributions) < 1e-5, name
 
 
 def test_noise_is_the_same_each_time(explore):
@@ -117,7 +87,7 @@ def test_noise_is_the_same_each_time(explore):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_crosscheck_agrees_with_captum(explore, method):
-    explorer = explore(method=method, n_steps=12, baseline="blur")
+    explorer = explore(method=method, n_steps=12, baseline="minus ones")
     check = explorer.crosscheck()
     assert check.relative_difference < 1e-5
     assert check.largest_value > 0
@@ -125,7 +95,7 @@ def test_crosscheck_agrees_with_captum(explore, method):
 
 
 def test_crosscheck_in_float32(explore):
-    check = explore(Classifier(dtype=torch.float32), photo().float(), n_steps=20).crosscheck()
+    check = explore(Function(dtype=torch.float32), point().float(), n_steps=20).crosscheck()
     assert check.relative_difference < 1e-5
 
 
@@ -133,7 +103,7 @@ def test_crosscheck_notices_a_wrong_result(explore):
     explorer = explore()
     explorer.wait(SECONDS)
     wrong = dataclasses.replace(explorer.result, attributions=explorer.result.attributions * 1.01)
-    pane = explorer._pane_list[0]
+    pane = panes_of(explorer)[0]
     pane.answer = dataclasses.replace(pane.answer, result=wrong)
     assert explorer.crosscheck().relative_difference > 1e-3
 
@@ -155,7 +125,7 @@ def test_crosscheck_notices_a_wrong_result(explore):
     ids=str,
 )
 def test_only_missing_alphas_are_evaluated(explore, first, then):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, method=first[0], n_steps=first[1])
     explorer.wait(SECONDS)
     assert model.rows_with_gradient == first[1]
@@ -174,7 +144,7 @@ def test_only_missing_alphas_are_evaluated(explore, first, then):
 
 
 def test_going_back_to_a_baseline_or_target_evaluates_nothing(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model, target=0)
     explorer.wait(SECONDS)
     first = explorer.result.attributions
@@ -184,10 +154,10 @@ def test_going_back_to_a_baseline_or_target_evaluates_nothing(explore):
             explorer.baseline, explorer.target = baseline, target
         explorer.wait(SECONDS)
 
-    for wish in (("white", 0), ("white", 1), ("noise", 1)):
+    for wish in (("ones", 0), ("ones", 1), ("noise", 1)):
         ask(*wish)
     assert model.rows == 1 + 4 * (1 + 8)
-    for wish in (("black", 0), ("white", 1), ("noise", 1), ("white", 0), ("black", 0)):
+    for wish in (("zeros", 0), ("ones", 1), ("noise", 1), ("ones", 0), ("zeros", 0)):
         ask(*wish)
     assert model.rows == 1 + 4 * (1 + 8)
     assert relative(explorer.result.attributions, first) < 1e-9
@@ -195,26 +165,25 @@ def test_going_back_to_a_baseline_or_target_evaluates_nothing(explore):
 
 def test_a_path_that_is_in_use_is_kept_the_longest(explore):
     """Going back and forth between black and others, one after the other, must not forget black."""
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
-    for other in ("white", "mean grey", "blur", "noise"):
+    for other in ("ones", "halves", "minus ones", "noise"):
         explorer.baseline = other
         explorer.wait(SECONDS)
         rows = model.rows
-        explorer.baseline = "black"
+        explorer.baseline = "zeros"
         explorer.wait(SECONDS)
         assert model.rows == rows, other
 
 
 def test_looks_cost_the_model_nothing(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
     rows, result = model.rows, explorer.result
     for name, values in {
         "alpha": (0.0, 0.25, 0.999, 1),
-        "opacity": (0.0, 1.0),
         "clip": (50.0, 100.0),
         "sign": ("positive", "negative", "all"),
         "colormap": ("viridis", "PuOr_r"),
@@ -228,12 +197,12 @@ def test_looks_cost_the_model_nothing(explore):
 
 
 def test_same_value_again_asks_nothing(explore):
-    model = Watched()
+    model = WatchedFunction()
     explorer = explore(model)
     explorer.wait(SECONDS)
     rows, result = model.rows, explorer.result
     explorer.baseline, explorer.method, explorer.n_steps, explorer.target = (
-        "black",
+        "zeros",
         "riemann_middle",
         8,
         explorer.target,
@@ -244,26 +213,26 @@ def test_same_value_again_asks_nothing(explore):
 
 
 def test_model_whose_weights_changed_is_asked_anew(explore):
-    model, image = Watched(), photo()
-    explorer = explore(model, image, target=0)
+    model, x = WatchedFunction(), point()
+    explorer = explore(model, x, target=0)
     explorer.wait(SECONDS)
     with torch.no_grad():
         model.last.weight.mul_(-2)
     explorer.n_steps = 24  # whose points are those of 8, and 16 more
     explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], target=0, method="riemann_middle", n_steps=24)
+    expected = igw.attribute(model, x[None], target=0, method="riemann_middle", n_steps=24)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-6
 
 
 # ---------------------------------------------------------------- models
 
 
-class Busy(Classifier):
+class Busy(Function):
     """Writes to a buffer in each pass."""
 
     def __init__(self):
         super().__init__()
-        self.norm = nn.BatchNorm2d(3).double()
+        self.norm = nn.BatchNorm1d(2).double()
         self.register_buffer("passes", torch.zeros(2))
         self.eval()
 
@@ -282,10 +251,10 @@ def test_model_is_left_as_it_was(explore):
     flags = [p.requires_grad for p in model.parameters()]
     torch.manual_seed(3)
     random = torch.get_rng_state()
-    image = photo().requires_grad_()
-    explorer = explore(model, image)
+    x = point().requires_grad_()
+    explorer = explore(model, x)
     explorer.wait(SECONDS)
-    for name in BASELINES[1:]:
+    for name in TOY.baselines[1:]:
         explorer.baseline = name
         explorer.wait(SECONDS)
     explorer.snapshot()
@@ -297,12 +266,12 @@ def test_model_is_left_as_it_was(explore):
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
     assert torch.equal(torch.get_rng_state(), random)
-    assert image.grad is None
+    assert x.grad is None
 
 
 def test_random_state_is_not_set_back_under_the_hands_of_the_session(explore):
     """The session may draw while the explorer computes; its numbers must not come twice."""
-    model = Watched()
+    model = WatchedFunction()
     model.block()
     explorer = explore(model)
     model.await_entry()
@@ -315,40 +284,21 @@ def test_random_state_is_not_set_back_under_the_hands_of_the_session(explore):
 
 def test_model_in_training_mode_is_refused(explore):
     model = Busy().train()
-    with pytest.raises(TrainingModeError, match=r"BatchNorm2d 'norm'.*model\.eval\(\)"):
+    with pytest.raises(TrainingModeError, match=r"BatchNorm1d 'norm'.*model\.eval\(\)"):
         explore(model)
     assert model.training
 
 
-def test_grey_model(explore):
-    model, image = Classifier(channels=1), photo(channels=1)
-    explorer = explore(model, image, target=0, baseline="white")
-    explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], baselines=1.0, target=0, method="riemann_middle", n_steps=8)
-    assert explorer.result.attributions.shape == (1, 1, 16, 16)
-    assert relative(explorer.result.attributions, expected.attributions) < 1e-6
-    assert explorer.snapshot()
-
-
 def test_callable_that_is_no_module(explore):
-    model, image = Classifier(), photo()
-    explorer = explore(lambda x: model(x), image, target=1)
+    model, x = Function(), point()
+    explorer = explore(lambda x: model(x), x, target=1)
     explorer.wait(SECONDS)
-    expected = igw.attribute(model, image[None], target=1, method="riemann_middle", n_steps=8)
+    expected = igw.attribute(model, x[None], target=1, method="riemann_middle", n_steps=8)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-6
-
-
-def test_wide_and_high_pictures(explore):
-    explorer = explore(image=photo(height=12, width=20), baseline="blur")
-    view = explorer.comm.open_view()
-    explorer.wait(SECONDS)
-    explorer.comm.settle()
-    assert view.begin["shape"] == [12, 20]
-    assert view.collected(1.0).shape == (12, 20)
 
 
 def test_model_of_probabilities_is_explained_in_probabilities(explore):
-    model = Classifier()
+    model = Function()
     logits, probabilities = explore(model), explore(nn.Sequential(model, nn.Softmax(1)))
     names = []
     for explorer in (logits, probabilities):
@@ -364,10 +314,10 @@ def test_model_of_probabilities_is_explained_in_probabilities(explore):
 
 
 def test_first_choice_is_explained_unless_told(explore):
-    model, image = Classifier(), photo()
-    explorer = explore(model, image)
+    model, x = Function(), point()
+    explorer = explore(model, x)
     with torch.no_grad():
-        scores = model(image[None])[0]
+        scores = model(x[None])[0]
     assert explorer.target == int(scores.argmax())
     assert [c for c, _ in explorer._top] == scores.argsort(descending=True).tolist()
     assert [p for _, p in explorer._top] == pytest.approx(scores.softmax(0).sort(descending=True)[0].tolist(), abs=1e-6)
@@ -378,12 +328,12 @@ def test_first_choice_is_explained_unless_told(explore):
     ("model", "says"),
     [
         (lambda x: x.mean(), r"\(\)"),
-        (lambda x: x.mean((2, 3)).argmax(1, keepdim=True), ".*int64"),
-        (lambda x: x.flatten(1).repeat(2, 1), r"\(2, 768\)"),
-        (lambda x: (x.mean((2, 3)),), "tuple"),
-        (lambda x: x, r"\(1, 3, 16, 16\)"),
+        (lambda x: x.argmax(1, keepdim=True), ".*int64"),
+        (lambda x: x.repeat(2, 1), r"\(2, 2\)"),
+        (lambda x: (x,), "tuple"),
+        (lambda x: x[None], r"\(1, 1, 2\)"),
     ],
-    ids=["scalar", "integers", "two rows", "tuple", "picture"],
+    ids=["scalar", "integers", "two rows", "tuple", "three dimensions"],
 )
 def test_model_that_returns_no_row_of_scores(explore, model, says):
     with pytest.raises(OutputError, match=f"^model must return one row of class scores.*returned {says}"):
@@ -413,12 +363,10 @@ def test_labels_that_do_not_fit(explore, labels, error, says):
 
 
 def test_secant_is_complete_and_keeps_its_cells(explore):
-    model, image = Watched(), photo()
-    explorer = explore(model, image, method="secant", n_steps=6, target=1)
+    model, x = WatchedFunction(), point()
+    explorer = explore(model, x, method="secant", n_steps=6, target=1)
     explorer.wait(SECONDS)
-    expected = igw.attribute(
-        model, image[None], baselines=baseline_of("black", image[None]), target=1, method="secant", n_steps=6
-    )
+    expected = igw.attribute(model, x[None], baselines=0.0, target=1, method="secant", n_steps=6)
     assert relative(explorer.result.attributions, expected.attributions) < 1e-9
     assert abs(float(explorer.result.convergence_delta)) < 1e-9
     rows = model.rows_with_gradient
