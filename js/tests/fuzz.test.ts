@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decode } from "../src/core/protocol.js";
+import { decode } from "../src/core/decode.js";
 import { maps } from "./support/dependence.js";
 import { expectDrawn, explained, scene } from "./support/explained.js";
 import { explainedRow, row } from "./support/explained_row.js";

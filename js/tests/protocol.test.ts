@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { decode, isFor, type Sample } from "../src/core/protocol.js";
+import { decode, isFor } from "../src/core/decode.js";
+import type { Sample } from "../src/core/protocol.js";
 import { problemOf } from "../src/image/photo.js";
 import { ready } from "./support/dependence.js";
 import { Host } from "./support/mount.js";

@@ -3,19 +3,17 @@ import { onAbort } from "../util/life.js";
 import { Listeners } from "../util/listeners.js";
 import { save } from "../util/save.js";
 import { CumulativeMap } from "./cumulative_map.js";
+import { decode, isFor, isSamples } from "./decode.js";
 import { Link } from "./link.js";
-import {
-  type Begin,
-  decode,
-  type FromKernel,
-  isFor,
-  isSamples,
-  type Panel,
-  type PanelMaps,
-  type Plan,
-  type Sample,
-  type Samples,
-  type ToKernel,
+import type {
+  Begin,
+  FromKernel,
+  Panel,
+  PanelMaps,
+  Plan,
+  Sample,
+  Samples,
+  ToKernel,
 } from "./protocol.js";
 import type { Run } from "./run.js";
 import type { Settings } from "./settings.js";

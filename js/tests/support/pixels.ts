@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { CumulativeMap } from "../../src/core/cumulative_map.js";
-import { decode, type FromKernel, type Sample } from "../../src/core/protocol.js";
+import { decode } from "../../src/core/decode.js";
+import type { FromKernel, Sample } from "../../src/core/protocol.js";
 import type { Picture } from "../../src/core/store.js";
 import type { Shade } from "../../src/image/gl/shading.js";
 import type { Wire } from "./fake_model.js";
