@@ -14,6 +14,7 @@ from ig_widgets.explorers.panels.convergence import ConvergencePanel, Convergenc
 from ig_widgets.explorers.table.row import Row
 from ig_widgets.explorers.table.subject import METHODS, TableSubject
 from ig_widgets.explorers.widget.frontend import front_end, hash_of
+from ig_widgets.explorers.widget.schema import NUMBER
 from ig_widgets.files import PathLike
 
 
@@ -40,6 +41,9 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
     _front = traitlets.Unicode(front_end("table.js")).tag(sync=True, recorded=False)
     _front_hash = traitlets.Unicode(hash_of(front_end("table.js"))).tag(sync=True, recorded=False)
     _css = front_end("table.css")
+
+    # Of a few bars the 99th percentile is below the largest.
+    clip = traitlets.Float(100.0, min=50.0, max=100.0).tag(sync=True, write=NUMBER, look=True)
 
     def __init__(
         self,
