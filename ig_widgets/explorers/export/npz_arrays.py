@@ -160,7 +160,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], methods: 
         _path=SavedPath((attributions,), (attributions,)),
         _pieces=(),
         _is_tuple=False,
-        _keeps_products=False,
+        _keeps_products=True,
         attributions=attributions,
     )
     _require(type(about["caveats"]) is list, "caveats")
