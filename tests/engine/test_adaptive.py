@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ig_widgets as igw
-from ig_widgets.engine import adaptive
+from ig_widgets.engine import adaptive_samples
 from ig_widgets.engine.interpolation import interval_weights, positive_orders, values_at
 from ig_widgets.engine.patterson import SIZES, patterson
 from ig_widgets.engine.rule_errors import hidden
@@ -209,13 +209,13 @@ def test_a_rule_that_says_it_is_far_off_is_believed_though_single_samples_are_co
 
 def test_a_function_that_only_rises_goes_up_and_down_by_what_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     """What F misses is told as a share of how far F goes up and down; in a unit that is a power of two."""
-    variations, errors = [], adaptive.rule_errors
+    variations, errors = [], adaptive_samples.rule_errors
 
     def noting(*given: Floats) -> Floats:
         variations.extend(given[-1].tolist())
         return errors(*given)
 
-    monkeypatch.setattr(adaptive, "rule_errors", noting)
+    monkeypatch.setattr(adaptive_samples, "rule_errors", noting)
     result = igw.attribute(lambda v: v.exp().sum(1), X, tol=1e-3)
     rise = float(result.output - result.baseline_output)
     assert variations

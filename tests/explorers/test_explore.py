@@ -52,7 +52,9 @@ def test_options_are_those_of_the_explorer() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", ["a text", None, 3.0, torch.ones(4, 4), torch.ones(2, 3, 4, 4), {}, object(), [[1], [2]]], ids=str
+    "data",
+    ["a text", None, 3.0, torch.ones(4, 4), torch.ones(2, 3, 4, 4), {}, object(), [[1], [2]]],
+    ids=lambda data: type(data).__name__,
 )
 def test_data_that_none_takes_are_named_and_so_is_what_each_takes(data: object) -> None:
     with pytest.raises(ArgumentTypeError, match=rf"(?s)image: a PIL image.*table: a row.*got {type(data).__name__}"):
