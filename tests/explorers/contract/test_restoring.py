@@ -258,4 +258,9 @@ def test_samples_taken_while_another_channel_was_drawn_are_drawn_in_all(explore:
     assert view.ended["type"] == "done"
     exact = one.result.attributions[0].numpy()
     assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-12
+    assert view.plan is not None
+    assert len(view.plan["entries"]) == len(one.result.path.alphas[0]) == 16
     assert same(one.result, restore(one).result)
+    one.alpha = 0.5  # drawn of the maps that are sent
+    collected = panel(one, ExportPanel).drawing().collected
+    np.testing.assert_allclose(collected, one.result.path.cumulative(0.5)[0], rtol=1e-5, atol=1e-6)
