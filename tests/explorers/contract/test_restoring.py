@@ -250,6 +250,7 @@ def test_a_file_may_be_saved_while_another_run_is_in_hand(explore: Explore, rest
 def test_samples_taken_while_another_channel_was_drawn_are_drawn_in_all(explore: Explore, restore: Explore) -> None:
     one = explore(target=1, labels=LABELS)
     view = one.comm.open_view()
+    ready(one)  # so that this channel has maps already, to which those of the other run are added
     for name, value in (("channel", "first"), ("n_steps", 16), ("channel", "sum")):
         setattr(one, name, value)
         ready(one)
