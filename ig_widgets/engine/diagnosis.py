@@ -1,8 +1,10 @@
-"""Diagnoses a model that does not take rows of a path: a forgotten batch dimension."""
+"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentValueError, Cancelled, IGError, NonFiniteError, OutputError
 from ig_widgets.engine.memory import is_out_of_memory
@@ -22,14 +24,8 @@ def raise_clearer(error: Exception, function: ScalarFunction, path: Path) -> Non
         return
     if isinstance(error, IGError) and not isinstance(error, OutputError):
         return
-    state_guard = StateGuard(function.forward_func, path.device)
-    try:
-        found: Any = state_guard.run(
-            lambda: function.alone(tuple(x[None].clone() for x in path.inputs)), gradients=False
-        )
-    except Exception:  # noqa: BLE001  (then it is something else, and the error says it)
-        return
-    if found.dim() == 0 or found.shape[0] != 1:
+    # What takes the inputs as they are has failed elsewhere on the path, for a reason of its own.
+    if _rows(function, path.inputs) == path.batch or _rows(function, tuple(x[None] for x in path.inputs)) != 1:
         return
     several = len(path.inputs) > 1
     shapes = ", ".join(str(tuple(x.shape)) for x in path.inputs)
@@ -38,6 +34,16 @@ def raise_clearer(error: Exception, function: ScalarFunction, path: Path) -> Non
         f"not take them as such ({_short(error)}); with a batch dimension it does: give "
         f"{'x.unsqueeze(0) of each' if several else 'inputs.unsqueeze(0)'}."
     ) from error
+
+
+def _rows(function: ScalarFunction, inputs: tuple[Tensor, ...]) -> int:
+    """Returns how many rows the model returns for `inputs`; 0 where it fails, or returns a number alone."""
+    guard = StateGuard(function.forward_func, inputs[0].device)
+    try:
+        found: Any = guard.run(lambda: function.alone(tuple(x.clone() for x in inputs)), gradients=False)
+        return int(found.shape[0]) if found.dim() else 0
+    except Exception:  # noqa: BLE001  (then it is something else, and the error says it)
+        return 0
 
 
 def _short(error: Exception) -> str:

@@ -150,6 +150,19 @@ def test_a_forgotten_batch_dimension(model: Any, shape: tuple[int, ...]) -> None
     assert attribute(model, x[None], target=1).converged
 
 
+def test_a_model_that_fails_at_the_baseline_alone_lacks_no_dimension() -> None:
+    """Though it takes the inputs with one dimension more, as layers do that work on the last one."""
+    layer = made(nn.Linear(4, 3))
+
+    def fails(x: Tensor) -> Tensor:
+        if bool((x == 0).all(-1).any()):
+            raise RuntimeError("nothing is there")
+        return layer(x)
+
+    with pytest.raises(RuntimeError, match="nothing is there"):
+        attribute(fails, draw(1, 1, 4), target=1)
+
+
 def test_an_error_of_the_models_own_stays_its_own() -> None:
     calls = []
 

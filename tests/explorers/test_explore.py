@@ -51,11 +51,10 @@ def test_options_are_those_of_the_explorer() -> None:
         explore(Rows(), TABLES[0], regoin=(1, 1, 2, 2))
 
 
-@pytest.mark.parametrize(
-    "data",
-    ["a text", None, 3.0, torch.ones(4, 4), torch.ones(2, 3, 4, 4), {}, object(), [[1], [2]]],
-    ids=lambda data: type(data).__name__,
-)
+OTHERS = ["a text", None, 3.0, torch.ones(4, 4), torch.ones(2, 3, 4, 4), {}, object(), [[1], [2]]]
+
+
+@pytest.mark.parametrize("data", OTHERS, ids=lambda data: str(tuple(getattr(data, "shape", [type(data).__name__]))))
 def test_data_that_none_takes_are_named_and_so_is_what_each_takes(data: object) -> None:
     with pytest.raises(ArgumentTypeError, match=rf"(?s)image: a PIL image.*table: a row.*got {type(data).__name__}"):
         explore(nn.Identity(), data)

@@ -223,3 +223,16 @@ def test_maps_are_coarsened_by_the_patch(height, width, side):
     assert found.values[1, 0, 0] == ramp[:side, :side].sum()
     if side % 2 == 0:
         assert found.values[0, 0, 0] == side * side
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1)], ids=str)
+def test_a_picture_as_thin_as_a_line_is_cut_to_its_middle(explore, shape):
+    """A single pixel, which is red among blue ones."""
+    line = np.zeros((9, 3), np.uint8)
+    line[:, 2] = 255
+    line[4] = (255, 0, 0)
+    explorer = explore()
+    explorer.baseline = line.reshape(*shape, 3)
+    made = subject_of(explorer).baselines.inputs(explorer.baseline)[0]
+    assert made.flatten(1).T.unique(dim=0).tolist() == [[1, 0, 0]]
+    explorer.wait(SECONDS)

@@ -224,6 +224,14 @@ def test_late_view_is_given_everything(kernel):
     assert_complete(kernel, kernel.view())
 
 
+def test_each_batch_is_followed_by_its_plan(kernel):
+    """A view that comes late draws what it has, and does not wait for the rest."""
+    kernel.ask(n_steps=9).finish()
+    kinds = kernel.view().kinds
+    assert kinds.count("samples") == 5
+    assert {after for before, after in itertools.pairwise(kinds) if before == "samples"} == {"plan"}
+
+
 def test_late_view_is_given_what_there_is_in_the_middle(kernel):
     kernel.ask(n_steps=9).sample(4)
     view = kernel.view()

@@ -88,7 +88,8 @@ class ExportPanel(Panel):
                 for one in evaluated
                 if one.log is log
             ]
-            own = served[0].settings if served else settings
+            # What is shown may be a run that was cancelled, beside others of its path that were not.
+            own = settings if log is shown or not served else served[0].settings
             if not self.host.subject.methods.is_relative(own.method):
                 asked = {rule.settings for rule in served}
                 served += [rule for rule in html_page.rules_for(log, settings) if rule.settings not in asked]

@@ -97,8 +97,9 @@ def prepare_like(picture: Any, image: PreparedImage, like: Tensor | None, prepro
     """
     if isinstance(picture, np.ndarray):
         _check(picture)
-        levels = picture / _white_of(picture) * 255
-        picture = Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8).squeeze()).convert("RGB")
+        levels = np.rint(picture / _white_of(picture) * 255).clip(0, 255).astype(np.uint8)
+        is_grey = levels.ndim == 3 and levels.shape[-1] == 1
+        picture = Image.fromarray(levels[..., 0] if is_grey else levels).convert("RGB")
     width, height = _size_of(image.source)
     scale = min(picture.width / width, picture.height / height)
     box = max(1, round(width * scale)), max(1, round(height * scale))

@@ -166,6 +166,28 @@ def test_a_cancelled_run_is_shown_as_far_as_it_went(explore: Explore, chunks_of_
     ]
 
 
+def test_a_cancelled_run_is_shown_beside_what_was_sampled_whole(explore: Explore, chunks_of_two: None) -> None:
+    model = WatchedFunction()
+    explorer = explore(model)
+    explorer.wait()
+    model.block(after=1)
+    explorer.n_steps = 20
+    model.await_entry()
+    explorer.cancel()
+    model.release()
+    explorer.wait()
+    ends = {a["settings"]["n_steps"]: (a["plan"]["final"], a["end"]["type"]) for a in recorded(explorer).answers}
+    assert ends[20] == (False, "failed")
+    assert ends[8] == (True, "done")
+
+
+def test_a_run_that_ended_is_answered_once(explore: Explore) -> None:
+    explorer = explore(method="smoothgrad")
+    explorer.wait()
+    found = [(a["settings"]["method"], a["plan"]["final"]) for a in recorded(explorer).answers]
+    assert found == [("smoothgrad", True)]
+
+
 def test_what_a_failed_wish_left_is_the_last_good_result(explore: Explore) -> None:
     model = WatchedFunction()
     explorer = explore(model)

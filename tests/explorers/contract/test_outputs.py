@@ -50,6 +50,13 @@ def test_a_model_of_probabilities_is_not_asked_for_logits(explore):
         explorer.output = "logit"
 
 
+def test_logits_that_sum_to_one_are_no_probabilities(explore):
+    scores = torch.tensor([[2.0, -1.0, 0.0, 0.0, 0.0]]).double()
+    explorer = explore(lambda x: scores + 0 * x.sum(1, keepdim=True))
+    assert explorer.output == "logit"
+    explorer.wait(SECONDS)
+
+
 @BOTH
 @pytest.mark.parametrize("options", [{"method": "gausslegendre"}, {"method": "secant"}, {"method": "auto"}], ids=str)
 def test_a_channel_is_drawn_of_what_was_sampled(explore, case, options):

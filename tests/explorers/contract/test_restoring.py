@@ -250,6 +250,7 @@ def test_a_file_may_be_saved_while_another_run_is_in_hand(explore: Explore, rest
 def test_samples_taken_while_another_channel_was_drawn_are_drawn_in_all(explore: Explore, restore: Explore) -> None:
     one = explore(target=1, labels=LABELS)
     view = one.comm.open_view()
+    ready(one)  # so that this channel has maps already, to which those of the other run are added
     for name, value in (("channel", "first"), ("n_steps", 16), ("channel", "sum")):
         setattr(one, name, value)
         ready(one)
@@ -258,4 +259,9 @@ def test_samples_taken_while_another_channel_was_drawn_are_drawn_in_all(explore:
     assert view.ended["type"] == "done"
     exact = one.result.attributions[0].numpy()
     assert np.abs(view.collected(1.0) - exact).max() <= view.rounding(1.0) + 1e-12
+    assert view.plan is not None
+    assert len(view.plan["entries"]) == len(one.result.path.alphas[0]) == 16
     assert same(one.result, restore(one).result)
+    one.alpha = 0.5  # drawn of the maps that are sent
+    collected = panel(one, ExportPanel).drawing().collected
+    np.testing.assert_allclose(collected, one.result.path.cumulative(0.5)[0], rtol=1e-5, atol=1e-6)

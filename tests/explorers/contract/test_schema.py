@@ -12,6 +12,7 @@ import ig_widgets
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.settings import FORMS, Settings
 from ig_widgets.explorers.explore import KINDS
+from ig_widgets.explorers.widget import schema
 from ig_widgets.explorers.widget.schema import writable
 from tests.explorers.contract.toy import ToyExplorer
 
@@ -47,3 +48,19 @@ def test_every_explorer_may_be_asked_for_all_settings(kind: type) -> None:
 def test_what_all_explorers_share_speaks_of_no_image(path: Path) -> None:
     found = re.findall(r"\b(photo|photos|pixels?|rgb|height|width)\b", path.read_text().lower())
     assert found == []
+
+
+def test_the_edges_of_what_a_front_end_may_write() -> None:
+    largest = 2**53  # beyond it a float64 does not tell integers apart
+    for good in (largest, -largest, 0):
+        assert schema.is_integer(good)
+        assert schema.is_number(good)
+        assert schema.is_number(float(good))
+    for bad in (largest + 1, -largest - 1, 10**400, float("nan"), float("inf"), 2.0**54, True, "1", None):
+        assert not schema.is_integer(bad)
+        assert not schema.is_number(bad)
+    assert schema.is_text("x" * schema.TEXT_LENGTH)
+    assert not schema.is_text("x" * (schema.TEXT_LENGTH + 1))
+    assert schema.is_text("\ud7ff\ue000")
+    assert not schema.is_text("\ud800")
+    assert not schema.is_text("\udfff")
