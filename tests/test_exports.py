@@ -20,6 +20,7 @@ import torch
 import ig_widgets as igw
 from ig_widgets import figures, files
 from ig_widgets.explorers import ImageExplorer
+from ig_widgets.explorers.export.exports import ExportPanel
 from ig_widgets.figures import export
 from ig_widgets.files import FileError, atomic
 from tests.explorers.subjects import SECONDS, Classifier, photo
@@ -56,9 +57,10 @@ def explorer() -> Iterator[ImageExplorer]:
 @pytest.fixture
 def writers(explorer: ImageExplorer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], object]]:
     """All that writes a file, by the ending of its name; what is written is made once."""
-    for name in ("snapshot", "_svg", "_html", "_npz"):
-        made = _once(explorer, name)
-        monkeypatch.setattr(explorer, name, lambda made=made: made)
+    panel = explorer._panel(ExportPanel)
+    for name in ("drawing", "html", "npz"):
+        made = _once(panel, name)
+        monkeypatch.setattr(panel, name, lambda made=made: made)
     for name in ("to_png", "to_svg"):
         monkeypatch.setattr(export, name, lambda _figure: b"a figure " * 1000)
     result = explorer.result
@@ -78,9 +80,23 @@ def writers(explorer: ImageExplorer, monkeypatch: pytest.MonkeyPatch) -> dict[st
 _made: dict[str, Any] = {}
 
 
-def _once(explorer: ImageExplorer, name: str) -> Any:
+class _Drawn:
+    """A drawing that was drawn."""
+
+    def __init__(self, drawing: Any) -> None:
+        self._png, self._svg = drawing.png(), drawing.svg()
+
+    def png(self) -> bytes:
+        return self._png
+
+    def svg(self) -> bytes:
+        return self._svg
+
+
+def _once(panel: ExportPanel, name: str) -> Any:
     if name not in _made:
-        _made[name] = getattr(explorer, name)()
+        made = getattr(panel, name)()
+        _made[name] = _Drawn(made) if name == "drawing" else made
     return _made[name]
 
 
@@ -365,9 +381,10 @@ def test_an_export_that_fails_is_a_notice(
         raise error
 
     before = explorer._notice.get("number", 0)
-    for i, (kind, name) in enumerate((("png", "snapshot"), ("svg", "_svg"), ("npz", "_npz"), ("html", "_html"))):
+    panel = explorer._panel(ExportPanel)
+    for i, (kind, name) in enumerate((("png", "drawing"), ("svg", "drawing"), ("npz", "npz"), ("html", "html"))):
         with monkeypatch.context() as patch:
-            patch.setattr(explorer, name, fail)
+            patch.setattr(panel, name, fail)
             explorer._on_message(explorer, {"type": "export", "view": "v", "kind": kind}, [])
             assert explorer._tasks.wait(SECONDS)
         assert explorer._notice["number"] == before + i + 1
