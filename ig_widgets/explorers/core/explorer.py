@@ -116,6 +116,7 @@ class Explorer(DisplayedWidget):
         self._pane_list = Panes(self._make_pane, on_pause=self._on_pause, on_resume=self._on_resume)
         self._host = _ExplorerHost(self)
         self._panels = [panel(self._host) for panel in self.panel_types]
+        # First, as the file's baselines have to be on offer before the traits that name them are validated.
         if _restored is not None:
             traits |= _restored.traits(subject)
         classes = subject.classifier.classes
@@ -138,6 +139,7 @@ class Explorer(DisplayedWidget):
         self.on_msg(self._on_message)
         self.observe(self._submit, [*FORMS, "_panes"])
         self._submit()
+        # A pane that is added later computes.
         self._restored = None
 
     def __repr__(self) -> str:
@@ -241,6 +243,7 @@ class Explorer(DisplayedWidget):
         return pane
 
     def _submit(self, _change: object = None) -> None:
+        # All panes: each follows the traits in what it does not differ in, and one whose settings stay goes on.
         own = {name: getattr(self, name) for name in FORMS}
         self._pane_list.submit([Settings.of({**own, **difference}) for difference in self._panes])
         for panel in self._panels:
@@ -283,6 +286,7 @@ class Explorer(DisplayedWidget):
         if now == self._fingerprint:
             return False
         self._fingerprint = now
+        # Everything that was computed is of the model as it was.
         self._subject.classifier.on_model_changed()
         self._pane_list.forget()
         for panel in self._panels:
@@ -335,6 +339,7 @@ class Explorer(DisplayedWidget):
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:
         name = str(_as_trait_error(self._subject.baselines.name_of, proposal.value))
+        # A value that is new is on offer from now on.
         self._baselines = self._subject.baselines.names
         return name
 

@@ -93,6 +93,7 @@ class Pane:
 
     def restore(self, answer: PaneResult) -> None:
         """Shows a result from a file as if it had been computed here; for a pane that was asked for nothing yet."""
+        # Numbers of paths count up within an explorer, and the file is from another.
         known = replace(answer.rule, log=replace(answer.rule.log, number=next(self._numbers.traces)))
         answer = replace(answer, rule=known)
         settings = known.settings
@@ -113,6 +114,7 @@ class Pane:
         self.request = next(self._numbers.requests)
         self.error, self.settings, self._is_paused = None, settings, False
         self._cache.request(settings)
+        # The job must not take a later request's number.
         request = self.request
         try:
             self._worker.submit(lambda cancel: self._run(request, settings, cancel))

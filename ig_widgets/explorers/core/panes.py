@@ -60,6 +60,7 @@ class Panes(Sequence[Pane]):
             while len(self._panes) < len(settings):
                 index = len(self._panes)
                 self._panes.append(self._make(index, settings[index]))
+            # Before anything is computed, so that a view that connected early misses nothing.
             self._serve_waiting_views()
             while len(self._panes) > len(settings):
                 self._panes.pop().close()
@@ -69,6 +70,7 @@ class Panes(Sequence[Pane]):
 
     def cancel(self, request: int | None = None) -> None:
         """Stops the pane that computes `request`, or all of them."""
+        # Of a copy: another thread may add a pane.
         for pane in list(self._panes):
             if request is None or pane.request == request:
                 pane.cancel()
@@ -82,6 +84,7 @@ class Panes(Sequence[Pane]):
         """Blocks until all panes are done; an interrupt cancels them. Raises TimeoutError, and a run's error."""
         end = None if timeout is None else time.monotonic() + timeout
         with self.watched():
+            # One deadline for all: panes compute at the same time.
             for pane in self._panes:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 if not pane.wait(left):
@@ -120,6 +123,7 @@ class Panes(Sequence[Pane]):
         if index >= protocol.MOST_PANES:
             return
         with self.lock:
+            # A view that connects again goes to the end, so that the oldest are dropped.
             self._waiting_views.pop(view, None)
             self._waiting_views[view] = index
             while len(self._waiting_views) > MOST_VIEWS:

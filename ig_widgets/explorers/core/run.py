@@ -106,6 +106,7 @@ class Run:
             self._begin(number, 0)
             raise
         self._begin(number, total)
+        # Views know now that the request has begun, and are told that it was cancelled.
         if self._cancel.is_set():
             return None
         if known is None:
@@ -122,6 +123,7 @@ class Run:
             log = self._completed(empty, known)
             known.logs[settings.channel] = log
         elif len(known.logs) > 1:
+            # The path may have been sampled further while another channel was drawn.
             self._completed(log, known)
         self._stream.publish(self._request, log, 0)
         try:
@@ -139,6 +141,7 @@ class Run:
         begin, done, settings = time.perf_counter(), 0, self._settings
         samples, log = known.samples, known.logs[settings.channel]
         nodes = self._methods.nodes(settings.method, settings.n_steps)
+        # Coarse first: a person sees the whole map early, and sees it get finer.
         levels = rules.visits(self._methods.rule(settings.method), len(nodes.alphas), progressive=True)
         order = nodes.alphas[np.concatenate(levels)]
         for block in samples.extend(order, first=None if log.maps else self._first(), cancel=self._cancel):
@@ -146,7 +149,9 @@ class Run:
             log.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys))
             done += len(keys)
             self._stream.publish(self._request, log, done)
+        # A cancelled run ends the loop without an error; what it has sampled is shown as far as it goes.
         complete = not len(samples.missing(nodes.alphas))
+        # Without a sample the last good result stays.
         if len(samples.alphas):
             used = nodes if complete else samples.so_far()
             result = make_attribution(
@@ -196,6 +201,7 @@ class Run:
         return last.evaluations
 
     def _stages(self, known: SampledPath) -> Iterator[Stage]:
+        # A run that reached its tolerance has nothing to add; one that was cancelled starts over on the same samples.
         if known.stages and known.stages[-1].is_last:
             return
         known.stages.clear()

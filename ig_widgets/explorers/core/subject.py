@@ -193,6 +193,7 @@ class Subject(ABC):
 
     def maps(self, samples: Samples, keys: list[Any], settings: Settings) -> npt.NDArray[np.floating[Any]]:
         """Returns the map of each sample (samples, *map_shape)."""
+        # Sampled as rows of all features; reduced at once, as one pass over memory.
         flat = torch.cat(list(samples.maps(0, keys, multiply_by_inputs=True)), dim=1)
         return np.asarray(self.reduce(flat.view(len(keys), *self.shape), settings).float().cpu())
 

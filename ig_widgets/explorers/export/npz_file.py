@@ -83,6 +83,7 @@ class SavedExplorer:
         answer = self.answers[index]
         if answer is None or answer.rule.settings != settings:
             return None
+        # One pane that differs is enough: the file is of another model or input.
         self.mismatch = _mismatch(subject, self, answer, self.about[index])
         if self.mismatch:
             return None
@@ -113,6 +114,7 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
     in_use = [answer.rule.settings.baseline for answer in shown if answer is not None]
     names = dict.fromkeys([*catalog.names, *(pane.get("baseline", "") for pane in panes), *in_use])
     given = [name for name in names if name and not catalog.is_usual(name)]
+    # Baselines that the user gave exist nowhere else.
     arrays |= {f"given_{i + 1}": catalog.inputs(name)[0] for i, name in enumerate(given)}
     settings, result, look = first.rule.settings, first.result, host.look
     traits = {name: host.get(name) for name in FORMS} | settings.as_traits() | look

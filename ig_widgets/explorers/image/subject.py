@@ -76,6 +76,7 @@ class ImageSubject(Subject):
             _COLOURS if inputs.shape[1] == len(_COLOURS) else (),
         )
         self.photo = self.image.space.to_bytes(inputs)
+        # Regions are drawn in pixels of the model's input.
         self.selections = PictureRegions(*self.map_shape)
 
     @property
@@ -107,6 +108,7 @@ class ImageSubject(Subject):
 
     def coarsen(self, maps: npt.NDArray[np.float64]) -> CoarseMaps:
         """Returns sums over patches; those at the right and lower edge may be smaller."""
+        # At least one pixel: of pictures smaller than the number of patches each pixel is one.
         side = max(1, round(min(maps.shape[1:]) / _PATCHES))
         rows, columns = (np.arange(0, size, side) for size in maps.shape[1:])
         summed = np.add.reduceat(np.add.reduceat(maps, rows, axis=1), columns, axis=2)

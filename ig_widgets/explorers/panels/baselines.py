@@ -38,6 +38,7 @@ class BaselinePanel(Panel):
         if new := [name for name in names if name not in known]:
             inputs = torch.cat([catalog.inputs(name) for name in new])
             known.update(zip(new, self._ask(inputs), strict=True))
+        # Those of baselines that are not on offer any more are dropped.
         self._scores = {name: known[name] for name in names}
         scores = torch.stack([known[name] for name in names])
         outputs = subject.function(settings).read(scores)[:, subject.target(settings)]

@@ -101,6 +101,7 @@ class Bars:
         """Returns it as a figure of matplotlib's."""
         collected, look = np.asarray(self.shown.collected, np.float64), self.shown.look
         kept = {"positive": np.maximum(collected, 0), "negative": np.minimum(collected, 0)}.get(look["sign"], collected)
+        # By the whole attribution, so that bars keep their places while alpha moves.
         order = np.argsort(-np.abs(self.shown.values), kind="stable")[:_MOST_BARS]
         scale = figures.scale_of(self.shown.values, look["clip"])
         share = np.clip(kept[order] / scale, -1, 1)
