@@ -78,7 +78,8 @@ def is_answered():
 def painted():
     # The first picture is in one scale with those beside it that are in its unit.
     def values(pane, alpha):
-        return explorer._shown(torch.as_tensor(pane.result.path.cumulative(alpha))[0], pane.answered).float().numpy()
+        collected = torch.as_tensor(pane.result.path.cumulative(alpha))
+        return explorer._subject.reduce(collected, pane.answered)[0].float().numpy()
     first = explorer._pane_list[0]
     unit = lambda pane: (pane.answered.output, pane.result.convergence_delta is None)
     maps = [values(pane, 1.0) for pane in explorer._pane_list if unit(pane) == unit(first)]
