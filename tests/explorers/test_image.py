@@ -11,7 +11,17 @@ import ig_widgets as igw
 from ig_widgets.explorers.image.subject import METHODS as IMAGE_METHODS
 from ig_widgets.explorers.image.subject import ImageSubject
 from tests.explorers.contract.test_export import recorded
-from tests.explorers.subjects import BASELINES, METHODS, SECONDS, Classifier, Watched, photo, ready, subject_of
+from tests.explorers.subjects import (
+    BASELINES,
+    METHODS,
+    SECONDS,
+    Classifier,
+    Watched,
+    panes_of,
+    photo,
+    ready,
+    subject_of,
+)
 
 LABELS = ["tench", "Egyptian cat", "espresso", "rocket", "tench again"]
 
@@ -34,6 +44,19 @@ def baseline_of(name, inputs):
 
 def relative(ours, theirs):
     return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+@pytest.mark.parametrize(("side", "dtype", "error"), [(64, "i2", 1e-4), (16, "f4", 1e-6)])
+def test_what_a_picture_draws_up_to_alpha_is_what_the_engine_collects(explore, side, dtype, error):
+    """Of maps in 16 bits, whose scale has to be heeded, and of small ones in float32."""
+    explorer = explore(Classifier(), photo(0, 3, side, side))
+    result = ready(explorer)
+    rule = panes_of(explorer)[0].answer.rule
+    assert {one.dtype for one in rule.log.maps} == {dtype}
+    for alpha in (0.0, 0.37, 1.0):
+        exact = result.path.cumulative(alpha)[0].sum(0).flatten()
+        drawn = torch.from_numpy(rule.log.collected(rule.pieces, alpha))
+        assert float((drawn - exact).abs().max()) <= error * float(result.attributions.sum(1).abs().max())
 
 
 @pytest.mark.parametrize(
