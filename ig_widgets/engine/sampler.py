@@ -220,13 +220,7 @@ class Sampler:
         first: int | None = None,
         cancel: threading.Event | None = None,
     ) -> Iterator[CellBlock]:
-        """The mean gradient of the secant rule over each cell (example, low, high), a block at a time, as `sample`.
-
-        `alphas` are the middles of the cells, by which they are known.
-        A cell that begins where the one before it ends shares its point. Operations without a rule of their own are
-        added to `fallbacks`. Raises SecantRuleError where the rule does not hold for the model, with a sentence that
-        says why, before anything wrong comes out.
-        """
+        """Samples cells in place of points, as `CellSampler.sample` does."""
         if self._takes_single_rows and (self._function.takes_single_rows or not self._cells.takes_pairs()):
             raise SecantRuleError(
                 "the secant rule takes both ends of a cell in one pass, and forward_func takes one row at a time"

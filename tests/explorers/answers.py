@@ -92,3 +92,23 @@ def assert_restored(explore: Callable[..., Any], restore: Callable[..., Any], op
     assert tasks_of(other).wait(SECONDS)
     assert [curve["method"] for curve in other._curves] == [curve["method"] for curve in one._curves]
     assert rows(other) == 0
+
+
+def assert_given_baseline_is_kept(one: Any, restore: Callable[..., Any], usual: str) -> None:
+    """A baseline that was given to `one` is on offer in what is made of its file, also where `usual` is in use."""
+    result = ready(one)
+    other = restore(one)
+    assert same(result, other.result)
+    assert other.baseline == one.baseline
+    assert set(other._baselines) >= set(one._baselines)
+    assert torch.equal(
+        subject_of(other).baselines.inputs(other.baseline), subject_of(one).baselines.inputs(one.baseline)
+    )
+    assert alike(told(one), told(other))
+    # And from there again, by the model.
+    one.n_steps = other.n_steps = 5
+    assert equal(ready(one), ready(other))
+    # One that is not in use is kept, too.
+    one.baseline = usual
+    ready(one)
+    assert set(restore(one)._baselines) >= set(one._baselines)

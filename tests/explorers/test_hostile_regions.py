@@ -19,7 +19,7 @@ from ig_widgets.explorers import ImageExplorer
 from ig_widgets.explorers.image.regions import check_new, mask_of
 from ig_widgets.explorers.widget import schema
 from ig_widgets.faithfulness.regions import region_mask
-from tests.explorers.contract.test_hostile_messages import Wire, state_of, timed
+from tests.explorers.contract.test_hostile_messages import assert_taken_whole_or_not_at_all, timed
 from tests.explorers.subjects import LABELS, SECONDS, Watched, tasks_of
 
 pytestmark = pytest.mark.robustness
@@ -61,17 +61,8 @@ def test_all_that_the_front_end_chooses_can_be_set(explore: Explore) -> None:
 def test_a_state_is_taken_whole_or_not_at_all(explore: Explore, monkeypatch, state) -> None:
     explorer = explore(labels=LABELS)
     explorer.wait(SECONDS)
-    before, wire = state_of(explorer), Wire(explorer, monkeypatch)
     good = {"opacity": 0.5, "colormap": "viridis", "_view_count": 2}
-    for order in ([*good, *state], [*state, *good]):
-        values = good | state
-        explorer.comm.set_traits(**{name: values[name] for name in order})
-        assert state_of(explorer) == before
-    # The values that stay, and a sentence; no other view is shown what was refused.
-    assert wire.of("echo_update") == {}
-    told = wire.of("update")
-    assert len(told["_notice"]["text"]) < 500
-    assert {name: told[name] for name in state} == {name: before[name] for name in state}
+    assert_taken_whole_or_not_at_all(explorer, monkeypatch, state, good)
 
 
 @pytest.mark.parametrize("picture", [torch.zeros(1).expand(3, 4000, 4000), Image.new("RGB", (4000, 4000))], ids=type)

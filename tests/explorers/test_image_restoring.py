@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.explorers import ImageExplorer
 from ig_widgets.files import FileError
-from tests.explorers.answers import alike, assert_restored, equal, rows, same, told
+from tests.explorers.answers import alike, assert_given_baseline_is_kept, assert_restored, equal, rows, same, told
 from tests.explorers.contract.test_restoring_strange_files import Opened
 from tests.explorers.subjects import (
     LABELS,
@@ -26,7 +25,6 @@ from tests.explorers.subjects import (
     as_picture,
     photo,
     ready,
-    subject_of,
     tasks_of,
 )
 
@@ -92,23 +90,7 @@ def test_a_baseline_that_was_given_is_offered_again(explore: Explore, restore: E
         _upload(one)
     else:
         one.baseline = value
-    result = ready(one)
-    other = restore(one)
-    assert same(result, other.result)
-    assert other.baseline == one.baseline
-    assert set(other._baselines) >= set(one._baselines)
-    assert torch.equal(
-        subject_of(other).baselines.inputs(other.baseline), subject_of(one).baselines.inputs(one.baseline)
-    )
-    assert alike(told(one), told(other))
-    # And from there again, by the model.
-    one.n_steps = other.n_steps = 5
-    assert equal(ready(one), ready(other))
-    # One that is not in use is kept, too.
-    one.baseline = "white"
-    ready(one)
-    other = restore(one)
-    assert set(other._baselines) >= set(one._baselines)
+    assert_given_baseline_is_kept(one, restore, "white")
 
 
 @pytest.mark.parametrize(

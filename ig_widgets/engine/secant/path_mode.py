@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,7 +32,7 @@ class LeaveError(BaseException):
     """Leaves a pass in the middle for the reason of a SecantRuleError. No Exception: a model may catch those."""
 
 
-class PathMode(TorchFunctionMode):
+class PathMode(TorchFunctionMode, ABC):
     """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside.
 
     `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
@@ -57,17 +58,17 @@ class PathMode(TorchFunctionMode):
                 return self._answer(func, args, kwargs)
         return self._answer(func, args, kwargs)
 
+    @abstractmethod
     def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
-        """What is called in place of `func`."""
-        raise NotImplementedError
+        """Calls what takes the place of `func`, and returns its result."""
 
+    @abstractmethod
     def unseen(self, name: str) -> None:
-        """Something was computed where no mode sees it."""
-        raise NotImplementedError
+        """Notes that something was computed where no mode sees it."""
 
+    @abstractmethod
     def transformed(self) -> None:
-        """torch.func works on what lies on the path."""
-        raise NotImplementedError
+        """Notes that torch.func works on what lies on the path."""
 
     def depends(self, value: object) -> bool:
         """Whether `value` was computed from the leaves."""

@@ -94,6 +94,20 @@ class Wire:
         return found
 
 
+def assert_taken_whole_or_not_at_all(explorer: Any, monkeypatch: pytest.MonkeyPatch, state: Any, good: Any) -> None:
+    """A state of which a part is not valid changes nothing, also where the rest is `good`."""
+    before, wire = state_of(explorer), Wire(explorer, monkeypatch)
+    for order in ([*good, *state], [*state, *good]):
+        values = good | state
+        explorer.comm.set_traits(**{name: values[name] for name in order})
+        assert state_of(explorer) == before
+    # The values that stay, and a sentence; no other view is shown what was refused.
+    assert wire.of("echo_update") == {}
+    told = wire.of("update")
+    assert len(told["_notice"]["text"]) < 500
+    assert {name: told[name] for name in state} == {name: before[name] for name in state}
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -123,17 +137,8 @@ class Wire:
 def test_a_state_is_taken_whole_or_not_at_all(explore: Explore, monkeypatch, state) -> None:
     explorer = explore(labels=LABELS)
     explorer.wait(SECONDS)
-    before, wire = state_of(explorer), Wire(explorer, monkeypatch)
     good = {"clip": 90.0, "colormap": "viridis", "_view_count": 2}
-    for order in ([*good, *state], [*state, *good]):
-        values = good | state
-        explorer.comm.set_traits(**{name: values[name] for name in order})
-        assert state_of(explorer) == before
-    # The values that stay, and a sentence; no other view is shown what was refused.
-    assert wire.of("echo_update") == {}
-    told = wire.of("update")
-    assert len(told["_notice"]["text"]) < 500
-    assert {name: told[name] for name in state} == {name: before[name] for name in state}
+    assert_taken_whole_or_not_at_all(explorer, monkeypatch, state, good)
 
 
 def test_an_error_of_a_persons_function_is_a_refusal_too(explore: Explore) -> None:

@@ -15,7 +15,16 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.explorers.core.settings import FORMS
 from ig_widgets.explorers.export.exports import ExportPanel
 from ig_widgets.files import FileError
-from tests.explorers.answers import alike, assert_restored, drawn_alike, equal, rows, same, told
+from tests.explorers.answers import (
+    alike,
+    assert_given_baseline_is_kept,
+    assert_restored,
+    drawn_alike,
+    equal,
+    rows,
+    same,
+    told,
+)
 from tests.explorers.contract.toy import Function, Jumping, Steep, WatchedFunction, point
 from tests.explorers.subjects import (
     LABELS,
@@ -23,7 +32,6 @@ from tests.explorers.subjects import (
     panel,
     panes_of,
     ready,
-    subject_of,
 )
 
 Explore = Callable[..., Any]
@@ -150,23 +158,7 @@ def test_panes_without_an_answer_are_computed(explore: Explore, restore: Explore
 def test_a_baseline_that_was_given_is_offered_again(explore: Explore, restore: Explore, value: Any) -> None:
     one = explore(target=1, labels=LABELS)
     one.baseline = value
-    result = ready(one)
-    other = restore(one)
-    assert same(result, other.result)
-    assert other.baseline == one.baseline
-    assert set(other._baselines) >= set(one._baselines)
-    assert torch.equal(
-        subject_of(other).baselines.inputs(other.baseline), subject_of(one).baselines.inputs(one.baseline)
-    )
-    assert alike(told(one), told(other))
-    # And from there again, by the model.
-    one.n_steps = other.n_steps = 5
-    assert equal(ready(one), ready(other))
-    # One that is not in use is kept, too.
-    one.baseline = "ones"
-    ready(one)
-    other = restore(one)
-    assert set(other._baselines) >= set(one._baselines)
+    assert_given_baseline_is_kept(one, restore, "ones")
 
 
 def test_the_next_wish_is_computed(explore: Explore, restore: Explore) -> None:
