@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import ig_widgets as igw
+from ig_widgets.engine.errors import ArgumentValueError
 from tests.explorers.contract.cases import TOY
 from tests.explorers.contract.toy import Function, ToyDrawing, WatchedFunction, point
 from tests.explorers.subjects import SECONDS, assert_same, panes_of
@@ -26,6 +27,22 @@ class Poisoned(WatchedFunction):
 
     def forward(self, x):
         return super().forward(x) + torch.sqrt(x * x).mean(1)[:, None]
+
+
+def test_a_run_that_was_overtaken_leaves_no_result_behind(explore, chunks_of_two):
+    """What it had sampled answers settings that nobody asks for any more; the run after it fails, and leaves none."""
+    model = WatchedFunction()
+    explorer = explore(model, target=1)
+    explorer.wait(SECONDS)
+    good = explorer.result
+    model.block(after=2)
+    explorer.baseline = "halves"
+    model.await_entry()
+    explorer.n_steps, explorer.method = 1, "riemann_trapezoid"
+    model.release()
+    with pytest.raises(ArgumentValueError, match="riemann_trapezoid"):
+        explorer.wait(SECONDS)
+    assert explorer.result is good
 
 
 def test_failure_is_told_and_the_last_good_result_stays(explore, caplog):
