@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { axisOver, labelled, tidyTicks } from "../src/charts/axis.js";
 import { balance } from "../src/charts/completeness.js";
+import { ChartFrame } from "../src/charts/frame.js";
 import { fixed, percent, shorten, signed, significant } from "../src/util/format.js";
 import { understood } from "./support/pixels.js";
 import { Scene } from "./support/scene.js";
@@ -82,6 +83,18 @@ describe("completeness", () => {
   });
 });
 
+describe("labels beside a chart", () => {
+  test("are drawn narrower where the margin has no room for them", () => {
+    const margins = { left: 46, right: 46, top: 8, bottom: 32 };
+    const frame = new ChartFrame("chart", 100, margins, () => {}, new AbortController().signal);
+    const lengthOf = (anchor: string, x: number, text: string) =>
+      frame.label(x, 20, anchor, text).getAttribute("textLength");
+    expect(lengthOf("end", 40, "0.25")).toBeNull();
+    expect(lengthOf("end", 40, "\u22121.658e\u22121")).toBe("39");
+    expect(lengthOf("start", frame.right + 6, "12345678")).toBe("39");
+  });
+});
+
 describe("labels of ticks", () => {
   const labels = (ticks: number[]) => labelled(ticks).map(([, label]) => label);
   const number = (label: string) => Number(label.replaceAll("\u2212", "-"));
@@ -105,5 +118,7 @@ describe("labels of ticks", () => {
     expect(labels([-50000, -40000, 0])).toEqual(["\u22125e4", "\u22124e4", "0"]);
     expect(labels([0, 0.5, 1])).toEqual(["0.0", "0.5", "1.0"]);
     expect(labels([3])).toEqual(["3.00"]);
+    expect(labels([-0.1658, -0.166])).toEqual(["\u22120.1658", "\u22120.1660"]);
+    expect(labels([0, 2e-4])).toEqual(["0", "2e\u22124"]);
   });
 });

@@ -40,17 +40,16 @@ export function axisOver(
   };
 }
 
-/** Ticks and what stands beside them: digits that tell them apart, an exponent where numbers would be long. */
+/** Ticks and what stands beside them: digits that tell them apart, an exponent where that is shorter. */
 export function labelled(ticks: readonly number[]): [number, string][] {
   const [first, second] = ticks;
   if (first === undefined || second === undefined)
     return ticks.map((value) => [value, significant(value)]);
-  const largest = Math.max(...ticks.map(Math.abs));
-  const step = Math.abs(second - first);
-  const place = Math.floor(Math.log10(step) + 1e-9);
-  const isShort = largest < 1e4 && place >= -3;
-  return ticks.map((value) => [
-    value,
-    isShort ? fixed(value, Math.max(0, -place)) : exponent(value, place),
-  ]);
+  const place = Math.floor(Math.log10(Math.abs(second - first)) + 1e-9);
+  // `toFixed` has no more decimals than these.
+  const plain = ticks.map((value) => fixed(value, Math.min(Math.max(0, -place), 100)));
+  const powers = ticks.map((value) => exponent(value, place));
+  const longest = (texts: string[]) => Math.max(...texts.map(({ length }) => length));
+  const texts = longest(plain) > longest(powers) ? powers : plain;
+  return ticks.map((value, i) => [value, texts[i] as string]);
 }

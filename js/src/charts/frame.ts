@@ -11,6 +11,9 @@ export interface Margins {
 
 export type Tick = readonly [x: number, text: string];
 
+/** About the width of a figure, in pixels: to measure a text would cost a layout. */
+const LETTER = 6.5;
+
 /** The quarters of alpha, below charts along the path. */
 export const QUARTERS = [0, 0.25, 0.5, 0.75, 1];
 
@@ -114,10 +117,12 @@ export class ChartFrame {
     }
   }
 
-  /** A text beside the chart. */
+  /** A text beside the chart, drawn narrower where the margin has no room for it. */
   label(x: number, y: number, anchor: string, text: string, name = ""): SVGElement {
     const place = { x, y, "text-anchor": anchor, "dominant-baseline": "central", class: name };
-    return svg("text", place, text);
+    const room = (anchor === "end" ? x : this.#width - x) - 1;
+    const narrowed = { textLength: room, lengthAdjust: "spacingAndGlyphs" };
+    return svg("text", text.length * LETTER > room ? { ...place, ...narrowed } : place, text);
   }
 
   /** A text in the middle. */
