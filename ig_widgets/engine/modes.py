@@ -78,6 +78,17 @@ def _casts() -> tuple[list[tuple[str, bool, torch.dtype]], bool]:
     return each, torch.is_autocast_cache_enabled()
 
 
+def without_gradients(act: Callable[[], _T]) -> _T:
+    """What `act` gives, called with gradients switched off."""
+    modes = Modes()
+    try:
+        with torch.no_grad():
+            return act()
+    except BaseException:
+        modes.put_back()
+        raise
+
+
 def outside_inference_mode(act: Callable[[], _T]) -> _T:
     """What `act` gives, called outside of inference mode, in which nothing can be differentiated."""
     if not torch.is_inference_mode_enabled():

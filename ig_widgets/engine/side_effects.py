@@ -131,7 +131,8 @@ class EffectRecorder(TorchDispatchMode):
         return version_of(tensor) > self._writes[id(tensor)]
 
     def put_back(self) -> None:
-        """The session's random state, if an operation was left in the middle."""
+        """The session's random state, if an operation was left in the middle; what it had written is the pass's own."""
+        self._count()
         if self._outside is not None:
             self._generators.set(self._outside)
             self._outside = None
@@ -162,10 +163,10 @@ class EffectRecorder(TorchDispatchMode):
             if one.is_theirs():
                 # To that it is put back.
                 one.copy = one.buffer.detach().clone()
-        result = self._drawn(func, args, kwargs)
+        # Noted before it happens: an interrupt may come as soon as the operation has written.
         self.written.update(map(id, given))
         self._uncounted = given
-        return result
+        return self._drawn(func, args, kwargs)
 
     def _drawn(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:

@@ -17,6 +17,7 @@ from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardKwargs
+from ig_widgets.engine.modes import without_gradients
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
@@ -256,10 +257,9 @@ def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
     seeds = torch.randint(2**62, (len(parametrised),), generator=generator, device="cpu").tolist()
     for module, own_seed in zip(parametrised, seeds, strict=True):
         if id(module) in inside:
-            _redraw_module(module, own_seed)
+            without_gradients(partial(_redraw_module, module, own_seed))
 
 
-@torch.no_grad()
 def _redraw_module(module: nn.Module, seed: int) -> None:
     own = _own_parameters(module)
     before = {name: p.clone() for name, p in own.items()}

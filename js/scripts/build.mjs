@@ -13,7 +13,7 @@ const watch = process.argv.includes("--watch");
 // One module and one style sheet each. hatch_build.py, Makefile and scripts/check_dist.py know them by name.
 const EXPLORERS = ["image", "table"];
 // Jupyter sends the module to the browser, and saves it, once per widget: it has to stay small.
-const LIMIT = 100_000;
+const LIMIT = 150_000;
 
 const options = {
   absWorkingDir: at(".."),

@@ -134,49 +134,61 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 class Tracer:
-    """Counts lines, and raises at one of them."""
+    """Counts lines, or with `returns` the returns of functions written in C, and raises at one of them.
 
-    def __init__(self, at: int | None = None) -> None:
+    A function written in C has done its work when it returns, and no line has noted it yet.
+    """
+
+    def __init__(self, at: int | None = None, *, returns: bool = False, under: tuple[str, ...] = TRACED) -> None:
         self.count = 0
+        self._under = under
         self.where = ""
         self._at = at
+        self._get, self._set = (sys.getprofile, sys.setprofile) if returns else (sys.gettrace, sys.settrace)
+        self._callback = self._returned if returns else self
+
+    def run(self, act: Callable[[], object]) -> None:
+        """Run it; an interrupt is let through."""
+        before = self._get()
+        self._set(self._callback)  # type: ignore[arg-type]
+        try:
+            act()
+        finally:
+            self._set(before)
 
     def __call__(self, frame: FrameType, event: str, _arg: object) -> Any:
-        return self._local if frame.f_code.co_filename.startswith(TRACED) else None
+        return self._local if frame.f_code.co_filename.startswith(self._under) else None
 
     def _local(self, frame: FrameType, event: str, _arg: object) -> Any:
         if event == "line":
-            self.count += 1
-            if self.count == self._at:
-                self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
-                raise KeyboardInterrupt
+            self._counted(frame)
         return self._local
 
+    def _returned(self, frame: FrameType, event: str, _arg: object) -> None:
+        if event == "c_return" and frame.f_code.co_filename.startswith(self._under):
+            self._counted(frame)
 
-def traced(way: Way, model: nn.Module, at: int | None = None) -> Tracer:
-    """Run it; with `at`, interrupted at that line. The KeyboardInterrupt is let through."""
-    tracer = Tracer(at)
-    before = sys.gettrace()
-    sys.settrace(tracer)
-    try:
-        way(model)
-    finally:
-        sys.settrace(before)
+    def _counted(self, frame: FrameType) -> None:
+        self.count += 1
+        if self.count == self._at:
+            self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+            raise KeyboardInterrupt
+
+
+def traced(way: Way, model: nn.Module, **options: Any) -> Tracer:
+    """Run it, and count its lines, or what returns."""
+    tracer = Tracer(**options)
+    tracer.run(lambda: way(model))
     return tracer
 
 
-def interrupted(way: Way, model: nn.Module, at: int) -> tuple[str, list[str]]:
+def interrupted(way: Way, model: nn.Module, at: int, **options: Any) -> tuple[str, list[str]]:
     """Where a run was interrupted, nowhere if it ended before, and what it left otherwise than it was."""
     before = state(model)
-    tracer = Tracer(at)
-    trace = sys.gettrace()
+    tracer = Tracer(at, **options)
     damage: list[str] = []
     try:
-        sys.settrace(tracer)
-        try:
-            way(model)
-        finally:
-            sys.settrace(trace)
+        tracer.run(lambda: way(model))
     except KeyboardInterrupt:
         # While the traceback still holds all frames; what is mended when they go comes too late.
         damage = differences(before, state(model))
@@ -184,20 +196,20 @@ def interrupted(way: Way, model: nn.Module, at: int) -> tuple[str, list[str]]:
 
 
 def many(
-    count: int, seed: int, ways: dict[str, tuple[Way, Callable[[], nn.Module]]]
+    count: int, seed: int, ways: dict[str, tuple[Way, Callable[[], nn.Module]]], *, returns: bool = False
 ) -> list[tuple[str, str, list[str]]]:
-    """`count` interrupts at lines drawn from all ways alike: of each the way, the place and the damage."""
+    """`count` interrupts at places drawn from all ways alike: of each the way, the place and the damage."""
     draws = random.Random(seed)
     found = []
     lines = {}
     for name, (way, make) in ways.items():
         traced(way, make())  # what is made once is made
-        lines[name] = traced(way, make()).count
+        lines[name] = traced(way, make(), returns=returns).count
     models = {name: make() for name, (_, make) in ways.items()}
     names = list(ways)
     for i in range(count):
         name = names[i % len(names)]
-        where, damage = interrupted(ways[name][0], models[name], draws.randint(1, lines[name]))
+        where, damage = interrupted(ways[name][0], models[name], draws.randint(1, lines[name]), returns=returns)
         found.append((name, where, damage))
         if damage:
             undo()

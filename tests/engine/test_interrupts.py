@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -36,6 +37,32 @@ def test_nothing_is_left_behind(beside: str, figure: Callable[..., None], reques
     figure(f"of {len(hit)} interrupts at random lines, {beside}: damaged", len(damaged), at_most=0)
     assert len(hit) > 0.8 * count
     assert damaged == []
+
+
+@pytest.mark.parametrize("beside", ["alone", "beside another thread"])
+def test_between_what_torch_has_done_and_the_next_line(
+    beside: str, figure: Callable[..., None], request: pytest.FixtureRequest
+) -> None:
+    count = request.config.getoption("--interrupts") // 2
+    with another_thread() if beside != "alone" else nullcontext():
+        found = many(count, seed=1 + len(beside), ways=ALL, returns=True)
+    hit = [one for one in found if one[1]]
+    damaged = [one for one in hit if one[2]]
+    figure(f"of {len(hit)} interrupts as functions in C return, {beside}: damaged", len(damaged), at_most=0)
+    assert len(hit) > 0.8 * count
+    assert damaged == []
+
+
+def test_as_each_operation_of_a_pass_returns() -> None:
+    """Beside other threads, where only a record tells whose writing it is."""
+    way, model = ALL["points"][0], Restless()
+    operations: dict[str, Any] = {"returns": True, "under": (torch._ops.__file__,)}
+    with another_thread():
+        way(model)  # from now on the model is known to write
+        count = traced(way, model, **operations).count
+        found = [interrupted(way, model, at, **operations) for at in range(1, count + 1)]
+    assert count > 50
+    assert [one for one in found if not one[0] or one[1]] == []
 
 
 def test_after_an_interrupt_the_next_run_is_as_ever() -> None:
