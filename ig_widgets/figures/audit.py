@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness import RegionAudit, RegionAudits
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, Picture, as_photo, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, as_photo, wrapped
+from ig_widgets.figures.pixels import Picture
 from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.

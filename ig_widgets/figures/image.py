@@ -15,8 +15,9 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.number_text import counted
 from ig_widgets.figures.export import settled, to_svg
-from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
+from ig_widgets.figures.pixels import Picture
 from ig_widgets.texts import plain
 
 _SIGNS = ("all", "positive", "negative")

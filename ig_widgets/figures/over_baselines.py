@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from ig_widgets.engine.errors import ArgumentTypeError
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Picture, as_map, as_photo, wrapped
+from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
+from ig_widgets.figures.pixels import Picture
 from ig_widgets.relatives.over_baselines import OverBaselines
 from ig_widgets.texts import plain
 

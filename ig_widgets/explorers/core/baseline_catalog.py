@@ -196,6 +196,10 @@ class BaselineCatalog:
             del self._offers[chosen]
             raise
 
+    def share(self, other: BaselineCatalog) -> None:
+        """Offers what the catalog of another input offers, and what is added to either from now on."""
+        self._offers = other._offers
+
     def remove(self, name: str) -> None:
         """Offers it no more."""
         del self._offers[name]

@@ -21,7 +21,7 @@ from ig_widgets.explorers.core.sample_cache import EvaluatedRule, PaneResult, Sa
 from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Send, Stream
-from ig_widgets.explorers.core.subject import Subject
+from ig_widgets.explorers.core.subject import Subject, Subjects
 from ig_widgets.explorers.widget.heartbeat import heartbeat
 from ig_widgets.explorers.widget.worker import ThreadError, Worker
 
@@ -45,7 +45,7 @@ class Pane:
 
     def __init__(
         self,
-        subject: Subject,
+        subjects: Subjects,
         send: Send,
         numbers: Numbers,
         *,
@@ -61,12 +61,12 @@ class Pane:
         # That the model answers the same question differently in the newest run, or "".
         self.nondeterminism = ""
         self._is_paused = False
-        self._subject = subject
+        self._subjects = subjects
         self._on_result = on_result
         self._check_model = check_model
         self._numbers = numbers
         self._worker = Worker()
-        self._cache = SampleCache(subject.methods)
+        self._cache = SampleCache(subjects.methods)
         self._chunks: ChunkSize | None = None
 
     @property
@@ -97,10 +97,11 @@ class Pane:
         known = replace(answer.rule, log=replace(answer.rule.log, number=next(self._numbers.traces)))
         answer = replace(answer, rule=known)
         settings = known.settings
+        subject = self._subjects.at(settings.input)
         self.request = next(self._numbers.requests)
         self.settings, self.answer = settings, answer
         self._cache.restore(known)
-        begin = begin_message(self._subject, known.log.number, settings, total_evaluations(self._subject, settings))
+        begin = begin_message(subject, known.log.number, settings, total_evaluations(subject, settings))
         self.stream.begin(self.request, begin)
         pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
         self.stream.publish(
@@ -110,16 +111,17 @@ class Pane:
         self.stream.end(self.request, done if known.is_last else _CANCELLED)
 
     def submit(self, settings: Settings) -> None:
-        """Computes this as soon as the current run has stopped."""
+        """Computes this as soon as the current run has stopped. Raises IGError where its input cannot be read."""
+        subject = self._subjects.at(settings.input)
         self.request = next(self._numbers.requests)
         self.error, self.settings, self._is_paused = None, settings, False
         self._cache.request(settings)
         # The job must not take a later request's number.
         request = self.request
         try:
-            self._worker.submit(lambda cancel: self._run(request, settings, cancel))
+            self._worker.submit(lambda cancel: self._run(subject, request, settings, cancel))
         except ThreadError as error:
-            self.stream.begin(request, begin_message(self._subject, next(self._numbers.traces), settings, 0))
+            self.stream.begin(request, begin_message(subject, next(self._numbers.traces), settings, 0))
             self._fail(request, error)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -160,12 +162,12 @@ class Pane:
 
     # ------------------------------------------------------------ computing
 
-    def _run(self, request: int, settings: Settings, cancel: threading.Event) -> None:
+    def _run(self, subject: Subject, request: int, settings: Settings, cancel: threading.Event) -> None:
         begin = time.perf_counter()
         try:
             with heartbeat(self.stream.beat):
                 self._check_model()
-                evaluations = self._compute(request, settings, cancel)
+                evaluations = self._compute(subject, request, settings, cancel)
         except Cancelled:
             evaluations = None
         except (Exception, SystemExit, KeyboardInterrupt) as raised:  # noqa: BLE001  (an error is a reply)
@@ -188,12 +190,12 @@ class Pane:
         if request == self.request:
             self.error = error
             self.stream.end(request, failed_message(error))
-            _log.warning("%s: %s", type(self._subject).__name__, describe_model_error(error))
+            _log.warning("%s: %s", type(self._subjects).__name__, describe_model_error(error))
 
-    def _compute(self, request: int, settings: Settings, cancel: threading.Event) -> int | None:
+    def _compute(self, subject: Subject, request: int, settings: Settings, cancel: threading.Event) -> int | None:
         """Returns the gradient evaluations that it took, or None where it was cancelled."""
         run = Run(
-            self._subject,
+            subject,
             self.stream,
             self._cache,
             request=request,

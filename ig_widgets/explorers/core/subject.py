@@ -85,6 +85,35 @@ class CoarseMaps:
     patch: int
 
 
+class Subjects(Protocol):
+    """The inputs of a model that an explorer can be asked about, by name; a subject alone is the one of its own.
+
+    `remarks`: sentences that a person should know of them.
+    """
+
+    @property
+    def model(self) -> ForwardFunc:
+        """What is explained."""
+
+    @property
+    def methods(self) -> Methods:
+        """The methods on offer."""
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        """What the setting `input` can be, in order."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """As above."""
+
+    def at(self, name: str) -> Subject:
+        """Returns the subject of the input of this name. Raises IGError where there is none, or it cannot be read."""
+
+    def on_model_changed(self) -> None:
+        """Forgets what the model has answered."""
+
+
 class Subject(ABC):
     """One input of a model that an explorer explains.
 
@@ -96,6 +125,8 @@ class Subject(ABC):
     kind: ClassVar[str]
     # The names of the baselines that expected gradients are drawn from, and that the dependence panel compares.
     usual_baselines: ClassVar[Sequence[str]] = ()
+    input_names: Sequence[str] = ("",)
+    remarks: Sequence[str] = ()
     # None where no features can be selected.
     selections: Selections | None = None
 
@@ -147,18 +178,22 @@ class Subject(ABC):
         """Returns maps (n, *map_shape) summed over neighbours; None where values have no neighbours."""
         return None
 
-    def check_input(self, name: str) -> str:
-        """Returns the `input` setting. Raises ArgumentValueError where there is no such input."""
-        if name:
-            raise ArgumentValueError(f"input must be '': there is one input alone, got {name[:80]!r}.")
-        return name
-
     # ------------------------------------------------------------ what follows from that
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the model's input without its batch dimension; each sample keeps so many values."""
         return tuple(self.inputs.shape[1:])
+
+    def at(self, name: str) -> Subject:
+        """Returns this, as there is no other."""
+        if name not in self.input_names:
+            raise ArgumentValueError(f"input must be '': there is one input alone, got {name[:80]!r}.")
+        return self
+
+    def on_model_changed(self) -> None:
+        """Forgets what the model has answered."""
+        self.classifier.on_model_changed()
 
     def target(self, settings: Settings) -> int:
         """Returns the position in an output row that is explained."""

@@ -36,7 +36,7 @@ class ExportPanel(Panel):
         """Returns a static picture of what the first pane shows. Waits for the first result."""
         answer = self.answer()
         result, settings, look = answer.result, answer.rule.settings, self.host.look
-        subject = self.host.subject
+        subject = self.host.subjects.at(settings.input)
         values = torch.as_tensor(result.attributions)[:1]
         full = np.asarray(subject.reduce(values, settings)[0].float().cpu())
         alpha = look["alpha"]
@@ -90,10 +90,12 @@ class ExportPanel(Panel):
             ]
             # What is shown may be a run that was cancelled, beside others of its path that were not.
             own = settings if log is shown or not served else served[0].settings
-            if not self.host.subject.methods.is_relative(own.method):
+            if not self.host.subjects.methods.is_relative(own.method):
                 asked = {rule.settings for rule in served}
                 served += [rule for rule in html_page.rules_for(log, settings) if rule.settings not in asked]
-            found.append(html_page.Recorded(begin_message(self.host.subject, log.number, own, 0), log, served))
+            found.append(
+                html_page.Recorded(begin_message(self.host.subjects.at(own.input), log.number, own, 0), log, served)
+            )
         return found
 
     def on_message(self, message: protocol.PanelMessage) -> None:
@@ -124,11 +126,12 @@ class ExportPanel(Panel):
         return self.html().encode()
 
     def _caption(self, result: Attribution, settings: Settings, alpha: float) -> str:
-        classifier = self.host.subject.classifier
+        classifier = self.host.subjects.at(settings.input).classifier
+        shown = f"{plain(settings.input, 60)}: " if settings.input else ""
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
         missed = ", not converged" if result.complete and result.converged is False else ""
         return (
-            f"{plain(classifier.target_name(settings), 60)}, {plain(classifier.output_name(settings), 60)} "
+            f"{shown}{plain(classifier.target_name(settings), 60)}, {plain(classifier.output_name(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
             f"{counted(result.evaluations, 'sample')}{error}{missed}; alpha {alpha:.2f}{_delta(result)}"
         )

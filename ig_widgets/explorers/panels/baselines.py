@@ -28,11 +28,17 @@ class BaselinePanel(Panel):
         super().__init__(host)
         # The model's scores at baselines, by text: while a slider is dragged, one alone is new.
         self._scores: dict[str, Tensor] = {}
+        # Of which input they are: a blur is another of each.
+        self._input = ""
 
     def cards(self) -> Cards:
         """Returns a card for each baseline; the model is asked in one batch about those that are new."""
         self.host.check_model()
-        subject, settings, catalog = self.host.subject, self.host.settings, self.host.subject.baselines
+        settings = self.host.settings
+        subject = self.host.subjects.at(settings.input)
+        catalog = subject.baselines
+        if settings.input != self._input:
+            self._scores, self._input = {}, settings.input
         names = list(dict.fromkeys([*catalog.names, settings.baseline]))
         known = dict(self._scores)
         if new := [name for name in names if name not in known]:
@@ -68,6 +74,7 @@ class BaselinePanel(Panel):
         return scores
 
     def _show_cards(self) -> None:
+        catalog = self.host.subject.baselines
         self.host.set(
             _cards=[
                 {
@@ -77,7 +84,7 @@ class BaselinePanel(Panel):
                     "top": [list(entry) for entry in card.top],
                     "entropy": [card.entropy, card.most_entropy],
                     "neutral": card.is_neutral,
-                    "parameters": self.host.subject.baselines.parameters(card.name),
+                    "parameters": catalog.parameters(card.name),
                     "thumbnail": card.thumbnail,
                 }
                 for card in self.cards()

@@ -11,12 +11,13 @@ import traitlets
 
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.model_locks import lock_of
+from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import make_path
 from ig_widgets.explorers.core.error_text import describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.pane import Pane
 from ig_widgets.explorers.core.panel import Host, Panel
-from ig_widgets.explorers.core.subject import Selections
+from ig_widgets.explorers.core.subject import Selections, Subject
 from ig_widgets.explorers.widget.schema import Form, ProtocolError
 from ig_widgets.faithfulness.audit import make_audits
 from ig_widgets.faithfulness.region_audit import RegionAudit, RegionAudits
@@ -95,6 +96,22 @@ class SelectionPanel(Panel):
         self._checked = tuple(data)
         return list(data)
 
+    def drop_unfit(self) -> int:
+        """Drops the regions that another input does not have; returns how many there were."""
+        kept = [data for data in self.host.get("_regions") if self._fits(data)]
+        dropped = len(self.host.get("_regions")) - len(kept)
+        if dropped:
+            self._checked = tuple(kept)
+            self.host.set(_regions=kept)
+        return dropped
+
+    def _fits(self, data: object) -> bool:
+        try:
+            self._selections.mask(data)
+        except IGError:
+            return False
+        return True
+
     def update(self) -> None:
         """Audits the regions in the background."""
         self.host.tasks.submit("audit", self._show)
@@ -119,7 +136,7 @@ class SelectionPanel(Panel):
         result, settings = pane.result, pane.answered
         if result is None or settings is None:
             raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
-        subject = self.host.subject
+        subject = self.host.subjects.at(settings.input)
         masks = [self._selections.mask(region) for region in regions]
         return make_audits(
             subject.function(settings),
@@ -170,7 +187,11 @@ def same(one: Region | None, other: Region | None) -> bool:
 class SelectionTraits(Explorer):
     """The traits and methods of the selection panel. The front end draws `_regions`; `region` is the last of them."""
 
-    region = traitlets.Any(None, allow_none=True)
+    region = traitlets.Any(
+        None,
+        allow_none=True,
+        help="The features that are summed up and replaced, the last of several: a box, a polygon, a mask; None: none.",
+    )
     _regions: traitlets.List[Any] = traitlets.List().tag(sync=True, write=REGIONS)
     _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
@@ -195,6 +216,12 @@ class SelectionTraits(Explorer):
     def regions(self, regions: Sequence[Region]) -> None:
         self._panel(SelectionPanel).select(regions)
 
+    def _adjust(self, subject: Subject) -> list[str]:
+        remarks = super()._adjust(subject)
+        if dropped := self._panel(SelectionPanel).drop_unfit():
+            remarks.append(f"{counted(dropped, 'region')} lay outside of this input, and went.")
+        return remarks
+
     @traitlets.observe("_regions")
     def _update_region(self, _change: Any) -> None:
         panel = self._panel(SelectionPanel)
@@ -208,7 +235,7 @@ class SelectionTraits(Explorer):
         if not same(change.new, panel.last()):
             panel.select([] if change.new is None else [change.new])
 
-    @traitlets.observe("baseline", "target", "output")
+    @traitlets.observe("baseline", "target", "output", "input")
     def _outdate_audits(self, _change: Any) -> None:
         self._panel(SelectionPanel).outdate()
 

@@ -8,6 +8,7 @@ from typing import Any
 import traitlets
 from torch import nn
 
+from ig_widgets.explorers.core.explorer import Restored
 from ig_widgets.explorers.export.exports import ExportPanel, ExportTraits
 from ig_widgets.explorers.panels.baselines import BaselinePanel, BaselineTraits
 from ig_widgets.explorers.panels.convergence import ConvergencePanel, ConvergenceTraits
@@ -30,7 +31,8 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
         target: the class to explain, by position or name; None for the model's first choice.
         baseline: "mean" (of `data`), "zeros", a tensor (1, features) or a function of the model's input; None: the mean
             where there is one, else zeros.
-        traits: any other trait: method, n_steps, tol, output, alpha, colormap, clip, sign.
+
+    Every other option is a trait, which can be set and observed from Python later; its `help` says what it is.
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -43,7 +45,10 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
     _css = front_end("table.css")
 
     # Of a few bars the 99th percentile is below the largest.
-    clip = traitlets.Float(100.0, min=50.0, max=100.0).tag(sync=True, write=NUMBER, look=True)
+    clip = traitlets.Float(
+        100.0, min=50.0, max=100.0, help="The percentile of |attribution| that gets the strongest colour, 50 to 100."
+    )
+    clip.tag(sync=True, write=NUMBER, look=True)
 
     def __init__(
         self,
@@ -55,13 +60,33 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
         labels: Sequence[str] | None = None,
         target: int | str | None = None,
         baseline: object = None,
-        **traits: Any,
+        output: str | None = None,
+        method: str = "riemann_middle",
+        n_steps: int = 64,
+        tol: float = 0.05,
+        alpha: float = 1.0,
+        colormap: str = "RdBu_r",
+        clip: float = 100.0,
+        sign: str = "all",
+        layout: Any = None,
+        _restored: Restored | None = None,
     ) -> None:
         subject = TableSubject(model, row, data, names, labels)
-        if target is not None:
-            traits["target"] = target
-        first = subject.baselines.names[0] if baseline is None else baseline
-        super().__init__(subject, baseline=first, **traits)
+        given = {"output": output, "layout": layout}
+        super().__init__(
+            subject,
+            _restored=_restored,
+            target=target,
+            baseline=subject.baselines.names[0] if baseline is None else baseline,
+            method=method,
+            n_steps=n_steps,
+            tol=tol,
+            alpha=alpha,
+            colormap=colormap,
+            clip=clip,
+            sign=sign,
+            **{name: value for name, value in given.items() if value is not None},
+        )
 
     @classmethod
     def from_npz(
