@@ -6,8 +6,6 @@ import io
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,15 +13,14 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.number_text import counted
 from ig_widgets.figures.export import settled, to_svg
+from ig_widgets.figures.framed import LABEL, add_color_bar, framed_figure, picture_inches
 from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 from ig_widgets.texts import plain
 
 _SIGNS = ("all", "positive", "negative")
-# Inches: the longer side of a picture, and a line of the caption. So many signs of its size fit into an inch.
+# Inches: the longer side of a picture.
 _SIDE = 3.0
-_LINE = 0.15
-_SIGNS_PER_INCH = 16.5
 
 
 def image(
@@ -71,8 +68,8 @@ def image(
     if ax is None:
         return overlay_figure(photo, overlay, table, scale, unit, caption, title=title)
     draw_overlay(ax, overlay, table, scale, unit)
-    ax.set_title("" if title is None else plain(title), fontsize=9, **AS_TEXT)
-    ax.text(0.5, -0.03, wrapped(caption, 60), transform=ax.transAxes, ha="center", va="top", fontsize=8, **AS_TEXT)
+    ax.set_title("" if title is None else plain(title), fontsize=LABEL, **AS_TEXT)
+    ax.text(0.5, -0.03, wrapped(caption, 54), transform=ax.transAxes, ha="center", va="top", fontsize=LABEL, **AS_TEXT)
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
@@ -81,21 +78,14 @@ def overlay_figure(
 ) -> Figure:
     """The photo, and beside it the overlay with its colour bar; `caption` below, `title` above."""
     height, width = photo.shape[:2]
-    # A very wide or very high picture gets no more room than one twice as high as wide.
-    across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
-    inches = 2 * across + 1.1
-    lines = wrapped(caption, max(20, int(inches * _SIGNS_PER_INCH)))
-    further = _LINE * lines.count("\n") + (0 if title is None else 0.3)
-    figure = Figure(figsize=(inches, down + 0.6 + further), dpi=90, layout="constrained")
+    across, down = picture_inches(_SIDE, height, width)
+    figure = framed_figure(2 * across + 1.1, down + 0.45, caption, title)
     left, right = figure.subplots(1, 2)
     left.imshow(photo)
     left.set_axis_off()
-    left.set_title("input", fontsize=9)
+    left.set_title("input", fontsize=LABEL)
     draw_overlay(right, overlay, table, scale, unit)
-    right.set_title("attribution", fontsize=9)
-    figure.supxlabel(lines, fontsize=8, **AS_TEXT)
-    if title is not None:
-        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
+    right.set_title("attribution", fontsize=LABEL)
     return settled(figure)
 
 
@@ -103,10 +93,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
     axes.imshow(overlay)
     axes.set_axis_off()
-    bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
-    colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
-    colorbar.set_label(plain(unit, 60), fontsize=8, **AS_TEXT)
-    colorbar.ax.tick_params(labelsize=8)
+    add_color_bar(axes, table, -scale, scale, unit, share=0.046, pad=0.03)
 
 
 def overlay_png(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
