@@ -7,6 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
+from ig_widgets.figures.export import to_small_png
 from ig_widgets.figures.inputs import AS_TEXT, Bytes, wrapped
 from ig_widgets.texts import plain
 
@@ -20,6 +21,19 @@ _LINE, _TITLE_HEIGHT, _SIGNS_PER_INCH = 0.17, 0.3, 14.5
 _FEWEST_SIGNS = 20
 
 
+class NotebookFigure(Figure):
+    """A figure that notebooks show small, also where pyplot, which tells them how to show figures, is not imported."""
+
+    def _repr_png_(self) -> bytes:
+        return to_small_png(self, dpi=self.dpi)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        # Asked for before pyplot's formatter, whose pictures are three times as large.
+        display({"image/png": self._repr_png_(), "text/plain": repr(self)}, raw=True)
+
+
 def framed_figure(width: float, height: float, caption: str, title: str | None) -> Figure:
     """Returns an empty figure with `width` x `height` inches for its axes, a caption below and a title above.
 
@@ -28,7 +42,7 @@ def framed_figure(width: float, height: float, caption: str, title: str | None) 
     lines = wrapped(caption, max(_FEWEST_SIGNS, int(width * _SIGNS_PER_INCH)))
     below = _LINE * (lines.count("\n") + 1) if lines else 0.0
     above = 0.0 if title is None else _TITLE_HEIGHT
-    figure = Figure(figsize=(width, height + below + above), dpi=DPI, layout="constrained")
+    figure = NotebookFigure(figsize=(width, height + below + above), dpi=DPI, layout="constrained")
     if lines:
         figure.supxlabel(lines, fontsize=LABEL, **AS_TEXT)
     if title is not None:

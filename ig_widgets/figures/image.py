@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.number_text import counted
-from ig_widgets.figures.export import settled, to_svg
-from ig_widgets.figures.framed import LABEL, add_color_bar, framed_figure, picture_inches
+from ig_widgets.figures.export import settled, to_small_png, to_svg
+from ig_widgets.figures.framed import DPI, LABEL, add_color_bar, framed_figure, picture_inches
 from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 from ig_widgets.texts import plain
@@ -98,14 +95,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
 
 def overlay_png(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
     """The photo, the overlay, a colour bar with numbers and a caption, as a PNG of at most 256 colours."""
-    drawn = io.BytesIO()
-    overlay_figure(photo, overlay, table, scale, unit, caption).savefig(drawn, format="png")
-    # A picture in a notebook weighs a third so, and a reader sees no difference.
-    out = io.BytesIO()
-    picture = Image.open(drawn).convert("RGB")
-    palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
-    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(out, "PNG", optimize=True)
-    return out.getvalue()
+    return to_small_png(overlay_figure(photo, overlay, table, scale, unit, caption), dpi=DPI)
 
 
 def overlay_svg(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:

@@ -1,10 +1,16 @@
 """Figures of several pictures and maps: each is drawn as it is, sums stay, and a hue says whether there are signs."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import select_figure_formats
+from IPython.utils.capture import capture_output
+from PIL import Image
 
 from ig_widgets import errors, figures
 from ig_widgets.figures.inputs import as_photo
@@ -62,6 +68,18 @@ def test_patches_are_flat_and_hold_the_sum_of_their_pixels(height, width, patch)
 )
 def test_each_kind_of_colours_has_a_bar(shown, bars):
     assert len(figures.maps(shown).get_axes()) == len(shown) + bars
+
+
+@pytest.mark.parametrize("has_pyplot", [False, True])
+def test_a_notebook_shows_it_once_and_small(has_pyplot):
+    shell = InteractiveShell.instance()
+    if has_pyplot:
+        select_figure_formats(shell, {"png"})
+    with capture_output() as shown:
+        others, _ = shell.display_formatter.format(figures.pictures({"bytes": draw_photo()}))
+    (output,) = shown.outputs
+    assert not others
+    assert Image.open(io.BytesIO(output.data["image/png"])).mode == "P"
 
 
 def test_an_attribution_is_a_map():
