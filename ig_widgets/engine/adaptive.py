@@ -39,10 +39,11 @@ class Adaptive(SampleSearch, FeatureChecks):
         return all(own.is_settled(tol) and own.checks for own in self._examples.values())
 
     def where(self) -> tuple[float, float] | None:
-        """Between which alphas most of the error lies, of the example that has the largest; None if it is unknown."""
+        """The alphas between which most of the error lies, of the example that has the largest; None if unknown."""
         if not self._examples:
             return None
         worst = max(self._examples.values(), key=lambda own: -1.0 if own.error is None else own.error)
+        # fmax passes over NaN, which stands for an error that is not known yet.
         largest = np.fmax.reduce(self._shared.errors, initial=-1.0)
         if worst.assessment is None or worst.error is None or worst.error < largest:
             return None
@@ -70,6 +71,7 @@ class Adaptive(SampleSearch, FeatureChecks):
     def _next(self, tol: float, cancel: threading.Event | None) -> None:
         """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         self._pending = {}
+        # One draw for all: examples with the same samples are then tested at the same places, and stay alike.
         chance = self._chance.uniform(size=self.most)
         settled = self._test_shared(tol, chance)
         hard: list[int] = []
@@ -109,7 +111,7 @@ class Adaptive(SampleSearch, FeatureChecks):
             self._pending[e] = np.setdiff1d([*self._pending[e], *more], own.alphas)[: self.most - len(own.alphas)]
 
     def _test_shared(self, tol: float, chance: Floats) -> list[int]:
-        """Put to the test those that are alike and seem settled, which are returned; the others leave them."""
+        """Tests those that are alike and seem settled, and returns them; the others get a state of their own."""
         shared = self._shared
         if not len(shared) or len(shared.alphas) >= self.most:
             return []

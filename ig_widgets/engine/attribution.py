@@ -82,6 +82,7 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
         Cancelled: `cancel` was set; it carries the finest result so far.
         Whatever the model itself raises, with a note that names alpha.
     """
+    # Unpacked rather than asked for one item: the generator then runs to its end, which closes a bar.
     *_, last = _items(forward_func, inputs, completed(options), progressive=False)
     return last
 
@@ -98,6 +99,7 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 
 
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
+    # No generator: all is checked, and both ends are evaluated, at the call and not at the first `next`.
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
     refuse_unsupported(forward_func)
@@ -108,6 +110,7 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
     check_flag("multiply_by_inputs", o["multiply_by_inputs"])
     check_output(o["output"])
     cancel, inside = o["cancel"], None
+    # A tuple of one input gives a tuple of one attribution, as Captum does.
     is_tuple = isinstance(inputs, tuple | list)
     further: tuple[object, ForwardKwargs, Output]
     further = o["additional_forward_args"], o["forward_kwargs"], o["output"]
@@ -116,10 +119,12 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
         path = make_path(inputs, o["baselines"])
         masks = check_feature_mask(o["feature_mask"], path.inputs)
     else:
+        # The path leads through the layer's values; the inputs become arguments that stay as they are.
         inside = from_layer(
             forward_func, o["layer"], inputs, o["baselines"], *further, target=o["target"], cancel=cancel
         )
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
+        # None: the function of the layer's values gives the explained tensor already.
         further = inside.arguments, inside.keywords, None
         masks = inside.masks(o["feature_mask"])
     samples = samples_along(
@@ -141,6 +146,7 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
 def _reported(
     start: Callable[[Progress | None], Iterator[Attribution]], on_progress: ProgressLike
 ) -> Iterator[Attribution]:
+    # Entered when the first item is asked for, so that no bar is left open where nobody asks.
     with reported(on_progress) as progress:
         yield from start(progress)
 
@@ -176,5 +182,6 @@ def attribute_along(
         cancel=cancel,
     )
     finish = Finish(begin, multiply_by_inputs=True, is_tuple=is_tuple or len(path.inputs) > 1, masks=None)
+    # Not progressive: a single item.
     *_, last = run(samples, rule, finish, False, on_progress, cancel)
     return last

@@ -107,7 +107,7 @@ class Cells(CellErrors):
             raise SecantRuleError(f"the secant rule does not hold here: cells do not sum to what F changes{by}")
 
     def _meet_again(self, block: CellBlock) -> None:
-        """A pass that is not of the same function shows where F is met again; a look at a few cells will do."""
+        """Compares F with what it was where cells of another pass share an end; a look at a few cells will do."""
         rows = (t[:_LOOKS].tolist() for t in (block.examples, block.lows, block.outputs, block.roundings))
         for example, low, output, rounding in zip(*rows, strict=True):
             off = abs(self._outputs.setdefault((example, low), output) - output) - rounding

@@ -130,7 +130,7 @@ def _chosen(walk: Walk, groups: int) -> Integers:
 
 
 def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing: Floats) -> list[_Place]:
-    """Neighbouring intervals as one place; those that miss most."""
+    """Joins neighbouring intervals into places, and returns those that miss most."""
     runs = np.split(np.arange(len(intervals)), np.flatnonzero(np.diff(intervals) > 1) + 1)
     places = [
         _Place(
@@ -180,7 +180,7 @@ def _beyond(differences: Floats, known: Floats) -> Floats:
 
 
 def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
-    """The places, ever smaller, in which something is still missing when they are cut."""
+    """Cuts places into sections, again and again, and returns the smallest in which something is still missing."""
     going, found = list(hints), []
     for _ in range(_ROUNDS):
         if not going:

@@ -51,7 +51,7 @@ def search(
     shortest: Callable[[Integers, Floats], Floats],
     slope: Callable[[Integers, Floats], Floats] | None = None,
 ) -> SteepInterval:
-    """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
+    """Searches intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
     `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
     alphas)`: how short a section before there is in which no points of the path lie. `slope(intervals, alphas)` gives
@@ -74,6 +74,7 @@ def search(
         if slope is not None:
             middles = (edges[:, 1:] + edges[:, :-1]) / 2
             slopes = slope(np.repeat(going, _SECTIONS), middles.ravel()).reshape(middles.shape)
+        # Beyond what the samples explain: a steady slope is a change too, and hides nothing.
         change = np.abs(np.diff(values, axis=1) - slopes * np.diff(edges, axis=1))
         counts = change > _COUNTS * change.sum(1, keepdims=True)
         first, last = counts.argmax(1), _SECTIONS - 1 - counts[:, ::-1].argmax(1)
@@ -84,6 +85,7 @@ def search(
         before[at], after[at] = values[rows, first[rows]], values[rows, last[rows] + 1]
         inside = (change * counts).sum(1)
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
+        # Floating point ends the search: between neighbouring numbers there is no point to ask.
         is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
     return SteepInterval(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))

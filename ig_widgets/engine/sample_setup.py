@@ -1,4 +1,4 @@
-"""From the arguments of a question to an empty collection of samples."""
+"""Makes an empty collection of samples from the arguments of `attribute`."""
 
 from __future__ import annotations
 
@@ -72,10 +72,12 @@ def make_samples(
         refuse_integers(forward_func, inputs)
         path = make_path(inputs, baselines)
     else:
+        # Before `from_layer`, which runs the model.
         refuse_unsupported(forward_func)
         inside = from_layer(forward_func, layer, inputs, baselines, *further, target=target, cancel=cancel)
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
         further = inside.arguments, inside.keywords, None
+        # Reduced maps no longer have the shapes of what the layer gives; of these only calls are added up.
         reduce, arrange = inside.for_each(reduce), inside.as_held if reduce is None else inside.added_up
     return samples_along(
         path,
@@ -117,6 +119,7 @@ def samples_along(
 ) -> Samples:
     """As `make_samples`, along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
     refuse_unsupported(forward_func)
+    # Tried on random rows, before the model is asked for anything.
     reduction = make_reduction(reduce, path.inputs)
     function = ScalarFunction(
         forward_func,
@@ -126,6 +129,7 @@ def samples_along(
         forward_kwargs=forward_kwargs,
         output=output,
     )
+    # `output` may be a function that holds a module of its own.
     refuse_training_mode((forward_func, output))
     sampler = Sampler(
         function,
@@ -138,6 +142,7 @@ def samples_along(
         reduction=reduction,
     )
 
+    # Samples evaluate both ends as they are made: here the model is given rows for the first time.
     def evaluated() -> Samples:
         if cells is None:
             return Samples(sampler, path, known_output, arrange=arrange, cancel=cancel)
@@ -145,7 +150,9 @@ def samples_along(
 
     try:
         return evaluated()
+    # Our own errors are clear, and chunks were halved down to one row: neither is a matter of shapes.
     except (IGError, MemoryError, torch.OutOfMemoryError) as error:
+        # Raises only where a missing batch dimension explains the error.
         raise_clearer(error, function, path)
         raise
     except Exception as error:
