@@ -66,6 +66,7 @@ def guided_integrated_gradients(
     knots = check_count("n_knots", n_knots)
     searched = knots * straight.batch
 
+    # Two series of evaluations, and one bar: how long the second will be is known only where n_steps is given.
     def searching(done: int, total: int) -> None:
         if tell is not None:
             tell(done, total + (n_steps or 0) * straight.batch)
@@ -129,6 +130,7 @@ def guided_path(
     tell = progress_of(on_progress)
     share = _check_share("fraction", fraction)
     far = _check_share("max_dist", max_dist)
+    # A path of one point that moves, so that the engine's sampler serves with its chunks, guards and checks.
     search = _Search(path.inputs, path.baselines, [path.baselines])
     sampler = samples_along(
         search,
@@ -147,16 +149,19 @@ def guided_path(
     for step in range(n_knots):
         alphas = torch.full((path.batch,), step / n_knots, dtype=torch.float64, device="cpu")
         blocks = list(sampler.sample(everyone, alphas, cancel=cancel))
+        # A sampler that is cancelled just ends early.
         if sum(len(block.alphas) for block in blocks) < path.batch:
             raise Cancelled(f"Cancelled after {step} of {n_knots} steps of the search for the path.", None)
         gradients = [torch.cat(parts) for parts in zip(*(block.gradients for block in blocks), strict=True)]
         for example, front in enumerate(fronts):
             front.move([g[example] for g in gradients], (step + 1) / n_knots)
         last = step + 1 == n_knots
+        # The last knot is the input itself, bit for bit: F there is known, and completeness is about it.
         steps.append(path.inputs if last else _unflattened([front.point() for front in fronts], path))
         search.here[0] = steps[-1]
         if tell is not None:
             tell((step + 1) * path.batch, n_knots * path.batch)
+    # All knots are kept: n_knots times the inputs.
     knots = tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))
     return GuidedPath(path.inputs, path.baselines, knots)
 
@@ -225,11 +230,13 @@ class _Front:
         sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().to(self._lengths.dtype)
         # No feature may lag or lead by more than `max_dist`, or the path would run along the edges of the box.
         least, most = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
+        # Those that lag are moved before any choice; they count for the distance.
         self._moved = self._moved.clamp(min=least)
         while True:
             ahead = self._lengths * (1 - self._moved)
             excess = float(ahead.sum()) - self._total * (1 - alpha)
             free = self._moved < most
+            # L1 distances are sums of rounded numbers; less than this is none.
             if excess <= 1e-9 * self._total or not bool(free.any()):
                 return
             # Those that may not move further are out of the ranking, of which a fraction moves.

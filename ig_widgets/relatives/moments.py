@@ -60,6 +60,7 @@ def attribute_draws(
         chunk_size=chunk_size,
         cancel=cancel,
     )
+    # The middle rule of `count` points meets each draw once, with equal weights: its sum is the mean.
     nodes = rules.nodes("riemann_middle", draws.count)
     total, done = draws.count * draws.batch, 0
     for block in samples.extend(nodes.alphas, cancel=cancel):
@@ -100,6 +101,7 @@ def attribute_draws(
     try:
         if done == total:
             return result(complete=True)
+    # Cancelled while F at the baselines was evaluated: what the draws gave is complete, but for that.
     except Cancelled:
         pass
     partial = result(complete=False) if len(samples.alphas) else None
@@ -112,6 +114,7 @@ def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | No
     n = len(alphas)
     values, errors = [], []
     for example in range(path.batch):
+        # The factor x - x' is in the products that `Draws` keeps, or is 1.
         parts = list(samples.maps(example, alphas, multiply_by_inputs=True))
         if of == VARIANCE:
             # About the mean: E[g^2] - E[g]^2 may come out negative.
@@ -120,6 +123,7 @@ def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | No
         parts = [p.square() for p in parts] if of == SQUARE else parts
         values.append(torch.cat([p.mean(0) for p in parts]))
         if n > 1:
+            # Of the mean of n independent draws.
             errors.append(torch.cat([_deviation(p) for p in parts]) / n**0.5)
     return split(values, path), split(errors, path) if errors else None
 
