@@ -65,6 +65,7 @@ class CurveRows:
     def _points(self, number: int, part: slice) -> Tensor:
         ranks, shape = self._ranks[number]
         examples, orders, device = self.examples[part], self._orders[part], ranks.device
+        # Ranks hold the maps' own orders first, one for each example, then the random ones, which all share.
         places = torch.where(orders == 0, examples, self._batch - 1 + orders)
         counts = self._counts[self._steps[part]].to(device, torch.int32)
         taken = ranks[places.to(device)] < counts[:, None]

@@ -84,6 +84,7 @@ def pointing(attributions: Attribution | Tensor, truth: Truth, *, tolerance: flo
 
     def share(values: Tensor) -> Tensor:
         total = values.sum(1)
+        # A map without a positive value has no share of them, rather than none.
         return torch.where(total > 0, (values * within).sum(1) / total, torch.nan)
 
     return Pointing(
@@ -120,6 +121,7 @@ def _as_maps(attributions: object) -> Tensor:
 
 def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
     """True inside, (batch, height, width)."""
+    # A rectangle is a tuple of four numbers, several regions are a list.
     several = isinstance(truth, list) or (isinstance(truth, Tensor | np.ndarray) and truth.ndim == 3)
     regions = list(truth) if several else [truth]  # type: ignore[call-overload]
     if several and len(regions) != batch:
@@ -131,6 +133,7 @@ def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
         try:
             masks.append(region_mask(region, height, width))
         except (ArgumentTypeError, ArgumentValueError) as error:
+            # `region_mask` calls what it is given `region`.
             error.add_note(f"This is truth{f'[{i}]' if several else ''}.")
             raise
     return torch.from_numpy(np.stack(masks)).expand(batch, -1, -1)

@@ -70,6 +70,7 @@ def part_mask(region: object, shape: tuple[int, ...], name: str = "region") -> M
             f"{name} is a mask of shape {values.shape}, the example {own}; they must be the same, or the same in the "
             f"first dimensions."
         )
+    # A copy: a broadcast array may not be written to, and has zero strides.
     return np.broadcast_to(values.reshape(*values.shape, *[1] * (len(own) - values.ndim)), own).copy()
 
 

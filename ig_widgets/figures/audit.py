@@ -40,6 +40,7 @@ def audit(
         raise ArgumentTypeError(f"audits must be what audit_regions returned, got {type(audits).__name__}.")
     if not len(audits):
         raise ArgumentValueError("audits is empty; there is nothing to draw.")
+    # Before the shapes are compared: a tensor has its channels first.
     photo = as_photo(picture)
     height, width = photo.shape[:2]
     if len(audits[0].masks) > 1 or audits[0].mask.ndim != 2:
@@ -50,6 +51,7 @@ def audit(
             f"audits are of a picture of {seen[1]} x {seen[0]} pixels and picture has {width} x {height}; give the "
             f"picture as the model sees it, cropped and resized."
         )
+    # As in `image`: a very wide or very high picture gets no more room than one of 2 to 1.
     across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
     inches = across + 4.0
     lines = wrapped(caption or "", int(inches * _SIGNS_PER_INCH))

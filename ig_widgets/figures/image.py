@@ -63,6 +63,7 @@ def image(
         raise ArgumentValueError("clip must be above 0, a percentile up to 100.")
     if sign not in _SIGNS:
         raise ArgumentValueError(f"sign must be one of {', '.join(_SIGNS)}, got {sign!r}.")
+    # Everything is checked before a figure is made.
     photo, table = as_photo(picture), color_table(colormap)
     values = as_map(attribution, photo)
     scale = scale_of(values, clip)
@@ -73,6 +74,7 @@ def image(
     draw_overlay(ax, overlay, table, scale, unit)
     ax.set_title("" if title is None else plain(title), fontsize=9, **AS_TEXT)
     ax.text(0.5, -0.03, wrapped(caption, 60), transform=ax.transAxes, ha="center", va="top", fontsize=8, **AS_TEXT)
+    # The axes may lie in a subfigure.
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
@@ -86,6 +88,7 @@ def overlay_figure(
     inches = 2 * across + 1.1
     lines = wrapped(caption, max(20, int(inches * _SIGNS_PER_INCH)))
     further = _LINE * lines.count("\n") + (0 if title is None else 0.3)
+    # A Figure of its own, not pyplot's, which would keep each one until it is closed.
     figure = Figure(figsize=(inches, down + 0.6 + further), dpi=90, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(photo)
@@ -103,6 +106,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
     axes.imshow(overlay)
     axes.set_axis_off()
+    # The overlay is RGB already: the colour bar needs values and colours of its own.
     bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
     colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
     colorbar.set_label(plain(unit, 60), fontsize=8, **AS_TEXT)

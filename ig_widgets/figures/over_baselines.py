@@ -46,8 +46,10 @@ def over_baselines(
         raise ArgumentTypeError(f"result must be what over_baselines returned, got {type(result).__name__}.")
     photo, table = as_photo(picture), color_table(colormap)
     maps = np.stack([as_map(one, photo) for one in result.each])
+    # Of the maps that are shown, summed over channels: the spread of sums is not the sum of spreads.
     mean, spread = maps.mean(0), maps.std(0, ddof=1)
     half = color_table(_SPREAD)[::2]
+    # `compose` takes tables with zero in the middle: a one-sided one is mirrored.
     one_sided = np.concatenate([half[::-1], half])
     shared = scale_of(maps, clip)
     panels: list[tuple[str, Bytes]] = [("input", photo)]
@@ -72,6 +74,7 @@ def _grid(photo: Bytes, count: int, caption: str, title: str | None) -> tuple[Fi
     height, width = photo.shape[:2]
     across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
     rows = -(-count // _COLUMNS)
+    # Rows are filled evenly: six pictures are three and three, not five and one.
     columns = -(-count // rows)
     inches = columns * across + 1.6
     lines = wrapped(caption, int(inches * _SIGNS_PER_INCH))
