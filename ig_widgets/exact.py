@@ -192,7 +192,7 @@ def _edges(watch: _Watch, example: int, max_pieces: int) -> list[float]:
 
 
 def _first_crossings(here: _Seen, there: _Seen, low: float, high: float) -> list[float]:
-    """Where between `low` and `high` the first of the operations that change passes its kinks, ascending."""
+    """Returns where, between `low` and `high`, the first of the operations that change passes its kinks; ascending."""
     if [kink.shape for kink in here] != [kink.shape for kink in there]:
         raise NotPiecewiseLinearError(
             f"forward_func takes other operations at alpha = {high:.4g} than at {low:.4g}; where such a decision falls "
@@ -243,7 +243,7 @@ class _Choice:
         return (*self.values.shape, *self.index.shape)
 
     def gaps(self, later: Any) -> tuple[Tensor, Tensor]:
-        """By how much the choice made here leads the one made later, here and later."""
+        """Returns by how much the choice made here leads the one made later, both here and later."""
         # Positive here and negative there where another became the largest; the crossing is where both are even.
         here, there = (v.gather(1, self.index) - v.gather(1, later.index) for v in (self.values, later.values))
         return here, there
@@ -253,7 +253,7 @@ _Seen: TypeAlias = list[_Sign | _Choice]
 
 
 class _Watch:
-    """Calls the function at single points of the path, so that its rows may be laid out in any way, and watches."""
+    """Calls the function at single points of the path, so that its rows may be laid out in any way, and notes kinks."""
 
     def __init__(self, function: ScalarFunction, path: Path) -> None:
         self._function = function
@@ -291,7 +291,7 @@ class _Recorder(TorchDispatchMode):
         self.seen: _Seen = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Look before the operation runs, as it may work in place; at a maximum also at what it chose."""
+        """Notes kinks before the operation runs, as it may work in place; of a maximum also what it chose."""
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__.removesuffix("_")
         signs = _SIGNS.get(name)

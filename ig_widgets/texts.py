@@ -44,13 +44,13 @@ def shorten(text: str, most: int) -> str:
 
 
 def whole(text: str) -> str:
-    """`text` as every encoding can write it: for halves of surrogate pairs, which none can, stands U+FFFD."""
+    """Returns `text` as every encoding can write it: halves of surrogate pairs, which none can, become U+FFFD."""
     # "surrogatepass" writes lone halves as they are, and "replace" reads them as U+FFFD.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says. Its text may be made by a stranger's code, which may fail in turn."""
+    """Returns what an error says. Its text may be made by a stranger's code, which may fail in turn."""
     try:
         return str(error)
     except Exception as another:  # noqa: BLE001
@@ -58,7 +58,7 @@ def words_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """As Python prints it, for a log."""
+    """Returns the traceback as Python prints it, for a log."""
     return printable("".join(traceback.format_exception(error)))
 
 

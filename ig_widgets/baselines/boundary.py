@@ -31,7 +31,7 @@ _ROWS = 16
 
 @dataclass(frozen=True, eq=False)
 class BoundaryPoint:
-    """Where the model's answer changes, for each example of a batch.
+    """The point at which the model's answer changes, for each example of a batch.
 
     `point`: like the inputs, on the far side by a hair, or where both classes are even. `distance` (batch,): its L2
     distance from the input, an upper bound of that to the boundary (of a linear classifier without low and high, and no

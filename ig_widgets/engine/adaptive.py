@@ -32,7 +32,7 @@ class Adaptive(SampleSearch, FeatureChecks):
     """Chooses where each example is sampled next: the next rule, single samples, or a test at random places."""
 
     def done(self, tol: float) -> bool:
-        """Whether all is within `tol`, and was put to the test."""
+        """Whether all errors are within `tol`, and were tested at random places."""
         shared = self._shared
         if len(shared) and not (shared.checks and shared.is_settled(tol).all()):
             return False
@@ -51,7 +51,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return float(low), float(high)
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:
-        """What to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
+        """Returns what to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
         shared = self._shared
         if self.evaluations:
             self._next(tol, cancel)
@@ -69,7 +69,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         """Does nothing: errors are estimated at the end of a round."""
 
     def _next(self, tol: float, cancel: threading.Event | None) -> None:
-        """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
+        """Decides where each example is sampled next; nowhere if it is done, or no more can be afforded."""
         self._pending = {}
         # One draw for all: examples with the same samples are then tested at the same places, and stay alike.
         chance = self._chance.uniform(size=self.most)
@@ -126,7 +126,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return shared.members.tolist() if shared.checks else []
 
     def _larger_rule(self, own: AdaptiveExample, tol: float, affordable: int) -> Floats | None:
-        """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
+        """Returns the points that the next rule adds; None to use all samples from now on, and add single ones."""
         by_rule, error = own.assessment is None, own.error
         assessment = self._assess(own)
         local = self._with_rounding(assessment.relative)
@@ -145,7 +145,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return None
 
     def _at_random(self, example: int, affordable: int, chance: Floats, alphas: Floats) -> Floats:
-        """Where an example with samples at `alphas` is put to the test; none if that cannot be afforded.
+        """Returns places at which to test an example with samples at `alphas`; none if that cannot be afforded.
 
         Anywhere, and where samples crowd at an end, at any distance from it: a gradient may grow there once more.
         """

@@ -106,7 +106,7 @@ class AdaptiveSamples:
 
     @property
     def unattributed(self) -> Tensor:
-        """By how much F jumps on the path, (batch,) in float64."""
+        """The sum of the jumps of F on each path, (batch,) in float64."""
         sums = torch.zeros(len(self._shared) + len(self._examples), dtype=torch.float64, device="cpu")
         for e, own in self._examples.items():
             sums[e] = own.scale * sum(cut.size for cut in own.cuts if cut.is_jump)

@@ -89,7 +89,7 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
 
 @with_options
 def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options]) -> Iterator[Attribution]:
-    """As `attribute`, yielding ever finer results, the last of which is what `attribute` returns.
+    """Yields ever finer results, the last of which is what `attribute` returns.
 
     With n_steps the points are visited coarse to fine; an early item weighs each by the piece of the path nearest to
     it. Without, each item is the result of a round of sampling, with an estimate of its own error.
@@ -168,7 +168,7 @@ def attribute_along(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Attribution:
-    """As `attribute`, along another path than the straight line; `is_tuple`: give a tuple for a single input too."""
+    """Does as `attribute` along a path that is not straight; `is_tuple`: return a tuple for a single input too."""
     begin = time.perf_counter()
     rule = check_rule(method, n_steps, tol, max_evaluations, "full")
     samples = samples_along(

@@ -27,7 +27,7 @@ class Block:
 
     @property
     def output_alphas(self) -> Tensor:
-        """Where `outputs` were taken."""
+        """The alphas at which `outputs` were taken."""
         return self.alphas
 
 
@@ -49,7 +49,7 @@ class CellBlock(Block):
 
     @property
     def output_alphas(self) -> Tensor:
-        """Where `outputs` were taken."""
+        """The alphas at which `outputs` were taken."""
         # F was taken at both ends of the cell; its middle, by which it is known, is no point that was sampled.
         return self.lows
 

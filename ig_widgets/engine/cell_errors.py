@@ -128,7 +128,7 @@ class CellErrors:
         """Jumps are not looked for."""
 
     def where(self) -> None:
-        """Not known."""
+        """Where most of the error lies: not known here."""
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, was put to the test, and no first cell is left whose error is a guess."""
@@ -145,7 +145,7 @@ class CellErrors:
         self._spent = self._spent + np.bincount(rows.examples, minlength=len(self._spent))
 
     def _found(self, rows: Wanted) -> Integers:
-        """Where `rows`, the newest, lie among all samples: at their end, unless one of them was there already."""
+        """Returns where `rows`, the newest, lie among all samples: at the end, unless one of them was there already."""
         end = self._samples.count
         if end - self._end == len(rows):
             found = np.arange(self._end, end)
@@ -225,7 +225,7 @@ class CellErrors:
         return np.where(passed, 0.0, spread)
 
     def _changes(self, at: Integers, counts: Integers, found: Integers) -> Floats:
-        """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along.
+        """Returns by how much splitting the cells `at` changes the map, (cells,), and changes the sums of maps along.
 
         Their parts, `counts` of each, lie at `found`.
         """
@@ -260,7 +260,7 @@ class CellErrors:
 
     @property
     def _factors(self) -> Floats:
-        """By how much errors were larger than expected where cells were split again, (batch,)."""
+        """The factor by which errors were larger than expected where cells were split again, (batch,)."""
         factors: Floats = _STOPPED * np.exp(self._seen / (self._weight + _PRIOR))
         return factors
 
@@ -274,7 +274,7 @@ class CellErrors:
 
     @property
     def _orders(self) -> Floats:
-        """With which power of their size the errors of cells fall from here, (batch,)."""
+        """The power of their size with which the errors of cells fall from here, (batch,)."""
         at_zero, fall = _ORDER
         orders: Floats = np.maximum(_LEAST_ORDER, at_zero - fall * np.minimum(self._errors, 1.0))
         return orders

@@ -23,7 +23,7 @@ class FeatureChecks(AdaptiveSamples):
     def _doubted_places(
         self, members: Sequence[int], tol: float, cancel: threading.Event | None
     ) -> dict[int, list[float]]:
-        """Where groups of features do not add up to what they do to F, of examples that seem settled."""
+        """Returns places at which groups of features do not add up to what they do to F, of settled examples."""
         differ = self._differing
         if not 1 < len(differ) <= MOST_FEATURES:
             return {}

@@ -27,7 +27,7 @@ Ask = Callable[[Integers, Floats], Floats]
 
 @dataclass(frozen=True)
 class SteepInterval:
-    """Where the change of F that samples did not show lies: (m,) each, by interval that was searched.
+    """The stretches that hold the change of F which samples did not show: (m,) each, by interval that was searched.
 
     `lows` to `highs`, with F at both; `is_short`: no point of the path lies between. `is_jump`: F is level beside it.
     """
@@ -92,7 +92,7 @@ def search(
 
 
 def places_about(low: float, high: float, start: float, end: float) -> list[float]:
-    """Where to sample a steep place from `low` to `high`, and at growing distances from it up to both ends."""
+    """Returns places to sample from `low` to `high`, where F is steep, and at growing distances up to both ends."""
     width = high - low
     places = [low + width * share for share in (0.2, 0.5, 0.8)]
     for edge, sign, room in ((low, -1, low - start), (high, 1, end - high)):

@@ -88,7 +88,7 @@ class Kinks:
 
 
 class KinksByOne(Kinks):
-    """Of points that come in passes of their own: what operations did at the last is compared with the one before."""
+    """Counts kinks of points in passes of their own: what operations do in one is compared with the one before."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def _share(share: float) -> str:
 def _pieces(
     name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
 ) -> list[tuple[str, Tensor, Whereabouts]]:
-    """On which piece of the operation each element lies, and where points lie in that; nothing if it has no pieces."""
+    """Returns on which piece of the operation each element lies, and where points lie in that; [] without pieces."""
     if name not in KINKED:
         # Conditions and positions that move with the points choose between pieces.
         return [(jump, t, whereabouts(t)) for t in on_path if (jump := jump_in(t)) is not None]

@@ -180,7 +180,7 @@ class Recorder:
         return [tuple(t.shape) for call in self.calls if call[0] == index for t in self._leaves[call]]
 
     def reached_by(self, value: object) -> dict[Call, set[int]]:
-        """For each call recorded so far: which of its tensors `value` was computed from."""
+        """Returns, for each call recorded so far, which of its tensors `value` was computed from."""
         nodes = [leaf.grad_fn for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor) and leaf.grad_fn]
         seen: set[Any] = set(nodes)
         variables: set[int] = set()

@@ -94,7 +94,7 @@ class Inside:
 
     @property
     def parts(self) -> list[list[int]]:
-        """For each tensor that `as_held` gives: which of `inputs` are added up in it."""
+        """Which of `inputs` are added up in each tensor that `as_held` returns."""
         # `members` counts all tensors, `inputs` the used ones alone: the place is how many of those come before.
         places = [sum(self.found.used[:i]) for i in range(len(self.found.used))]
         return [[places[i] for i in own if self.found.used[i]] for _, own in self.found.members]

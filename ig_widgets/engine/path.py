@@ -44,7 +44,7 @@ class Path:
 
     @property
     def device(self) -> torch.device:
-        """Where the inputs lie."""
+        """The device of the inputs."""
         return self.inputs[0].device
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
@@ -76,7 +76,7 @@ class Path:
         return self.differences(examples)
 
     def place(self, low: float, high: float) -> str:
-        """Where the rows between these alphas lie, for a message."""
+        """Says where rows between these alphas lie, for a message."""
         return f"at alpha = {low:.4g}" if low == high else f"at alpha between {low:.4g} and {high:.4g}"
 
 

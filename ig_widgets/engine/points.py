@@ -67,7 +67,7 @@ class Points:
         """Jumps are not looked for."""
 
     def where(self) -> None:
-        """Not known."""
+        """Where most of the error lies: not known here."""
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`."""

@@ -45,7 +45,7 @@ def follow(
 
 
 def written(buffer: Tensor, index: Any, value: Tensor) -> Whereabouts:
-    """Where the points lie in `buffer` after buffer[index] = value."""
+    """Returns where the points lie in `buffer` after buffer[index] = value."""
     where = whereabouts(value)
     if isinstance(where, str):
         return where

@@ -117,7 +117,7 @@ def samples_along(
     arrange: Arrange | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
-    """As `make_samples`, along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
+    """Does as `make_samples` along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
     refuse_unsupported(forward_func)
     # Tried on random rows, before the model is asked for anything.
     reduction = make_reduction(reduce, path.inputs)

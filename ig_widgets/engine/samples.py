@@ -229,7 +229,7 @@ class Samples:
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:
-        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
+        """Returns where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
 
         `keys` (examples, samples), or (1, samples) if they are those of all.
         """

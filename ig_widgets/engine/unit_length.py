@@ -25,7 +25,7 @@ _SHORT = 0.4
 
 @dataclass(frozen=True, eq=False)
 class Length:
-    """Of which tensor, over which dimensions (negative) something is the length: sqrt(scale * sum of squares + eps)."""
+    """The length of a tensor over some dimensions (negative): sqrt(scale * sum of squares + eps)."""
 
     of: Tensor
     dims: tuple[int, ...]

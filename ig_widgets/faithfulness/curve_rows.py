@@ -11,7 +11,7 @@ from ig_widgets.faithfulness.subject import Subject
 
 
 def all_ranks(values: Tensor, n_random: int, seed: int) -> Tensor:
-    """When each feature's turn is (batch + n_random, features): in the order of each map, and in random orders."""
+    """Returns each feature's turn (batch + n_random, features), in the order of each map, then in random orders."""
     generator = torch.Generator().manual_seed(seed)
     features = values.shape[1]
     # Equal attributions are ordered by chance: their order in memory would favour one corner of a picture.

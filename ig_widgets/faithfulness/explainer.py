@@ -24,7 +24,7 @@ Explain: TypeAlias = Callable[..., Attribution | Tensors]
 
 
 class Explainer:
-    """Maps by `explain`, called with (model, inputs), or (model, inputs, baselines) where the check sets these.
+    """Makes maps by `explain`, called with (model, inputs), or (model, inputs, baselines) where the check sets these.
 
     `layer` is that of `attribute`, or what makes it of a model. None is `attribute` with its defaults and the arguments
     given here.
@@ -119,7 +119,7 @@ def _as_maps(found: object, batch: int) -> tuple[Tensor, ...]:
 
 
 def flat(maps: tuple[Tensor, ...]) -> Tensor:
-    """All that was attributed to each example, (batch, features), float64 on the CPU."""
+    """Returns all that was attributed to each example, (batch, features), float64 on the CPU."""
     return torch.cat([values.detach().cpu().double().reshape(len(values), -1) for values in maps], dim=1)
 
 

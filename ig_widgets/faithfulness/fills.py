@@ -1,4 +1,4 @@
-"""What replaces a feature that is taken away."""
+"""Fills: values that replace features which are taken away."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = ("baseline", "blur", "mean", "noise")
 
 
 def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> tuple[tuple[Tensor, ...], str]:
-    """What replaces each value of the subject's inputs, of their shape, dtype and device, and what it is called.
+    """Returns what replaces each value of the subject's inputs, in their shape, dtype and device, and its name.
 
     "baseline" is `baselines`. For pictures (batch, channels, height, width), normalised or not: "blur" is
     `ig_widgets.baselines.blur`, "mean" the mean of each channel, "noise" normal noise of each channel's mean and
@@ -56,7 +56,7 @@ def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> 
 
 
 def _each(fill: Sequence[Any], subject: Subject, has_baselines: bool, seed: int) -> tuple[tuple[Tensor, ...], str]:
-    """Of a tuple of fills, one for each input."""
+    """Makes fills of a tuple of them, one for each input."""
     if len(fill) != len(subject.inputs):
         raise ArgumentValueError(
             f"fill has {len(fill)} members, and there are {counted(len(subject.inputs), 'tensor')} to fill; give one "

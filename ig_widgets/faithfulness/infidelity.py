@@ -1,4 +1,4 @@
-"""Infidelity: what the map promises of a change of the input, against what the model does."""
+"""Infidelity: the change of F that a map promises for a change of the input, against the model's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ig_widgets.tables import html_table, text_table
 
 @dataclass(frozen=True, eq=False)
 class Infidelity:
-    """How far the map's promise lies from what the model does, in the units of F squared.
+    """How far the change of F that a map promises is from the model's own, in the units of F squared.
 
     `values` (batch,): the mean square of (promised change - change of F) over the perturbations; 0 is perfect.
     `of_zeros` (batch,): that of a map of zeros, the mean square of the change, to be compared with. Both float64, on

@@ -1,4 +1,4 @@
-"""What may be given as a map, and the features that it ranks."""
+"""Checks maps that callers give, and ranks features by them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 
 def check_map(values: object, inputs: Tensor, name: str = "attributions", of: str = "inputs") -> Tensor:
-    """What was attributed to each value of `inputs` (batch, ...), of their shape, detached.
+    """Returns what was attributed to each value of `inputs` (batch, ...), in their shape, detached.
 
     Of pictures (batch, channels, height, width) a map (batch, height, width) or (batch, 1, height, width) is taken too,
     and returned as (batch, 1, height, width); of a single one, (height, width) and (channels, height, width). Of a map
@@ -63,7 +63,7 @@ def order_of(values: Tensor, shuffled: Tensor) -> Tensor:
 
 
 def ranks_of(order: Tensor) -> Tensor:
-    """Which place, from 0, each feature has in `order` (rows, features)."""
+    """Returns the place, from 0, that each feature has in `order` (rows, features)."""
     # The inverse of a permutation.
     return torch.empty_like(order).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)

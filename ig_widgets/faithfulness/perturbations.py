@@ -1,4 +1,4 @@
-"""Small changes of an input, drawn at random: what a map's promises are put to the test with."""
+"""Perturbations: random small changes of an input, by which a map is tested."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Perturbation(ABC):
     def several(
         self, inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Of an example that has several inputs: each changed for itself, one after the other."""
+        """Changes an example that has several inputs: each by itself, one after the other."""
         return tuple(self(x, b, generator) for x, b in zip(inputs, baselines, strict=True))
 
     @abstractmethod

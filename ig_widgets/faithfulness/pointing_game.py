@@ -1,4 +1,4 @@
-"""Does the map point at what is known to be the reason?"""
+"""The pointing game: whether a map points at regions that are known to be the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Truth: TypeAlias = Region | Sequence[Region]
 
 @dataclass(frozen=True, eq=False)
 class Pointing:
-    """How the maps (batch) lie to what is known to be the reason; all float64, on the CPU, each from 0 to 1.
+    """How well maps (batch) point at regions that are known to be the reason; float64, on the CPU, each from 0 to 1.
 
     `hit`: whether the largest attribution is inside, or within `tolerance` pixels; where several are largest, the share
     of them that is. `positive_share`, `absolute_share`: of the sum of positive, and of absolute, attributions, what
@@ -120,7 +120,7 @@ def _as_maps(attributions: object) -> Tensor:
 
 
 def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
-    """True inside, (batch, height, width)."""
+    """Returns masks (batch, height, width), True inside of the regions."""
     # A rectangle is a tuple of four numbers, several regions are a list.
     several = isinstance(truth, list) or (isinstance(truth, Tensor | np.ndarray) and truth.ndim == 3)
     regions = list(truth) if several else [truth]  # type: ignore[call-overload]
@@ -140,7 +140,7 @@ def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
 
 
 def _widened(inside: Tensor, tolerance: float) -> Tensor:
-    """What is inside or at most `tolerance` pixels away, (batch, height, width)."""
+    """Returns masks of what is inside or at most `tolerance` pixels away, (batch, height, width)."""
     if tolerance < 1:
         return inside
     # A convolution with a disc, cut to the picture's size, beyond which nothing changes.

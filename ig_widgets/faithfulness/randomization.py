@@ -1,4 +1,4 @@
-"""The model randomisation check: does the map change when what the model has learnt is thrown away?"""
+"""The model randomisation check: whether the map changes when the weights of the model are drawn anew."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class _Named:
             self._places.append(module if isinstance(module, int) else names[id(module)])
 
     def __call__(self, model: Any) -> Layer:
-        """The same layers of `model`."""
+        """Returns the same layers of `model`."""
         found: list[Any] = [p if isinstance(p, int) else model.get_submodule(p) for p in self._places]
         layer: Layer = found if self._is_list else found[0]
         return layer
@@ -255,7 +255,7 @@ def _check_layers(layers: object, model: nn.Module) -> list[str]:
 
 
 def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
-    """Draw the weights of `layer`, and of all inside, anew, in place."""
+    """Draws the weights of `layer`, and of all inside, anew, in place."""
     inside = {id(module) for module in model.get_submodule(layer).modules()}
     # In the order of the whole model: a module's seed does not depend on which layer is drawn.
     parametrised = [module for module in model.modules() if _own_parameters(module)]

@@ -1,4 +1,4 @@
-"""The regions that a caller asks about, as names and boolean masks of each input."""
+"""Converts regions that a caller gives to names and boolean masks of each input."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class _Shifted(nn.Module):
         self.shifts = shifts  # no buffers: they are no state of the model's
 
     def forward(self, *inputs: Any, **keywords: object) -> object:
-        """f at the inputs, shifted back."""
+        """Calls f at the inputs, shifted back."""
         return self.model(*_shifted_back(inputs, self.shifts), **keywords)
 
 

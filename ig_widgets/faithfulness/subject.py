@@ -1,4 +1,4 @@
-"""What a check is about: a function of tensors, what these are replaced by, and which of them a map is of."""
+"""The subject of a check: a function of tensors, what replaces these, and which of them a map is of."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Subject:
 
     @property
     def parts(self) -> list[list[int]]:
-        """For each tensor of a map: which of `inputs` it is of; several calls of a layer have one map."""
+        """Which of `inputs` each tensor of a map is of; several calls of a layer have one map."""
         return [own for own in self._every if own]
 
     @property
@@ -68,7 +68,7 @@ class Subject:
         }
 
     def maps(self, attributions: object) -> tuple[Tensor, ...]:
-        """What was attributed, for each of `parts`, like the inputs, detached, as `check_map` says.
+        """Returns what was attributed to each of `parts`, like the inputs, detached, checked by `check_map`.
 
         Raises ArgumentTypeError, ArgumentValueError.
         """
@@ -96,7 +96,7 @@ class Subject:
         return tuple(found)
 
     def added_up(self, values: Tensors) -> tuple[Tensor, ...]:
-        """Of values like `inputs` one tensor for each of `parts`, those of several calls of a layer added up."""
+        """Adds up values, like `inputs`, over several calls of a layer: returns one tensor for each of `parts`."""
         members = values if isinstance(values, tuple) else (values,)
         return tuple(sum((members[i] for i in own[1:]), members[own[0]]) for own in self.parts)
 

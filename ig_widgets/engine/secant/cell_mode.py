@@ -44,7 +44,7 @@ class CellMode(PathMode):
         self._name = ""
 
     def place(self, tensor: Tensor) -> Place:
-        """Where the points of `tensor` lie. Raises LeaveError."""
+        """Returns where the points of `tensor` lie. Raises LeaveError where that is not known."""
         where = whereabouts(tensor)
         if isinstance(where, str):
             raise LeaveError(
