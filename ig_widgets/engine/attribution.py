@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Unpack
@@ -11,7 +10,7 @@ from ig_widgets.engine.groups import check_feature_mask, check_mask_type
 from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.layers import from_layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size
-from ig_widgets.engine.options import Options, check_flag, completed, with_options
+from ig_widgets.engine.options import ModelOptions, Options, check_flag, completed, with_options
 from ig_widgets.engine.output import Output, check_output
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.progress import Progress, ProgressLike, check_cancel, check_progress, reported
@@ -21,7 +20,6 @@ from ig_widgets.engine.result import make_attribution as make_attribution
 from ig_widgets.engine.runs import Finish, run
 from ig_widgets.engine.sample_setup import make_samples as make_samples
 from ig_widgets.engine.sample_setup import samples_along as samples_along
-from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.unsupported import refuse_unsupported
 
 
@@ -155,33 +153,19 @@ def attribute_along(
     path: Path,
     forward_func: ForwardFunc,
     *,
-    target: TargetLike = None,
-    additional_forward_args: object = None,
-    forward_kwargs: ForwardKwargs = None,
-    output: Output = None,
     method: str = "auto",
     n_steps: int | None = None,
     tol: float = 0.05,
     max_evaluations: int = 1024,
-    chunk_size: int | None = None,
     is_tuple: bool = False,
     on_progress: Progress | None = None,
-    cancel: threading.Event | None = None,
+    **model: Unpack[ModelOptions],
 ) -> Attribution:
     """Does as `attribute` along a path that is not straight; `is_tuple`: return a tuple for a single input too."""
     begin = time.perf_counter()
     rule = check_rule(method, n_steps, tol, max_evaluations, "full")
-    samples = samples_along(
-        path,
-        forward_func,
-        target=target,
-        additional_forward_args=additional_forward_args,
-        forward_kwargs=forward_kwargs,
-        output=output,
-        chunk_size=chunk_size,
-        cancel=cancel,
-    )
+    samples = samples_along(path, forward_func, **model)
     finish = Finish(begin, multiply_by_inputs=True, is_tuple=is_tuple or len(path.inputs) > 1, masks=None)
     # Not progressive: a single item.
-    *_, last = run(samples, rule, finish, False, on_progress, cancel)
+    *_, last = run(samples, rule, finish, False, on_progress, model.get("cancel"))
     return last

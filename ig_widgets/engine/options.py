@@ -21,26 +21,32 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-# Written once, for all functions that take `**options: Unpack[Options]`: none can lack a keyword of the others.
-class Options(TypedDict, total=False):
-    """The keywords of `attribute`, which documents them, and of `refine`."""
+# Written once: functions that hand them on take `**model: Unpack[ModelOptions]`, and none can lack one of them. Python
+# itself refuses unknown names, in `samples_along`, which ends the chain and spells them out.
+class ModelOptions(TypedDict, total=False):
+    """The keywords by which a model is called, and that say which number of its output is explained."""
 
-    baselines: Baselines
     target: TargetLike
     additional_forward_args: object
     forward_kwargs: ForwardKwargs
     output: Output
+    chunk_size: int | None
+    cancel: threading.Event | None
+
+
+class Options(ModelOptions, total=False):
+    """The keywords of `attribute`, which documents them, and of `refine`."""
+
+    baselines: Baselines
     method: str
     n_steps: int | None
     tol: float
     max_evaluations: int
-    chunk_size: int | None
     precision: str
     multiply_by_inputs: bool
     layer: Layer | None
     feature_mask: FeatureMask
     on_progress: ProgressLike
-    cancel: threading.Event | None
 
 
 DEFAULTS: Options = {

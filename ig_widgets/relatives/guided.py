@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
-from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.layer_calls import Layer
@@ -19,6 +18,7 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
+from ig_widgets.engine.sample_setup import SampleOptions
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.draws import check_count
@@ -113,37 +113,19 @@ def guided_path(
     path: Path,
     forward_func: ForwardFunc,
     *,
-    target: TargetLike = None,
-    additional_forward_args: object = None,
-    forward_kwargs: ForwardKwargs = None,
-    output: Output = None,
     n_knots: int,
     fraction: float = 0.25,
     max_dist: float = 0.02,
-    chunk_size: int | None = None,
-    guard: AbstractContextManager[object] | None = None,
-    chunks: ChunkSize | None = None,
     on_progress: ProgressLike = None,
-    cancel: threading.Event | None = None,
+    **options: Unpack[SampleOptions],
 ) -> GuidedPath:
     """The path of `guided_integrated_gradients` between the ends of a straight one. Raises as that, and Cancelled."""
-    tell = progress_of(on_progress)
+    tell, cancel = progress_of(on_progress), options.get("cancel")
     share = _check_share("fraction", fraction)
     far = _check_share("max_dist", max_dist)
     # A path of one point that moves, so that the engine's sampler serves with its chunks, guards and checks.
     search = _Search(path.inputs, path.baselines, [path.baselines])
-    sampler = samples_along(
-        search,
-        forward_func,
-        target=target,
-        additional_forward_args=additional_forward_args,
-        forward_kwargs=forward_kwargs,
-        output=output,
-        chunk_size=chunk_size,
-        guard=guard,
-        chunks=chunks,
-        cancel=cancel,
-    ).sampler
+    sampler = samples_along(search, forward_func, **options).sampler
     fronts = [_Front(path, example, share, far) for example in range(path.batch)]
     everyone, steps = torch.arange(path.batch, device="cpu"), [path.baselines]
     for step in range(n_knots):
