@@ -58,6 +58,7 @@ class Attribution:
     unattributed: Tensor | None = None
 
     def __repr__(self) -> str:
+        # Of a batch the worst: trouble of a single example should show.
         deltas = self.convergence_delta
         delta = "" if deltas is None else f", delta {float(deltas[deltas.abs().argmax()]):.2g}"
         partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
@@ -82,6 +83,7 @@ class Attribution:
             else "",
             **{f"caveat {i}": text for i, text in enumerate(self.caveats, 1)},
         }
+        # Caveats may quote names of the user's model; the table escapes them.
         return html_table(("Attribution", ""), [(name, value) for name, value in found.items() if value], widest=1000)
 
 
@@ -138,8 +140,10 @@ def make_attribution(
     trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
+    # Summed in float64, and told in the dtype of the inputs: float16 ends at 65,504.
     refuse_overflow("An attribution", *attributions)
     total = _total(samples, trace, sums)
+    # The delta is a small difference of large numbers: in half precision it would be rounding alone.
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     sampled = trace.alphas.shape[1]
@@ -147,6 +151,8 @@ def make_attribution(
     delta = (total - difference).to(dtype)
     refuse_overflow("The sum of an attribution", delta)
     jumps = None if verdict is None else verdict.unattributed
+    # Notes of cells are no caveat of points that were taken after cells had failed, hence `scales` of the secant
+    # rule alone.
     sentences = caveats(
         verdict,
         nondeterminism=samples.sampler.nondeterminism,

@@ -41,9 +41,10 @@ def caveats(
     delta: Tensor,
     variation: Tensor,
 ) -> tuple[str, ...]:
-    """What is to be said of a result. `delta` and `variation` of F along the path: (batch,)."""
+    """Returns the sentences that a result needs. `delta` and `variation` of F along the path: (batch,)."""
     sentences = [nondeterminism] if nondeterminism else []
     if verdict is None:
+        # Beside how far F goes up and down: F(x) - F(x') may happen to be nothing.
         share = float((delta.abs() / variation.clamp(min=1e-300)).max()) if len(delta) else 0.0
         if share > _LARGE_DELTA:
             sentences.append(
@@ -69,8 +70,9 @@ def caveats(
 
 
 def not_converged(verdict: Verdict, errors: Tensor | None, evaluations: int) -> str:
-    """That the tolerance was not met, and what would help."""
+    """Says that the tolerance was not met, and what would help."""
     spent = f"After {counted(evaluations, 'evaluation')}"
+    # Evaluations ended before the test at random places.
     if errors is not None and float(errors.max()) <= verdict.tol:
         return (
             f"{spent} the relative error seems to be {float(errors.max()):.2g}, but that could not be put to the test."

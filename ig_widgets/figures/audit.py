@@ -41,6 +41,7 @@ def audit(
         raise ArgumentTypeError(f"audits must be what audit_regions returned, got {type(audits).__name__}.")
     if not len(audits):
         raise ArgumentValueError("audits is empty; there is nothing to draw.")
+    # Before the shapes are compared: a tensor has its channels first.
     photo = as_photo(picture)
     height, width = photo.shape[:2]
     if len(audits[0].masks) > 1 or audits[0].mask.ndim != 2:

@@ -47,6 +47,7 @@ def curves(
         raise ArgumentValueError("results is empty; there is nothing to draw.")
     caption = _caption(shown) if caption is None else caption
     figure = framed_figure(_ACROSS * len(shown) + 0.3, _DOWN + 0.3, caption, title)
+    # One scale of F: deletion and insertion begin where the other ends.
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, result in zip(panels, shown, strict=True):
         _panel(axes, result, example)
@@ -61,6 +62,7 @@ def _panel(axes: Axes, result: Curves, example: int) -> None:
     area, random_area = float(result.area[example]), float(result.random_area[example].mean())
     if len(chance) > 1:
         axes.fill_between(shares, chance.min(0), chance.max(0), color=_RANDOM, alpha=0.3, linewidth=0)
+    # Dashed as well as in another colour.
     axes.plot(shares, chance.mean(0), "--", color=_RANDOM, linewidth=1.4, label=f"random, area {random_area:.3g}")
     axes.plot(shares, outputs, color=_MAP, linewidth=1.8, label=f"map, area {area:.3g}")
     axes.set_title(result.kind, fontsize=LABEL)
@@ -74,6 +76,7 @@ def _panel(axes: Axes, result: Curves, example: int) -> None:
 
 def _caption(shown: Sequence[Curves]) -> str:
     fills = dict.fromkeys(plain(result.fill) for result in shown)
+    # dict.fromkeys: each once, in the order in which they come.
     orders = dict.fromkeys(result.random_outputs.shape[1] for result in shown)
     count = " and ".join(map(str, orders))
     band = "" if max(orders) == 1 else ", their mean and the range between them"

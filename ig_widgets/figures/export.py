@@ -20,7 +20,7 @@ _SETTINGS = threading.Lock()
 
 
 def settled(figure: Figure) -> Figure:
-    """`figure` with a fixed layout: otherwise its parts move a little each time it is drawn."""
+    """Returns `figure` with a fixed layout: otherwise its parts move a little each time it is drawn."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -50,6 +50,7 @@ def to_svg(figure: Figure) -> bytes:
         matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ig_widgets", "svg.image_inline": True}),
         _without_resampling(figure),
     ):
+        # Without a date, and with a fixed salt for ids: the same figure is the same file.
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
 
@@ -71,6 +72,7 @@ def _without_resampling(figure: Figure) -> Iterator[None]:
     before = [image.get_interpolation() for image in images]
     try:
         for image in images:
+            # matplotlib then embeds the picture as it is, and the viewer enlarges it.
             image.set_interpolation("none")
         yield
     finally:

@@ -42,6 +42,7 @@ def framed_figure(width: float, height: float, caption: str, title: str | None) 
     lines = wrapped(caption, max(_FEWEST_SIGNS, int(width * _SIGNS_PER_INCH)))
     below = _LINE * (lines.count("\n") + 1) if lines else 0.0
     above = 0.0 if title is None else _TITLE_HEIGHT
+    # Not one of pyplot, which would keep each until it is closed.
     figure = NotebookFigure(figsize=(width, height + below + above), dpi=DPI, layout="constrained")
     if lines:
         figure.supxlabel(lines, fontsize=LABEL, **AS_TEXT)

@@ -57,6 +57,7 @@ def image(
         raise ArgumentValueError("clip must be above 0, a percentile up to 100.")
     if sign not in _SIGNS:
         raise ArgumentValueError(f"sign must be one of {', '.join(_SIGNS)}, got {sign!r}.")
+    # Everything is checked before a figure is made.
     photo, table = as_photo(picture), color_table(colormap)
     values = as_map(attribution, photo)
     scale = scale_of(values, clip)
@@ -67,6 +68,7 @@ def image(
     draw_overlay(ax, overlay, table, scale, unit)
     ax.set_title("" if title is None else plain(title), fontsize=LABEL, **AS_TEXT)
     ax.text(0.5, -0.03, wrapped(caption, 54), transform=ax.transAxes, ha="center", va="top", fontsize=LABEL, **AS_TEXT)
+    # The axes may lie in a subfigure.
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
@@ -90,6 +92,7 @@ def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: s
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
     axes.imshow(overlay)
     axes.set_axis_off()
+    # The overlay is RGB already: the colour bar needs values and colours of its own.
     add_color_bar(axes, table, -scale, scale, unit, share=0.046, pad=0.03)
 
 

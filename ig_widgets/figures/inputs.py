@@ -37,6 +37,7 @@ def as_photo(picture: Picture) -> Bytes:
         return np.asarray(picture.convert("RGB")).copy()
     if isinstance(picture, Tensor):
         values = np.asarray(picture.detach().cpu().to(torch.float64 if picture.is_floating_point() else picture.dtype))
+        # A batch of one, as the model was given it.
         values = values[0] if values.ndim == 4 and len(values) == 1 else values
         values = np.moveaxis(values, 0, -1) if values.ndim == 3 else values
     elif isinstance(picture, np.ndarray):
@@ -83,6 +84,7 @@ def as_map(attribution: Map, photo: Bytes | None = None) -> Floats:
         )
     if not np.isfinite(values).all():
         raise ArgumentValueError("attribution holds NaN or infinite values, which have no colour.")
+    # All leading dimensions at once: batch and channels, or neither.
     summed: Floats = values.astype(np.float64).reshape(-1, *values.shape[-2:]).sum(0)
     return summed
 

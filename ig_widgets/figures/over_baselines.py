@@ -41,6 +41,7 @@ def over_baselines(
         raise ArgumentTypeError(f"result must be what over_baselines returned, got {type(result).__name__}.")
     photo, table = as_photo(picture), color_table(colormap)
     maps = np.stack([as_map(one, photo) for one in result.each])
+    # Of the maps that are shown, summed over channels: the spread of sums is not the sum of spreads.
     mean, spread = maps.mean(0), maps.std(0, ddof=1)
     one_sided = one_sided_table(UNSIGNED)
     shared = scale_of(maps, clip)

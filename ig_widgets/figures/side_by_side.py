@@ -130,6 +130,7 @@ def draw_picture(ax: Axes, name: str, picture: Bytes) -> None:
 
 def one_sided_table(colormap: str) -> Bytes:
     """Returns 256 colours whose upper half goes from the lightest to the strongest, as a value without sign needs."""
+    # `compose` takes tables with zero in the middle: a one-sided one is mirrored.
     half = color_table(colormap)[::2]
     return np.concatenate([half[::-1], half])
 

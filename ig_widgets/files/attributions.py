@@ -64,6 +64,7 @@ def save_attribution(path: PathLike, result: Attribution) -> None:
     Raises ArgumentTypeError for what is no Attribution, FileError where it cannot be written.
     """
     as_path(path)
+    # A subclass (XRAI's) has more than the file would hold.
     if type(result) is not Attribution:
         raise ArgumentTypeError(f"result must be an Attribution, got {type(result).__name__}.")
     kept = _Tensors()
