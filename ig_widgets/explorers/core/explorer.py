@@ -91,7 +91,7 @@ class Explorer(DisplayedWidget):
     _lut = traitlets.Bytes(color_table("RdBu_r").tobytes()).tag(sync=True, recorded=False)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
 
-    _front = traitlets.Unicode().tag(sync=True, recorded=False)
+    _front = traitlets.Bytes().tag(sync=True, recorded=False)
     _front_hash = traitlets.Unicode().tag(sync=True, recorded=False)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True, write=PANES)
     # What can be chosen.
@@ -230,7 +230,7 @@ class Explorer(DisplayedWidget):
             layout.close()
             if self.comm is not None:
                 # Hosts keep the state of closed models.
-                self._front = self._css = ""
+                self._front, self._css = b"", ""
         super().close()
 
     # ------------------------------------------------------------ computing

@@ -17,7 +17,7 @@ from ig_widgets.explorers.panels.baselines import BaselinePanel, BaselineTraits
 from ig_widgets.explorers.panels.convergence import ConvergencePanel, ConvergenceTraits
 from ig_widgets.explorers.panels.dependence import DependencePanel, DependenceTraits
 from ig_widgets.explorers.panels.selection import SelectionPanel, SelectionTraits
-from ig_widgets.explorers.widget.frontend import front_end, hash_of
+from ig_widgets.explorers.widget.frontend import front_end, hash_of, packed
 from ig_widgets.explorers.widget.schema import NUMBER, TEXT
 from ig_widgets.files import PathLike
 
@@ -58,8 +58,8 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
     panel_types = (ConvergencePanel, SelectionPanel, BaselinePanel, DependencePanel, ExportPanel)
     _file_kind, _file_methods = ImageSubject.kind, METHODS
 
-    _front = traitlets.Unicode(front_end("image.js")).tag(sync=True, recorded=False)
-    _front_hash = traitlets.Unicode(hash_of(front_end("image.js"))).tag(sync=True, recorded=False)
+    _front = traitlets.Bytes(packed("image.js")).tag(sync=True, recorded=False)
+    _front_hash = traitlets.Unicode(hash_of(packed("image.js"))).tag(sync=True, recorded=False)
     _css = front_end("image.css")
 
     ground = traitlets.Enum(["grey", "colour"], "grey").tag(sync=True, write=TEXT, look=True)

@@ -13,7 +13,7 @@ from ig_widgets.explorers.panels.baselines import BaselinePanel, BaselineTraits
 from ig_widgets.explorers.panels.convergence import ConvergencePanel, ConvergenceTraits
 from ig_widgets.explorers.table.row import Row
 from ig_widgets.explorers.table.subject import METHODS, TableSubject
-from ig_widgets.explorers.widget.frontend import front_end, hash_of
+from ig_widgets.explorers.widget.frontend import front_end, hash_of, packed
 from ig_widgets.explorers.widget.schema import NUMBER
 from ig_widgets.files import PathLike
 
@@ -38,8 +38,8 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
     panel_types = (ConvergencePanel, BaselinePanel, ExportPanel)
     _file_kind, _file_methods = TableSubject.kind, METHODS
 
-    _front = traitlets.Unicode(front_end("table.js")).tag(sync=True, recorded=False)
-    _front_hash = traitlets.Unicode(hash_of(front_end("table.js"))).tag(sync=True, recorded=False)
+    _front = traitlets.Bytes(packed("table.js")).tag(sync=True, recorded=False)
+    _front_hash = traitlets.Unicode(hash_of(packed("table.js"))).tag(sync=True, recorded=False)
     _css = front_end("table.css")
 
     # Of a few bars the 99th percentile is below the largest.
