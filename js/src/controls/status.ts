@@ -15,7 +15,10 @@ export class Status {
   readonly element: HTMLElement;
   readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });
   readonly #bar = html("progress", { "aria-label": "evaluations", max: 1, value: 0 });
-  readonly #cancel = button("Cancel", { disabled: true });
+  readonly #cancel = button("Cancel", {
+    disabled: true,
+    title: "Stops computing; what is drawn stays.",
+  });
   readonly #speak: Throttle;
   #text = "";
   #kind: Run["kind"] | undefined;
