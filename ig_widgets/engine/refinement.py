@@ -221,7 +221,8 @@ class _Run:
         """A round of one method; None if it was cancelled."""
         one.most = max(self._most - self._spent + one.evaluations, 0)
         rows = one.rows(self._tol, self._cancel)
-        total = self._done + len(rows)
+        # Some may be at hand: of a run that was cancelled, or of another rule.
+        total = self._done + len(one.samples.lacking(rows))
         begun = self._done
         for block in one.samples.take(rows, cancel=self._cancel):
             self._done += len(block.alphas)

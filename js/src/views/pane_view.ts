@@ -1,3 +1,4 @@
+import { TrustMark } from "../controls/trust_mark.js";
 import type { MapView } from "../core/kind.js";
 import { inWords } from "../core/run.js";
 import type { Picture, Store } from "../core/store.js";
@@ -13,6 +14,7 @@ export class PaneView {
   readonly map: MapView;
   readonly #title = span("igw-title");
   readonly #state = span("igw-badge");
+  readonly #trust = new TrustMark();
   readonly #sum = paragraph("igw-collected");
   #shown: Picture | undefined;
 
@@ -24,6 +26,7 @@ export class PaneView {
       [this.#title, this.#state],
       this.map.element,
       this.#sum,
+      this.#trust.element,
       this.map.readout,
     );
   }
@@ -44,6 +47,7 @@ export class PaneView {
     this.#state.hidden = !isStale && run.kind === "idle";
     assign(this.element, { "data-stale": isStale });
     this.map.draw(look, scale);
+    this.#trust.show(picture, run);
     if (picture === undefined) return;
     const { begin, plan, map } = picture;
     const collected = significant(map.collected(look.alpha));
