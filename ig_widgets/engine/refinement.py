@@ -224,7 +224,8 @@ class _Run:
         # One budget for all methods of the run: what another has spent is gone.
         one.most = max(self._most - self._spent + one.evaluations, 0)
         rows = one.rows(self._tol, self._cancel)
-        total = self._done + len(rows)
+        # Some may be at hand: of a run that was cancelled, or of another rule.
+        total = self._done + len(one.samples.lacking(rows))
         begun = self._done
         for block in one.samples.take(rows, cancel=self._cancel):
             self._done += len(block.alphas)

@@ -114,13 +114,17 @@ class Samples:
         """Sample what is missing of `alphas`, in their order, for every example; as `take`."""
         return self.take(self._order(alphas), first=first, cancel=cancel)
 
+    def lacking(self, rows: Wanted) -> Wanted:
+        """Those of `rows` that are not sampled yet, in their order."""
+        return rows[self._index.find(rows.examples, rows.keys) < 0]
+
     def take(self, rows: Wanted, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
         """Sample what is missing of `rows` in their order; each block as it comes.
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
         # What was sampled for another rule, or at other steps, is not sampled again.
-        rows = rows[self._index.find(rows.examples, rows.keys) < 0]
+        rows = self.lacking(rows)
         _refuse_non_finite(self.baseline_output, 1.0 if self.path.baselines is self.path.inputs else 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())

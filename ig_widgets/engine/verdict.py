@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ig_widgets.engine.number_text import counted
 
+# Of a result whose sum is right and whose map is not.
+NOT_IG = "attributions sum up, but are not those of Integrated Gradients"
 # Below it a part of the path is as good as the baseline itself.
 _NEAR_BASELINE = 0.02
 # A delta that is said of a result whose number of points was given, as a share of how far F goes up and down.
@@ -54,8 +56,8 @@ def caveats(
         if scales:
             sentences.append(
                 f"{', '.join(sorted(scales))} passes over many scales within a cell, as where a norm has no direction "
-                f"at the baseline, or an activation levels off on both sides; attributions sum up, but are not those "
-                f"of Integrated Gradients. Leave n_steps out or give method='gausslegendre'."
+                f"at the baseline, or an activation levels off on both sides; {NOT_IG}. Leave n_steps out or give "
+                f"method='gausslegendre'."
             )
         return tuple(sentences)
     if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):

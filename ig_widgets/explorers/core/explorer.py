@@ -78,7 +78,7 @@ class Explorer(DisplayedWidget):
     baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("").tag(sync=True, write=FORMS["baseline"])
     target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True, write=FORMS["target"])
     output = traitlets.Unicode("logit").tag(sync=True, write=FORMS["output"])
-    method = traitlets.Unicode("riemann_middle").tag(sync=True, write=FORMS["method"])
+    method = traitlets.Unicode("auto").tag(sync=True, write=FORMS["method"])
     n_steps = traitlets.Int(64).tag(sync=True, write=FORMS["n_steps"])
     tol = traitlets.Float(0.05).tag(sync=True, write=FORMS["tol"])
     channel = traitlets.Unicode(SUM).tag(sync=True, write=FORMS["channel"])

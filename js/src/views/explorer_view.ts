@@ -143,7 +143,7 @@ export class ExplorerView {
     this.#chart.move(look.alpha);
     this.#histogram.draw(scale, look.clip);
     this.#convergence.show(run);
-    this.#status.show(run, map.drawnBy);
+    this.#status.show(run, picture, map.drawnBy);
     const frame = { picture, look, scale, lut: this.#lut, pointed: map.pointed };
     for (const part of [...aids, ...panels]) part.draw?.(frame);
     this.#caption(picture, look, scale, isStale);

@@ -1,3 +1,4 @@
+import { TrustMark } from "../controls/trust_mark.js";
 import type { MapView } from "../core/kind.js";
 import { inWords } from "../core/run.js";
 import type { Picture, Store } from "../core/store.js";
@@ -14,6 +15,7 @@ export class PaneView {
   readonly map: MapView;
   readonly #title = span("igw-title");
   readonly #state = span("igw-badge");
+  readonly #trust = new TrustMark();
   readonly #sum = paragraph("igw-collected");
   #shown: Picture | undefined;
 
@@ -25,6 +27,7 @@ export class PaneView {
       [this.#title, this.#state],
       this.map.element,
       this.#sum,
+      this.#trust.element,
       this.map.readout,
     );
   }
@@ -55,6 +58,7 @@ export class PaneView {
     this.#state.hidden = !isStale && run.kind === "idle";
     assign(this.element, { "data-stale": isStale });
     this.map.draw(look, scale);
+    this.#trust.show(picture, run);
     if (picture === undefined) return;
     const { begin } = picture;
     const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}`;
