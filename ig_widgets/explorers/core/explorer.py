@@ -19,6 +19,7 @@ from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.limits import check_size
+from ig_widgets.explorers.core.output_rows import Position, as_text
 from ig_widgets.explorers.core.pane import Numbers, Pane
 from ig_widgets.explorers.core.panel import Panel
 from ig_widgets.explorers.core.panes import Panes
@@ -76,7 +77,10 @@ class Explorer(DisplayedWidget):
 
     input = traitlets.Unicode("").tag(sync=True, write=FORMS["input"])
     baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("").tag(sync=True, write=FORMS["baseline"])
-    target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True, write=FORMS["target"])
+    # A class, or of a dense output a tuple, which travels as a text.
+    target: traitlets.TraitType[Any, Any] = traitlets.TraitType(0).tag(
+        sync=True, write=FORMS["target"], to_json=lambda value, _: as_text(value)
+    )
     output = traitlets.Unicode("logit").tag(sync=True, write=FORMS["output"])
     method = traitlets.Unicode("auto").tag(sync=True, write=FORMS["method"])
     n_steps = traitlets.Int(64).tag(sync=True, write=FORMS["n_steps"])
@@ -101,8 +105,10 @@ class Explorer(DisplayedWidget):
     _channels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _n_classes = traitlets.Int().tag(sync=True)
-    # The likeliest classes, each with its probability.
+    # The first classes where the target is, each with its probability, or its value where scores are mere numbers.
     _top: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    # What scores and targets mean (`Classifier.described`).
+    _scores: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
     def __init__(self, subject: Subject, *, _restored: Restored | None = None, **traits: Any) -> None:
         """`traits`: values of any traits. Raises ArgumentTypeError for a name that is none, and TraitError."""
@@ -122,8 +128,8 @@ class Explorer(DisplayedWidget):
         classes = subject.classifier.classes
         super().__init__(
             **{
-                "target": classes.top[0][0],
-                "output": classes.output_name,
+                "target": classes.first,
+                "output": subject.classifier.reading or classes.output_name,
                 "_methods": subject.methods.names,
                 "_baselines": subject.baselines.names,
                 "_outputs": classes.outputs,
@@ -131,11 +137,13 @@ class Explorer(DisplayedWidget):
                 "_labels": list(classes.labels),
                 "_top": [list(entry) for entry in classes.top],
                 "_n_classes": classes.count,
+                "_scores": subject.classifier.described(),
             }
             | traits
         )
         # ipywidgets makes a layout for each widget, and does not close it; one that was given belongs to the user.
         self._own_layout = None if "layout" in traits else self.layout
+        self._follow_place()
         self.on_msg(self._on_message)
         self.observe(self._submit, [*FORMS, "_panes"])
         self._submit()
@@ -183,7 +191,7 @@ class Explorer(DisplayedWidget):
                     f"compare was given {', '.join(sorted(map(str, unknown)))}; a pane may differ in "
                     f"{', '.join(FORMS)}."
                 )
-            panes.append({name: self._validated(name, value) for name, value in difference.items()})
+            panes.append({name: self._setting(name, value) for name, value in difference.items()})
         self._panes = panes
 
     def wait(self, timeout: float | None = None) -> None:
@@ -312,7 +320,12 @@ class Explorer(DisplayedWidget):
         known = all(isinstance(pane, dict) and pane.keys() <= FORMS.keys() for pane in panes)
         if not 1 <= len(panes) <= MOST_PANES or not known or panes[0]:
             raise traitlets.TraitError(f"there must be 1 to {MOST_PANES} panes, the first of which must be empty.")
-        return [{name: self._validated(name, value) for name, value in pane.items()} for pane in panes]
+        return [{name: self._setting(name, value) for name, value in pane.items()} for pane in panes]
+
+    def _setting(self, name: str, value: Any) -> Any:
+        """Returns a value of a setting as a pane has it. Raises TraitError."""
+        value = self._validated(name, value)
+        return as_text(value) if name == "target" else value
 
     @traitlets.validate("alpha", "opacity", "clip")
     def _check_finite(self, proposal: Any) -> float:
@@ -344,8 +357,19 @@ class Explorer(DisplayedWidget):
         return name
 
     @traitlets.validate("target")
-    def _check_target(self, proposal: Any) -> int:
-        return int(_as_trait_error(self._subject.classifier.classes.index, proposal.value))
+    def _check_target(self, proposal: Any) -> Position:
+        classes = self._subject.classifier.classes
+        # A class alone is asked about where the one before was.
+        place = classes.rows.split(self.target)[1] if isinstance(self.target, tuple) else None
+        found: Position = _as_trait_error(classes.index, proposal.value, place)
+        return found
+
+    @traitlets.observe("target")
+    def _follow_place(self, _change: object = None) -> None:
+        # Of a dense output each place has first classes of its own.
+        classes = self._subject.classifier.classes
+        if classes.rows.places:
+            self._top = [list(entry) for entry in classes.top_at(self.target)]
 
     @traitlets.validate("colormap")
     def _check_colormap(self, proposal: Any) -> str:

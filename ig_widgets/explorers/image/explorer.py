@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
 import traitlets
 from torch import nn
 
+from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.export.exports import ExportPanel, ExportTraits
 from ig_widgets.explorers.image.picture import Picture, Preprocess
@@ -29,8 +29,17 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         model: a module in eval mode (or a callable), (1, 3, height, width) to one row of class scores.
         image: a PIL image, an array (height, width, 3), or a tensor (3, height, width) in [0, 1].
         preprocess: makes the model's input of `image`; None if the model takes (1, 3, height, width) in [0, 1].
-        labels: the names of the classes, in their order.
-        target: the class to explain, by position or name; None for the model's first choice.
+        labels: the names of the classes: a list, one each; {0: "cat"} or {"0": "cat"} (some or all); {"cat": 0}; None
+            takes those of a Hugging Face model's config. Two names for one output are those of "no" and "yes".
+        target: the class to explain, by position or name; None for the model's first choice. Of a dense
+            output, a segmentation say, a position as the engine takes it, (class, row, column), None: its centre.
+        output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
+            position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
+            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
+            tuple, ("logit",).
+        scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
+            percentages); None finds it out where it is certain, by what made the scores or the config, else takes
+            soft-max of several outputs and a mere number of one, and says so.
         baseline: black, white, mean grey, blur, noise, gaussian noise, max distance, shuffled or colour, with
             parameters in brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or
             array, a tensor of the model's input, or a function of that. What is given so is offered by name from then
@@ -71,8 +80,10 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         image: Picture,
         *,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
-        target: int | str | None = None,
+        labels: LabelsLike = None,
+        target: int | str | tuple[int | str, ...] | None = None,
+        output: object = None,
+        scores: str | None = None,
         baseline: object = "black",
         **traits: Any,
     ) -> None:
@@ -80,7 +91,7 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         # Before anything that large is made.
         if preprocess is None:
             _check_room(n_steps, _shape_of(image))
-        subject = ImageSubject(model, image, preprocess, labels)
+        subject = ImageSubject(model, image, preprocess, labels, output, scores)
         _check_room(n_steps, subject.shape)
         if target is not None:
             traits["target"] = target
@@ -94,7 +105,9 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         image: Picture,
         *,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
+        output: object = None,
+        scores: str | None = None,
     ) -> ImageExplorer:
         """Returns the explorer that `to_npz` wrote to `path`: settings and picture, without a gradient evaluation.
 
@@ -106,7 +119,7 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
 
         Raises FileError where there is no such file, or its settings cannot be for this model, and as the constructor.
         """
-        return cls._from_npz(path, model, image, preprocess=preprocess, labels=labels)
+        return cls._from_npz(path, model, image, preprocess=preprocess, labels=labels, output=output, scores=scores)
 
 
 def _check_room(n_steps: object, shape: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.path import Path
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.methods import RELATIVES, Methods, Question, Relative
 from ig_widgets.explorers.core.settings import SUM, Settings
 from ig_widgets.explorers.core.subject import CoarseMaps, Shown, Subject
@@ -61,7 +62,9 @@ class ImageSubject(Subject):
         model: nn.Module,
         picture: Picture,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
+        output: object = None,
+        scores: str | None = None,
     ) -> None:
         """As `ImageExplorer` takes them. Raises as it does."""
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
@@ -70,7 +73,7 @@ class ImageSubject(Subject):
         super().__init__(
             model,
             inputs,
-            Classifier(model, inputs, labels),
+            Classifier(model, inputs, labels, output, scores),
             ImageBaselines(self.image, parameter, preprocess),
             METHODS,
             _COLOURS if inputs.shape[1] == len(_COLOURS) else (),

@@ -15,6 +15,7 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog, GivenBaseline
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.methods import RELATIVES, Methods
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.subject import Shown, Subject
@@ -43,7 +44,9 @@ class TableSubject(Subject):
         row: Row,
         data: Any = None,
         names: Sequence[str] | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
+        output: object = None,
+        scores: str | None = None,
     ) -> None:
         """As `TableExplorer` takes them. Raises as it does."""
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
@@ -54,7 +57,8 @@ class TableSubject(Subject):
             mean = _mean_of(data, inputs)
             offers = {"mean": GivenBaseline(lambda _inputs: mean, "the mean of the data")} | offers
         catalog = BaselineCatalog(inputs, offers)
-        super().__init__(model, inputs, Classifier(model, inputs, labels), catalog, METHODS)
+        classifier = Classifier(model, inputs, labels, output, scores)
+        super().__init__(model, inputs, classifier, catalog, METHODS)
 
     @property
     def map_shape(self) -> tuple[int]:
