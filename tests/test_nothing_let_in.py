@@ -114,7 +114,7 @@ def test_the_front_end_evaluates_nothing_and_writes_no_markup() -> None:
         assert "import(" not in text
     # But for what the kernel gives it, as anywidget does.
     assert loader.count("import(") == 1
-    assert "createObjectURL(new Blob([text]" in loader
+    assert "createObjectURL(new Blob([await inflate(packed)]" in loader
 
 
 # ---------------------------------------------------------------- at run time

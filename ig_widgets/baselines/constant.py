@@ -35,15 +35,17 @@ class constant(Baseline):  # noqa: N801
     def __call__(self, pictures: Tensor) -> Tensor:
         """The colour, in the shape of `pictures`. Raises ArgumentValueError for another number of channels."""
         warn_unless_pictures(self, pictures)
+        # (channels or 1, 1, 1), which broadcasts to any picture.
         level = torch.as_tensor(self.value, dtype=pictures.dtype, device=pictures.device).view(-1, 1, 1)
         if len(level) not in (1, pictures.shape[1]):
             raise ArgumentValueError(
                 f"value has {len(level)} levels, the picture {pictures.shape[1]} channels; give one, or one for each."
             )
+        # A copy: of an expanded tensor writing to one pixel would write to all.
         return level.expand_as(pictures).clone()
 
     def describe(self) -> str:
-        """Grey or colour, and its level."""
+        """The words for a caption: grey or colour, and its level."""
         if isinstance(self.value, tuple):
             return f"colour {', '.join(f'{level:.2f}' for level in self.value)}"
         return f"grey {self.value:.2f}"
@@ -58,7 +60,8 @@ class black(constant):  # noqa: N801
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     def describe(self) -> str:
-        """Black."""
+        """The word for a caption."""
+        # The class may be given another value, which its name would then belie.
         return "black" if self.value == 0 else super().describe()
 
 
@@ -71,7 +74,7 @@ class white(constant):  # noqa: N801
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     def describe(self) -> str:
-        """White."""
+        """The word for a caption."""
         return "white" if self.value == 1 else super().describe()
 
 
@@ -85,7 +88,7 @@ class mean_grey(Baseline):  # noqa: N801
         return pictures.mean(dim=(1, 2, 3), keepdim=True).expand_as(pictures).clone()
 
     def describe(self) -> str:
-        """Mean grey."""
+        """The words for a caption."""
         return "mean grey"
 
 
@@ -102,8 +105,9 @@ class zeros(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Zeros in the shape of the inputs, here called `pictures`."""
+        # No warning for values outside of [0, 1]: zeros are meant for normalised inputs.
         return torch.zeros_like(pictures)
 
     def describe(self) -> str:
-        """Zeros of the model's input."""
+        """The words for a caption."""
         return "zeros of the model's input"

@@ -102,6 +102,7 @@ class CellSampler:
                 except UnfoldError:
                     continue
                 except LeaveError as error:
+                    # A LeaveError passes by what a model catches; the caller gets an ordinary exception.
                     raise SecantRuleError(str(error)) from error
                 except (RuntimeError, MemoryError) as error:
                     if not self._passes.adapts(error):

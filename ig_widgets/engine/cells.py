@@ -107,7 +107,7 @@ class Cells(CellErrors):
             raise SecantRuleError(f"the secant rule does not hold here: cells do not sum to what F changes{by}")
 
     def _meet_again(self, block: CellBlock) -> None:
-        """A pass that is not of the same function shows where F is met again; a look at a few cells will do."""
+        """Compares F with what it was where cells of another pass share an end; a look at a few cells will do."""
         rows = (t[:_LOOKS].tolist() for t in (block.examples, block.lows, block.outputs, block.roundings))
         for example, low, output, rounding in zip(*rows, strict=True):
             off = abs(self._outputs.setdefault((example, low), output) - output) - rounding
@@ -115,7 +115,7 @@ class Cells(CellErrors):
                 self._missing[example] += off
 
     def _suspects(self, asked: Any, affordable: Integers) -> Floats:
-        """Of the examples that are `asked` (batch,) of booleans, the cells to test: for how many each stands, (cells,).
+        """Chooses cells to test of the examples `asked`, (batch,) booleans: returns for how many each stands, (cells,).
 
         Some are those that differ most from their neighbours; each stands for itself. The others lie at places that
         have nothing to do with what is known of them, and stand for cells of their length all along the path.
@@ -163,7 +163,7 @@ class Cells(CellErrors):
         return rough
 
     def _planned(self, tol: float, affordable: Integers, able: Any) -> Integers:
-        """Into how many parts each cell is to be split so that errors should come down to `tol`; 1: it is not."""
+        """Returns into how many parts to split each cell so that errors should come down to `tol`; 1: not at all."""
         own = self._cells
         goals = (_AIM * tol * self._sizes / self._factors) ** 2
         chosen = np.flatnonzero(able[own.examples])

@@ -1,4 +1,4 @@
-"""Passes in which reentrant checkpoints are none.
+"""Runs passes without reentrant checkpoints.
 
 `torch.utils.checkpoint` with use_reentrant=True runs its part without a graph, takes no `torch.autograd.grad`, and
 writes gradients of parameters as it runs again. Inside our passes the part is simply run; chunks find what fits memory.
@@ -17,19 +17,20 @@ _T = TypeVar("_T")
 
 
 def unrolled(act: Callable[[], _T]) -> _T:
-    """What `act` gives, a pass of this thread; checkpoints of other threads are as ever."""
+    """Returns act(), in which checkpoints of this thread are unrolled; those of other threads are as ever."""
     return _SWITCH.during(act)
 
 
 def _apply(run_function: Callable[..., Any], preserve_rng_state: bool, *arguments: Any) -> Any:
     if _SWITCH.is_own:
         return run_function(*arguments)
+    # Past our own entry in the class: `CheckpointFunction.apply` would call this function again.
     inherited: Any = super(CheckpointFunction, CheckpointFunction).apply
     return inherited(run_function, preserve_rng_state, *arguments)
 
 
 def _read() -> Any:
-    """What the class itself has for `apply`; it inherits one."""
+    """Returns the class's own `apply`, None where it only inherits one."""
     return vars(CheckpointFunction).get("apply")
 
 

@@ -1,4 +1,4 @@
-"""How many rows go through the model at a time.
+"""Chooses how many rows go through the model at a time.
 
 A chunk that is too small pays the model's fixed cost too often; one that is too large leaves the processor's
 caches, or memory. Neither is known beforehand, so the size grows while it pays and falls back when it does not.
@@ -98,7 +98,7 @@ class ChunkSize:
         first: int | None = None,
         cancel: threading.Event | None = None,
     ) -> Iterator[tuple[slice, Found, float]]:
-        """What `ask` gives of each slice of `count` rows, and the seconds it took; of halves where memory runs out.
+        """Yields what `ask` returns of slices of `count` rows, and the seconds; halves them where memory runs out.
 
         As long as no size is found, short passes are followed by longer ones: nothing else is learnt of them.
         `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
@@ -137,7 +137,7 @@ class ChunkSize:
             self._fit()
 
     def _fit(self) -> None:
-        """Into the memory that is free now."""
+        """Fits the size into the memory that is free now."""
         self._limit = _rows_in_memory(self._device, self._row_bytes)
         self._rows = max(1, min(self._rows, self._limit)) if self._tries else self._limit
 
@@ -192,7 +192,7 @@ class ChunkSize:
             other._rows, other._guessed = max(1, min(rows, other._limit)), True
 
     def resume(self) -> None:
-        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be.
+        """Starts a later run: sizes that may have been slow by chance are tried once more, and larger ones if need be.
 
         An accelerator is filled anew: others may have taken of its memory meanwhile, or given some back.
         """
@@ -254,7 +254,7 @@ _KNOWN: WeakKeyDictionary[object, dict[Hashable, dict[Hashable, ChunkSize]]] = W
 
 
 def known_chunk_size(forward_func: object, kind: Hashable, shape: Hashable, make: Callable[[], ChunkSize]) -> ChunkSize:
-    """What has been learnt of a model in passes of a kind at a shape, or a new one; forgotten when the model is.
+    """Returns the size learnt for a model in passes of a kind at a shape, or a new one; forgotten with the model.
 
     A new one begins where the same model took as many bytes of input at another shape.
     """

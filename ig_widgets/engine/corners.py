@@ -58,7 +58,7 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
 
 
 def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
-    """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
+    """Returns places at which to sample each example, where groups of features miss more than `tol`; of some none."""
     most = max(len(walk.alphas) for walk in walks) + 1
     wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])
     groups = numbering.next(int(np.clip(wanted, _LEAST_GROUPS, _GROUPS)))
@@ -91,7 +91,7 @@ def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where something is missing: between `low` and `high`, in all but `least`, `missing`; `depth`: how often cut."""
+    """A stretch from `low` to `high` in which `missing` is more than the allowed `least`; `depth`: how often cut."""
 
     walk: Walk
     least: float
@@ -107,7 +107,7 @@ class _Place:
         return int(inside.sum()) >= _SECTIONS
 
     def samples(self) -> list[float]:
-        """Where to sample it: evenly inside, and at growing distances on both sides, up to the next samples."""
+        """Returns places to sample: evenly inside, and at growing distances on both sides, up to the next samples."""
         alphas = np.concatenate([[0.0], self.walk.alphas, [1.0]])
         start = float(alphas[alphas <= self.low][-1])
         end = float(alphas[alphas >= self.high][0])
@@ -130,7 +130,7 @@ def _chosen(walk: Walk, groups: int) -> Integers:
 
 
 def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing: Floats) -> list[_Place]:
-    """Neighbouring intervals as one place; those that miss most."""
+    """Joins neighbouring intervals into places, and returns those that miss most."""
     runs = np.split(np.arange(len(intervals)), np.flatnonzero(np.diff(intervals) > 1) + 1)
     places = [
         _Place(
@@ -180,7 +180,7 @@ def _beyond(differences: Floats, known: Floats) -> Floats:
 
 
 def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
-    """The places, ever smaller, in which something is still missing when they are cut."""
+    """Cuts places into sections, again and again, and returns the smallest in which something is still missing."""
     going, found = list(hints), []
     for _ in range(_ROUNDS):
         if not going:

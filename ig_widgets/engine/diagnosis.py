@@ -1,4 +1,4 @@
-"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
+"""Finds out whether a forgotten batch dimension is why a model fails on the rows of a path."""
 
 from __future__ import annotations
 

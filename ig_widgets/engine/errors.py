@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    # For types alone: `result` imports this module.
     from ig_widgets.engine.result import Attribution
 
 
@@ -57,6 +58,7 @@ class ConvergenceWarning(UserWarning):
     """The tolerance was not met within `max_evaluations`; the text says where the error lies and what would help."""
 
 
+# A RuntimeError too, as torch's own is: code written for that catches this one.
 class OutOfMemoryError(IGError, MemoryError, RuntimeError):
     """Not even one row of the path fits into memory."""
 

@@ -90,7 +90,7 @@ def values_at(alphas: Floats, places: Floats, order: int) -> Floats:
 
 
 def _nodes(alphas: Floats, lengths: Floats, order: int) -> tuple[Integers, Integers]:
-    """For each interval the samples that its polynomial goes through, and how many: (n + 1, most), (n + 1,)."""
+    """Returns the samples that each interval's polynomial goes through, and how many: (n + 1, most), (n + 1,)."""
     n, every = len(alphas), np.arange(len(alphas) + 1)
     apart = _APART * lengths
     # Outwards on each side, -1 or n where there is none; beyond both ends is infinity.

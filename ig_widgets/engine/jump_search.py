@@ -27,7 +27,7 @@ Ask = Callable[[Integers, Floats], Floats]
 
 @dataclass(frozen=True)
 class SteepInterval:
-    """Where the change of F that samples did not show lies: (m,) each, by interval that was searched.
+    """The stretches that hold the change of F which samples did not show: (m,) each, by interval that was searched.
 
     `lows` to `highs`, with F at both; `is_short`: no point of the path lies between. `is_jump`: F is level beside it.
     """
@@ -51,7 +51,7 @@ def search(
     shortest: Callable[[Integers, Floats], Floats],
     slope: Callable[[Integers, Floats], Floats] | None = None,
 ) -> SteepInterval:
-    """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
+    """Searches intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
     `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
     alphas)`: how short a section before there is in which no points of the path lie. `slope(intervals, alphas)` gives
@@ -74,6 +74,7 @@ def search(
         if slope is not None:
             middles = (edges[:, 1:] + edges[:, :-1]) / 2
             slopes = slope(np.repeat(going, _SECTIONS), middles.ravel()).reshape(middles.shape)
+        # Beyond what the samples explain: a steady slope is a change too, and hides nothing.
         change = np.abs(np.diff(values, axis=1) - slopes * np.diff(edges, axis=1))
         counts = change > _COUNTS * change.sum(1, keepdims=True)
         first, last = counts.argmax(1), _SECTIONS - 1 - counts[:, ::-1].argmax(1)
@@ -84,13 +85,14 @@ def search(
         before[at], after[at] = values[rows, first[rows]], values[rows, last[rows] + 1]
         inside = (change * counts).sum(1)
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
+        # Floating point ends the search: between neighbouring numbers there is no point to ask.
         is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
     return SteepInterval(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))
 
 
 def places_about(low: float, high: float, start: float, end: float) -> list[float]:
-    """Where to sample a steep place from `low` to `high`, and at growing distances from it up to both ends."""
+    """Returns places to sample from `low` to `high`, where F is steep, and at growing distances up to both ends."""
     width = high - low
     places = [low + width * share for share in (0.2, 0.5, 0.8)]
     for edge, sign, room in ((low, -1, low - start), (high, 1, end - high)):

@@ -58,7 +58,7 @@ class Cut:
 
     @property
     def size(self) -> float:
-        """By how much F jumps."""
+        """The jump of F, after less before."""
         return self.after - self.before
 
 
@@ -107,7 +107,7 @@ class Profile:
     nearest: float = float(np.finfo(np.float64).eps)
 
     def assess(self) -> Assessment:
-        """Weigh all samples, and tell the error; each stretch between jumps on its own."""
+        """Weighs all samples and estimates the error, each stretch between jumps on its own."""
         weights = np.zeros(len(self.alphas))
         parts = []
         for low, high, before, after, chosen in self._stretches():

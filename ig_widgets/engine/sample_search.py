@@ -46,7 +46,7 @@ class SampleSearch(AdaptiveSamples):
     """Chooses places for single samples by the samples at hand, and by forward passes where these show nothing."""
 
     def _steps(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
-        """Where F changes more than samples show, of examples that seem settled.
+        """Returns places at which F changes more than samples show, of examples that seem settled.
 
         Of many features' F it may be little, and yet more than the tolerance of their map, if it is all of one feature.
         """
@@ -119,7 +119,7 @@ class SampleSearch(AdaptiveSamples):
         return values_at(own.alphas, places, _LOCALLY) @ own.density
 
     def _hard(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, Floats]:
-        """Where single samples are to be added; steep places and jumps are looked for by forward passes."""
+        """Returns places for single samples; steep places and jumps are looked for by forward passes."""
         places: dict[int, list[float]] = {e: [] for e in members}
         wanted = [(e, i) for e in members for i in self._steep(e, tol)]
         if wanted:

@@ -1,4 +1,4 @@
-"""Settings of the whole process that passes need otherwise: switched while any of them runs, in whatever thread."""
+"""Process-wide settings that passes need changed: switched while any pass runs, in whatever thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Switch(Generic[_Value]):
         self._passes: dict[object, int] = {}
 
     def during(self, act: Callable[[], _T]) -> _T:
-        """What `act` gives, called while the setting is switched; left at whatever moment an interrupt comes."""
+        """Returns act(), called while the setting is switched, and restores it whenever an interrupt may come."""
         key = object()
         try:
             try:
@@ -33,6 +33,7 @@ class Switch(Generic[_Value]):
                 return act()
             finally:
                 in_turn([lock_of(self)], lambda: self._leave(key))
+        # Once more: an interrupt may have come inside of `finally`.
         except BaseException:
             in_turn([lock_of(self)], lambda: self._leave(key))
             raise
@@ -55,6 +56,7 @@ class Switch(Generic[_Value]):
         if not self._passes:
             self._before = self._read()
         self._passes[key] = threading.get_ident()
+        # Also beside other passes: what they run may have set it anew.
         self._write(self._value)
 
     def _leave(self, key: object) -> None:

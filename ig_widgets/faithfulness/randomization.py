@@ -1,4 +1,4 @@
-"""The model randomisation check: does the map change when what the model has learnt is thrown away?"""
+"""The model randomisation check: whether the map changes when the weights of the model are drawn anew."""
 
 from __future__ import annotations
 
@@ -121,6 +121,7 @@ def randomize_model(
         make_ends(inputs, None, integers=layer is not None or explain is not None)[0],
         isinstance(inputs, tuple | list),
     )
+    # `explain` is called as the person would call it.
     x: Tensors = xs if is_tuple else xs[0]
     explainer = Explainer(
         explain,
@@ -133,11 +134,13 @@ def randomize_model(
         chunk_size=chunk_size,
         cancel=cancel,
     )
+    # Checked before the first map, which may take minutes.
     names = None if layers is None else _check_layers(layers, model)
     # The user's own model is not even called: what a method hangs onto a model hangs on a copy.
     changed = copy.deepcopy(model)
     with _Calls(changed) as calls:
         maps = [explainer(changed, x)]
+    # The order of calls is known only once the model has run.
     names = calls.in_reverse_order() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
@@ -152,6 +155,7 @@ def randomize_model(
         maps.append(explainer(changed, x))
     if tell is not None:
         tell(total, total)
+    # By pixel, so that channels do not count as features of their own.
     own, *others = (torch.cat([by_feature(values) for values in members], dim=1) for members in maps)
     shown: list[Tensors] = [members if len(members) > 1 or is_tuple else members[0] for members in maps]
     return Randomization(
@@ -170,6 +174,7 @@ class _Named:
 
     def __init__(self, model: nn.Module, layer: Layer) -> None:
         names = {id(module): name for name, module in model.named_modules()}
+        # Found in the user's model, by module or name, as `attribute` finds them.
         found = Layers(model, layer, False).modules
         self._is_list = isinstance(layer, list)
         self._places: list[int | str] = []
@@ -181,7 +186,7 @@ class _Named:
             self._places.append(module if isinstance(module, int) else names[id(module)])
 
     def __call__(self, model: Any) -> Layer:
-        """The same layers of `model`."""
+        """Returns the same layers of `model`."""
         found: list[Any] = [p if isinstance(p, int) else model.get_submodule(p) for p in self._places]
         layer: Layer = found if self._is_list else found[0]
         return layer
@@ -201,6 +206,7 @@ class _Calls:
         self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> _Calls:
+        # Pre-hooks, which come in the order of calls; a hook would come when the call ends, parents last.
         for name, module in self._modules.items():
             self._hooks.append(module.register_forward_pre_hook(partial(self._note, name)))
         return self
@@ -249,8 +255,9 @@ def _check_layers(layers: object, model: nn.Module) -> list[str]:
 
 
 def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
-    """Draw the weights of `layer`, and of all inside, anew, in place."""
+    """Draws the weights of `layer`, and of all inside, anew, in place."""
     inside = {id(module) for module in model.get_submodule(layer).modules()}
+    # In the order of the whole model: a module's seed does not depend on which layer is drawn.
     parametrised = [module for module in model.modules() if _own_parameters(module)]
     generator = torch.Generator().manual_seed(seed)
     # A seed for each module, whichever are drawn, so that a layer is the same in both orders.

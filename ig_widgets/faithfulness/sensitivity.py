@@ -108,6 +108,7 @@ def sensitivity_max(
         forward_func, inputs, None if inside is None else baselines, layer=inside, target=target, cancel=cancel,
         **(further if explain is None else {}),
     )  # fmt: skip
+    # Perturbations that replace something have nothing to replace it by: the inputs stand for baselines.
     draws = Draws(perturb, subject.inputs, subject.inputs, n, seed, subject.is_tuple)
     explainer = Explainer(
         explain,
@@ -122,6 +123,7 @@ def sensitivity_max(
     for number in range(n + 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {number} of {n + 1} maps.", None)
+        # One batch for each draw, so that `explain` is called as it would be by a person.
         points = subject.inputs if maps is None else _perturbed(draws, number - 1, subject.batch)
         made = explainer(subject.forward_func, points if subject.is_tuple else points[0])
         found = flat(made if inside is None else subject.added_up(made))
@@ -132,8 +134,10 @@ def sensitivity_max(
             changes.append(norm(found - maps))
         if tell is not None:
             tell(number + 1, n + 1)
+    # For types: n is at least 1, so that there was a first map.
     assert maps is not None
     scale = norm(maps)
+    # Where the map is all zeros the change itself is told: 0 / 0 and 1 / 0 would tell nothing.
     relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]
     refuse_overflow("A relative change", relative)
     return Sensitivity(

@@ -59,11 +59,12 @@ class _Shifted(nn.Module):
         self.shifts = shifts  # no buffers: they are no state of the model's
 
     def forward(self, *inputs: Any, **keywords: object) -> object:
-        """f at the inputs, shifted back."""
+        """Calls f at the inputs, shifted back."""
         return self.model(*_shifted_back(inputs, self.shifts), **keywords)
 
 
 def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
+    # A method may look for modules, of a layer say: the twin holds the model.
     if isinstance(forward_func, nn.Module):
         return _Shifted(forward_func, shifts)
 
@@ -74,6 +75,7 @@ def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
 
 
 def _shifted_back(arguments: tuple[Any, ...], shifts: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    # Not strict: further arguments come after the inputs, and are not shifted.
     moved = (x - by for x, by in zip(arguments, shifts, strict=False))
     return (*moved, *arguments[len(shifts) :])
 
@@ -143,6 +145,7 @@ def input_shift(
     for done, (function, points, start) in enumerate(asked, 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
+        # The map of f at x first: the others are compared with it.
         maps.append(explainer(function, points, start))
         if tell is not None:
             tell(done, len(asked))
@@ -169,6 +172,7 @@ def _check_shift(shift: object, x: Tensor) -> Tensor:
         raise ArgumentTypeError(f"shift must be a number or a tensor, got {type(shift).__name__}.")
     by = torch.as_tensor(shift, device=x.device).detach().to(x.device, x.dtype)
     try:
+        # The same shift for all examples: of one for each the twin could not tell whose row it is given.
         by = by.expand(1, *x.shape[1:])
     except RuntimeError:
         raise ArgumentValueError(

@@ -36,8 +36,8 @@ def as_photo(picture: Picture) -> Bytes:
     return to_bytes(shown)
 
 
-def as_map(attribution: Map, photo: Bytes) -> Floats:
-    """(height, width), as large as `photo`: summed over channels, which keeps completeness.
+def as_map(attribution: Map, photo: Bytes | None = None) -> Floats:
+    """(height, width), as large as `photo` if there is one: summed over channels, which keeps completeness.
 
     Of an Attribution of one picture, or an array or tensor (height, width), (channels, height, width) or (1, channels,
     height, width). Raises ArgumentTypeError, ArgumentValueError.
@@ -53,13 +53,14 @@ def as_map(attribution: Map, photo: Bytes) -> Floats:
             f"attribution must be that of one picture, (1, channels, height, width), or a map (height, width), got "
             f"{values.shape}."
         )
-    if values.shape[-2:] != photo.shape[:2]:
+    if photo is not None and values.shape[-2:] != photo.shape[:2]:
         raise ArgumentValueError(
             f"attribution is {values.shape[-1]} x {values.shape[-2]} and picture {photo.shape[1]} x {photo.shape[0]} "
             f"pixels; give the picture as the model sees it, cropped and resized."
         )
     if not np.isfinite(values).all():
         raise ArgumentValueError("attribution holds NaN or infinite values, which have no colour.")
+    # All leading dimensions at once: batch and channels, or neither.
     summed: Floats = values.astype(np.float64).reshape(-1, *values.shape[-2:]).sum(0)
     return summed
 

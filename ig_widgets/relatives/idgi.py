@@ -101,15 +101,19 @@ def shared_out(samples: Samples, nodes: rules.Nodes) -> list[Tensor]:
     for example in range(samples.path.batch):
         gains = trace.outputs[example].diff()
 
+        # Bound as a default: a closure would see the example of the last turn.
         def gradients(example: int = example) -> Any:
             return samples.maps(example, alphas, multiply_by_inputs=False)
 
+        # Squares of gradients overflow from 1e19 on in float32; the units cancel in the share.
         units = unit_of(torch.stack([g.abs().amax(1) for g in gradients()]).amax(0))[:, None]
 
         def squares(units: Tensor = units) -> Any:
             return ((g / units).square() for g in gradients())
 
         norms = torch.stack([part.sum(1, dtype=widest(part.device)) for part in squares()]).sum(0)
+        # Without a gradient there is no direction to share the change out along; it goes to nobody.
         weights = torch.where(norms > 0, gains.to(norms.device, norms.dtype) / norms, 0.0)
+        # Computed anew rather than kept: squares of all samples would take as much memory as these.
         made.append(torch.cat([(weights.to(part.dtype) @ part) for part in squares()]))
     return made

@@ -36,8 +36,10 @@ def of_layer(
 
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> Attribution:
+            # Without a layer nothing is bound or copied.
             if kwargs.get("layer") is None:
                 return function(*args, **kwargs)
+            # By name, however the caller has passed them.
             given = signature.bind(*args, **kwargs).arguments
             inside = _inside(given, draws_baselines)
             if not adds_up and any(len(own) > 1 for own in inside.parts):
@@ -47,11 +49,13 @@ def of_layer(
                 )
             starts = _origins(given, inside) if draws_baselines else inside.baselines
             given |= {"forward_func": inside.function, "inputs": inside.inputs, "baselines": starts, "layer": None}
+            # The model's own inputs are further arguments now; `output` was applied by the layer's function.
             given |= {"additional_forward_args": inside.arguments, "forward_kwargs": inside.keywords, "output": None}
             ask: Callable[..., Attribution] = function
             try:
                 return _as_held(ask(**given), inside)
             except Cancelled as cancelled:
+                # What a cancelled run carries has the layer's form as well.
                 if cancelled.partial is not None:
                     cancelled.partial = _as_held(cancelled.partial, inside)
                 raise
@@ -67,6 +71,7 @@ def _inside(given: dict[str, Any], draws_baselines: bool) -> Inside:
         given["forward_func"],
         given["layer"],
         given["inputs"],
+        # A distribution has another number of rows than the inputs; it is taken through the layer by itself.
         None if draws_baselines else given.get("baselines"),
         *(given.get(name) for name in names),
         target=given.get("target"),
@@ -84,6 +89,7 @@ def _origins(given: dict[str, Any], inside: Inside) -> Tensors:
     def follows(value: object) -> bool:
         return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch
 
+    # At each of K baselines the model runs K rows: which example's mask would they get?
     if batch > 1 and any(map(follows, pytree.tree_leaves(further))):
         raise ArgumentValueError(
             "baselines with layer= need further arguments that are the same for all examples, since what the layer "

@@ -59,6 +59,7 @@ def smooth_integrated_gradients(
     begin = time.perf_counter()
     draws = noisy(inputs, sigma, n_samples, seed)
     everyone, is_tuple = torch.arange(draws.batch, device="cpu"), isinstance(inputs, tuple | list)
+    # A callable is asked for the baseline of the input itself, not of each noisy one.
     one_baseline = baselines(inputs) if callable(baselines) and not isinstance(baselines, Tensor) else baselines
     running, spent, results = _Running(), 0, list[Attribution]()
 
@@ -73,6 +74,7 @@ def smooth_integrated_gradients(
             n_steps=max(r.n_steps for r in each),
             evaluations=spent,
             elapsed=time.perf_counter() - begin,
+            # With n_steps no error is estimated.
             error_estimate=None if n_steps else torch.stack([r.error_estimate for r in each]).square().mean(0).sqrt(),
             converged=None if n_steps else all(r.converged for r in each),
             fallbacks=tuple(sorted({name for r in each for name in r.fallbacks})),
@@ -110,6 +112,7 @@ def smooth_integrated_gradients(
                 cancel=cancel,
             )
         except Cancelled as cancelled:
+            # The partial result is the mean of the runs that are done; the one in hand is dropped.
             raise Cancelled(str(cancelled), mean(False) if results else None) from None
         running.add(one.attributions if isinstance(one.attributions, tuple) else (one.attributions,))
         spent += one.evaluations
@@ -133,6 +136,7 @@ class _Running:
             self.mean, self._squares = ([torch.zeros_like(v) for v in given] for _ in range(2))
         self.count += 1
         for mean, squares, value in zip(self.mean, self._squares, given, strict=True):
+            # Welford's update: a difference of two large sums would lose the variance.
             before = value - mean
             mean.add_(before / self.count)
             squares.add_(before * (value - mean))

@@ -53,7 +53,16 @@ function mounted(start: ConstructorParameters<typeof FakeModel>[0] = { _curves: 
   return { life, model, traits, cancel, panel, all, button, tol, turn };
 }
 
-const computing: Run = { kind: "computing", request: 1, done: 0, total: 9 };
+const computing: Run = {
+  kind: "computing",
+  request: 1,
+  done: 0,
+  total: 9,
+  cached: 0,
+  tol: 0,
+  error: null,
+  stopping: false,
+};
 
 describe("logarithmic axes", () => {
   test("equal ratios are equal lengths, and all values are inside", () => {
@@ -152,7 +161,7 @@ test("refine asks for auto at once; stop cancels what is computing", () => {
   expect([button("refine").disabled, button("stop").disabled]).toEqual([true, false]);
   button("stop").click();
   expect(cancel).toHaveBeenCalledTimes(1);
-  panel.show({ kind: "cancelled" });
+  panel.show({ kind: "cancelled", evaluations: 0 });
   expect(button("stop").disabled).toBe(true);
   traits.set("method", "secant");
   expect(button("refine").disabled).toBe(false);

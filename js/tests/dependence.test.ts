@@ -6,7 +6,6 @@ import { blueToRed } from "./support/fake_model.js";
 import { choose, frame, type View } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
 
-const HEADING = "How much does this depend on the baseline?";
 const DARKEST = [63, 0, 125];
 
 /** Switched on and answered, in one view. */
@@ -30,25 +29,33 @@ function panelOf(view: View): HTMLElement {
 }
 
 describe("the switch", () => {
-  test("folding it out asks for it, folding it in no more", async () => {
+  test("opening its tab asks for it, leaving it no more", async () => {
     const { model, view } = await explained();
-    const details = await view.unfold(HEADING);
+    const panel = view.tab("dependence");
     expect(model.saved.at(-1)?.show_dependence).toBe(true);
     await frame();
-    expect(details.innerText).toContain("asking the model…");
+    expect(panel.innerText).toContain("asking the model…");
     expect(model.all("request")).toEqual([]);
-    details.querySelector("summary")?.click();
+    view.tab("path");
     await expect.poll(() => model.saved.at(-1)?.show_dependence).toBe(false);
   });
 
   test("every view follows, whoever has switched", async () => {
     const { host, model, view } = await explained();
     const other = host.render();
-    await view.unfold(HEADING);
-    await expect.poll(() => panelOf(other).hasAttribute("open")).toBe(true);
+    view.tab("dependence");
+    expect(panelOf(other).checkVisibility()).toBe(true);
+    // Where it is taken back the panel stays, and says how to ask again.
     model.set("show_dependence", false);
-    await expect.poll(() => panelOf(view).hasAttribute("open")).toBe(false);
-    expect(panelOf(other).hasAttribute("open")).toBe(false);
+    for (const one of [view, other]) {
+      await frame();
+      expect(panelOf(one).checkVisibility()).toBe(true);
+      expect(one.button("work it out").checkVisibility()).toBe(true);
+    }
+    view.button("work it out").click();
+    expect(model.saved.at(-1)?.show_dependence).toBe(true);
+    await frame();
+    expect(view.button("work it out").checkVisibility()).toBe(false);
   });
 
   test("a page without a kernel has none", async () => {

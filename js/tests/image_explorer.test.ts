@@ -21,7 +21,7 @@ describe("controls, found by role and name", () => {
   });
 
   test.each([
-    ["rule", "method", "gausslegendre", "riemann_left"],
+    ["method", "method", "gausslegendre", "riemann_left"],
     ["baseline", "baseline", "mean grey", "noise"],
     ["colormap", "colormap", "PuOr", "viridis"],
     ["sign", "sign", "negative", "positive"],
@@ -32,7 +32,8 @@ describe("controls, found by role and name", () => {
     expect(model.saved.at(-1)?.[trait]).toBe(value);
     model.set(trait, other);
     expect(view.list(name).value).toBe(other);
-    expect(view.list(name).selectedOptions[0]?.text).toBe(other);
+    const words = trait === "method" ? "left ends" : other;
+    expect(view.list(name).selectedOptions[0]?.text).toBe(words);
   });
 
   test("one cell of the secant rule is called what it is", async () => {
@@ -61,7 +62,7 @@ describe("controls, found by role and name", () => {
   test("every control and picture has a name, and there is one status line", async () => {
     const { view } = await explained();
     for (const name of ["alpha", "steps", "opacity", "clip"]) view.slider(name);
-    for (const name of ["rule", "baseline", "target", "colormap", "sign"]) view.list(name);
+    for (const name of ["method", "baseline", "target", "colormap", "sign"]) view.list(name);
     expect(view.cancel.textContent).toBe("Cancel");
     expect(view.status.getAttribute("aria-live")).toBe("polite");
     // The handles of the histogram.
@@ -89,7 +90,7 @@ describe("relatives of Integrated Gradients", () => {
   test("draws have no path, no difference and no delta, and the same overlay", async () => {
     const view = await answered("draws", { delta: null, density: [], outputs: [[1, 9.31]] });
     const text = view.el.innerText.replaceAll(/\s+/g, " ");
-    expect(text).toContain("No path: α is the share of the draws taken");
+    expect(text).toContain("No path: draws lie in no order");
     expect(text).toContain("Input x, about which points are drawn");
     expect(text).toMatch(/difference F\(x\) − F\(x′\) n\/a/);
     expect(text).toContain("delta sum − difference not claimed");
@@ -100,7 +101,7 @@ describe("relatives of Integrated Gradients", () => {
 
   test("on a curved path the photo is no mixture, and F has its line", async () => {
     const view = await answered("curved");
-    const photo = view.el.querySelector<HTMLElement>('[aria-label="input"] canvas:last-child');
+    const photo = view.el.querySelector<HTMLElement>('[aria-label="input"] canvas + canvas');
     expect(photo?.style.opacity).toBe("1");
     expect(view.el.innerText).toContain("on a path that is no mixture");
     expect(view.el.querySelector("path.igw-output")).not.toBeNull();

@@ -109,6 +109,7 @@ describe("a recording, with no kernel", () => {
     for (const gone of ["PNG", "HTML", "add a pane", "refine until 5%"])
       expect(names).not.toContain(gone);
     expect(view.text).not.toContain("what is absence");
+    view.tab("regions");
     view.overlay.focus();
     await userEvent.keyboard("{Enter}{ArrowRight}{ArrowDown}{Enter}");
     await frame();
@@ -139,20 +140,20 @@ describe("a recording, with no kernel", () => {
     const { view } = await shown();
     const open = (name: string) =>
       [...view.list(name).options].filter(({ disabled }) => !disabled).map(({ value }) => value);
-    expect(open("rule")).toEqual(["riemann_left", "riemann_middle"]);
+    expect(open("method")).toEqual(["riemann_left", "riemann_middle"]);
     expect(open("baseline")).toEqual(["black"]);
     expect(open("target")).toEqual(["1"]);
-    expect(view.list("rule").options).toHaveLength(5);
+    expect(view.list("method").options).toHaveLength(5);
   });
 
   test("another rule comes with a number of steps that was sampled", async () => {
     const { view } = await shown();
-    choose(view.list("rule"), "riemann_left");
+    choose(view.list("method"), "riemann_left");
     await frame();
     expect(view.slider("steps").valueAsNumber).toBe(2);
     expect(view.text).toContain("of 7.50");
     expectDrawn(view, two, 1);
-    choose(view.list("rule"), "riemann_middle");
+    choose(view.list("method"), "riemann_middle");
     await frame();
     expect(view.slider("steps").valueAsNumber).toBe(4);
     expectDrawn(view, scene.entries, 1);

@@ -19,6 +19,7 @@ from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.limits import check_size, most_steps
+from ig_widgets.explorers.core.output_rows import Position, as_text
 from ig_widgets.explorers.core.pane import Numbers, Pane
 from ig_widgets.explorers.core.panel import Panel
 from ig_widgets.explorers.core.panes import Panes
@@ -80,11 +81,14 @@ class Explorer(OwnAttributes, DisplayedWidget):
     )
     baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("", help="Where the path starts, by its name.")
     baseline.tag(sync=True, write=FORMS["baseline"])
-    target = traitlets.Union([traitlets.Int(), traitlets.Unicode()], help="The class explained, by position or name.")
-    target.tag(sync=True, write=FORMS["target"])
+    # A class, or of a dense output a tuple, which travels as a text.
+    target: traitlets.TraitType[Any, Any] = traitlets.TraitType(
+        0, help="The class explained, by position or name; of a dense output a tuple."
+    )
+    target.tag(sync=True, write=FORMS["target"], to_json=lambda value, _: as_text(value))
     output = traitlets.Unicode("logit", help="What of the model is explained: its own scores, a probability, a margin.")
     output.tag(sync=True, write=FORMS["output"])
-    method = traitlets.Unicode("riemann_middle", help="A rule that adds samples of the path up, or a relative of IG.")
+    method = traitlets.Unicode("auto", help="A rule that adds samples of the path up, or a relative of IG.")
     method.tag(sync=True, write=FORMS["method"])
     n_steps = traitlets.Int(64, help="How many steps the path has, 1 to 256.")
     n_steps.tag(sync=True, write=FORMS["n_steps"])
@@ -111,7 +115,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
     _lut = traitlets.Bytes(color_table("RdBu_r").tobytes()).tag(sync=True, recorded=False)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
 
-    _front = traitlets.Unicode().tag(sync=True, recorded=False)
+    _front = traitlets.Bytes().tag(sync=True, recorded=False)
     _front_hash = traitlets.Unicode().tag(sync=True, recorded=False)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True, write=PANES)
     # What can be chosen.
@@ -122,8 +126,10 @@ class Explorer(OwnAttributes, DisplayedWidget):
     _inputs = traitlets.List(traitlets.Unicode()).tag(sync=True, recorded=False)
     _labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _n_classes = traitlets.Int().tag(sync=True)
-    # The likeliest classes, each with its probability.
+    # The first classes where the target is, each with its probability, or its value where scores are mere numbers.
     _top: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    # What scores and targets mean (`Classifier.described`).
+    _scores: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
     def __init__(self, subjects: Subjects, *, _restored: Restored | None = None, **traits: Any) -> None:
         """`traits`: values of any traits; `target` None: the model's first choice for each input.
@@ -151,8 +157,8 @@ class Explorer(OwnAttributes, DisplayedWidget):
         classes = subject.classifier.classes
         super().__init__(
             **{
-                "target": classes.top[0][0],
-                "output": classes.output_name,
+                "target": classes.first,
+                "output": subject.classifier.reading or classes.output_name,
                 "_methods": subject.methods.names,
                 "_inputs": list(subjects.input_names),
                 **_choices(subject),
@@ -160,11 +166,12 @@ class Explorer(OwnAttributes, DisplayedWidget):
             | given
         )
         # A target that nobody has chosen is that of each input.
-        is_known = _restored is None or self.target != classes.top[0][0]
+        is_known = _restored is None or self.target != classes.first
         self._is_target_chosen = "target" in given and is_known
         self._is_adjusting = False
         # ipywidgets makes a layout for each widget, and does not close it; one that was given belongs to the user.
         self._own_layout = None if "layout" in traits else self.layout
+        self._follow_place()
         self.on_msg(self._on_message)
         self.observe(self._submit, [*FORMS, "_panes"])
         self._submit()
@@ -217,7 +224,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
                     f"compare was given {', '.join(sorted(map(str, unknown)))}; a pane may differ in "
                     f"{', '.join(FORMS)}."
                 )
-            panes.append({name: self._validated(name, value) for name, value in difference.items()})
+            panes.append({name: self._setting(name, value) for name, value in difference.items()})
         self._panes = panes
 
     def wait(self, timeout: float | None = None) -> None:
@@ -265,7 +272,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
             layout.close()
             if self.comm is not None:
                 # Hosts keep the state of closed models.
-                self._front = self._css = ""
+                self._front, self._css = b"", ""
         super().close()
 
     # ------------------------------------------------------------ computing
@@ -350,7 +357,12 @@ class Explorer(OwnAttributes, DisplayedWidget):
         known = all(isinstance(pane, dict) and pane.keys() <= FORMS.keys() for pane in panes)
         if not 1 <= len(panes) <= MOST_PANES or not known or panes[0]:
             raise traitlets.TraitError(f"there must be 1 to {MOST_PANES} panes, the first of which must be empty.")
-        return [{name: self._validated(name, value) for name, value in pane.items()} for pane in panes]
+        return [{name: self._setting(name, value) for name, value in pane.items()} for pane in panes]
+
+    def _setting(self, name: str, value: Any) -> Any:
+        """Returns a value of a setting as a pane has it. Raises TraitError."""
+        value = self._validated(name, value)
+        return as_text(value) if name == "target" else value
 
     @traitlets.validate("alpha", "opacity", "clip")
     def _check_finite(self, proposal: Any) -> float:
@@ -382,8 +394,19 @@ class Explorer(OwnAttributes, DisplayedWidget):
         return name
 
     @traitlets.validate("target")
-    def _check_target(self, proposal: Any) -> int:
-        return int(_as_trait_error(self._subject.classifier.classes.index, proposal.value))
+    def _check_target(self, proposal: Any) -> Position:
+        classes = self._subject.classifier.classes
+        # A class alone is asked about where the one before was.
+        place = classes.rows.split(self.target)[1] if isinstance(self.target, tuple) else None
+        found: Position = _as_trait_error(classes.index, proposal.value, place)
+        return found
+
+    @traitlets.observe("target")
+    def _follow_place(self, _change: object = None) -> None:
+        # Of a dense output each place has first classes of its own.
+        classes = self._subject.classifier.classes
+        if classes.rows.places:
+            self._top = [list(entry) for entry in classes.top_at(self.target)]
 
     @traitlets.validate("colormap")
     def _check_colormap(self, proposal: Any) -> str:
@@ -435,7 +458,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
             self.n_steps = room
         if not self._is_target_chosen or not _is_valid(classes.index, self.target):
             self._is_target_chosen = False
-            self.target = classes.top[0][0]
+            self.target = classes.first
         return remarks
 
     @traitlets.validate("output")
@@ -461,6 +484,7 @@ def _choices(subject: Subject) -> dict[str, Any]:
         "_labels": list(classes.labels),
         "_top": [list(entry) for entry in classes.top],
         "_n_classes": classes.count,
+        "_scores": subject.classifier.described(),
     }
 
 

@@ -16,7 +16,7 @@ from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
 from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_model_error, exit_error, failed_message, out_of_memory_error
-from ig_widgets.explorers.core.run import Run, begin_message, total_evaluations
+from ig_widgets.explorers.core.run import Evaluations, Run, begin_message, evaluations_of
 from ig_widgets.explorers.core.sample_cache import EvaluatedRule, PaneResult, SampleCache
 from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
@@ -101,12 +101,10 @@ class Pane:
         self.request = next(self._numbers.requests)
         self.settings, self.answer = settings, answer
         self._cache.restore(known)
-        begin = begin_message(subject, known.log.number, settings, total_evaluations(subject, settings))
+        total = evaluations_of(subject, settings).total
+        begin = begin_message(subject, known.log.number, settings, Evaluations(total))
         self.stream.begin(self.request, begin)
-        pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
-        self.stream.publish(
-            self.request, known.log, known.evaluations, pieces, is_final=known.is_last, error=known.error
-        )
+        self.stream.publish(self.request, known.log, known.evaluations, known.whole)
         done = protocol.done(known.evaluations, answer.result.elapsed)
         self.stream.end(self.request, done if known.is_last else _CANCELLED)
 
@@ -121,7 +119,7 @@ class Pane:
         try:
             self._worker.submit(lambda cancel: self._run(subject, request, settings, cancel))
         except ThreadError as error:
-            self.stream.begin(request, begin_message(subject, next(self._numbers.traces), settings, 0))
+            self.stream.begin(request, begin_message(subject, next(self._numbers.traces), settings))
             self._fail(request, error)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -131,6 +129,7 @@ class Pane:
     def cancel(self) -> None:
         """Stops computing; what is drawn stays."""
         self._worker.cancel()
+        self.stream.stop(self.request)
 
     def pause(self) -> None:
         """Stops computing until `resume`."""
@@ -210,6 +209,9 @@ class Pane:
         finally:
             self.nondeterminism, self._chunks = run.nondeterminism, run.chunks
 
-    def _take(self, request: int, answer: PaneResult) -> None:
-        if request == self.request:
-            self.answer = answer
+    def _take(self, request: int, answer: PaneResult) -> bool:
+        """Keeps the result; returns False where a newer request has overtaken it."""
+        if request != self.request:
+            return False
+        self.answer = answer
+        return True

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from ig_widgets.engine.trust import Trust
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.maps import EncodedMap
 from ig_widgets.explorers.core.settings import Settings
@@ -155,17 +156,22 @@ def begin(
     trace: int,
     settings: Settings,
     total: int,
+    cached: int,
     output_name: str,
     target_name: str,
     display: Display,
     path: Kind = "straight",
 ) -> Message:
-    """A request has begun; the buffers are the arrays of `display`, in order."""
+    """A request has begun; the buffers are the arrays of `display`, in order.
+
+    `total`: the gradient evaluations that the map takes, of a run to a tolerance at most; `cached`: of these at hand.
+    """
     content = {
         "type": "begin",
         "trace": trace,
         "settings": vars(settings).copy(),
         "total": total,
+        "cached": cached,
         "output_name": output_name,
         "target_name": target_name,
         "path": path,
@@ -196,10 +202,12 @@ def plan(
     evaluations: int,
     final: bool,
     error: float | None = None,
+    trust: Trust | None = None,
 ) -> Message:
     """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like.
 
-    `delta` is None where completeness is not claimed.
+    `delta` is None where completeness is not claimed, `trust` while more samples come. `evaluations`: those that the
+    map rests on.
     """
     content = {
         "type": "plan",
@@ -212,18 +220,19 @@ def plan(
         "error": error,
         "evaluations": evaluations,
         "final": final,
+        "trust": None if trust is None else {"state": trust.state, "why": trust.why},
     }
     return content, []
 
 
 def done(evaluations: int, elapsed: float) -> Message:
-    """The request is answered, after so many gradient evaluations of its own and so many seconds."""
+    """The request is answered by a map that rests on so many gradient evaluations, after so many seconds."""
     return {"type": "done", "evaluations": evaluations, "elapsed": elapsed}, []
 
 
-def beat() -> Message:
-    """The request is still being computed."""
-    return {"type": "beat"}, []
+def beat(stopping: bool = False) -> Message:
+    """The request is still being computed; `stopping`: it was cancelled, and the model's pass in hand is not over."""
+    return {"type": "beat", "stopping": stopping}, []
 
 
 def failed(kind: str, message: str, hint: str = "") -> Message:

@@ -196,8 +196,8 @@ class Subject(ABC):
         self.classifier.on_model_changed()
 
     def target(self, settings: Settings) -> int:
-        """Returns the position in an output row that is explained."""
-        return int(settings.target)
+        """Returns the class that is explained, a position in the rows that `function` gives."""
+        return self.classifier.target(settings)
 
     def function(self, settings: Settings) -> Output:
         """Returns the function that is explained: the model with the reading of its scores that is asked for."""

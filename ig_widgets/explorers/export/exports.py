@@ -77,25 +77,21 @@ class ExportPanel(Panel):
 
     def recorded(self, settings: Settings) -> list[html_page.Recorded]:
         """Returns what was sampled for the baseline, target and output of `settings`; their own rule comes first."""
-        pane = self.host.panes[0]
+        pane, last = self.host.panes[0], self.answer().rule
         evaluated = [one for one in pane.evaluated() if one.is_last]
         shown = pane.log(settings)
         logs = ([] if shown is None else [shown]) + [one.log for one in evaluated]
         found = []
         for log in {one.number: one for one in logs}.values():
-            served = [
-                html_page.Rule(one.settings, one.pieces, one.evaluations, one.error)
-                for one in evaluated
-                if one.log is log
-            ]
+            served = [one for one in evaluated if one.log is log]
             # What is shown may be a run that was cancelled, beside others of its path that were not.
             own = settings if log is shown or not served else served[0].settings
             if not self.host.subjects.methods.is_relative(own.method):
                 asked = {rule.settings for rule in served}
                 served += [rule for rule in html_page.rules_for(log, settings) if rule.settings not in asked]
-            found.append(
-                html_page.Recorded(begin_message(self.host.subjects.at(own.input), log.number, own, 0), log, served)
-            )
+            partial = last if log is shown and log is last.log and not last.is_last else None
+            begin = begin_message(self.host.subjects.at(own.input), log.number, own)
+            found.append(html_page.Recorded(begin, log, served, partial))
         return found
 
     def on_message(self, message: protocol.PanelMessage) -> None:

@@ -25,6 +25,8 @@ from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.samples import Key
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.maps import EncodedMap
+from ig_widgets.explorers.core.rule_trust import trust_of_rule
+from ig_widgets.explorers.core.sample_cache import EvaluatedRule
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.widget.frontend import front_end
@@ -36,25 +38,19 @@ _LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Settings that can be answered, the samples that this takes, and the estimated error of the map."""
-
-    settings: Settings
-    pieces: Pieces
-    evaluations: int
-    error: float | None = None
-
-
-@dataclass(frozen=True)
 class Recorded:
-    """One path: the `begin` message of its requests, what was sampled on it, and the `rules` that these serve."""
+    """One path: the `begin` message of its requests, what was sampled on it, and the `rules` that these serve.
+
+    `partial`: what a cancelled run has left.
+    """
 
     begin: protocol.Message
     log: SampleLog
-    rules: Sequence[Rule]
+    rules: Sequence[EvaluatedRule]
+    partial: EvaluatedRule | None = None
 
 
-def rules_for(log: SampleLog, settings: Settings) -> list[Rule]:
+def rules_for(log: SampleLog, settings: Settings) -> list[EvaluatedRule]:
     """Returns every rule of points whose samples are all in `log`; all else is as in `settings`."""
     count = len(log.maps)
     points = {key for key, at in list(log.ids.items()) if at < count and not isinstance(key, tuple)}
@@ -67,7 +63,8 @@ def rules_for(log: SampleLog, settings: Settings) -> list[Rule]:
         keys: list[Key] = nodes.alphas.tolist()
         if points.issuperset(keys):
             served = replace(settings, method=method, n_steps=n, tol=0.0)
-            found.append(Rule(served, Pieces(keys, nodes.edges), n))
+            pieces = Pieces(keys, nodes.edges)
+            found.append(EvaluatedRule(served, log, pieces, n, trust=trust_of_rule(log, pieces)))
     return found
 
 
@@ -87,7 +84,7 @@ def to_html(recorded: Sequence[Recorded], *, traits: Mapping[str, Any], picture:
         samples, _ = protocol.samples(path.log.number, 0, encoded)
         samples |= {"scales": list(scales), "dtype": _RECORDED_DTYPES[encoded[0].dtype]}
         samples["sums"] = path.log.density[: len(maps)]  # of maps in 8 bits they would be off
-        begin = {**content, "total": 0}
+        begin = {**content, "total": 0, "cached": 0}
         sizes = {"arrays": [*map(len, arrays)], "maps": [*map(len, maps)]}
         paths.append({"begin": begin, "samples": samples, **sizes})
         answers += _answers(number, path, len(maps), partial=number == 0)
@@ -121,11 +118,13 @@ def _answers(number: int, path: Recorded, count: int, *, partial: bool) -> list[
 
     found = []
     for rule in path.rules:
-        plan, _ = path.log.plan(count, rule.pieces, rule.evaluations, final=True, error=rule.error)
+        plan, _ = path.log.plan(count, rule.evaluations, rule.whole)
         end, _ = protocol.done(rule.evaluations, 0.0)
         found.append({"path": number, "settings": vars(rule.settings).copy(), "plan": plan, "end": end})
     if partial and all(known["settings"] != settings for known in found):
-        plan, _ = path.log.plan(count, None, count, final=False)
+        left = path.partial
+        evaluations, whole = (count, None) if left is None else (left.evaluations, left.whole)
+        plan, _ = path.log.plan(count, evaluations, whole)
         end, _ = protocol.failed("cancelled", "cancelled before all was sampled")
         found.append({"path": number, "settings": settings, "plan": plan, "end": end})
     return found

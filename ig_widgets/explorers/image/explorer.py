@@ -12,6 +12,7 @@ from torch import nn
 
 from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers.core.explorer import Restored
+from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.core.settings import SUM
 from ig_widgets.explorers.export.exports import ExportPanel, ExportTraits
@@ -25,7 +26,7 @@ from ig_widgets.explorers.panels.baselines import BaselinePanel, BaselineTraits
 from ig_widgets.explorers.panels.convergence import ConvergencePanel, ConvergenceTraits
 from ig_widgets.explorers.panels.dependence import DependencePanel, DependenceTraits
 from ig_widgets.explorers.panels.selection import SelectionPanel, SelectionTraits
-from ig_widgets.explorers.widget.frontend import front_end, hash_of
+from ig_widgets.explorers.widget.frontend import front_end, hash_of, packed
 from ig_widgets.explorers.widget.schema import NUMBER, TEXT
 from ig_widgets.figures.pixels import Picture
 from ig_widgets.files import PathLike
@@ -44,9 +45,18 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         preprocess: makes the model's input of a picture, in the form in which it takes one (as given, PIL, an array, a
             tensor): a function, transforms, an image processor of Hugging Face; None if the model takes values in
             [0, 1].
-        labels: the names of the classes, in their order.
+        labels: the names of the classes: a list, one each; {0: "cat"} or {"0": "cat"} (some or all); {"cat": 0}; None
+            takes those of a Hugging Face model's config. Two names for one output are those of "no" and "yes".
         channels: the names of the channels of the model's input; None: red, green, blue, or numbers.
-        target: the class to explain, by position or name; None for the model's first choice for each picture.
+        target: the class to explain, by position or name; None for the model's first choice for each picture. Of a
+            dense output, a segmentation say, a position as the engine takes it, (class, row, column), None: its centre.
+        output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
+            position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
+            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
+            tuple, ("logit",).
+        scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
+            percentages); None finds it out where it is certain, by what made the scores or the config, else takes
+            soft-max of several outputs and a mere number of one, and says so.
         baseline: black, white, mean grey, blur, noise, gaussian noise, max distance, shuffled or colour, with
             parameters in brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or
             array, a tensor of the model's input, or a function of that. What is given so is offered by name from then
@@ -75,8 +85,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
     panel_types = (ConvergencePanel, SelectionPanel, BaselinePanel, DependencePanel, StripPanel, ExportPanel)
     _file_kind, _file_methods = ImageSubject.kind, METHODS
 
-    _front = traitlets.Unicode(front_end("image.js")).tag(sync=True, recorded=False)
-    _front_hash = traitlets.Unicode(hash_of(front_end("image.js"))).tag(sync=True, recorded=False)
+    _front = traitlets.Bytes(packed("image.js")).tag(sync=True, recorded=False)
+    _front_hash = traitlets.Unicode(hash_of(packed("image.js"))).tag(sync=True, recorded=False)
     _css = front_end("image.css")
 
     ground = traitlets.Enum(["grey", "colour"], "grey", help="How the photo lies under the map.")
@@ -96,13 +106,14 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         image: Image,
         *,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
         channels: Sequence[str] | None = None,
         index: int = 0,
-        target: int | str | None = None,
+        target: int | str | tuple[int | str, ...] | None = None,
+        output: object = None,
+        scores: str | None = None,
         baseline: object = "black",
-        output: str | None = None,
-        method: str = "riemann_middle",
+        method: str = "auto",
         n_steps: int = 64,
         tol: float = 0.05,
         channel: str | int = SUM,
@@ -122,13 +133,15 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         if preprocess is None and not is_sequence(image):
             _check_room(n_steps, _shape_of(image))
 
-        def make(picture: Picture, shown: ShownChannels) -> ImageSubject:
-            subject = ImageSubject(model, picture, preprocess, labels, channels=channels, shown=shown)
+        def make(picture: Picture, shown: ShownChannels, like: ImageSubject | None) -> ImageSubject:
+            subject = ImageSubject(
+                model, picture, preprocess, labels, output, scores, channels=channels, shown=shown, like=like
+            )
             _check_room(n_steps, subject.shape)
             return subject
 
         self._pictures = Pictures(model, image, make)
-        given = {"output": output, "region": region, "layout": layout}
+        given = {"region": region, "layout": layout}
         super().__init__(
             self._pictures,
             _restored=_restored,
@@ -160,8 +173,10 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         image: Image,
         *,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
         channels: Sequence[str] | None = None,
+        output: object = None,
+        scores: str | None = None,
     ) -> ImageExplorer:
         """Returns the explorer that `to_npz` wrote to `path`: settings and picture, without a gradient evaluation.
 
@@ -173,7 +188,14 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
 
         Raises FileError where there is no such file, or its settings cannot be for this model, and as the constructor.
         """
-        return cls._from_npz(path, model, image, preprocess=preprocess, labels=labels, channels=channels)
+        made_with = {
+            "preprocess": preprocess,
+            "labels": labels,
+            "channels": channels,
+            "output": output,
+            "scores": scores,
+        }
+        return cls._from_npz(path, model, image, **made_with)
 
     @property
     def image(self) -> Any:

@@ -22,12 +22,14 @@ _KEPT = 8
 class Pictures:
     """The pictures of an explorer, by name. Safe to call from any thread.
 
-    `make(picture, shown)` makes the subject of a picture. `shown`: which channels of all of them are drawn.
+    `make(picture, shown, like)` makes the subject of a picture, like another. `shown`: which channels of all are drawn.
     """
 
     methods: Methods = METHODS
 
-    def __init__(self, model: nn.Module, image: object, make: Callable[[Any, ShownChannels], ImageSubject]) -> None:
+    def __init__(
+        self, model: nn.Module, image: object, make: Callable[[Any, ShownChannels, ImageSubject | None], ImageSubject]
+    ) -> None:
         """Raises as `sources_of`, and as `ImageSubject` where not one of the pictures can be read."""
         self.model = model
         self.shown = ShownChannels()
@@ -101,11 +103,8 @@ class Pictures:
         return renamed
 
     def _load(self, name: str, source: Source) -> None:
-        subject = self._make(source.picture, self.shown)
-        for other in self._loaded.values():
-            # Baselines that a user gave are on offer for all pictures.
-            subject.baselines.share(other.baselines)
-            break
-        self._loaded[name] = subject
+        # What is known from the newest holds for all: what scores mean, and the baselines that a user gave.
+        newest = next(reversed(self._loaded.values()), None)
+        self._loaded[name] = self._make(source.picture, self.shown, newest)
         while len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)

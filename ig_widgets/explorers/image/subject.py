@@ -17,6 +17,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGEr
 from ig_widgets.engine.path import Path
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
+from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.methods import RELATIVES, Methods, Question, Relative
 from ig_widgets.explorers.core.settings import SUM, Settings
 from ig_widgets.explorers.core.subject import CoarseMaps, Shown, Subject
@@ -72,15 +73,24 @@ class ImageSubject(Subject):
         model: nn.Module,
         picture: Picture,
         preprocess: Preprocess | None = None,
-        labels: Sequence[str] | None = None,
+        labels: LabelsLike = None,
+        output: object = None,
+        scores: str | None = None,
         *,
         channels: Sequence[str] | None = None,
         shown: ShownChannels | None = None,
+        like: ImageSubject | None = None,
     ) -> None:
-        """As `ImageExplorer` takes them. Raises as it does. `shown`: which channels are drawn, for all pictures."""
+        """As `ImageExplorer` takes them. Raises as it does.
+
+        `shown`: which channels are drawn, for all pictures. `like`: another picture of the same model, from which is
+        known what its answers mean, and which baselines are on offer.
+        """
 
         def ask(image: PreparedImage) -> Classifier:
-            return Classifier(model, image.inputs, labels)
+            if like is not None:
+                return like.classifier.of(image.inputs)
+            return Classifier(model, image.inputs, labels, output, scores)
 
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
         wanted = channels_of(model)
@@ -95,6 +105,8 @@ class ImageSubject(Subject):
             METHODS,
             _channel_names(self.image, channels),
         )
+        if like is not None:
+            self.baselines.share(like.baselines)
         self._shown = ShownChannels() if shown is None else shown
         self._photos: dict[tuple[int, ...], Bytes] = {}
         # Regions are drawn in pixels of the model's input.

@@ -8,12 +8,18 @@ export class Modes<T extends string> {
 
   constructor(
     label: string,
-    choices: readonly T[],
+    /** Each with a sentence for its tooltip. */
+    choices: Readonly<Record<T, string>>,
     first: T,
     choose: (choice: T) => void,
     signal: AbortSignal,
   ) {
-    this.#buttons = new Map(choices.map((choice) => [choice, button(choice)]));
+    this.#buttons = new Map(
+      (Object.entries(choices) as [T, string][]).map(([choice, title]) => [
+        choice,
+        button(choice, { title }),
+      ]),
+    );
     for (const [choice, button] of this.#buttons) {
       const press = () => {
         this.show(choice);

@@ -96,7 +96,7 @@ export class Store {
 
   get #run(): Run {
     const answer = this.#answer;
-    if (answer === undefined) return { kind: "idle", evaluations: null, elapsed: 0 };
+    if (answer === undefined) return { kind: "idle", evaluations: null, cached: 0, elapsed: 0 };
     if (answer.begin !== undefined && !this.#answers(answer.begin.settings))
       return { kind: "requested" };
     return answer.run;
@@ -104,8 +104,17 @@ export class Store {
 
   cancel(): void {
     const run = this.#run;
-    if (run.kind === "computing")
-      this.send({ type: "cancel", view: this.view, request: run.request });
+    if (run.kind !== "computing") return;
+    this.send({ type: "cancel", view: this.view, request: run.request });
+    this.#stop(run.request);
+    this.#changed();
+  }
+
+  /** Notes that a run was cancelled; it ends when the model's pass in hand is over. */
+  #stop(request: number): void {
+    const answer = this.#answer;
+    if (answer?.request === request && answer.run.kind === "computing")
+      this.#answer = { ...answer, run: { ...answer.run, stopping: true } };
   }
 
   /** Sends a message to the kernel. */
@@ -179,7 +188,10 @@ export class Store {
   }
 
   #take(message: FromKernel): void {
-    if (message.type === "beat") return;
+    if (message.type === "beat") {
+      if (message.stopping) this.#stop(message.request);
+      return;
+    }
     if (message.type === "file") save(message.name, message.data);
     else if (message.type === "maps") {
       // Names of panels that nobody here has would fill the memory.
@@ -192,13 +204,14 @@ export class Store {
       this.#ended(message.request, {
         kind: "idle",
         evaluations: message.evaluations,
+        cached: this.#answer?.begin?.cached ?? 0,
         elapsed: message.elapsed,
       });
     else
       this.#ended(
         message.request,
         message.kind === "cancelled"
-          ? { kind: "cancelled" }
+          ? { kind: "cancelled", evaluations: this.#answer?.plan?.evaluations ?? 0 }
           : { kind: "failed", message: message.message, hint: message.hint },
       );
   }
@@ -210,8 +223,17 @@ export class Store {
       this.#ended(begin.request, misunderstood(`it shows ${problem}`));
       return;
     }
-    const { request, total } = begin;
-    const run: Run = { kind: "computing", request, done: 0, total };
+    const { request, total, cached, settings } = begin;
+    const run: Run = {
+      kind: "computing",
+      request,
+      done: cached,
+      total,
+      cached,
+      tol: settings.tol,
+      error: null,
+      stopping: false,
+    };
     this.#answer = { request, begin, plan: undefined, run };
   }
 
@@ -241,7 +263,9 @@ export class Store {
     // A plan without its `begin` cannot be drawn.
     if (answer?.begin === undefined || plan.request !== answer.request) return;
     const run: Run =
-      answer.run.kind === "computing" ? { ...answer.run, done: plan.evaluations } : answer.run;
+      answer.run.kind === "computing"
+        ? { ...answer.run, done: plan.evaluations, error: plan.error }
+        : answer.run;
     this.#answer = { ...answer, plan, run };
     this.#draw();
   }

@@ -28,6 +28,12 @@ export const image: Kind<ImageTraits> = {
   view,
 };
 
+const OPACITY = "How much the map covers the picture: at 0 there is the picture alone.";
+const GROUND = {
+  label: "over",
+  title: "What lies under the colours: the picture in light greys, or as it is.",
+};
+
 function view(host: Host<ImageTraits>): KindView {
   const { store, traits, redraw, root, signal } = host;
   const selections = new Selections<Region>();
@@ -49,22 +55,36 @@ function view(host: Host<ImageTraits>): KindView {
     },
   };
   traits.on(["_audits"], redraw, signal);
-  const opacity = { label: "opacity", min: 0, max: 1, step: 0.01, format: twoDecimals };
-  const dropper = button("pick a colour from the image");
+  const opacity = {
+    label: "opacity",
+    title: OPACITY,
+    min: 0,
+    max: 1,
+    step: 0.01,
+    format: twoDecimals,
+  };
+  const dropper = button("pick a colour from the image", {
+    title: "The next click on the map makes the colour there the baseline; Escape gives up.",
+  });
   listen(dropper, "click", () => picker.begin(root), signal);
   const choose = (mode: Mode) => {
     map.tool.mode = mode;
   };
   const modes = new Modes("a drag on the attribution", MODES, map.tool.mode, choose, signal);
+  const input = new Interpolation(selections, zoom, redraw, signal);
+  map.outlined = (draft) => input.outline(draft);
   return {
     map,
     mapBeside: (life) => new Overlay(selections, zoom, redraw, life, true),
     staticMap,
-    input: new Interpolation(zoom, signal),
-    tools: [modes.element, zoom.controls, unchanged.control],
+    input,
+    tools: [modes.element, zoom.controls],
     controls: {
       first: [new Slider(traits, "opacity", opacity, signal).element],
-      more: [new Choice(traits, "ground", "over", ["grey", "colour"], signal).element],
+      more: [
+        new Choice(traits, "ground", GROUND, ["grey", "colour"], signal).element,
+        unchanged.control,
+      ],
     },
     aids: [new SelectionPanel(traits, selecting, signal), unchanged],
     panels: [new DependencePanel(host, staticMap, (size) => `patches of ${size} × ${size} pixels`)],

@@ -10,6 +10,7 @@ import { RegionOutlines } from "../views/region_outlines.js";
 import { RegionTool } from "../views/region_tool.js";
 import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
+import { frame } from "./frame.js";
 import { Screen } from "./gl/screen.js";
 import { photoOf } from "./photo.js";
 import { Superpixels } from "./superpixels.js";
@@ -22,10 +23,13 @@ export class Overlay implements MapView {
   readonly layer: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly tool: RegionTool;
+  /** Called at each change of the regions, or of the one that is being drawn. */
+  outlined: (draft: Region | undefined) => void = () => undefined;
   readonly #surface: Surface;
   readonly #cursor: PixelCursor;
   readonly #outlines: RegionOutlines;
   readonly #screen: Screen;
+  readonly #zoom: Zoom;
   #picture: Picture | undefined;
   #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
@@ -37,6 +41,7 @@ export class Overlay implements MapView {
     signal: AbortSignal,
     isBeside = false,
   ) {
+    this.#zoom = zoom;
     this.#screen = new Screen(redraw, signal, isBeside);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
     this.layer = html("div");
@@ -45,6 +50,7 @@ export class Overlay implements MapView {
     const outline = () => {
       assign(this.element, { "data-mode": this.tool.mode });
       this.#outlines.draw(regions, this.tool.draft);
+      this.outlined(this.tool.draft);
       redraw();
     };
     const moved = () => {
@@ -92,10 +98,7 @@ export class Overlay implements MapView {
   }
 
   follow(pixel: number | undefined): void {
-    const { width } = this.#surface;
-    this.#cursor.follow(
-      pixel === undefined ? undefined : { column: pixel % width, row: Math.floor(pixel / width) },
-    );
+    this.#cursor.follow(this.#surface.pixelAt(pixel));
   }
 
   get drawnBy(): Screen {
@@ -110,10 +113,12 @@ export class Overlay implements MapView {
     this.#picture = picture;
     const { width, height } = photoOf(picture.begin.display);
     if (this.#surface.resize(width, height)) {
+      frame(this.element, width, height);
       this.#cursor.clear();
       this.tool.cancel();
     }
     this.#screen.show(picture);
+    this.#zoom.refresh();
   }
 
   draw(look: ImageLook, scale: number): void {

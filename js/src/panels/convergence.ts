@@ -49,14 +49,18 @@ export class Convergence {
     { class: "igw-note", hidden: true },
     "secant with one cell is DeepLIFT (rescale rule)",
   );
-  readonly #refine = html("button", { type: "button" });
-  readonly #stop = button("stop", { disabled: true });
+  readonly #refine = button("");
+  readonly #stop = button("stop", {
+    disabled: true,
+    title: "Stops refining; what is drawn stays.",
+  });
   readonly #tol = html("input", {
     type: "number",
     min: 1,
     max: 50,
     step: 1,
     "aria-label": "tolerance, in percent",
+    title: "How far the map may be off, as a share of its size.",
   });
   readonly #rows = html("tbody");
   readonly #table: HTMLDetailsElement;
@@ -155,7 +159,9 @@ export class Convergence {
   /** If the method is `auto` already, only another tolerance refines. */
   #enable(): void {
     const isAsked = this.#traits.get("method") === "auto";
-    const title = isAsked ? "asked for already; another tolerance asks anew" : "";
+    const title = isAsked
+      ? "Asked for already; another tolerance asks anew."
+      : "Samples on until the map is within the tolerance.";
     assign(this.#refine, { disabled: isAsked, title });
     assign(this.#stop, { disabled: this.#run !== "computing" });
   }
@@ -172,7 +178,13 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
   const radios = ["error", "delta"].map((value) =>
     html("input", { type: "radio", name, value, checked: value === "error" }),
   );
-  const labels = radios.map((radio) => html("label", {}, radio, radio.value));
+  const titles = [
+    "How far each map is from the finest one.",
+    "By how much completeness is missed.",
+  ];
+  const labels = radios.map((radio, i) =>
+    html("label", { title: titles[i] ?? "" }, radio, radio.value),
+  );
   const group = { class: "igw-switch", role: "radiogroup", "aria-label": "on the vertical axis" };
   return [html("span", group, ...labels), radios];
 }
@@ -180,7 +192,12 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
 function table(rows: HTMLElement): HTMLDetailsElement {
   const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
   const table = numbers(heads, "errors of each rule, in numbers", rows);
-  return html("details", {}, html("summary", {}, "the numbers"), table);
+  return html(
+    "details",
+    {},
+    html("summary", { title: "Shows the same as a table." }, "the numbers"),
+    table,
+  );
 }
 
 /** Leaves out values of 0, which a logarithmic axis cannot show. */

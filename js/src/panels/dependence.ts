@@ -19,10 +19,10 @@ import {
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
-import { assign, div, html, paragraph, write } from "../util/dom.js";
+import { assign, button, div, html, paragraph, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
-import { fold, numbers } from "../util/parts.js";
+import { numbers, section } from "../util/parts.js";
 
 /** State of the computation of how much the map depends on the baseline; {} if it was not requested. */
 export type Dependence =
@@ -96,8 +96,15 @@ const DARK = [63, 0, 125] as const;
 
 /** Mean and standard deviation of the maps over several baselines. */
 export class DependencePanel implements Part {
+  readonly tab = {
+    name: "dependence",
+    title: "How much the map depends on the baseline: it is asked of several, which takes a while.",
+  };
   readonly elements: readonly HTMLElement[];
-  readonly #fold: HTMLDetailsElement;
+  readonly #begin = button("work it out", {
+    title: "Asks the model about several baselines; leaving this tab stops it.",
+  });
+  #isOpen = false;
   readonly #store: Store;
   readonly #traits: Traits<DependenceTraits>;
   readonly #sentence = html("p", { class: "igw-sentence", title: DEFINITION, hidden: true });
@@ -116,7 +123,7 @@ export class DependencePanel implements Part {
 
   /** `patches` describes patches of a size, over which sums are compared. */
   constructor(
-    { store, traits, redraw, signal }: Host<DependenceTraits>,
+    { store, traits, redraw, openTab, signal }: Host<DependenceTraits>,
     staticMap: (...below: Node[]) => StaticMap,
     patches: (size: number) => string,
   ) {
@@ -137,31 +144,44 @@ export class DependencePanel implements Part {
         this.#method,
       ),
     );
-    this.#fold = fold(
-      "igw-dependence",
+    const element = section(
       "How much does this depend on the baseline?",
+      "dependence",
+      this.#begin,
       this.#sentence,
       div("igw-row", this.#note, this.#progress),
       this.#result,
     );
     const follow = () => {
-      this.#fold.open = this.#traits.get("show_dependence") === true;
+      // Python, or another view, has asked for it.
+      if (this.#traits.get("show_dependence")) openTab(this.tab.name);
       redraw();
     };
-    const choose = () => {
-      this.#traits.set("show_dependence", this.#fold.open);
-      this.#traits.flush();
-    };
-    this.elements = [this.#fold];
-    listen(this.#fold, "toggle", choose, signal);
+    this.elements = [element];
+    listen(this.#begin, "click", () => this.#ask(true), signal);
     this.#traits.on(["show_dependence"], follow, signal);
     this.#traits.on(["_dependence"], redraw, signal);
     follow();
   }
 
+  /** The kernel works it out while the panel is open: each change of the settings costs many evaluations. */
+  show(isOpen: boolean): void {
+    this.#isOpen = isOpen;
+    this.#ask(isOpen);
+  }
+
+  #ask(isAsked: boolean): void {
+    this.#traits.set("show_dependence", isAsked);
+    this.#traits.flush();
+  }
+
   /** Uses the scale and the colours of the first pane, to be compared with it. */
   draw({ picture, look, scale, lut }: Frame): void {
-    if (!this.#fold.open) return;
+    if (!this.#isOpen) return;
+    // Another view may have taken it back.
+    const isAsked = this.#traits.get("show_dependence");
+    this.#begin.hidden = isAsked;
+    if (!isAsked) return;
     const state = this.#traits.get("_dependence");
     this.#tell(state);
     if (state.kind === "ready") this.#take(state);

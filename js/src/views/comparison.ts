@@ -1,4 +1,4 @@
-import type { KindView, MapView } from "../core/kind.js";
+import type { KindView, Pointed } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
@@ -9,7 +9,7 @@ import { PaneView } from "./pane_view.js";
 
 /** The panes beside the first one, and the difference of the first two. */
 export class ComparisonView {
-  readonly element = html("div", { class: "igw-panes", hidden: true });
+  readonly element = html("div", { class: "igw-beside", hidden: true });
   readonly #panes: Panes;
   readonly #kind: KindView;
   readonly #redraw: () => void;
@@ -27,6 +27,16 @@ export class ComparisonView {
     this.#difference = new Difference(kind.staticMap());
     panes.subscribe(() => this.#arrange(), signal);
     this.#arrange();
+  }
+
+  /** How many maps stand beside the first one, the place of the difference among them. */
+  get count(): number {
+    return this.#others.length === 0 ? 0 : this.#others.length + 1;
+  }
+
+  /** Whether a pane besides the first one lies on a path, along which alpha leads. */
+  get hasPath(): boolean {
+    return this.#others.some(({ view }) => view.isOnPath);
   }
 
   paint(lut: Uint8Array): void {
@@ -48,13 +58,13 @@ export class ComparisonView {
     return scale;
   }
 
-  /** Makes all maps point at the same element. */
-  linkPointers(first: MapView): void {
-    const maps = [first, ...this.#others.map(({ view }) => view.map)];
-    const moved = maps.find(({ pointed }) => pointed !== this.#pointed);
+  /** Makes all pictures point at the same element; `first` are those of the first pane. */
+  linkPointers(first: readonly Pointed[]): void {
+    const all = [...first, ...this.#others.map(({ view }) => view.map)];
+    const moved = all.find(({ pointed }) => pointed !== this.#pointed);
     if (moved === undefined) return;
     this.#pointed = moved.pointed;
-    for (const map of maps) if (map !== moved) map.follow(this.#pointed);
+    for (const one of all) if (one !== moved) one.follow(this.#pointed);
   }
 
   /** Makes one view for each store besides the first; a view ends with its pane. */

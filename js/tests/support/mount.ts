@@ -85,21 +85,11 @@ export class View {
     return found;
   }
 
-  /** Folds out what has this heading, as a person does; resolves once the page has told so. */
-  async unfold(heading: string): Promise<HTMLDetailsElement> {
-    const found = [...this.el.querySelectorAll("summary")].find(({ textContent }) =>
-      textContent?.startsWith(heading),
-    );
-    const details = found?.parentElement;
-    if (!(details instanceof HTMLDetailsElement)) throw new Error(`nothing is headed ${heading}`);
-    if (!details.open) {
-      const told = new Promise((resolve) =>
-        details.addEventListener("toggle", resolve, { once: true }),
-      );
-      found?.click();
-      await told;
-    }
-    return details;
+  /** Opens a tab of the bench as a person does; returns its panel. */
+  tab(name: string): HTMLElement {
+    const head = this.button(name);
+    head.click();
+    return this.#one(`[role="tabpanel"][aria-labelledby="${head.id}"]`);
   }
 
   /** The text a person reads, in one line. */

@@ -77,6 +77,7 @@ export class Scene {
         }),
       },
       total: this.levels.length,
+      cached: 0,
       output_name: "logit",
       target_name: "Egyptian cat",
       path: "straight",
@@ -119,6 +120,7 @@ export class Scene {
       error: null,
       evaluations: this.levels.length,
       final: true,
+      trust: { state: "rough", why: "its error was not estimated." },
       ...fields,
     };
     return { content, buffers: [] };
