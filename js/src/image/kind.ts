@@ -15,7 +15,9 @@ import { ColourPicker } from "./colour_picker.js";
 import { Interpolation } from "./interpolation.js";
 import { Overlay } from "./overlay.js";
 import { photoOf, problemOf } from "./photo.js";
+import { ShownChannels } from "./shown_channels.js";
 import { StaticOverlay } from "./static_overlay.js";
+import { Strip } from "./strip.js";
 import { IMAGE_TRAITS, type ImageTraits } from "./traits.js";
 import { UnchangedPixels } from "./unchanged_pixels.js";
 
@@ -78,11 +80,13 @@ function view(host: Host<ImageTraits>): KindView {
     mapBeside: (life) => new Overlay(selections, zoom, redraw, life, true),
     staticMap,
     input,
+    strip: new Strip(host).element,
     tools: [modes.element, zoom.controls],
     controls: {
       first: [new Slider(traits, "opacity", opacity, signal).element],
       more: [
         new Choice(traits, "ground", GROUND, ["grey", "colour"], signal).element,
+        new ShownChannels(traits, signal).element,
         unchanged.control,
       ],
     },

@@ -79,7 +79,7 @@ export function layOut(
     parts.bench,
     parts.help,
   );
-  assign(root, { "data-strip": strip !== undefined });
+  assign(root, { "data-strip": strip?.hidden === false });
   root.append(settings, div("igw-state", parts.status, parts.notice), main);
   return { main, title, stale, collected, alpha };
 }
