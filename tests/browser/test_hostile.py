@@ -224,12 +224,12 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
     for kind in ("usual, HARMLESS", "explorer, TEXTS"):
         read(f"offer({kind})")
     for screen in (usual, hostile):
-        screen.root.locator("summary", has_text="Baselines").click()
+        screen.tab("baselines")
+        screen.root.get_by_role("button", name="pictures and numbers").click()
         expect(screen.root.locator(".igw-card")).to_have_count(len(TEXTS) + 9, timeout=60 * SECONDS)
-    # A card has up to four lines of name and two of each class.
     fits(*reversed(look()), most=1.5)
     for screen in (usual, hostile):
-        screen.root.locator("summary", has_text="Compare").click()
+        screen.tab("compare")
     for name in ("usual", "explorer"):
         read(f"compare({name})")
     for screen in (usual, hostile):
@@ -241,8 +241,8 @@ def test_in_jupyterlab(lab: Lab, page: Page, read: Callable[[str], object], figu
     fits(*reversed(look()), most=1.5)
     read("(usual.compare(), explorer.compare())")
     for screen in (usual, hostile):
-        for fold in ("Baselines", "Compare"):
-            screen.root.locator("summary", has_text=fold).click()
+        screen.root.get_by_role("button", name="pictures and numbers").click()
+        screen.tab("path")
 
     # As names of files.
     said = page.evaluate(UPLOADS, [roots[1], TEXTS, 20 * SECONDS])

@@ -70,6 +70,7 @@ def test_the_main_job(screen: Screen, page: Page, read: Read, tmp_path: Path) ->
     # Drawing alone, no model call: the number of requests stays.
     requests = read("explorer._pane_list[0].request")
     screen.slider("opacity").fill("0.4")
+    screen.tab("values")
     screen.slider("clip").fill("90")
     screen.choice("sign").select_option("positive")
     screen.choice("colormap").select_option("PuOr_r")

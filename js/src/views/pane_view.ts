@@ -59,6 +59,8 @@ export class PaneView {
     assign(this.element, { "data-stale": isStale });
     this.map.draw(look, scale);
     this.#trust.show(picture, run);
+    // What to do to read it, the first pane says.
+    assign(this.map.readout, { "data-idle": this.map.pointed === undefined });
     if (picture === undefined) return;
     const { begin } = picture;
     const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}`;
@@ -106,9 +108,11 @@ export function lookAt(picture: Picture | undefined, look: Look): Look {
 }
 
 /** One line below a map: what is collected of its sum, and by how much that misses completeness. */
-export function sumLine({ plan, map }: Picture, alpha: number, isShort: boolean): string {
-  const sum = `${significant(map.collected(alpha))} of ${significant(plan.sum)}`;
+export function sumLine({ begin, plan, map }: Picture, alpha: number, isShort: boolean): string {
+  const sum = significant(plan.sum);
+  const part = `${significant(map.collected(alpha))} of ${sum}`;
   // Without completeness a map is a gradient.
   const delta = plan.delta === null ? "per unit of input" : `Δ ${signed(plan.delta, 2)}`;
-  return isShort ? `${sum}, ${delta}` : `collected up to alpha: ${sum}`;
+  if (isShort) return `${part}, ${delta}`;
+  return begin.path === "draws" ? `sum: ${sum}, ${delta}` : `collected up to alpha: ${part}`;
 }
