@@ -25,9 +25,6 @@ from ig_widgets.explorers.export import html_page, npz_file
 from ig_widgets.files import FileError, PathLike, write_atomically
 from ig_widgets.texts import plain
 
-# The picture that stays in a notebook should be the newest, but displaying must not wait for long.
-_DISPLAY_SECONDS = 3.0
-
 
 class ExportPanel(Panel):
     """Draws and writes what an explorer shows; sends files to the front end."""
@@ -46,11 +43,12 @@ class ExportPanel(Panel):
             collected = answer.rule.log.collected(answer.rule.pieces, alpha).astype(np.float32).reshape(full.shape)
         return subject.drawing(Shown(settings, full, collected, look, self._caption(result, settings, alpha)))
 
-    def notebook_picture(self) -> bytes | None:
-        """Returns what is shown as a PNG, None where there is nothing after a short wait."""
+    def notebook_picture(self, seconds: float) -> bytes | None:
+        """Returns what is shown as a PNG, None where there is nothing after so many seconds."""
         panes = self.host.panes
-        with panes.watched():
-            panes[0].wait(_DISPLAY_SECONDS)
+        if seconds > 0:
+            with panes.watched():
+                panes[0].wait(seconds)
         return None if panes[0].result is None else self.drawing().png()
 
     def html(self) -> str:
@@ -215,5 +213,5 @@ class ExportTraits(Explorer):
             explorer._on_result(explorer._pane_list[0])
         return explorer
 
-    def _picture(self) -> bytes | None:
-        return self._panel(ExportPanel).notebook_picture()
+    def _picture(self, seconds: float = 0.0) -> bytes | None:
+        return self._panel(ExportPanel).notebook_picture(seconds)
