@@ -107,7 +107,7 @@ class DisplayedWidget(ValidatedWidget):
 
     def _ipython_display_(self) -> None:
         """Displays the widget and, as outputs of their own, a mark and its picture."""
-        if not _shows_outputs_apart():
+        if not shows_outputs_apart():
             if (bundle := self._repr_mimebundle_()) is not None:
                 display(bundle[0], metadata=bundle[1], raw=True)
             return
@@ -129,8 +129,8 @@ def _show_picture(picture: bytes, display_id: str, *, update: bool) -> None:
     display(data, metadata={"needs_background": "light"}, raw=True, display_id=display_id, update=update)
 
 
-def _shows_outputs_apart() -> bool:
-    """Whether the host heeds the mark, as JupyterLab and Notebook do; others would show widget and picture."""
+def shows_outputs_apart() -> bool:
+    """Whether the host shows outputs as a page of JupyterLab's, whose style sheets hide one; others would show both."""
     shell = get_ipython()
     others = "google.colab" in sys.modules or "__vsc_ipynb_file__" in getattr(shell, "user_ns", {})
     return not others
