@@ -288,6 +288,11 @@ class Explorer(DisplayedWidget):
             self._notify(told, lasts=bool(told))
         for panel in self._panels:
             panel.on_result(pane)
+        self._picture_changed()
+
+    def _refresh(self) -> None:
+        # In a thread that is joined before Python ends; a timer's is not.
+        self._tasks.submit("picture", super()._refresh)
 
     def _check_model(self) -> bool:
         now = fingerprint(self._subject.model)
