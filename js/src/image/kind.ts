@@ -1,4 +1,5 @@
 import { Choice } from "../controls/choice.js";
+import { ListSlider } from "../controls/list_slider.js";
 import { Modes } from "../controls/modes.js";
 import { Slider } from "../controls/slider.js";
 import type { Frame, Host, Kind, KindView } from "../core/kind.js";
@@ -12,11 +13,12 @@ import { maskOf, type Region } from "../views/region.js";
 import { MODES, type Mode } from "../views/region_tool.js";
 import { Zoom } from "../views/zoom.js";
 import { ColourPicker } from "./colour_picker.js";
+import { cellsOf, GRAINS, inWords } from "./grains.js";
 import { Interpolation } from "./interpolation.js";
 import { Overlay } from "./overlay.js";
 import { photoOf, problemOf } from "./photo.js";
 import { StaticOverlay } from "./static_overlay.js";
-import { IMAGE_TRAITS, type ImageTraits } from "./traits.js";
+import { IMAGE_TRAITS, type ImageLook, type ImageTraits } from "./traits.js";
 import { UnchangedPixels } from "./unchanged_pixels.js";
 
 /** Photos, explained pixel by pixel. */
@@ -25,6 +27,7 @@ export const image: Kind<ImageTraits> = {
   element: "pixel",
   traits: IMAGE_TRAITS,
   problemOf,
+  cells: (display, look) => cellsOf(display, (look as ImageLook).grain),
   view,
 };
 
@@ -43,9 +46,10 @@ function view(host: Host<ImageTraits>): KindView {
       const { width, height } = photoOf(begin.display);
       return maskOf(region, width, height);
     },
-    nameOf: (pixel: number, { begin }: Shown) => {
+    nameOf: (pixel: number, { begin, map }: Shown) => {
       const { width } = photoOf(begin.display);
-      return `pixel (${pixel % width}, ${Math.floor(pixel / width)})`;
+      const what = map.cells === undefined ? "pixel" : `${map.cells.element} at`;
+      return `${what} (${pixel % width}, ${Math.floor(pixel / width)})`;
     },
   };
   traits.on(["_audits"], redraw, signal);
@@ -63,7 +67,10 @@ function view(host: Host<ImageTraits>): KindView {
     input: new Interpolation(zoom, signal),
     tools: [modes.element, zoom.controls, unchanged.control],
     controls: {
-      first: [new Slider(traits, "opacity", opacity, signal).element],
+      first: [
+        new ListSlider(traits, "grain", "grain", GRAINS, inWords, signal).element,
+        new Slider(traits, "opacity", opacity, signal).element,
+      ],
       more: [new Choice(traits, "ground", "over", ["grey", "colour"], signal).element],
     },
     aids: [new SelectionPanel(traits, selecting, signal), unchanged],

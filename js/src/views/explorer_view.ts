@@ -9,13 +9,13 @@ import { Status } from "../controls/status.js";
 import type { Kind, KindView, Part } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture, Store } from "../core/store.js";
-import { CORE_TRAITS, type Look, type Traits } from "../core/traits.js";
+import { CORE_TRAITS, fitOf, type Look, type Traits } from "../core/traits.js";
 import { BASELINES_TRAITS, Baselines, type BaselinesTraits } from "../panels/baselines.js";
 import { Compare } from "../panels/compare.js";
 import { CONVERGENCE_TRAITS, Convergence, type ConvergenceTraits } from "../panels/convergence.js";
 import { Exports } from "../panels/exports.js";
 import { assign, html, write } from "../util/dom.js";
-import { percent, significant } from "../util/format.js";
+import { fixed, percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { FrameLoop } from "../util/timing.js";
 import { ComparisonView } from "./comparison.js";
@@ -141,9 +141,20 @@ export class ExplorerView {
     const { begin, plan, map } = picture;
     const sum = significant(plan.sum);
     write(collected, `collected up to alpha: ${significant(map.collected(look.alpha))} of ${sum}`);
-    write(clipped, `${percent(map.clippedShare(scale))} clipped`);
-    this.#colors.show(scale, begin.outputName);
+    write(clipped, `${percent(map.clippedShare(scale, fitOf(look)))} clipped`);
+    const note = scaleInWords(look, this.#comparison.shared);
+    this.#colors.show(scale, begin.outputName, map.cells?.element, note);
   }
+}
+
+/** What the ends of the colour bar stand for. */
+function scaleInWords(look: Look, panes: number): string {
+  const clip = `${Number(look.clip.toFixed(1))}%`;
+  const fit =
+    look.scale === "shown"
+      ? `fit to what is shown, ${clip} at α = ${fixed(look.alpha, 2)}`
+      : `fixed, ${clip} at α = 1`;
+  return panes > 1 ? `${fit}, one scale for ${panes} panes` : fit;
 }
 
 function elementsOf(parts: readonly Part[]): HTMLElement[] {

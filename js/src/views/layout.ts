@@ -117,6 +117,7 @@ function look(
   const clipSlider = new Slider(traits, "clip", clip, signal).element;
   return [
     div("igw-group", clipSlider, clipped),
+    new Choice(traits, "scale", "scale", ["fixed", "shown"], signal).element,
     new Choice(traits, "sign", "sign", ["all", "positive", "negative"], signal).element,
     new Choice(traits, "channel", "channel", "_channels", signal).element,
     ...more,

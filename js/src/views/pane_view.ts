@@ -39,7 +39,8 @@ export class PaneView {
     return picture;
   }
 
-  draw(look: Look, scale: number): void {
+  /** `isShared`: the scale is that of the first pane as well. */
+  draw(look: Look, scale: number, isShared: boolean): void {
     const { run, isStale, traits, pane } = this.store;
     const picture = this.#shown;
     write(this.#title, differences(traits.get("_panes")[pane] ?? {}));
@@ -53,16 +54,17 @@ export class PaneView {
     const collected = significant(map.collected(look.alpha));
     const unit = plan.delta === null ? " per unit of input" : "";
     const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}${unit}`;
-    write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}`);
+    const own = isShared
+      ? ""
+      : `; another unit than the first pane, in a scale of its own, ±${significant(scale, 2)}`;
+    write(this.#sum, `${name}: ${collected} of ${significant(plan.sum)}${own}`);
   }
 }
 
 /** Returns the picture to draw: the one drawn already, if the settings changed between the arrival of a picture and its frame. */
-export function newest(
-  { picture, isStale }: Store,
-  shown: Picture | undefined,
-): Picture | undefined {
-  return isStale ? (shown ?? picture) : picture;
+export function newest(store: Store, shown: Picture | undefined): Picture | undefined {
+  const { picture, isStale } = store;
+  return isStale && shown !== undefined ? store.atGrain(shown) : picture;
 }
 
 const WORDS: Readonly<Record<string, string>> = { method: "rule", n_steps: "steps", tol: "error" };
