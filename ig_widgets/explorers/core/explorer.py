@@ -89,6 +89,9 @@ class Explorer(DisplayedWidget):
 
     alpha = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True, write=NUMBER, look=True)
     clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True, write=NUMBER, look=True)
+    # What the colours at the ends stand for: that percentile of the map at alpha = 1, so that alphas can be compared,
+    # or of what is shown.
+    scale = traitlets.Enum(["fixed", "shown"], "fixed").tag(sync=True, write=TEXT, look=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True, write=TEXT, look=True)
     colormap = traitlets.Unicode("RdBu_r").tag(sync=True, write=TEXT, look=True)
     # The colours of `colormap` (256, 3), and the names of all maps.
@@ -114,6 +117,9 @@ class Explorer(DisplayedWidget):
         """`traits`: values of any traits. Raises ArgumentTypeError for a name that is none, and TraitError."""
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
+        # Who gives a number of steps wants a rule that heeds it.
+        if "n_steps" in traits and "method" not in traits:
+            traits["method"] = "riemann_middle"
         self._subject = subject
         self._restored = _restored
         self._tasks = Tasks()
@@ -343,20 +349,20 @@ class Explorer(DisplayedWidget):
     def _check_n_steps(self, proposal: Any) -> int:
         if not 1 <= proposal.value <= MOST_STEPS:
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
-        _as_trait_error(check_size, proposal.value, self._subject.shape)
+        as_trait_error(check_size, proposal.value, self._subject.shape)
         return int(proposal.value)
 
     @traitlets.validate("tol")
     def _check_tol(self, proposal: Any) -> float:
-        return float(_as_trait_error(check_tol, proposal.value))
+        return float(as_trait_error(check_tol, proposal.value))
 
     @traitlets.validate("method")
     def _check_method(self, proposal: Any) -> str:
-        return str(_as_trait_error(self._subject.methods.check, proposal.value))
+        return str(as_trait_error(self._subject.methods.check, proposal.value))
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:
-        name = str(_as_trait_error(self._subject.baselines.name_of, proposal.value))
+        name = str(as_trait_error(self._subject.baselines.name_of, proposal.value))
         # A value that is new is on offer from now on.
         self._baselines = self._subject.baselines.names
         return name
@@ -366,7 +372,7 @@ class Explorer(DisplayedWidget):
         classes = self._subject.classifier.classes
         # A class alone is asked about where the one before was.
         place = classes.rows.split(self.target)[1] if isinstance(self.target, tuple) else None
-        found: Position = _as_trait_error(classes.index, proposal.value, place)
+        found: Position = as_trait_error(classes.index, proposal.value, place)
         return found
 
     @traitlets.observe("target")
@@ -378,7 +384,7 @@ class Explorer(DisplayedWidget):
 
     @traitlets.validate("colormap")
     def _check_colormap(self, proposal: Any) -> str:
-        _as_trait_error(color_table, proposal.value)
+        as_trait_error(color_table, proposal.value)
         return str(proposal.value)
 
     @traitlets.observe("colormap")
@@ -387,7 +393,7 @@ class Explorer(DisplayedWidget):
 
     @traitlets.validate("input")
     def _check_input(self, proposal: Any) -> str:
-        return str(_as_trait_error(self._subject.check_input, proposal.value))
+        return str(as_trait_error(self._subject.check_input, proposal.value))
 
     @traitlets.validate("output")
     def _check_output(self, proposal: Any) -> str:
@@ -398,7 +404,7 @@ class Explorer(DisplayedWidget):
         return _check_choice("channel", proposal.value, self._subject.channels)
 
 
-def _as_trait_error(check: Any, *values: Any) -> Any:
+def as_trait_error(check: Any, *values: Any) -> Any:
     """Returns what the check returns; its error of ours becomes a TraitError."""
     try:
         return check(*values)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import traitlets
 from matplotlib.figure import Figure
 
+from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.number_text import counted
 from ig_widgets.explorers.core import protocol
+from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.error_text import describe_error, describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.methods import Methods
@@ -25,6 +29,8 @@ from ig_widgets.explorers.export import html_page, npz_file
 from ig_widgets.explorers.export.static_output import PngPicture, StaticRecording
 from ig_widgets.files import FileError, PathLike, write_atomically
 from ig_widgets.texts import plain
+
+Map = npt.NDArray[np.floating[Any]]
 
 
 class ExportPanel(Panel):
@@ -42,7 +48,9 @@ class ExportPanel(Panel):
         collected = full
         if alpha < 1:
             collected = answer.rule.log.collected(answer.rule.pieces, alpha).astype(np.float32).reshape(full.shape)
-        return subject.drawing(Shown(settings, full, collected, look, self._caption(result, settings, alpha)))
+        cells = subject.cells(look)
+        caption = self._caption(result, settings, alpha)
+        return subject.drawing(_shown(settings, full, collected, look, caption, cells))
 
     def notebook_picture(self, seconds: float) -> bytes | None:
         """Returns what is shown as a PNG, None where there is nothing after so many seconds."""
@@ -121,12 +129,29 @@ class ExportPanel(Panel):
     def _caption(self, result: Attribution, settings: Settings, alpha: float) -> str:
         classifier = self.host.subject.classifier
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
-        missed = ", not converged" if result.complete and result.converged is False else ""
         return (
             f"{plain(classifier.target_name(settings), 60)}, {plain(classifier.output_name(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
-            f"{counted(result.evaluations, 'sample')}{error}{missed}; alpha {alpha:.2f}{_delta(result)}"
+            f"{counted(result.evaluations, 'evaluation')}{error}; alpha {alpha:.2f}{_delta(result)}; "
+            f"{result.trust.state}"
         )
+
+
+def _shown(
+    settings: Settings,
+    full: Map,
+    collected: Map,
+    look: Mapping[str, Any],
+    caption: str,
+    cells: Cells | None,
+) -> Shown:
+    """What is shown of a map at the grain of `cells`, and in the scale that is asked for."""
+    measured = collected if look["scale"] == "shown" else full
+    if cells is None:
+        return Shown(settings, full, collected, look, caption, figures.scale_of(measured, look["clip"]))
+    # Of the cells themselves: a large one counts as much as a small one.
+    scale = figures.scale_of(cells.sums(measured), look["clip"])
+    return Shown(settings, cells.drawn(full), cells.drawn(collected), look, caption, scale, cells.element)
 
 
 def _delta(result: Attribution) -> str:

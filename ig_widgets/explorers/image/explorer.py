@@ -8,9 +8,11 @@ from typing import Any
 import traitlets
 from torch import nn
 
+from ig_widgets.explorers.core.explorer import as_trait_error
 from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.export.exports import ExportPanel, ExportTraits
+from ig_widgets.explorers.image.grains import PIXELS, grain_of
 from ig_widgets.explorers.image.picture import Picture, Preprocess
 from ig_widgets.explorers.image.subject import METHODS, ImageSubject
 from ig_widgets.explorers.panels.baselines import BaselinePanel, BaselineTraits
@@ -53,13 +55,11 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
     `baseline`, `target`, `output` (what of the model is explained: logit, probability, log-probability, margin, that is
     the lead over the best other class), `channel` (what is drawn: the sum over channels, or red, green, blue),
     `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest
-    colour, 50 to 100), `sign` (all, positive, negative), `ground` (grey or colour: the photo under the map), `region`
-    (left, top, right, bottom) in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or
-    None, `show_dependence` (whether it is worked out and shown how much the map depends on the baseline, as
-    `dependence` does).
-
-    A pane keeps a value of each channel of each pixel for each step, half a billion at most: `n_steps` that would be
-    more are refused, and so is `show_dependence`.
+    colour, 50 to 100), `scale` (fixed: colours mean the same at every alpha; shown: they fit what is shown), `sign`
+    (all, positive, negative), `grain` (pixels; 2, 4, 8, 16 or 32 for sums over patches of so many pixels each way;
+    superpixels), `ground` (grey or colour: the photo under the map), `region` (left, top, right, bottom) in pixels of
+    the model's input, a polygon (points, 2), a boolean mask (height, width), or None, `show_dependence` (whether it is
+    worked out and shown how much the map depends on the baseline, as `dependence` does).
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """
@@ -72,6 +72,7 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
     _css = front_end("image.css")
 
     ground = traitlets.Enum(["grey", "colour"], "grey").tag(sync=True, write=TEXT, look=True)
+    grain: traitlets.TraitType[Any, Any] = traitlets.TraitType(PIXELS).tag(sync=True, write=TEXT, look=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True, write=NUMBER, look=True)
 
     def __init__(
@@ -96,6 +97,10 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
         if target is not None:
             traits["target"] = target
         super().__init__(subject, baseline=baseline, **traits)
+
+    @traitlets.validate("grain")
+    def _check_grain(self, proposal: Any) -> str:
+        return str(as_trait_error(grain_of, proposal.value))
 
     @classmethod
     def from_npz(

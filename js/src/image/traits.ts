@@ -15,6 +15,7 @@ import { DEPENDENCE_TRAITS } from "../panels/dependence.js";
 import { selectionTraits } from "../panels/selection.js";
 import { EXPLORER_TRAITS } from "../views/explorer_view.js";
 import type { Region } from "../views/region.js";
+import { GRAINS, type Grain } from "./grains.js";
 
 const isRegion = either(
   record({ kind: oneOf("rectangle"), box: row(number, number, number, number) }),
@@ -28,7 +29,8 @@ export const IMAGE_TRAITS = {
   ...selectionTraits<Region>(isRegion),
   opacity: look<number>("number", between(0, 1), 1),
   /** What lies under the colours: the photo in light greys, or as it is. */
+  grain: look<Grain>("text", oneOf(...GRAINS), "pixels"),
   ground: look<"grey" | "colour">("text", oneOf("grey", "colour"), "grey"),
 };
 export type ImageTraits = ValuesOf<typeof IMAGE_TRAITS> & Recorded;
-export type ImageLook = Look & Pick<ImageTraits, "opacity" | "ground">;
+export type ImageLook = Look & Pick<ImageTraits, "opacity" | "grain" | "ground">;

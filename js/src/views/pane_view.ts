@@ -45,7 +45,8 @@ export class PaneView {
     return picture;
   }
 
-  draw(shared: Look, scale: number): void {
+  /** `isShared`: the scale is that of the first pane as well. */
+  draw(shared: Look, scale: number, isShared: boolean): void {
     const { run, isStale } = this.store;
     const picture = this.#shown;
     const look = lookAt(picture, shared);
@@ -64,7 +65,10 @@ export class PaneView {
     if (picture === undefined) return;
     const { begin } = picture;
     const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}`;
-    const line = `${sumLine(picture, look.alpha, true)} · ${name}`;
+    const own = isShared
+      ? ""
+      : `; another unit than the first pane, in a scale of its own, ±${significant(scale, 2)}`;
+    const line = `${sumLine(picture, look.alpha, true)} · ${name}${own}`;
     write(this.#sum, line);
     assign(this.#sum, { title: line });
   }
@@ -95,11 +99,9 @@ export function firstInWords(traits: Traits): string {
 }
 
 /** Returns the picture to draw: the one drawn already, if the settings changed between the arrival of a picture and its frame. */
-export function newest(
-  { picture, isStale }: Store,
-  shown: Picture | undefined,
-): Picture | undefined {
-  return isStale ? (shown ?? picture) : picture;
+export function newest(store: Store, shown: Picture | undefined): Picture | undefined {
+  const { picture, isStale } = store;
+  return isStale && shown !== undefined ? store.atGrain(shown) : picture;
 }
 
 /** The look of one pane: what lies on no path is shown whole, whatever alpha is. */

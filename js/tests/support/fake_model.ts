@@ -36,6 +36,8 @@ export function defaults(): ImageTraits {
     colormap: "RdBu_r",
     opacity: 1,
     clip: 99,
+    scale: "fixed",
+    grain: "pixels",
     sign: "all",
     ground: "grey",
     _methods: [
