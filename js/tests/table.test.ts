@@ -133,7 +133,8 @@ describe("what is shared", () => {
       _top: [],
       _channels: [],
     });
-    for (const name of ["target", "channel"]) expect(view.list(name).checkVisibility()).toBe(false);
+    expect(view.list("channel").checkVisibility()).toBe(false);
+    expect(view.search("target").checkVisibility()).toBe(false);
     expect(view.list("rule").checkVisibility()).toBe(true);
   });
 });

@@ -15,6 +15,7 @@ import { ColourPicker } from "./colour_picker.js";
 import { Interpolation } from "./interpolation.js";
 import { Overlay } from "./overlay.js";
 import { photoOf, problemOf } from "./photo.js";
+import { PixelTarget } from "./pixel_target.js";
 import { StaticOverlay } from "./static_overlay.js";
 import { IMAGE_TRAITS, type ImageTraits } from "./traits.js";
 import { UnchangedPixels } from "./unchanged_pixels.js";
@@ -48,6 +49,7 @@ function view(host: Host<ImageTraits>): KindView {
       return `pixel (${pixel % width}, ${Math.floor(pixel / width)})`;
     },
   };
+  const place = new PixelTarget(host, map);
   traits.on(["_audits"], redraw, signal);
   const opacity = { label: "opacity", min: 0, max: 1, step: 0.01, format: twoDecimals };
   const dropper = button("pick a colour from the image");
@@ -61,7 +63,7 @@ function view(host: Host<ImageTraits>): KindView {
     mapBeside: (life) => new Overlay(selections, zoom, redraw, life, true),
     staticMap,
     input: new Interpolation(zoom, signal),
-    tools: [modes.element, zoom.controls, unchanged.control],
+    tools: [modes.element, zoom.controls, unchanged.control, place.element],
     controls: {
       first: [new Slider(traits, "opacity", opacity, signal).element],
       more: [new Choice(traits, "ground", "over", ["grey", "colour"], signal).element],

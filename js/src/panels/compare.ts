@@ -1,8 +1,9 @@
 import type { Settings } from "../core/settings.js";
+import { nameOf, split, targetAt } from "../core/target.js";
 import type { Traits } from "../core/traits.js";
 import { button, div, html } from "../util/dom.js";
 import { keepFocus } from "../util/focus.js";
-import { className, shorten } from "../util/format.js";
+import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { fold, withLabel } from "../util/parts.js";
 
@@ -26,7 +27,7 @@ export class Compare {
     listen(this.#rows, "change", ({ target }) => this.#changed(target), signal);
     listen(this.#rows, "click", ({ target }) => this.#clicked(target), signal);
     traits.on(
-      ["_panes", "_baselines", "_outputs", "_methods", "_top"],
+      ["_panes", "_baselines", "_outputs", "_methods", "_top", "target"],
       () => this.#build(),
       signal,
     );
@@ -87,9 +88,14 @@ export class Compare {
     const of = (label: string) => `${label} of pane ${pane + 1}`;
     const names = (trait: "_baselines" | "_outputs" | "_methods") =>
       traits.get(trait).map((name) => [name, shorten(name, 40)] as const);
-    const classes = traits
-      .get("_top")
-      .map(([index]) => [String(index), className(traits.get("_labels"), index, 40)] as const);
+    const { meaning } = traits;
+    // Of a dense output, other classes at the place of the first pane.
+    const { place } = split(traits.get("target"), meaning);
+    const count = traits.get("_n_classes");
+    const classes = traits.get("_top").map(([index]) => {
+      const name = nameOf(traits.get("_labels"), index, meaning, count, 40);
+      return [String(targetAt(index, place, meaning)), name] as const;
+    });
     const list = (name: Name, label: string, choices: readonly (readonly [string, string])[]) => {
       const value = String(settings[name] ?? SAME);
       const known = [[SAME, "as the first"] as const, ...choices];
