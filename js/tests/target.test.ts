@@ -178,7 +178,7 @@ describe("what scores mean", () => {
     const raw = meaning({ kind: "raw", word: "output", assumed: true, said: "scores='sigmoid'" });
     const { model, view } = await explainedRow({ ...single, _top: [[0, 0.16]], _scores: raw });
     const target = view.el.querySelector<HTMLElement>(".igw-target");
-    expect(target?.innerText.replaceAll(/\s+/g, " ")).toBe("target meaning unknown output 0.160");
+    expect(target?.innerText.replaceAll(/\s+/g, " ")).toBe("target read as a number output 0.160");
     model.set("_scores", meaning({ kind: "raw", word: "output" }));
     expect(target?.checkVisibility()).toBe(false);
   });

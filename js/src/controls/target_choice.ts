@@ -113,7 +113,7 @@ export class TargetChoice {
     const isSingle = this.#count <= 1;
     this.#search.element.hidden = isSingle;
     this.#alone.hidden = !isSingle;
-    const words = kind === "raw" ? "meaning unknown" : "soft-max assumed";
+    const words = kind === "raw" ? "read as a number" : "soft-max assumed";
     write(this.#assumed, assumed ? words : "");
     assign(this.#assumed, { title: said || false });
     this.#assumed.hidden = !assumed;
