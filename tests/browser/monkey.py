@@ -224,6 +224,14 @@ class Monkey:
 
     def _choose(self) -> str:
         name = self._random.choice(_LISTS)
+        if name == "target":
+            # A text field over a list that it filters.
+            field = self.screen.choice(name)
+            typed = self._random.choice(["", "a", "class", "1", "zzz"])
+            field.click()
+            field.press_sequentially(typed)
+            field.press(self._random.choice(["Enter", "ArrowDown", "Escape"]))
+            return f"search {name} {typed!r}"
         values = (
             self.screen.choice(name).locator("option:not([disabled])").evaluate_all("all => all.map((o) => o.value)")
         )

@@ -130,15 +130,17 @@ explorer.gallery()
 # Chooses each class in turn, and looks at the page when it is drawn.
 CLASSES = """async ([root, count, timeout]) => {
     const look = COUNT;
-    const select = root.querySelector("[aria-label=target]");
+    const field = root.querySelector("[role=combobox][aria-label=target]");
+    const list = root.querySelector(`#${field.getAttribute("aria-controls")}`);
     const overlay = root.querySelector("[role=img].igw-overlay");
     const found = [];
     for (let index = 0; index < count; index++) {
-        select.value = String(index);
-        select.dispatchEvent(new Event("change"));
-        const name = [...select.options].find(({ value }) => value === String(index)).text;
+        field.click();
+        const line = list.querySelector(`[data-value="${index}"]`);
+        const name = line.firstElementChild.textContent;
+        line.click();
         const until = performance.now() + timeout;
-        const known = name.replace(/ [0-9.]+%$/, "");
+        const known = name;
         for (;;) {
             await new Promise(requestAnimationFrame);
             const isDrawn = overlay.ariaLabel.startsWith(`attribution overlay: ${known},`);

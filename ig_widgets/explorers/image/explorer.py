@@ -28,7 +28,8 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
     """Integrated Gradients over a photo, live.
 
     Args:
-        model: a module in eval mode (or a callable), (1, 3, height, width) to one row of class scores.
+        model: a module in eval mode (or a callable), (1, 3, height, width) to one row of scores, (1, classes) or
+            (1,), or to scores at many places, (1, classes, rows, columns).
         image: a PIL image, an array (height, width, 3), or a tensor (3, height, width) in [0, 1].
         preprocess: makes the model's input of `image`; None if the model takes (1, 3, height, width) in [0, 1].
         labels: the names of the classes: a list, one each; {0: "cat"} or {"0": "cat"} (some or all); {"cat": 0}; None
@@ -37,8 +38,8 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
             output, a segmentation say, a position as the engine takes it, (class, row, column), None: its centre.
         output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
             position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
-            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
-            tuple, ("logit",).
+            is: logit, probability, log-probability, margin, value (of mere numbers). A key that is called as a reading
+            is asked for in a tuple, ("logit",).
         scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
             percentages); None finds it out where it is certain, by what made the scores or the config, else takes
             soft-max of several outputs and a mere number of one, and says so.
@@ -46,14 +47,14 @@ class ImageExplorer(SelectionTraits, DependenceTraits, ConvergenceTraits, Baseli
             parameters in brackets ("blur(sigma=8)", "colour(#ff8800)"); or one of `igw.baselines`, a PIL image or
             array, a tensor of the model's input, or a function of that. What is given so is offered by name from then
             on.
-        traits: any other trait: method, n_steps, tol, output, alpha, opacity, colormap, clip, sign, region.
+        traits: any other trait: method, n_steps, tol, alpha, opacity, colormap, clip, sign, region.
 
     Traits can be set and observed from Python, and follow the front end: `alpha` (0 to 1), `method` (a rule; auto,
     which samples until the estimated error of the map is at most `tol`; or one of `igw.relatives`: gradient,
     input_x_gradient, smoothgrad, expected_gradients, over the usual baselines, blur_integrated_gradients and
     guided_integrated_gradients, both by the secant rule), `n_steps` (1 to 256; draws, or steps of the path),
     `baseline`, `target`, `output` (what of the model is explained: logit, probability, log-probability, margin, that is
-    the lead over the best other class), `channel` (what is drawn: the sum over channels, or red, green, blue),
+    the lead over the best other class, or value; which of them suit follows from `scores`), `channel` (what is drawn: the sum over channels, or red, green, blue),
     `colormap` (matplotlib's names), `opacity` (0 to 1), `clip` (percentile of |attribution| that gets the strongest
     colour, 50 to 100), `scale` (fixed: colours mean the same at every alpha; shown: they fit what is shown), `sign`
     (all, positive, negative), `grain` (pixels; 2, 4, 8, 16 or 32 for sums over patches of so many pixels each way;

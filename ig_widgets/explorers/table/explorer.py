@@ -32,14 +32,14 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
         target: the class to explain, by position or name; None for the model's first choice.
         output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
             position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
-            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
-            tuple, ("logit",).
+            is: logit, probability, log-probability, margin, value (of mere numbers). A key that is called as a reading
+            is asked for in a tuple, ("logit",).
         scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
             percentages); None finds it out where it is certain, by what made the scores or the config, else takes
             soft-max of several outputs and a mere number of one, and says so.
         baseline: "mean" (of `data`), "zeros", a tensor (1, features) or a function of the model's input; None: the mean
             where there is one, else zeros.
-        traits: any other trait: method, n_steps, tol, output, alpha, colormap, clip, sign.
+        traits: any other trait: method, n_steps, tol, alpha, colormap, clip, sign.
 
     Raises ArgumentTypeError, ArgumentValueError, OutputError, TrainingModeError, and traitlets' TraitError.
     """

@@ -17,7 +17,14 @@ export class ListSlider<T extends CoreTraits> {
     signal: AbortSignal,
   ) {
     const max = values.length - 1;
-    const input = html("input", { type: "range", "aria-label": label, title, min: 0, max, step: 1 });
+    const input = html("input", {
+      type: "range",
+      "aria-label": label,
+      title,
+      min: 0,
+      max,
+      step: 1,
+    });
     const value = span("igw-value");
     this.element = withLabel(label, "igw-slider", value, input);
     const choose = () => {

@@ -4,6 +4,7 @@ import { Listeners } from "../util/listeners.js";
 import { Throttle } from "../util/timing.js";
 import type { KindData } from "./kind.js";
 import { SETTINGS, SETTINGS_TABLE, type Settings } from "./settings.js";
+import { isMeaning, type Meaning, PLAIN } from "./target.js";
 import {
   between,
   bytes,
@@ -65,6 +66,8 @@ export const CORE_TRAITS = {
     list(row(whole, number)),
     [],
   ),
+  /** What scores and targets mean. */
+  _scores: offered<Partial<Meaning>>(isMeaning, {}),
   /** 256 RGB colours. */
   _lut: offered<DataView>(
     (value) => bytes(value) && (value as DataView).byteLength === 768,
@@ -153,6 +156,11 @@ export class Traits<T extends CoreTraits = CoreTraits> {
   /** Tells the kernel now, as when a finger is lifted. */
   flush(): void {
     this.#save.flush();
+  }
+
+  /** What scores and targets mean. */
+  get meaning(): Meaning {
+    return { ...PLAIN, ...(this as unknown as Traits).get("_scores") };
   }
 
   /** How pictures are looked at now, as one value. */

@@ -17,6 +17,7 @@ import { cellsOf, GRAINS, inWords } from "./grains.js";
 import { Interpolation } from "./interpolation.js";
 import { Overlay } from "./overlay.js";
 import { photoOf, problemOf } from "./photo.js";
+import { PixelTarget } from "./pixel_target.js";
 import { StaticOverlay } from "./static_overlay.js";
 import { IMAGE_TRAITS, type ImageLook, type ImageTraits } from "./traits.js";
 import { UnchangedPixels } from "./unchanged_pixels.js";
@@ -62,6 +63,7 @@ function view(host: Host<ImageTraits>): KindView {
       return `${what} (${pixel % width}, ${Math.floor(pixel / width)})`;
     },
   };
+  const place = new PixelTarget(host, map);
   traits.on(["_audits"], redraw, signal);
   const opacity = {
     label: "opacity",
@@ -86,7 +88,7 @@ function view(host: Host<ImageTraits>): KindView {
     mapBeside: (life) => new Overlay(selections, zoom, redraw, life, true),
     staticMap,
     input,
-    tools: [modes.element, zoom.controls],
+    tools: [modes.element, zoom.controls, place.element],
     controls: {
       first: [
         new ListSlider(traits, "grain", GRAIN, GRAINS, inWords, signal).element,

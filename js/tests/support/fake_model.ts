@@ -55,6 +55,14 @@ export function defaults(): ImageTraits {
       [1, 0.761],
       [2, 0.12],
     ],
+    _scores: {
+      kind: "softmax",
+      assumed: false,
+      said: "",
+      word: "class",
+      places: [],
+      axis: 0,
+    },
     _lut: new DataView(blueToRed().buffer),
   };
 }
