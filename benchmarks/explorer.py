@@ -379,7 +379,8 @@ def _best(values: Sequence[float], unit: str) -> str:
 
 def blur(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
     with shown(lab, browser, NOTEBOOK, height=1400) as page:
-        page.get_by_text("Baselines: what is absence here?").click()
+        page.get_by_role("combobox", name="baseline", exact=True).select_option("blur")
+        page.get_by_role("tab", name="baselines", exact=True).click()
         page.get_by_role("slider", name="sigma of blur").wait_for()
         page.wait_for_timeout(1000)
         page.evaluate(WATCH_SIGMA, page.locator(".igw").element_handle())

@@ -3,7 +3,7 @@ import type { Dependence } from "../src/panels/dependence.js";
 import { maps, ready } from "./support/dependence.js";
 import { explained, scene } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
-import { choose, frame, type View } from "./support/mount.js";
+import { choose, frame, pick, type View } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
 
 const DARKEST = [63, 0, 125];
@@ -188,7 +188,7 @@ describe("the answer", () => {
     const { host, model, view } = await answered();
     const result = view.image("mean of").closest(".igw-panes");
     expect(result?.hasAttribute("data-stale")).toBe(false);
-    choose(view.list("target"), "2");
+    pick(view.search("target"), "2");
     await frame();
     expect(result?.hasAttribute("data-stale")).toBe(true);
     expect(panelOf(view).querySelector(".igw-sentence")?.checkVisibility()).toBe(false);

@@ -3,7 +3,7 @@ import { parseBaseline, withValue } from "../src/panels/baseline_text.js";
 import type { Card } from "../src/panels/baselines.js";
 import { explained, scene } from "./support/explained.js";
 import type { FakeModel } from "./support/fake_model.js";
-import { choose, type View } from "./support/mount.js";
+import { choose, pick, type View } from "./support/mount.js";
 
 /** A PNG of one pixel. */
 const PNG = Uint8Array.from(
@@ -139,7 +139,7 @@ describe("the gallery", () => {
     const order: string[] = [];
     vi.spyOn(model, "save_changes").mockImplementation(() => void order.push("save"));
     vi.spyOn(model, "send").mockImplementation((message) => void order.push(message.type));
-    choose(view.list("target"), "2");
+    pick(view.search("target"), "2");
     await vi.waitFor(() => expect(order).toContain("request"));
     expect(order.indexOf("save")).toBeGreaterThanOrEqual(0);
     expect(order.indexOf("save")).toBeLessThan(order.indexOf("request"));

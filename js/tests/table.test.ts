@@ -135,7 +135,8 @@ describe("what is shared", () => {
       _top: [],
       _channels: ["sum"],
     });
-    for (const name of ["target", "channel"]) expect(view.list(name).checkVisibility()).toBe(false);
+    expect(view.list("channel").checkVisibility()).toBe(false);
+    expect(view.search("target").checkVisibility()).toBe(false);
     expect(view.list("method").checkVisibility()).toBe(true);
   });
 });

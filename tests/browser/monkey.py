@@ -27,13 +27,13 @@ _PATIENCE = 1500.0
 _CALM_SECONDS = 60.0
 
 _SLIDERS = ("alpha", "opacity", "clip", "steps")
-_LISTS = ("target", "baseline", "output", "rule", "sign", "channel", "over", "colormap")
+_LISTS = ("target", "baseline", "output", "method", "sign", "channel", "over", "colormap")
 _KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Escape", "Tab")
 # And how often.
 _CLICKED = {
     "[class*=regions-panel] button": 2,
-    "summary": 3,
-    ".igw-fold button:not([disabled])": 4,
+    "[role=tab]": 6,
+    "[role=tabpanel] button:not([disabled]), .igw-baselines button": 4,
     ".igw-player button, .igw-modes button": 2,
     ".igw-tools button, .igw-tools input": 2,
     ".igw-notice button": 1,
@@ -224,6 +224,14 @@ class Monkey:
 
     def _choose(self) -> str:
         name = self._random.choice(_LISTS)
+        if name == "target":
+            # A text field over a list that it filters.
+            field = self.screen.choice(name)
+            typed = self._random.choice(["", "a", "class", "1", "zzz"])
+            field.click()
+            field.press_sequentially(typed)
+            field.press(self._random.choice(["Enter", "ArrowDown", "Escape"]))
+            return f"search {name} {typed!r}"
         values = (
             self.screen.choice(name).locator("option:not([disabled])").evaluate_all("all => all.map((o) => o.value)")
         )

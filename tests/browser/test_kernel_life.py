@@ -104,7 +104,7 @@ def test_a_kernel_that_ends_in_mid_run(
     alpha_is_dragged(screen)
     # What needs a kernel is not answered, and breaks nothing.
     screen.choice("baseline").select_option("blur")
-    screen.root.get_by_text("Baselines: what is absence here?").click()
+    screen.tab("baselines")
     screen.says("^disconnected")
     page.screenshot(path=tmp_path / f"{how}.png")
     # In the kernel that took its place the same cells work.

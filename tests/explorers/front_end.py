@@ -91,7 +91,9 @@ def _check_display(display: Content, buffers: list[bytes]) -> None:
         require(len(data) == expected, f"{array['name']} has {len(data)} bytes, not {expected}")
     if display["kind"] == "image":
         photos = [{"name": name, "dtype": "u1", "shape": [*display["shape"], 3]} for name in ("photo", "baseline")]
-        require(display["arrays"] == photos and len(display["shape"]) == 2, "photo and baseline, three bytes a pixel")
+        pieces = [{"name": "superpixels", "dtype": "u1", "shape": display["shape"]}]
+        require(len(display["shape"]) == 2, "a picture has two dimensions")
+        require(display["arrays"] in (photos, photos + pieces), "photo and baseline, three bytes a pixel; superpixels")
 
 
 def size_of(shape: list[int]) -> int:

@@ -19,7 +19,7 @@ from ig_widgets.engine.model import refuse_training_mode
 from ig_widgets.engine.model_locks import in_turn, lock_of
 from ig_widgets.engine.reachable_modules import modules_of
 from ig_widgets.engine.state_guard import StateGuard
-from ig_widgets.explorers.core.labels import Labels, are_two_of_one, labels_of
+from ig_widgets.explorers.core.labels import Labels, are_two_of_one, count_of, labels_of
 from ig_widgets.explorers.core.model_config import configs_of
 from ig_widgets.explorers.core.output_rows import Place, Position, Rows, first_place, parsed, rows_of
 from ig_widgets.explorers.core.scores import (
@@ -356,7 +356,7 @@ def classify(
 def _remedy(output: Tensor) -> str:
     if output.dim() != 1:
         return ""
-    return " If these are scores of classes, let it keep the batch dimension: lambda x: model(x)[None]."
+    return " If these are scores of classes, let it keep the batch dimension: lambda x: model(x).reshape(len(x), -1)."
 
 
 def _meaning(
@@ -368,7 +368,7 @@ def _meaning(
     kind: str | None,
 ) -> Meaning:
     configs = configs_of(model)
-    named = [len(labels)] if hasattr(labels, "__len__") and not isinstance(labels, str) else []
+    named = [count] if (count := count_of(labels)) > 1 else []
     rows = rows_of(output, inputs, [*named, *(config.count for config in configs)])
     config = next((one for one in configs if one.count == rows.count), None)
     said = None if config is None else config.scores

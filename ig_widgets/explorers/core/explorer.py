@@ -107,6 +107,12 @@ class Explorer(OwnAttributes, DisplayedWidget):
         99.0, min=50.0, max=100.0, help="The percentile of |attribution| that gets the strongest colour, 50 to 100."
     )
     clip.tag(sync=True, write=NUMBER, look=True)
+    # What the colours at the ends stand for: that percentile of the map at alpha = 1, so that alphas can be compared,
+    # or of what is shown.
+    scale = traitlets.Enum(
+        ["fixed", "shown"], "fixed", help="fixed: colours mean the same at every alpha; shown: they fit what is shown."
+    )
+    scale.tag(sync=True, write=TEXT, look=True)
     sign = traitlets.Enum(["all", "positive", "negative"], "all", help="Which attributions are drawn.")
     sign.tag(sync=True, write=TEXT, look=True)
     colormap = traitlets.Unicode("RdBu_r", help="The colours of the map, by matplotlib's name.")
@@ -138,6 +144,9 @@ class Explorer(OwnAttributes, DisplayedWidget):
         """
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
+        # Who gives a number of steps wants a rule that heeds it.
+        if "n_steps" in traits and "method" not in traits:
+            traits["method"] = "riemann_middle"
         self._subjects = subjects
         self._restored = _restored
         # Until the constructor has set all traits, and while those follow a new input.
@@ -153,7 +162,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
             traits |= _restored.traits(subjects)
         given = {name: value for name, value in traits.items() if name != "target" or value is not None}
         given.setdefault("input", subjects.input_names[0])
-        subject = _as_trait_error(subjects.at, given["input"])
+        subject = as_trait_error(subjects.at, given["input"])
         classes = subject.classifier.classes
         super().__init__(
             **{
@@ -325,6 +334,11 @@ class Explorer(OwnAttributes, DisplayedWidget):
             self._notify(told, lasts=bool(told))
         for panel in self._panels:
             panel.on_result(pane)
+        self._picture_changed()
+
+    def _refresh(self) -> None:
+        # In a thread that is joined before Python ends; a timer's is not.
+        self._tasks.submit("picture", super()._refresh)
 
     def _check_model(self) -> bool:
         now = fingerprint(self._subjects.model)
@@ -375,20 +389,20 @@ class Explorer(OwnAttributes, DisplayedWidget):
     def _check_n_steps(self, proposal: Any) -> int:
         if not 1 <= proposal.value <= MOST_STEPS:
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
-        _as_trait_error(check_size, proposal.value, self._subject.shape)
+        as_trait_error(check_size, proposal.value, self._subject.shape)
         return int(proposal.value)
 
     @traitlets.validate("tol")
     def _check_tol(self, proposal: Any) -> float:
-        return float(_as_trait_error(check_tol, proposal.value))
+        return float(as_trait_error(check_tol, proposal.value))
 
     @traitlets.validate("method")
     def _check_method(self, proposal: Any) -> str:
-        return str(_as_trait_error(self._subjects.methods.check, proposal.value))
+        return str(as_trait_error(self._subjects.methods.check, proposal.value))
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:
-        name = str(_as_trait_error(self._subject.baselines.name_of, proposal.value))
+        name = str(as_trait_error(self._subject.baselines.name_of, proposal.value))
         # A value that is new is on offer from now on.
         self._baselines = self._subject.baselines.names
         return name
@@ -398,7 +412,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
         classes = self._subject.classifier.classes
         # A class alone is asked about where the one before was.
         place = classes.rows.split(self.target)[1] if isinstance(self.target, tuple) else None
-        found: Position = _as_trait_error(classes.index, proposal.value, place)
+        found: Position = as_trait_error(classes.index, proposal.value, place)
         return found
 
     @traitlets.observe("target")
@@ -410,7 +424,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
 
     @traitlets.validate("colormap")
     def _check_colormap(self, proposal: Any) -> str:
-        _as_trait_error(color_table, proposal.value)
+        as_trait_error(color_table, proposal.value)
         return str(proposal.value)
 
     @traitlets.observe("colormap")
@@ -419,7 +433,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
 
     @traitlets.validate("input")
     def _check_input(self, proposal: Any) -> str:
-        _as_trait_error(self._subjects.at, proposal.value)
+        as_trait_error(self._subjects.at, proposal.value)
         return str(proposal.value)
 
     @traitlets.observe("target")
@@ -496,7 +510,7 @@ def _is_valid(check: Any, value: object) -> bool:
     return True
 
 
-def _as_trait_error(check: Any, *values: Any) -> Any:
+def as_trait_error(check: Any, *values: Any) -> Any:
     """Returns what the check returns; its error of ours becomes a TraitError."""
     try:
         return check(*values)

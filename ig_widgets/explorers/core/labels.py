@@ -86,7 +86,7 @@ def labels_of(labels: object, count: int, word: str = "class") -> Labels:
 
 def are_two_of_one(labels: object, count: int) -> bool:
     """Whether these are the two names of one output, as those of a binary classifier with a single logit."""
-    return count == 1 and labels is not None and not isinstance(labels, str) and _size(labels) == 2
+    return count == 1 and count_of(labels) == 2
 
 
 def _of_list(labels: Any, count: int) -> list[str]:
@@ -145,5 +145,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _size(labels: Any) -> int:
-    return len(labels) if hasattr(labels, "__len__") else -1
+def count_of(labels: Any) -> int:
+    """Returns how many classes labels are of; 0 where they do not tell, as a mapping that leaves some out."""
+    if isinstance(labels, str) or not hasattr(labels, "__len__"):
+        return 0
+    if not isinstance(labels, Mapping):
+        return len(labels)
+    numbers = {str(one).strip() for pair in labels.items() for one in pair if not isinstance(one, bool)}
+    return len(labels) if numbers.issuperset(map(str, range(len(labels)))) else 0

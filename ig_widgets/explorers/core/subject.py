@@ -22,6 +22,7 @@ from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog
+from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.classification import Classifier, Output
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.limits import check_size
@@ -63,6 +64,8 @@ class Drawing(Protocol):
 class Shown:
     """What a static picture shows: the map `values` at alpha = 1, and what is `collected` up to the look's alpha.
 
+    Both are of the map's shape; at a coarser grain each value is the sum of its cell. `scale`: what the colours at the
+    ends stand for, 0 where there is nothing to see. `element`: what one value belongs to, "" where the kind knows.
     `look`: the values of the traits with the tag `look` (alpha, colormap, clip and the like). `caption`: a sentence.
     """
 
@@ -71,6 +74,8 @@ class Shown:
     collected: npt.NDArray[np.floating[Any]]
     look: Mapping[str, Any]
     caption: str
+    scale: float
+    element: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,10 @@ class Subject(ABC):
 
     def coarsen(self, maps: npt.NDArray[np.float64]) -> CoarseMaps | None:
         """Returns maps (n, *map_shape) summed over neighbours; None where values have no neighbours."""
+        return None
+
+    def cells(self, look: Mapping[str, Any]) -> Cells | None:
+        """Returns the cells over which a map is shown as sums; None: each value alone, as where there is no grain."""
         return None
 
     # ------------------------------------------------------------ what follows from that

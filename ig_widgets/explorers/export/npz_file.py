@@ -202,7 +202,8 @@ def _parsed(
         if known is not None and not is_other and own["maps"].shape[1:] != tuple(map_shape):
             raise ValueError("maps")
     traits = dict(settings["traits"])
-    if traits.keys() != {*FORMS, *look}:
+    # Looks that came later have no value in a file that is older.
+    if not {*FORMS} <= traits.keys() <= {*FORMS, *look}:
         raise ValueError("names of settings")
     texts = [*names, *(value for value in traits.values() if isinstance(value, str))]
     if len(names) > _MOST_GIVEN or not all(type(one) is str and len(one) <= npz_arrays.TEXT_LENGTH for one in texts):

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 import traitlets
 from torch import nn
 
-from ig_widgets.engine.errors import IGError
-from ig_widgets.explorers.core.explorer import Restored
+from ig_widgets.explorers.core.explorer import Restored, as_trait_error
 from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.core.settings import SUM
 from ig_widgets.explorers.export.exports import ExportPanel, ExportTraits
+from ig_widgets.explorers.image.grains import PIXELS, grain_of
 from ig_widgets.explorers.image.pictures import Pictures
 from ig_widgets.explorers.image.preprocessing import Preprocess
 from ig_widgets.explorers.image.shown import parsed_channels
@@ -38,7 +38,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
     """Integrated Gradients over a photo, live.
 
     Args:
-        model: a module in eval mode (or a callable), (1, channels, height, width) to one row of class scores.
+        model: a module in eval mode (or a callable), (1, channels, height, width) to one row of scores, (1,
+            classes) or (1,), or to scores at many places, (1, classes, rows, columns).
         image: a picture: PIL, a file (a path or its bytes), an array (height, width) or (height, width, channels), a
             tensor (channels, height, width), of uint8, uint16 or floats in [0, 1]; or several: a list of such, a batch
             (n, channels, height, width), a folder. Grey becomes RGB and RGB grey as the model takes it.
@@ -52,8 +53,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
             dense output, a segmentation say, a position as the engine takes it, (class, row, column), None: its centre.
         output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
             position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
-            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
-            tuple, ("logit",).
+            is: logit, probability, log-probability, margin, value (of mere numbers). A key that is called as a reading
+            is asked for in a tuple, ("logit",).
         scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
             percentages); None finds it out where it is certain, by what made the scores or the config, else takes
             soft-max of several outputs and a mere number of one, and says so.
@@ -65,16 +66,17 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
     Every other option is a trait, which can be set and observed from Python later, and follows the front end: `method`
     (a rule; auto, which samples until the estimated error of the map is at most `tol`; or one of `igw.relatives`:
     gradient, input_x_gradient, smoothgrad, expected_gradients, over the usual baselines, blur_integrated_gradients and
-    guided_integrated_gradients, both by the secant rule), `n_steps` (1 to 256; draws, or steps of the path), `output`
-    (what of the model is explained: logit, probability, log-probability, margin, that is the lead over the best other
-    class; None: as the model returns it), `channel` (what is drawn: the sum over channels, or one by name or number),
-    `shown_channels` (what is drawn as the photo: "" as usual, "2" one channel, "3, 1, 0" three as colours, "mean"),
-    `alpha`, `colormap` (matplotlib's names), `opacity`, `clip` (percentile of |attribution| that gets the strongest
-    colour, 50 to 100), `sign` (all, positive, negative), `ground` (grey or colour: the photo under the map), `region`
-    (left, top, right, bottom) in pixels of the model's input, a polygon (points, 2), a boolean mask (height, width), or
-    None, `show_dependence` (whether it is worked out and shown how much the map depends on the baseline, as
-    `dependence` does). Of several pictures `index` tells which is shown, as does `input` by its name; settings stay
-    while one goes through them. `explorer.image = other` shows other pictures.
+    guided_integrated_gradients, both by the secant rule; None: auto, or the middle rule where `n_steps` is given),
+    `n_steps` (1 to 256; draws, or steps of the path), `output` (which of its readings suit follows from `scores`),
+    `channel` (what is drawn: the sum over channels, or one by name or number), `shown_channels` (what is drawn as the
+    photo: "" as usual, "2" one channel, "3, 1, 0" three as colours, "mean"), `alpha`, `colormap` (matplotlib's names),
+    `opacity`, `clip` (percentile of |attribution| that gets the strongest colour, 50 to 100), `scale` (fixed: colours
+    mean the same at every alpha; shown: they fit what is shown), `sign` (all, positive, negative), `grain` (pixels; 2,
+    4, 8, 16 or 32 for sums over patches of so many pixels each way; superpixels), `ground` (grey or colour: the photo
+    under the map), `region` (left, top, right, bottom) in pixels of the model's input, a polygon (points, 2), a boolean
+    mask (height, width), or None, `show_dependence` (whether it is worked out and shown how much the map depends on the
+    baseline, as `dependence` does). Of several pictures `index` tells which is shown, as does `input` by its name;
+    settings stay while one goes through them. `explorer.image = other` shows other pictures.
 
     A pane keeps a value of each channel of each pixel for each step, half a billion at most: `n_steps` that would be
     more are refused, and so is `show_dependence`.
@@ -91,6 +93,10 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
 
     ground = traitlets.Enum(["grey", "colour"], "grey", help="How the photo lies under the map.")
     ground.tag(sync=True, write=TEXT, look=True)
+    grain: traitlets.TraitType[Any, Any] = traitlets.TraitType(
+        PIXELS, help="Over what the map is summed up: pixels, 2, 4, 8, 16 or 32 for patches, or superpixels."
+    )
+    grain.tag(sync=True, write=TEXT, look=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0, help="From 0, the photo alone, to 1, the map alone.")
     opacity.tag(sync=True, write=NUMBER, look=True)
     shown_channels = traitlets.Unicode(
@@ -113,8 +119,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         output: object = None,
         scores: str | None = None,
         baseline: object = "black",
-        method: str = "auto",
-        n_steps: int = 64,
+        method: str | None = None,
+        n_steps: int | None = None,
         tol: float = 0.05,
         channel: str | int = SUM,
         shown_channels: str = "",
@@ -122,6 +128,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         opacity: float = 0.9,
         colormap: str = "RdBu_r",
         clip: float = 99.0,
+        scale: str = "fixed",
+        grain: str | int = PIXELS,
         sign: str = "all",
         ground: str = "grey",
         region: Any = None,
@@ -129,27 +137,26 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         layout: Any = None,
         _restored: Restored | None = None,
     ) -> None:
+        steps = type(self).n_steps.default_value if n_steps is None else n_steps
         # Before anything that large is made.
         if preprocess is None and not is_sequence(image):
-            _check_room(n_steps, _shape_of(image))
+            _check_room(steps, _shape_of(image))
 
         def make(picture: Picture, shown: ShownChannels, like: ImageSubject | None) -> ImageSubject:
             subject = ImageSubject(
                 model, picture, preprocess, labels, output, scores, channels=channels, shown=shown, like=like
             )
-            _check_room(n_steps, subject.shape)
+            _check_room(steps, subject.shape)
             return subject
 
         self._pictures = Pictures(model, image, make)
-        given = {"region": region, "layout": layout}
+        given = {"region": region, "layout": layout, "method": method, "n_steps": n_steps}
         super().__init__(
             self._pictures,
             _restored=_restored,
             input=name_at(self._pictures.input_names, index),
             target=target,
             baseline=baseline,
-            method=method,
-            n_steps=n_steps,
             tol=tol,
             channel=channel,
             shown_channels=shown_channels,
@@ -157,6 +164,8 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
             opacity=opacity,
             colormap=colormap,
             clip=clip,
+            scale=scale,
+            grain=grain,
             sign=sign,
             ground=ground,
             show_dependence=show_dependence,
@@ -164,6 +173,10 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
         )
         if remarks := " ".join(self._pictures.remarks):
             self._notify(remarks, lasts=True)
+
+    @traitlets.validate("grain")
+    def _check_grain(self, proposal: Any) -> str:
+        return str(as_trait_error(grain_of, proposal.value))
 
     @classmethod
     def from_npz(
@@ -223,10 +236,7 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
     @traitlets.validate("shown_channels")
     def _check_shown_channels(self, proposal: Any) -> str:
         subject = self._subject
-        try:
-            parsed_channels(proposal.value, subject.channels[1:] or ("0",))
-        except IGError as error:
-            raise traitlets.TraitError(str(error)) from None
+        as_trait_error(parsed_channels, proposal.value, subject.channels[1:] or ("0",))
         return str(proposal.value)
 
 

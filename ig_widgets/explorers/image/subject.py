@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from ig_widgets import figures
 from ig_widgets.engine import rules
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError
 from ig_widgets.engine.path import Path
+from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.labels import LabelsLike
@@ -22,9 +24,11 @@ from ig_widgets.explorers.core.methods import RELATIVES, Methods, Question, Rela
 from ig_widgets.explorers.core.settings import SUM, Settings
 from ig_widgets.explorers.core.subject import CoarseMaps, Shown, Subject
 from ig_widgets.explorers.image.baselines import USUAL, ImageBaselines
+from ig_widgets.explorers.image.grains import PIXELS, SIDES, SUPERPIXELS, patches, superpixel_cells
 from ig_widgets.explorers.image.picture import PreparedImage, prepared
 from ig_widgets.explorers.image.preprocessing import Preprocess, channels_of
 from ig_widgets.explorers.image.regions import PictureRegions
+from ig_widgets.explorers.image.superpixels import superpixels
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
 from ig_widgets.figures.pixels import Picture
@@ -133,19 +137,32 @@ class ImageSubject(Subject):
         return maps.select(-3, self.channels.index(settings.channel) - 1)
 
     def display(self, settings: Settings) -> Display:
-        """Returns the photo and the baseline, RGB."""
+        """Returns the photo and the baseline, RGB, and the superpixel of each pixel."""
         baseline = self.image.space.to_bytes(self.baseline(settings), self._shown_here)
-        return Display(self.kind, self.map_shape, {"photo": self.photo, "baseline": baseline})
+        arrays = {"photo": self.photo, "baseline": baseline, "superpixels": self.superpixels}
+        return Display(self.kind, self.map_shape, arrays)
+
+    @cached_property
+    def superpixels(self) -> npt.NDArray[np.uint8]:
+        """The superpixel (height, width) of each pixel; the front end has no others, so that both sides cut alike."""
+        return superpixels(self.photo)
+
+    def cells(self, look: Mapping[str, Any]) -> Cells | None:
+        """Returns the cells of the look's grain."""
+        grain = look["grain"]
+        if grain == SUPERPIXELS:
+            return superpixel_cells(self.superpixels)
+        return None if grain == PIXELS else patches(*self.map_shape, SIDES[grain])
 
     def drawing(self, shown: Shown) -> Overlay:
         """Returns the photo beside the overlay."""
         look = shown.look
         table = figures.color_table(look["colormap"])
-        scale = figures.scale_of(shown.values, look["clip"])
         overlay = figures.compose(
-            self.photo, shown.collected, scale, table, look["opacity"], look["sign"], look["ground"]
+            self.photo, shown.collected, shown.scale, table, look["opacity"], look["sign"], look["ground"]
         )
-        return Overlay(self.photo, overlay, table, scale, shown.settings.output, shown.caption)
+        unit = f"{shown.settings.output} per {shown.element}" if shown.element else shown.settings.output
+        return Overlay(self.photo, overlay, table, shown.scale, unit, shown.caption)
 
     def coarsen(self, maps: npt.NDArray[np.float64]) -> CoarseMaps:
         """Returns sums over patches; those at the right and lower edge may be smaller."""

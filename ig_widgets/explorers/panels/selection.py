@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 import traitlets
 
+from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.engine.number_text import counted
@@ -144,9 +147,19 @@ class SelectionPanel(Panel):
             [f"region {i + 1}" for i in range(len(masks))],
             masks,
             target=subject.target(settings),
-            attributions=result,
+            attributions=self._at_grain(result, subject),
             guard=lock_of(subject.model),
         )
+
+    def _at_grain(self, result: Attribution, subject: Subject) -> Attribution:
+        """Returns the result in which the values of each cell share its sum, as the front end adds regions up."""
+        cells = subject.cells(self.host.look)
+        if cells is None:
+            return result
+        maps = torch.as_tensor(result.attributions)
+        flat = maps.detach().double().cpu().reshape(-1, *subject.map_shape).numpy()
+        even = np.stack([cells.shared_out(one) for one in flat])
+        return replace(result, attributions=torch.from_numpy(even).reshape(maps.shape).to(maps))
 
     def _show(self) -> None:
         """Shows the audits; one that fails is shown as its error."""

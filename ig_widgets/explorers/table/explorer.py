@@ -33,8 +33,8 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
         target: the class to explain, by position or name; None for the model's first choice.
         output: which tensor of what the model returns is explained, as in `igw.attribute`: a key, an attribute, a
             position, a tuple of such that leads inside, or a callable (`output="aux"`); or which reading of its scores
-            is: logit, probability, log-probability, margin, value. A key that is called as a reading is asked for in a
-            tuple, ("logit",).
+            is: logit, probability, log-probability, margin, value (of mere numbers). A key that is called as a reading
+            is asked for in a tuple, ("logit",).
         scores: what they mean: "softmax" (one class is right), "sigmoid" (each output by itself), "raw" (numbers, no
             percentages); None finds it out where it is certain, by what made the scores or the config, else takes
             soft-max of several outputs and a mere number of one, and says so.
@@ -71,30 +71,31 @@ class TableExplorer(ConvergenceTraits, BaselineTraits, ExportTraits):
         output: object = None,
         scores: str | None = None,
         baseline: object = None,
-        method: str = "auto",
-        n_steps: int = 64,
+        method: str | None = None,
+        n_steps: int | None = None,
         tol: float = 0.05,
         alpha: float = 1.0,
         colormap: str = "RdBu_r",
         clip: float = 100.0,
+        scale: str = "fixed",
         sign: str = "all",
         layout: Any = None,
         _restored: Restored | None = None,
     ) -> None:
         subject = TableSubject(model, row, data, names, labels, output, scores)
+        given = {"layout": layout, "method": method, "n_steps": n_steps}
         super().__init__(
             subject,
             _restored=_restored,
             target=target,
             baseline=subject.baselines.names[0] if baseline is None else baseline,
-            method=method,
-            n_steps=n_steps,
             tol=tol,
             alpha=alpha,
             colormap=colormap,
             clip=clip,
+            scale=scale,
             sign=sign,
-            **({} if layout is None else {"layout": layout}),
+            **{name: value for name, value in given.items() if value is not None},
         )
 
     @classmethod

@@ -108,8 +108,7 @@ class Bars:
         kept = {"positive": np.maximum(collected, 0), "negative": np.minimum(collected, 0)}.get(look["sign"], collected)
         # By the whole attribution, so that bars keep their places while alpha moves.
         order = np.argsort(-np.abs(self.shown.values), kind="stable")[:_MOST_BARS]
-        scale = figures.scale_of(self.shown.values, look["clip"])
-        share = np.clip(kept[order] / scale, -1, 1)
+        share = np.clip(kept[order] / self.shown.scale, -1, 1)
         colours = figures.color_table(look["colormap"])[np.rint((share / 2 + 0.5) * 255).astype(int)] / 255
         hidden = len(self.names) - len(order)
         more = f"; {hidden} features with smaller attributions are not shown" if hidden else ""

@@ -63,6 +63,9 @@ class ValidatedWidget(anywidget.AnyWidget):
         # __del__ calls this too where a constructor has rejected its arguments.
         if (replies := vars(self).get("_replies")) is not None:
             replies.close()
+        if isinstance(self.comm, BaseComm):
+            # It may be kept by others.
+            vars(self.comm).pop("handle_msg", None)
         super().close()
 
     def send_state(self, key: Any = None) -> None:

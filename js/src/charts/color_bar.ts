@@ -5,7 +5,7 @@ import { shorten, significant } from "../util/format.js";
 export class ColorBar {
   readonly element: HTMLElement;
   readonly #fromZero: boolean;
-  readonly #per: string;
+  readonly #element: string;
   readonly #canvas = html("canvas", {
     class: "igw-gradient",
     width: 256,
@@ -15,12 +15,13 @@ export class ColorBar {
   readonly #low = html("span");
   readonly #high = html("span");
   readonly #unit = span("igw-unit");
+  readonly #note = span("igw-unit");
 
   constructor(element: string, fromZero = false) {
     this.#fromZero = fromZero;
-    this.#per = `per ${element}`;
+    this.#element = element;
     const numbers = div("igw-ends", this.#low, html("span", {}, fromZero ? "" : "0"), this.#high);
-    this.element = div("igw-colorbar", this.#canvas, numbers, this.#unit);
+    this.element = div("igw-colorbar", this.#canvas, numbers, this.#unit, this.#note);
   }
 
   paint(lut: Uint8Array): void {
@@ -35,9 +36,11 @@ export class ColorBar {
     context.putImageData(row, 0, 0);
   }
 
-  show(scale: number, unit: string): void {
+  /** `element`: what one value belongs to now; `note`: what the scale is. */
+  show(scale: number, unit: string, element = this.#element, note = ""): void {
     write(this.#low, this.#fromZero ? "0" : significant(-scale, 2));
     write(this.#high, scale > 0 ? `+${significant(scale, 2)}` : "0");
-    write(this.#unit, unit && `${shorten(unit, 24)} ${this.#per}`);
+    write(this.#unit, unit && `${shorten(unit, 24)} per ${element}`);
+    write(this.#note, note);
   }
 }

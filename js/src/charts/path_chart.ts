@@ -45,6 +45,7 @@ export class PathChart {
     const value = along(outputs, alpha);
     const hasKnob = outputs.length > 0 && this.#isPath;
     this.#frame.moveCursor(this.#frame.x(alpha), hasKnob ? this.#left.at(value) : undefined);
+    assign(this.#frame.element, { "data-off": !this.#isPath });
     assign(this.#frame.element, { "aria-label": this.#inWords(value) });
   }
 

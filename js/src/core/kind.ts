@@ -1,3 +1,4 @@
+import type { Cells } from "./cells.js";
 import type { Begin, Display } from "./protocol.js";
 import type { Picture, Store } from "./store.js";
 import type { TraitTable } from "./trait_table.js";
@@ -21,6 +22,8 @@ export interface KindData {
   readonly traits: TraitTable;
   /** Returns what is wrong with a display, in words; undefined where it can be drawn. */
   problemOf(display: Display): string | undefined;
+  /** The cells over which a look shows sums; undefined for each value alone, as where there is no grain. */
+  cells?(display: Display, look: Look): Cells | undefined;
 }
 
 /** The view that a kind's parts are made for. */

@@ -25,6 +25,8 @@ export interface Picture {
   readonly begin: Begin;
   readonly plan: Plan;
   readonly map: CumulativeMap;
+  /** Where the map is of sums over cells: the same of each value alone. */
+  readonly fine?: Picture;
 }
 
 /** The samples of one path. A picture keeps those that it needs alive, so no old trace is held. */
@@ -59,6 +61,7 @@ export class Store {
   #trace: Trace | undefined;
   #answer: Answer | undefined;
   #picture: Picture | undefined;
+  #coarse: Picture | undefined;
   #received = 0;
   /** The last maps of each panel, and the number of those requested last. */
   readonly #maps = new Map<string, PanelMaps>();
@@ -81,7 +84,18 @@ export class Store {
 
   /** The last picture; `isStale` says whether it still answers what is asked. */
   get picture(): Picture | undefined {
-    return this.#picture;
+    return this.#picture && this.atGrain(this.#picture);
+  }
+
+  /** A picture at the grain of the look. The same object as long as neither changes, so that it is drawn once. */
+  atGrain(picture: Picture): Picture {
+    const fine = picture.fine ?? picture;
+    const cells = this.traits.kind.cells?.(fine.begin.display, this.traits.look);
+    if (cells === undefined) return fine;
+    if (picture.map.cells === cells) return picture;
+    if (this.#coarse?.fine !== fine || this.#coarse.map.cells !== cells)
+      this.#coarse = { ...fine, map: fine.map.over(cells), fine };
+    return this.#coarse;
   }
 
   get isStale(): boolean {

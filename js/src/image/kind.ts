@@ -1,4 +1,5 @@
 import { Choice } from "../controls/choice.js";
+import { ListSlider } from "../controls/list_slider.js";
 import { Modes } from "../controls/modes.js";
 import { Slider } from "../controls/slider.js";
 import type { Frame, Host, Kind, KindView } from "../core/kind.js";
@@ -12,13 +13,15 @@ import { maskOf, type Region } from "../views/region.js";
 import { MODES, type Mode } from "../views/region_tool.js";
 import { Zoom } from "../views/zoom.js";
 import { ColourPicker } from "./colour_picker.js";
+import { cellsOf, GRAINS, inWords } from "./grains.js";
 import { Interpolation } from "./interpolation.js";
 import { Overlay } from "./overlay.js";
 import { photoOf, problemOf } from "./photo.js";
+import { PixelTarget } from "./pixel_target.js";
 import { ShownChannels } from "./shown_channels.js";
 import { StaticOverlay } from "./static_overlay.js";
 import { Strip } from "./strip.js";
-import { IMAGE_TRAITS, type ImageTraits } from "./traits.js";
+import { IMAGE_TRAITS, type ImageLook, type ImageTraits } from "./traits.js";
 import { UnchangedPixels } from "./unchanged_pixels.js";
 
 /** Photos, explained pixel by pixel. */
@@ -27,10 +30,15 @@ export const image: Kind<ImageTraits> = {
   element: "pixel",
   traits: IMAGE_TRAITS,
   problemOf,
+  cells: (display, look) => cellsOf(display, (look as ImageLook).grain),
   view,
 };
 
 const OPACITY = "How much the map covers the picture: at 0 there is the picture alone.";
+const GRAIN = {
+  label: "grain",
+  title: "Draws sums over cells in place of pixels: patches of that many pixels, or superpixels.",
+};
 const GROUND = {
   label: "over",
   title: "What lies under the colours: the picture in light greys, or as it is.",
@@ -51,11 +59,13 @@ function view(host: Host<ImageTraits>): KindView {
       const { width, height } = photoOf(begin.display);
       return maskOf(region, width, height);
     },
-    nameOf: (pixel: number, { begin }: Shown) => {
+    nameOf: (pixel: number, { begin, map }: Shown) => {
       const { width } = photoOf(begin.display);
-      return `pixel (${pixel % width}, ${Math.floor(pixel / width)})`;
+      const what = map.cells === undefined ? "pixel" : `${map.cells.element} at`;
+      return `${what} (${pixel % width}, ${Math.floor(pixel / width)})`;
     },
   };
+  const place = new PixelTarget(host, map);
   traits.on(["_audits"], redraw, signal);
   const opacity = {
     label: "opacity",
@@ -81,9 +91,12 @@ function view(host: Host<ImageTraits>): KindView {
     staticMap,
     input,
     strip: new Strip(host).element,
-    tools: [modes.element, zoom.controls],
+    tools: [modes.element, zoom.controls, place.element],
     controls: {
-      first: [new Slider(traits, "opacity", opacity, signal).element],
+      first: [
+        new ListSlider(traits, "grain", GRAIN, GRAINS, inWords, signal).element,
+        new Slider(traits, "opacity", opacity, signal).element,
+      ],
       more: [
         new Choice(traits, "ground", GROUND, ["grey", "colour"], signal).element,
         new ShownChannels(traits, signal).element,

@@ -13,7 +13,7 @@ import type { Zoom } from "../views/zoom.js";
 import { frame } from "./frame.js";
 import { Screen } from "./gl/screen.js";
 import { photoOf } from "./photo.js";
-import { Superpixels } from "./superpixels.js";
+import { runsAt } from "./superpixels.js";
 import type { ImageLook } from "./traits.js";
 
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
@@ -31,7 +31,6 @@ export class Overlay implements MapView {
   readonly #screen: Screen;
   readonly #zoom: Zoom;
   #picture: Picture | undefined;
-  #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
   /** `redraw` requests another frame. `isBeside`: this is not the first pane. */
   constructor(
@@ -79,13 +78,12 @@ export class Overlay implements MapView {
     this.#describe(0);
   }
 
-  /** Returns the superpixel around a pixel; superpixels are computed at the first call. */
+  /** Returns the superpixel around a pixel. */
   #patchAt({ column, row }: Pixel): Region | undefined {
     if (this.#picture === undefined) return undefined;
-    const { photo, width, height } = photoOf(this.#picture.begin.display);
-    if (this.#patches?.photo !== photo)
-      this.#patches = { photo, superpixels: new Superpixels(photo, width, height) };
-    return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
+    const { superpixels, width } = photoOf(this.#picture.begin.display);
+    const runs = superpixels && runsAt(superpixels, row * width + column);
+    return runs && { kind: "mask", runs };
   }
 
   /** The pixel under the cross-hair. */
@@ -155,9 +153,10 @@ export class Overlay implements MapView {
     const { width } = photoOf(begin.display);
     const value = map.valueAt(pixel.row * width + pixel.column, alpha);
     const share = plan.sum === 0 ? Number.NaN : value / plan.sum;
+    const what = map.cells === undefined ? "pixel" : `${map.cells.element} at`;
     write(
       this.readout,
-      `pixel (${pixel.column}, ${pixel.row}): ${signed(value)}, ${percent(share, 3)} of the total`,
+      `${what} (${pixel.column}, ${pixel.row}): ${signed(value)}, ${percent(share, 3)} of the total`,
     );
   }
 }

@@ -18,6 +18,7 @@ import { selectionTraits } from "../panels/selection.js";
 import { EXPLORER_TRAITS } from "../views/explorer_view.js";
 import type { Region } from "../views/region.js";
 import { STRIP_TRAITS } from "./strip_traits.js";
+import { GRAINS, type Grain } from "./grains.js";
 
 const isRegion = either(
   record({ kind: oneOf("rectangle"), box: row(number, number, number, number) }),
@@ -32,9 +33,10 @@ export const IMAGE_TRAITS = {
   ...STRIP_TRAITS,
   opacity: look<number>("number", between(0, 1), 1),
   /** What lies under the colours: the photo in light greys, or as it is. */
+  grain: look<Grain>("text", oneOf(...GRAINS), "pixels"),
   ground: look<"grey" | "colour">("text", oneOf("grey", "colour"), "grey"),
   /** What of the input is drawn as the photo, in words of Python's; it sends another. */
   shown_channels: writable<string>("text", text, ""),
 };
 export type ImageTraits = ValuesOf<typeof IMAGE_TRAITS> & Recorded;
-export type ImageLook = Look & Pick<ImageTraits, "opacity" | "ground">;
+export type ImageLook = Look & Pick<ImageTraits, "opacity" | "grain" | "ground">;

@@ -1,10 +1,11 @@
 import { methodGroups } from "../controls/method_choice.js";
 import { methodOf } from "../core/methods.js";
 import type { Settings } from "../core/settings.js";
+import { nameOf, split, targetAt } from "../core/target.js";
 import type { Traits } from "../core/traits.js";
 import { button, div, html, paragraph } from "../util/dom.js";
 import { keepFocus } from "../util/focus.js";
-import { className, shorten } from "../util/format.js";
+import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { section, withLabel } from "../util/parts.js";
 import { baselineInWords } from "./baseline_text.js";
@@ -42,7 +43,7 @@ export class Compare {
     listen(this.#rows, "change", ({ target }) => this.#changed(target), signal);
     listen(this.#rows, "click", ({ target }) => this.#clicked(target), signal);
     traits.on(
-      ["_panes", "_baselines", "_outputs", "_methods", "_top", "method"],
+      ["_panes", "_baselines", "_outputs", "_methods", "_top", "method", "target"],
       () => this.#build(),
       signal,
     );
@@ -118,16 +119,18 @@ export class Compare {
     const offered = traits.get("_baselines");
     const baselines = offered.map((name): Option => [name, shorten(name, 40)]);
     const outputs = traits.get("_outputs").map((name): Option => [name, shorten(name, 40)]);
+    const { meaning } = traits;
+    // Of a dense output, other classes at the place of the first pane.
+    const { place } = split(traits.get("target"), meaning);
+    const count = traits.get("_n_classes");
+    const className = (index: number) => nameOf(traits.get("_labels"), index, meaning, count, 40);
     const classes = traits
       .get("_top")
-      .map(([index]): Option => [String(index), className(traits.get("_labels"), index, 40)]);
+      .map(([index]): Option => [String(targetAt(index, place, meaning)), className(index)]);
     const list = (name: Name, label: string, choices: readonly Node[], text: string) =>
       listOf({ name, label, pane, choices, value: String(settings[name] ?? SAME), text });
     const { baseline = "", target = "", output = "", method = "" } = settings;
-    const targetName =
-      typeof target === "number"
-        ? className(traits.get("_labels"), target, 40)
-        : shorten(target, 40);
+    const targetName = typeof target === "number" ? className(target) : shorten(target, 40);
     return html(
       "fieldset",
       { class: "igw-controls" },

@@ -176,7 +176,7 @@ export class DependencePanel implements Part {
   }
 
   /** Uses the scale and the colours of the first pane, to be compared with it. */
-  draw({ picture, look, scale, lut }: Frame): void {
+  draw({ picture, look, scale: shared, lut }: Frame): void {
     if (!this.#isOpen) return;
     // Another view may have taken it back.
     const isAsked = this.#traits.get("show_dependence");
@@ -191,7 +191,10 @@ export class DependencePanel implements Part {
     assign(this.#result, { hidden: !fits || lut === undefined, "data-stale": isStale });
     this.#sentence.hidden = !fits || isStale;
     if (!fits || lut === undefined) return;
-    // Neither map moves with alpha.
+    // A deviation of sums is no sum of deviations: both maps are of single values, and neither moves with alpha.
+    const { fine = picture } = picture;
+    const isFirst = fine === picture && look.scale === "fixed";
+    const scale = isFirst ? shared : fine.map.scale(look.clip);
     const looks = Object.values({ ...look, alpha: 1 });
     if (!this.#changes.have(shown, picture.begin, scale, lut, ...looks)) return;
     this.#mean.draw(picture.begin, shown.mean, look, scale, lut);
@@ -199,7 +202,7 @@ export class DependencePanel implements Part {
     const unsigned = { ...look, sign: "all" } as const;
     this.#deviation.draw(picture.begin, shown.deviation, unsigned, scale, this.#colors);
     this.#bar.show(scale, picture.begin.outputName);
-    this.#caption(shown, scale);
+    this.#caption(shown, scale, isFirst);
   }
 
   #tell(state: State): void {
@@ -242,13 +245,13 @@ export class DependencePanel implements Part {
     );
   }
 
-  #caption({ state, deviation }: Shown, scale: number): void {
+  #caption({ state, deviation }: Shown, scale: number, isFirst: boolean): void {
     const over = `over ${state.rows.length} baselines`;
     const above = deviation.reduce((count, value) => count + (value > scale ? 1 : 0), 0);
     const clipped = `${percent(above / deviation.length)} clipped`;
     this.#mean.write(
       "What stays: the mean",
-      `${over}, at α = 1, in the colours and the scale of the attribution above`,
+      `${over}, at α = 1, in the colours ${isFirst ? "and the scale " : ""}of the attribution above`,
       `mean of the attribution ${over}`,
     );
     this.#deviation.write(

@@ -1,7 +1,7 @@
 import type { KindView, Pointed } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture } from "../core/store.js";
-import type { Look } from "../core/traits.js";
+import { fitOf, type Look } from "../core/traits.js";
 import { html } from "../util/dom.js";
 import { lifeWithin } from "../util/life.js";
 import { comparable, Difference } from "./difference.js";
@@ -17,6 +17,7 @@ export class ComparisonView {
   readonly #difference: Difference;
   readonly #others: { readonly view: PaneView; readonly life: AbortController }[] = [];
   #pointed: number | undefined;
+  #shared = 1;
   #lut: Uint8Array | undefined;
 
   constructor(panes: Panes, kind: KindView, redraw: () => void, signal: AbortSignal) {
@@ -46,16 +47,24 @@ export class ComparisonView {
 
   /** Draws all panes in one scale, as far as they have the first one's unit; returns that scale. */
   draw(first: Picture | undefined, look: Look): number {
-    const scaleOf = (picture: Picture | undefined) => picture?.map.scale(look.clip) ?? 0;
+    const scaleOf = (picture: Picture | undefined) =>
+      picture?.map.scale(look.clip, fitOf(look)) ?? 0;
     const others = this.#others.map(({ view }) => view.update());
     const shared = others.filter((one) => first !== undefined && one && comparable(first, one));
     const scale = Math.max(scaleOf(first), ...shared.map(scaleOf));
     this.#others.forEach(({ view }, i) => {
       const other = others[i];
-      view.draw(look, shared.includes(other) ? scale : scaleOf(other));
+      const isShared = shared.includes(other);
+      view.draw(look, isShared ? scale : scaleOf(other), isShared);
     });
+    this.#shared = shared.length + 1;
     if (others.length > 0) this.#difference.draw(first, others[0], look, scale, this.#lut);
     return scale;
+  }
+
+  /** How many maps were drawn in the scale that `draw` returned. */
+  get shared(): number {
+    return this.#shared;
   }
 
   /** Makes all pictures point at the same element; `first` are those of the first pane. */

@@ -33,7 +33,7 @@ export class Difference {
     if (!canCompare || lut === undefined) return;
     if (!this.#changes.have(one, other, scale, lut, ...Object.values(look))) return;
     const share = this.#subtract(one, other, look);
-    this.#map.draw(one.begin, this.#other, look, scale, lut);
+    this.#map.draw(one.begin, one.map.spread(this.#other), look, scale, lut);
     this.#map.write(
       "Difference: first − second",
       `‖difference‖ is ${percent(share)} of ‖first‖`,
@@ -43,7 +43,7 @@ export class Difference {
 
   /** Writes the difference into `#other`; returns its norm as a share of the first map's norm. */
   #subtract(one: Picture, other: Picture, look: Look): number {
-    const { size } = one.begin.display;
+    const { size } = one.map;
     if (this.#one.length !== size) {
       this.#one = new Float32Array(size);
       this.#other = new Float32Array(size);
@@ -67,6 +67,7 @@ export class Difference {
 export function comparable(one: Picture, other: Picture): boolean {
   return (
     one.begin.display.shape.join() === other.begin.display.shape.join() &&
+    one.map.size === other.map.size &&
     one.begin.settings.output === other.begin.settings.output &&
     // Without completeness a map is a gradient, in another unit than one that adds up to F.
     (one.plan.delta === null) === (other.plan.delta === null)

@@ -11,7 +11,7 @@ import type { Tabs } from "../controls/tabs.js";
 import type { Kind, KindView } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture, Store } from "../core/store.js";
-import { CORE_TRAITS, type Look, type Traits } from "../core/traits.js";
+import { CORE_TRAITS, fitOf, type Look, type Traits } from "../core/traits.js";
 import { BaselineChoice } from "../panels/baseline_choice.js";
 import { BaselineMemory } from "../panels/baseline_memory.js";
 import { BASELINES_TRAITS, Baselines, type BaselinesTraits } from "../panels/baselines.js";
@@ -19,7 +19,7 @@ import { Compare } from "../panels/compare.js";
 import { CONVERGENCE_TRAITS, Convergence, type ConvergenceTraits } from "../panels/convergence.js";
 import { Exports } from "../panels/exports.js";
 import { assign, html, span, write } from "../util/dom.js";
-import { percent } from "../util/format.js";
+import { fixed, percent } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { FrameLoop } from "../util/timing.js";
 import { benchOf } from "./bench.js";
@@ -185,8 +185,10 @@ export class ExplorerView {
     const line = sumLine(picture, look.alpha, maps > 0);
     write(collected, line);
     assign(collected, { title: line });
-    write(this.#clipped, `${percent(picture.map.clippedShare(scale))} clipped`);
-    this.#colors.show(scale, picture.begin.outputName);
+    const { begin, map } = picture;
+    write(this.#clipped, `${percent(map.clippedShare(scale, fitOf(look)))} clipped`);
+    const note = scaleInWords(look, this.#comparison.shared);
+    this.#colors.show(scale, begin.outputName, map.cells?.element, note);
   }
 
   /** What "?" says of the parts, from top to bottom. */
@@ -206,4 +208,14 @@ export class ExplorerView {
       [this.#bench, "the bench: one panel at a time, by its tabs"],
     ];
   }
+}
+
+/** What the ends of the colour bar stand for. */
+function scaleInWords(look: Look, panes: number): string {
+  const clip = `${Number(look.clip.toFixed(1))}%`;
+  const fit =
+    look.scale === "shown"
+      ? `fit to what is shown, ${clip} at α = ${fixed(look.alpha, 2)}`
+      : `fixed, ${clip} at α = 1`;
+  return panes > 1 ? `${fit}, one scale for ${panes} panes` : fit;
 }

@@ -8,6 +8,11 @@ const SIGN = {
   label: "sign",
   title: "Which attributions are drawn: what speaks for the target, against it, or both.",
 };
+const SCALE = {
+  label: "scale",
+  title:
+    "Whether colours mean the same at every alpha, or are fit to what is collected up to alpha.",
+};
 const CHANNEL = {
   label: "channel",
   title: "Which channel of the map is drawn: the sum over all, which keeps completeness, or one.",
@@ -34,6 +39,7 @@ export function looks(
   return div(
     "igw-controls",
     div("igw-group", new Slider(traits, "clip", clip, signal).element, clipped),
+    new Choice(traits, "scale", SCALE, ["fixed", "shown"], signal).element,
     new Choice(traits, "sign", SIGN, ["all", "positive", "negative"], signal).element,
     new Choice(traits, "channel", CHANNEL, "_channels", signal).element,
     new ColormapChoice(traits, signal).element,

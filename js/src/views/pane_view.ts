@@ -45,7 +45,8 @@ export class PaneView {
     return picture;
   }
 
-  draw(shared: Look, scale: number): void {
+  /** `isShared`: the scale is that of the first pane as well. */
+  draw(shared: Look, scale: number, isShared: boolean): void {
     const { run, isStale } = this.store;
     const picture = this.#shown;
     const look = lookAt(picture, shared);
@@ -59,10 +60,15 @@ export class PaneView {
     assign(this.element, { "data-stale": isStale });
     this.map.draw(look, scale);
     this.#trust.show(picture, run);
+    // What to do to read it, the first pane says.
+    assign(this.map.readout, { "data-idle": this.map.pointed === undefined });
     if (picture === undefined) return;
     const { begin } = picture;
     const name = `${shorten(begin.targetName, 30)}, ${shorten(begin.outputName, 30)}`;
-    const line = `${sumLine(picture, look.alpha, true)} · ${name}`;
+    const own = isShared
+      ? ""
+      : `; another unit than the first pane, in a scale of its own, ±${significant(scale, 2)}`;
+    const line = `${sumLine(picture, look.alpha, true)} · ${name}${own}`;
     write(this.#sum, line);
     assign(this.#sum, { title: line });
   }
@@ -93,11 +99,9 @@ export function firstInWords(traits: Traits): string {
 }
 
 /** Returns the picture to draw: the one drawn already, if the settings changed between the arrival of a picture and its frame. */
-export function newest(
-  { picture, isStale }: Store,
-  shown: Picture | undefined,
-): Picture | undefined {
-  return isStale ? (shown ?? picture) : picture;
+export function newest(store: Store, shown: Picture | undefined): Picture | undefined {
+  const { picture, isStale } = store;
+  return isStale && shown !== undefined ? store.atGrain(shown) : picture;
 }
 
 /** The look of one pane: what lies on no path is shown whole, whatever alpha is. */
@@ -106,9 +110,11 @@ export function lookAt(picture: Picture | undefined, look: Look): Look {
 }
 
 /** One line below a map: what is collected of its sum, and by how much that misses completeness. */
-export function sumLine({ plan, map }: Picture, alpha: number, isShort: boolean): string {
-  const sum = `${significant(map.collected(alpha))} of ${significant(plan.sum)}`;
+export function sumLine({ begin, plan, map }: Picture, alpha: number, isShort: boolean): string {
+  const sum = significant(plan.sum);
+  const part = `${significant(map.collected(alpha))} of ${sum}`;
   // Without completeness a map is a gradient.
   const delta = plan.delta === null ? "per unit of input" : `Δ ${signed(plan.delta, 2)}`;
-  return isShort ? `${sum}, ${delta}` : `collected up to alpha: ${sum}`;
+  if (isShort) return `${part}, ${delta}`;
+  return begin.path === "draws" ? `sum: ${sum}, ${delta}` : `collected up to alpha: ${part}`;
 }

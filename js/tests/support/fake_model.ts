@@ -40,6 +40,8 @@ export function defaults(): ImageTraits {
     colormap: "RdBu_r",
     opacity: 1,
     clip: 99,
+    scale: "fixed",
+    grain: "pixels",
     sign: "all",
     ground: "grey",
     _methods: [
@@ -57,6 +59,14 @@ export function defaults(): ImageTraits {
       [1, 0.761],
       [2, 0.12],
     ],
+    _scores: {
+      kind: "softmax",
+      assumed: false,
+      said: "",
+      word: "class",
+      places: [],
+      axis: 0,
+    },
     _lut: new DataView(blueToRed().buffer),
   };
 }

@@ -56,6 +56,11 @@ export class View {
     return this.#one(`select[aria-label="${name}"]`);
   }
 
+  /** A text field over a list that it filters. */
+  search(name: string): HTMLInputElement {
+    return this.#one(`input[role="combobox"][aria-label="${name}"]`);
+  }
+
   image(name: string): HTMLElement {
     return this.#one(`[role="img"][aria-label^="${name}"]`);
   }
@@ -111,6 +116,20 @@ export function frame(): Promise<void> {
   return new Promise((resolve) => {
     requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
   });
+}
+
+/** The lines of a list that is opened under a text field. */
+export function optionsOf(field: HTMLInputElement): HTMLElement[] {
+  field.click();
+  const list = document.getElementById(field.getAttribute("aria-controls") ?? "");
+  return [...(list?.querySelectorAll<HTMLElement>('[role="option"]') ?? [])];
+}
+
+/** As a person chooses from a list under a text field. */
+export function pick(field: HTMLInputElement, value: string): void {
+  const found = optionsOf(field).find(({ dataset }) => dataset.value === value);
+  if (found === undefined) throw new Error(`${value} is not on the list`);
+  found.click();
 }
 
 /** As a person moves a slider, or chooses from a list. */

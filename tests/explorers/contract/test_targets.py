@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.explorers.core.classification import classify
-from ig_widgets.explorers.core.labels import labels_of
+from ig_widgets.explorers.core.labels import count_of, labels_of
 from ig_widgets.explorers.core.output_rows import Rows, as_position, as_text, parsed
 from tests.explorers.contract.toy import Function, point
 from tests.explorers.subjects import SECONDS, ready, subject_of
@@ -356,3 +356,10 @@ def test_a_number_at_each_place_of_a_picture_needs_no_class() -> None:
     assert classes.index("1, 5") == (1, 5)
     with pytest.raises(ArgumentValueError, match="target must have 2 numbers"):
         classes.index(3)
+
+
+def test_a_mapping_that_leaves_classes_out_does_not_tell_how_many_there_are() -> None:
+    assert [count_of(labels) for labels in (["a", "b"], {0: "a", 1: "b"}, {"a": 0, "b": 1}, {"1": "a", "0": "b"})] == [
+        2
+    ] * 4
+    assert [count_of(labels) for labels in (None, "ab", 3, {1: "a"}, {"a": 3}, {0: "a", 2: "b"})] == [0] * 6
