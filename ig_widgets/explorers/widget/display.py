@@ -38,7 +38,7 @@ _MARK = """<style class="igw-mark">
 .jp-OutputArea-child:has(.igw:not(.igw-unanswered)) + .jp-OutputArea-child:has(.igw-mark) + .jp-OutputArea-child
 { display: none }
 </style>"""
-# One transparent pixel: until there is a picture.
+# The smallest PNG, which shows nothing: until there is a picture.
 _NOTHING = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
