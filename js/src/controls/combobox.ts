@@ -69,8 +69,8 @@ export class Combobox {
     onAbort(signal, () => this.#close());
   }
 
-  /** Shows what is chosen; what is being typed stays. `title`: the whole name, where it is cut. */
-  show(value: string, name: string, title: string | false): void {
+  /** Shows what is chosen; what is being typed stays. `title`: what the pointer and screen readers are told. */
+  show(value: string, name: string, title: string): void {
     this.#chosen = { value, name };
     assign(this.#input, { "data-value": value, title });
     if (!this.isOpen) this.#input.value = name;

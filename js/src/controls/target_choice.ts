@@ -165,7 +165,12 @@ export class TargetChoice {
     const { index, place } = split(target, meaning);
     const label = index === undefined ? String(target) : (labels[index] ?? "");
     const name = index === undefined ? shorten(String(target)) : this.#name(index);
-    this.#search.show(String(index ?? target), name, tooltip(label));
+    const told = [
+      tooltip(label),
+      "What is explained; type to search.",
+      meaning.assumed && meaning.said,
+    ];
+    this.#search.show(String(index ?? target), name, told.filter(Boolean).join(" · "));
     const share = this.#traits.get("_top").find(([own]) => own === index)?.[1];
     write(this.#alone, share === undefined ? name : `${name} ${shareOf(share, meaning)}`);
     [...this.#places.querySelectorAll("input")].forEach((input, i) => {
