@@ -122,6 +122,20 @@ describe("the list of targets", () => {
     expect(names(view)).toEqual(["class 777"]);
   });
 
+  test("the list is seen whole, whatever holds the field cuts off", async () => {
+    const { field, view } = await searched();
+    const holder = view.el.querySelector<HTMLElement>(".igw-target")?.parentElement;
+    Object.assign(holder?.style ?? {}, { height: "44px", overflow: "hidden" });
+    field.focus();
+    field.click();
+    const line = optionsOf(field).at(-1);
+    const { left: x = 0, top: y = 0 } = line?.getBoundingClientRect() ?? {};
+    expect(document.elementFromPoint(x + 5, y + 5)?.closest('[role="option"]')).toBe(line);
+    const popup = field.parentElement?.querySelector(".igw-popup")?.getBoundingClientRect();
+    const { bottom, left } = field.getBoundingClientRect();
+    expect([Math.round(popup?.top ?? 0), popup?.left]).toEqual([Math.round(bottom + 2), left]);
+  });
+
   test("nothing is left of it when the view closes", async () => {
     const { field, model, view } = await searched();
     field.click();
@@ -208,12 +222,17 @@ describe("a dense output", () => {
 
   test("a class is chosen at the same place, and a place for the same class", async () => {
     const { field, model, view } = await searched({ _scores: grid, target: "1, 4, 6" });
-    expect(field.value).toBe("Egyptian cat");
+    expect(field.value).toBe("Egyptian cat at (4, 6)");
     pick(field, "3");
     expect(model.saved.at(-1)?.target).toBe("3, 4, 6");
+    field.focus();
+    field.click();
     const row = view.el.querySelector<HTMLInputElement>('[aria-label="row that is explained"]');
     if (row === null) throw new Error("no row");
     expect(row.value).toBe("4");
+    // The list stays open while a field below it is used.
+    row.focus();
+    expect(row.checkVisibility()).toBe(true);
     choose(row, "7");
     expect(model.saved.at(-1)?.target).toBe("3, 7, 6");
     choose(row, "99");
@@ -221,6 +240,10 @@ describe("a dense output", () => {
     expect(row.value).toBe("9");
     choose(row, "");
     expect([model.get("target"), row.value]).toEqual(["3, 9, 6", "9"]);
+    await userEvent.keyboard("{Escape}");
+    expect(document.activeElement).toBe(field);
+    expect(row.checkVisibility()).toBe(false);
+    expect(field.value).toBe("white wolf at (9, 6)");
   });
 
   test("a click on the picture explains the place below it, once", async () => {

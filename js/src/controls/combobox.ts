@@ -19,6 +19,8 @@ export interface Group {
 /** So many lines are made at a time: of 20,000 nobody scrolls through all. */
 const LINES = 100;
 const PAGE = 10;
+/** In pixels: the field may be narrower than names are. */
+const LEAST_WIDTH = 280;
 let count = 0;
 
 /**
@@ -32,6 +34,8 @@ export class Combobox {
   readonly #list: HTMLElement;
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite", hidden: true });
   readonly #popup: HTMLElement;
+  readonly #footer: HTMLElement;
+  #isOpen = false;
   readonly #groups: () => readonly Group[];
   readonly #choose: (value: string) => void;
   /** What the list holds now, of which the first lines are made. */
@@ -41,13 +45,15 @@ export class Combobox {
   #active = -1;
   #chosen = { value: "", name: "" };
 
-  /** `groups` is asked each time the list opens. */
+  /** `groups` is asked each time the list opens; `footer` stands below it, and may hold further fields. */
   constructor(
     label: string,
     groups: () => readonly Group[],
     choose: (value: string) => void,
+    footer: HTMLElement,
     signal: AbortSignal,
   ) {
+    this.#footer = footer;
     this.#groups = groups;
     this.#choose = choose;
     this.#input = html("input", {
@@ -62,22 +68,24 @@ export class Combobox {
     });
     const list = { id: this.#id, role: "listbox", "aria-label": `${label}s`, class: "igw-options" };
     this.#list = html("div", list);
-    this.#popup = div("igw-popup", this.#list, this.#note);
+    this.#popup = div("igw-popup", this.#list, this.#note, footer);
     this.#popup.hidden = true;
+    // Above all that is on the page: whatever holds the field may cut off what does not fit into it.
+    assign(this.#popup, { popover: "manual" });
     this.element = div("igw-combobox", this.#input, this.#popup);
     this.#listen(signal);
     onAbort(signal, () => this.#close());
   }
 
-  /** Shows what is chosen; what is being typed stays. `title`: the whole name, where it is cut. */
-  show(value: string, name: string, title: string | false): void {
+  /** Shows what is chosen; what is being typed stays. `title`: what the pointer and screen readers are told. */
+  show(value: string, name: string, title: string): void {
     this.#chosen = { value, name };
     assign(this.#input, { "data-value": value, title });
     if (!this.isOpen) this.#input.value = name;
   }
 
   get isOpen(): boolean {
-    return !this.#popup.hidden;
+    return this.#isOpen;
   }
 
   /** Fills the open list anew, as when its entries have changed. */
@@ -96,11 +104,24 @@ export class Combobox {
     listen(input, "focus", () => input.select(), signal);
     listen(input, "click", () => this.#open(), signal);
     listen(input, "input", () => this.#open(), signal);
-    listen(input, "blur", () => this.#close(), signal);
+    const leave = ({ relatedTarget }: FocusEvent) => {
+      const isWithin = relatedTarget instanceof Node && this.element.contains(relatedTarget);
+      if (!isWithin) this.#close();
+    };
+    listen(this.element, "focusout", leave, signal);
     listen(input, "keydown", (event) => this.#key(event), signal);
-    // The text field keeps the focus.
-    listen(this.#popup, "pointerdown", (event) => event.preventDefault(), signal);
-    listen(this.#popup, "mousedown", (event) => event.preventDefault(), signal);
+    listen(this.#footer, "keydown", (event) => this.#footerKey(event), signal);
+    // The text field keeps the focus, unless another is clicked.
+    const keep = (event: Event) => {
+      const isBelow = event.target instanceof Node && this.#footer.contains(event.target);
+      if (!isBelow) event.preventDefault();
+    };
+    listen(this.#popup, "pointerdown", keep, signal);
+    listen(this.#popup, "mousedown", keep, signal);
+    // The list follows the field where the page scrolls below it.
+    const follow = () => this.isOpen && this.#place();
+    listen(window, "scroll", follow, signal, { capture: true, passive: true });
+    listen(window, "resize", follow, signal);
     const lineOf = ({ target }: Event) =>
       this.#lines.findIndex((line) => target instanceof Node && line.contains(target));
     // Not `pointerover`, which also comes where the list scrolls under a mouse at rest.
@@ -136,13 +157,41 @@ export class Combobox {
     }
   }
 
+  #footerKey(event: KeyboardEvent): void {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    this.#input.focus();
+    this.#close();
+  }
+
   #open(): void {
-    this.#popup.hidden = false;
+    if (!this.#isOpen) {
+      this.#isOpen = true;
+      this.#popup.hidden = false;
+      // Browsers from before 2024 have no popovers, and show it in its place.
+      this.#popup.showPopover?.();
+    }
     assign(this.#input, { "aria-expanded": "true" });
     this.#fill(this.#query);
+    this.#place();
+  }
+
+  /** Puts the list below the field, or above it where there is more room. */
+  #place(): void {
+    const { left, top, bottom, width } = this.#input.getBoundingClientRect();
+    const { clientWidth, clientHeight } = document.documentElement;
+    const isBelow = clientHeight - bottom > Math.min(320, top);
+    Object.assign(this.#popup.style, {
+      width: `${Math.max(width, Math.min(LEAST_WIDTH, clientWidth - 16))}px`,
+      left: `${Math.max(8, Math.min(left, clientWidth - LEAST_WIDTH - 8))}px`,
+      top: isBelow ? `${bottom + 2}px` : "auto",
+      bottom: isBelow ? "auto" : `${clientHeight - top + 2}px`,
+    });
   }
 
   #close(): void {
+    if (this.#isOpen && this.#popup.isConnected) this.#popup.hidePopover?.();
+    this.#isOpen = false;
     this.#popup.hidden = true;
     assign(this.#input, { "aria-expanded": "false", "aria-activedescendant": false });
     this.#input.value = this.#chosen.name;

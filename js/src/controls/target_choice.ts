@@ -25,14 +25,13 @@ export class TargetChoice {
     this.#traits = traits;
     this.#signal = signal;
     const choose = (value: string) => this.#set(Number(value), this.#place);
-    this.#search = new Combobox("target", () => this.#groups(), choose, signal);
+    this.#search = new Combobox("target", () => this.#groups(), choose, this.#places, signal);
     this.element = div(
       "igw-field igw-target",
       span("igw-label", "target"),
       this.#assumed,
       this.#search.element,
       this.#alone,
-      this.#places,
     );
     const follow = () => this.#follow();
     const build = () => {
@@ -110,7 +109,7 @@ export class TargetChoice {
   /** Shows the parts that the kind of output needs. */
   #arrange(): void {
     const { places, axis, kind, assumed, said } = this.#traits.meaning;
-    const isSingle = this.#count <= 1;
+    const isSingle = this.#count <= 1 && places.length === 0;
     this.#search.element.hidden = isSingle;
     this.#alone.hidden = !isSingle;
     const words = kind === "raw" ? "read as a number" : "soft-max assumed";
@@ -120,7 +119,7 @@ export class TargetChoice {
     // A number alone leaves nothing to choose, and nothing to say where its meaning is known.
     const top = this.#traits.get("_top");
     const isBare = top.length === 0 || (kind === "raw" && !assumed);
-    this.element.hidden = isSingle && places.length === 0 && isBare && this.#isNumber;
+    this.element.hidden = isSingle && isBare && this.#isNumber;
     const names = places.length === 2 ? ["row", "column"] : places.map((_, i) => `place ${i + 1}`);
     this.#places.hidden = places.length === 0;
     this.#places.replaceChildren(
@@ -164,8 +163,14 @@ export class TargetChoice {
     const labels = this.#traits.get("_labels");
     const { index, place } = split(target, meaning);
     const label = index === undefined ? String(target) : (labels[index] ?? "");
-    const name = index === undefined ? shorten(String(target)) : this.#name(index);
-    this.#search.show(String(index ?? target), name, tooltip(label));
+    const own = index === undefined ? shorten(String(target)) : this.#name(index);
+    const name = place.length > 0 ? `${own} at (${place.join(", ")})` : own;
+    const told = [
+      tooltip(label),
+      "What is explained; type to search.",
+      meaning.assumed && meaning.said,
+    ];
+    this.#search.show(String(index ?? target), name, told.filter(Boolean).join(" · "));
     const share = this.#traits.get("_top").find(([own]) => own === index)?.[1];
     write(this.#alone, share === undefined ? name : `${name} ${shareOf(share, meaning)}`);
     [...this.#places.querySelectorAll("input")].forEach((input, i) => {

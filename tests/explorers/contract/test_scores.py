@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import ig_widgets as igw
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, OutputError
+from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.scores import step_of
 from tests.explorers.contract.toy import Function, point
 from tests.explorers.subjects import SECONDS, ready, subject_of
@@ -275,3 +276,17 @@ def test_output_that_is_neither_tensor_nor_reading(explore: Any, output: Any, sa
         explore(output=output)
     with pytest.raises(ArgumentTypeError, match=r"^output must be None, a key or attribute"):
         explore(output=1.5)
+
+
+def test_what_scores_mean_is_not_guessed_anew_for_another_input() -> None:
+    classifier = Classifier(Function(), AT, list("abcde"), scores="sigmoid")
+    other = classifier.of(torch.full_like(AT, 0.25))
+    assert other.meaning.scores is classifier.meaning.scores
+    assert other.meaning.labels is classifier.meaning.labels
+    at = Function()(torch.full_like(AT, 0.25))[0].detach()
+    assert other.classes.top[0] == (int(at.argmax()), pytest.approx(float(at.max().sigmoid())))
+    # Values that could be probabilities elsewhere are logits here too.
+    model = Ending(lambda y: y * 1e-3 + 0.5)
+    assert Classifier(model, AT, scores="sigmoid").of(AT / 2).classes.output_name == "logit"
+    with pytest.raises(OutputError, match=r"rows \(5,\) for one input and \(4,\) for another"):
+        Classifier(lambda x: Function()(x)[:, : 5 - int(x.mean() > 10)], AT).of(AT + 100)
