@@ -117,6 +117,10 @@ def test_a_kernel_that_ends_in_mid_run(
     alpha_is_dragged(screen)
 
 
+# "Save Widget State Automatically", which is kept as a setting.
+TOGGLE_STATE = "jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')"
+
+
 def save_and_shut_down(page: Page) -> None:
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
@@ -152,10 +156,12 @@ def test_a_notebook_opened_again_shows_what_was_shown_last(
     until(lambda: read("len({*explorer._pictures.values()} - {explorer.snapshot()})") == 0)
     shown = read("explorer.snapshot()[:]")
     if state:
-        page.evaluate("jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')")
-        until(lambda: page.evaluate("'widgets' in jupyterapp.shell.currentWidget.context.model.metadata"))
+        page.evaluate(TOGGLE_STATE)
     save_and_shut_down(page)
     until(lambda: saved_pictures(lab.folder / name)[:2] == [shown, shown])
+    until(lambda: ("widgets" in nbformat.read(lab.folder / name, 4).metadata) == state)
+    if state:
+        page.evaluate(TOGGLE_STATE)
     other = page.context.browser.new_page()  # type: ignore[union-attr]
     other.goto(lab.address(name, app))
     for one in (0, 1, 2):
