@@ -51,8 +51,8 @@ class DisplayedWidget(ValidatedWidget):
     """
 
     def __init__(self, **traits: Any) -> None:
-        self._display_ids: list[str] = []
-        self._shown: bytes | None = None
+        # The pictures in the notebook that follow what is shown, by their display ids.
+        self._pictures: dict[str, bytes | None] = {}
         self._settling = Debounce(self._refresh, _SETTLED_SECONDS)
         super().__init__(**traits)
         self.observe(self._picture_changed, [*self.traits(look=True)])
@@ -69,17 +69,16 @@ class DisplayedWidget(ValidatedWidget):
 
     def _picture_changed(self, _change: object = None) -> None:
         """Has the pictures in the notebook drawn anew, once changes have ceased."""
-        if self._display_ids:
+        if self._pictures:
             self._settling.call()
 
     def _refresh(self) -> None:
         """Replaces the pictures in the notebook. Called in a thread of its own; a subclass may hand it to another."""
         picture = self._drawn(0.0)
-        if picture is None or picture == self._shown:
-            return
-        self._shown = picture
-        for display_id in list(self._display_ids):
-            _show_picture(picture, display_id, update=True)
+        for display_id, before in list(self._pictures.items()):
+            if picture is not None and picture != before:
+                _show_picture(picture, display_id, update=True)
+                self._pictures[display_id] = picture
 
     def _drawn(self, seconds: float) -> bytes | None:
         try:
@@ -116,12 +115,14 @@ class DisplayedWidget(ValidatedWidget):
             return
         display(bundle[0], metadata=bundle[1], raw=True)
         display({"text/html": _MARK}, metadata={}, raw=True)
-        # First, so that a result that comes meanwhile is drawn.
-        display_id = uuid.uuid4().hex
-        self._display_ids.append(display_id)
-        picture = self._drawn(_BATCH_SECONDS if _is_batch() else _WATCHED_SECONDS)
-        self._shown = picture
+        display_id, is_batch = uuid.uuid4().hex, _is_batch()
+        picture = self._drawn(_BATCH_SECONDS if is_batch else _WATCHED_SECONDS)
         _show_picture(picture or _NOTHING, display_id, update=False)
+        # In a batch a picture is of its cell: whether a later one's came in time would be left to chance.
+        if not is_batch or picture is None:
+            self._pictures[display_id] = picture
+            # What has changed since it was drawn.
+            self._picture_changed()
 
 
 def _show_picture(picture: bytes, display_id: str, *, update: bool) -> None:

@@ -110,7 +110,34 @@ def test_a_program_that_runs_notebooks_gets_the_first_result(explore, outputs, m
     explorer = explore()
     explorer._ipython_display_()
     assert explorer.result is not None
-    assert outputs.pictures() == [explorer.snapshot()]
+    picture = explorer.snapshot()
+    assert outputs.pictures() == [picture]
+    # And no update, which some of these programs do not know.
+    explorer.alpha = 0.5
+    assert explorer._settling._timer is None
+    # But for one that was not there in time.
+    monkeypatch.setattr(display_module, "_BATCH_SECONDS", 0.01)
+    model = WatchedFunction()
+    model.block()
+    late = explore(model)
+    model.await_entry()
+    late._ipython_display_()
+    model.release()
+    late.wait(SECONDS)
+    outputs.wait(1)
+    assert outputs.pictures() == [picture, late.snapshot()]
+
+
+def test_a_picture_that_was_displayed_before_a_change_settled_follows_it_too(explore, outputs):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    explorer._settling._seconds = 0.5
+    explorer._ipython_display_()
+    explorer.alpha = 0.5
+    explorer._ipython_display_()
+    outputs.wait(1)
+    assert tasks_of(explorer).wait(SECONDS)
+    assert outputs.pictures() == 2 * [explorer.snapshot()]
 
 
 def test_a_picture_that_is_the_same_is_not_sent_again(explore, outputs):
