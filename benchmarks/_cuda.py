@@ -1,4 +1,4 @@
-"""All that a GPU should show, in one command of at most eight minutes: nothing is downloaded, nothing built.
+"""Runs every check that needs a GPU, in one command of at most eight minutes: nothing is downloaded, nothing built.
 
 tests: those marked `cuda`. parity: maps of small networks there beside those of the CPU, by every rule. recurrent: in
 evaluation mode, where cuDNN has no backward pass. resnet, vit: a whole map of 64 samples for networks of the size of
@@ -49,7 +49,7 @@ POINT_RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle
 
 @dataclass(frozen=True)
 class Asked:
-    """The device, and until when a part may go on."""
+    """The device, and the time at which a part has to stop."""
 
     device: str
     quick: bool
@@ -57,7 +57,7 @@ class Asked:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """The seconds that are left."""
         return self.until - time.monotonic()
 
 
@@ -65,7 +65,7 @@ class Asked:
 
 
 def about(device: str) -> str:
-    """The device, and what drives it."""
+    """Returns the names of the device and of its driver."""
     parts = [f"torch {torch.__version__}", f"Python {platform.python_version()}"]
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)
@@ -95,7 +95,7 @@ def synchronise(device: str) -> None:
 
 
 def tests(asked: Asked) -> list[Row]:
-    """Those marked `cuda`; a part of them where others fail to load is still run."""
+    """Runs the tests marked `cuda`, also where others fail to load."""
     files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.cuda" in path.read_text()]
     if asked.quick:
         files = files[:1]
@@ -123,7 +123,7 @@ def _cnn() -> nn.Module:
 
 
 class Recurrent(nn.Module):
-    """The last state of a recurrent network, and a linear layer."""
+    """A recurrent network whose last state goes through a linear layer."""
 
     def __init__(self, kind: type[nn.RNNBase], *, both_ways: bool = False) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Recurrent(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, and of what shape its inputs are."""
+    """A network, and the shape of its inputs."""
 
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
@@ -163,7 +163,7 @@ RULES: dict[str, list[dict[str, object]]] = {
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Products of float32 are taken in float32, not in TF32."""
+    """Context in which products of float32 are taken in float32, not in TF32."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -173,13 +173,13 @@ def full_float32() -> Iterator[None]:
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
-    """Largest difference of two maps, over the largest value of the second."""
+    """Returns the largest difference of two maps over the largest value of the second."""
     ours, theirs = ours.detach().cpu().double(), theirs.detach().cpu().double()
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 def apart(subject: Subject, device: str, dtype: torch.dtype, rules: Sequence[dict[str, object]]) -> tuple[float, str]:
-    """How far the map on the device is from the CPU's at the most, and by which rule."""
+    """Returns the largest difference between the maps on the device and on the CPU, and the rule that shows it."""
     torch.manual_seed(0)
     model, x = subject.build().eval().to(dtype), torch.randn(3, *subject.shape, dtype=torch.float64).to(dtype)
     here = [igw.attribute(model, x, target=[0, 2, 1], **rule) for rule in rules]  # type: ignore[arg-type]
@@ -214,12 +214,12 @@ def compared(subjects: dict[str, Subject], asked: Asked) -> list[Row]:
 
 
 def parity(asked: Asked) -> list[Row]:
-    """Small networks on the device and on the CPU."""
+    """Compares maps of small networks on the device with those on the CPU."""
     return compared(SUBJECTS, asked)
 
 
 def recurrent(asked: Asked) -> list[Row]:
-    """The same of recurrent networks in evaluation mode; the session's cuDNN stays as it was set."""
+    """Compares maps of recurrent networks in evaluation mode; the session's cuDNN setting must stay as it was."""
     before = torch.backends.cudnn.enabled
     rows = compared(RECURRENT, asked)
     if torch.backends.cudnn.enabled != before:
@@ -232,7 +232,7 @@ def recurrent(asked: Asked) -> list[Row]:
 
 @dataclass(frozen=True)
 class Large:
-    """A network as large as those that people have, a picture, and the chunks that are tried."""
+    """A network of realistic size, a picture, and the chunk sizes to try."""
 
     title: str
     model: nn.Module
@@ -271,7 +271,7 @@ class Large:
         return found
 
     def chosen(self, method: str) -> str:
-        """The sizes of the chunks that `chunk_size=None` takes now."""
+        """Returns the chunk sizes that `chunk_size=None` uses now."""
         done = [0]
         self.ours(None, method, on_progress=lambda rows, total: done.append(rows))
         return ", ".join(str(after - before) for before, after in pairwise(done))
@@ -284,7 +284,7 @@ class Large:
         return time.perf_counter() - begin
 
     def peak(self, run: Callable[[], object]) -> float | None:
-        """Bytes beyond what there was before; None where torch does not count them."""
+        """Returns the peak of bytes beyond those before; None where torch does not count them."""
         if self.device != "cuda":
             return None
         gc.collect()
@@ -314,7 +314,7 @@ def vit(asked: Asked) -> list[Row]:
 
 
 def best(chunks: Sequence[int], run: Callable[[int], object], large: Large, asked: Asked) -> tuple[int, Row]:
-    """The chunk that took least: of each the shorter of two times, after the first, which warms up."""
+    """Returns the fastest chunk size, each by the shorter of two times after a first one, which warms up."""
     times: dict[int, float] = {}
     for chunk in chunks:
         if times and asked.left < 3 * max(times.values()):
@@ -379,7 +379,7 @@ def whole_map(name: str, model: nn.Module, size: int, asked: Asked) -> list[Row]
 
 
 def explorer(asked: Asked) -> list[Row]:
-    """From the construction to the first overlay: of a model that was never called, and of one that was."""
+    """Times an explorer from construction to the first overlay, for a model never called before and one that was."""
     torch.manual_seed(0)
     size = 64 if asked.quick else 224
     model = ready(ResNet((1, 1), 16) if asked.quick else ResNet(), asked.device, size)
@@ -419,7 +419,7 @@ PARTS: dict[str, tuple[str, Callable[[Asked], list[Row]], float]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 1 where a part failed."""
+    """Runs all parts; returns 0, or 1 where a part failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     parser.add_argument("--quick", action="store_true", help="small networks, few rounds: does it run at all?")

@@ -1,4 +1,4 @@
-"""A front end that is played by a thread, for explorers without a browser."""
+"""A stand-in for the front end that runs in a thread, for explorers without a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ig_widgets as igw
 
 
 class FrontEnd:
-    """Plays one view: notes when what arrives, and acknowledges samples from a thread of its own."""
+    """Acts as one view: records the time of each message, and acknowledges samples from a thread of its own."""
 
     def __init__(self) -> None:
         self._arrived: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
@@ -40,7 +40,7 @@ class FrontEnd:
         self._arrived.put(None)
 
     def when(self, kind: str, baseline: str, timeout: float = 300.0) -> tuple[float, dict[str, Any]]:
-        """The first message of this kind in the newest request for `baseline`, waited for."""
+        """Waits for the first message of this kind in the newest request for `baseline`, and returns it."""
         with self._news:
             if not self._news.wait_for(lambda: self._find(kind, baseline) is not None, timeout):
                 raise TimeoutError(f"No {kind} for {baseline} in {timeout} seconds.")

@@ -1,4 +1,4 @@
-"""Time and peak memory of `igw.attribute` beside Captum's IntegratedGradients, at equal points.
+"""Measures time and peak memory of `igw.attribute` and of Captum's IntegratedGradients, at equal points.
 
 Three subjects: EfficientNet-Lite0 (224 x 224, 50 Gauss-Legendre points, black picture as baseline), the same network
 with a batch of 8 photos at 16 points, and a small MLP at 50 points. The best chunk of each side is found first (the
@@ -39,7 +39,7 @@ OURS, CAPTUM = "ours", "captum"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is explained, and the chunks (rows at a time) that are tried."""
+    """An attribution to compute, and the chunk sizes (rows at a time) to try."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to compute it; `chunk` None is the default of that side."""
+    """One way to compute it; `chunk` None is the library's own default."""
 
     side: str
     chunk: int | None
@@ -148,7 +148,7 @@ def synchronise(subject: Subject) -> None:
 def timer(
     contestant: Contestant, subject: Subject, *, least: float = 0.1, first_counts: bool = False
 ) -> Callable[[], float]:
-    """A function that returns the seconds of one call; of many calls in a row where one is too short to time.
+    """Returns a function that times one call in seconds; many calls in a row where one is too short to time.
 
     A first call, made here, says how many make up `least` seconds, and is a warm-up unless it `first_counts`.
     """
@@ -173,7 +173,7 @@ def _time(contestant: Contestant, subject: Subject, calls: int) -> float:
 
 
 def check(subject: Subject) -> None:
-    """Timing two different things would say nothing."""
+    """Checks that all ways give the same map: timing two different things would say nothing."""
     chunk = max(subject.chunks[len(subject.chunks) // 2], len(subject.inputs))
     ours, captums = (Contestant(side, chunk).run(subject) for side in (OURS, CAPTUM))
     difference = float((ours - captums).abs().max() / captums.abs().max())
@@ -214,7 +214,7 @@ def race(subject: Subject, rounds: int, search: int) -> list[Row]:
 
 
 def resident(field: str) -> int:
-    """A figure of /proc/self/status in bytes: VmRSS is what is resident, VmHWM the most that ever was."""
+    """Returns a figure of /proc/self/status in bytes: VmRSS is resident now, VmHWM the most so far."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -222,7 +222,7 @@ def resident(field: str) -> int:
 
 
 def peak_memory(contestant: Contestant, subject: Subject) -> int:
-    """Bytes beyond the model's own, in this process, which should have done nothing else before."""
+    """Returns peak bytes beyond the model's own, in this process, which should have done nothing else before."""
     with torch.no_grad():
         subject.model(subject.inputs[:1])
     gc.collect()

@@ -1,4 +1,4 @@
-"""Large batches: the time of a run to a tolerance over that of Gauss-Legendre with as many evaluations, in turns;
+"""Compares, for large batches, the time of a run to a tolerance with Gauss-Legendre of as many evaluations, in turns;
 and of `chunk_size=None` over the best fixed size.
 
     python benchmarks/batches.py [--rows 10000] [--rounds 5] [--part tolerance|chunks]

@@ -1,4 +1,4 @@
-"""How soon the image explorer answers and draws, what it weighs, and what it keeps.
+"""Measures how soon the image explorer answers and draws, how large it is, and what it keeps in memory.
 
 kernel: EfficientNet-Lite0, the demo's cat, 224 x 224, 64 samples. From `explorer.baseline = ...` to the first plan
 that a front end can draw, and to `done`. A front end is played by a thread that acknowledges each message. Every
@@ -69,7 +69,7 @@ CHANGES, WARM_UP = 100, 10
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds from the wish to the beginning, the first overlay, and the end of the answer."""
+    """Seconds from a request to `begin`, to the first overlay, and to `done`."""
 
     first: float
     final: float
@@ -265,7 +265,7 @@ RENDERER = """
 
 @contextmanager
 def shown(lab: Lab, browser: Browser, source: str, height: int = 1000) -> Iterator[Page]:
-    """A page with a notebook of one cell, the explorer of which has nothing left to do; its kernel ends with it."""
+    """Context of a page with a one-cell notebook whose explorer is idle; its kernel ends with it."""
     page = browser.new_page(viewport={"width": 1400, "height": height})
     lab.write_notebook("explorer.ipynb", [source])
     run_notebook(page, lab, "explorer.ipynb")
@@ -282,7 +282,7 @@ def light(size: int = 224, steps: int = N_STEPS, panes: str = "") -> str:
 
 
 def about(browser: Browser) -> str:
-    """The browser, and what draws its WebGL."""
+    """Returns the browser and its WebGL renderer."""
     page = browser.new_page()
     renderer = str(page.evaluate(RENDERER))
     page.close()
@@ -303,7 +303,7 @@ def choices(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
 
 
 def change(page: Page, baseline: str, after: str | None = None, steps: int = N_STEPS) -> Answer:
-    """Choose a baseline, when idle or soon after the first overlay of another choice."""
+    """Chooses a baseline, when idle or soon after the first overlay of another choice."""
     select = _handle(page, "combobox", "baseline")
     if after is not None:
         page.evaluate(CHANGE, [select, after, False])
@@ -330,7 +330,7 @@ class Drags:
     still: list[Burst]
 
     def frames(self, what: str, goal: float) -> list[Row]:
-        """How long they take."""
+        """Measures how long frames take."""
         each = [p95(burst.drawn) for burst in self.moved]
         long = [100 * sum(length > LONG_MS for length in burst.drawn) / len(burst.drawn) for burst in self.moved]
         drawn = [length for burst in self.moved for length in burst.drawn]
@@ -348,7 +348,7 @@ class Drags:
         ]
 
     def inputs(self, what: str) -> list[Row]:
-        """How soon what is dragged is seen."""
+        """Measures how soon what is dragged is drawn."""
         each = [p95(burst.answers) for burst in self.moved]
         answers = [answer for burst in self.moved for answer in burst.answers]
         return [
@@ -399,7 +399,7 @@ def blur(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
 
 @dataclass(frozen=True)
 class Rest:
-    """Seconds from the last input to the first overlay, and in the page, to `begin` and to the first plan."""
+    """Seconds from the last input to the first overlay, and within the page to `begin` and to the first plan."""
 
     first: float
     begun: float
@@ -407,7 +407,7 @@ class Rest:
 
 
 def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[Rest]:
-    """How soon each rest is answered. The pointer goes on while the rest is still being sampled."""
+    """Measures how soon each rest of the pointer is answered; the pointer moves on while it is still sampled."""
     answers: list[Rest] = []
     drag = None
     for share in shares:
@@ -502,7 +502,7 @@ def growth(lab: Lab, browser: Browser, changes: int) -> list[Row]:
 
 
 def _resident(process: int) -> int:
-    """Bytes of memory that it has now."""
+    """Returns the bytes of memory that the process holds now."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -513,7 +513,7 @@ def _resident(process: int) -> int:
 
 
 def saved_and_restored() -> list[Row]:
-    """The demo's explorer, written and made again; raises where it then draws another picture."""
+    """Writes the demo's explorer to a file and restores it; raises where it then draws another picture."""
     demo, image = igw.demo.image_classifier("cpu"), igw.demo.image("cat")
     options: dict[str, Any] = {"preprocess": demo.preprocess, "labels": demo.labels}
     evaluated = 0
@@ -553,7 +553,7 @@ PARTS = ("kernel", "change", "alpha", "input", "panes", "blur", "large", "bundle
 
 @dataclass(frozen=True)
 class Asked:
-    """What to measure, and how often."""
+    """What to measure, and how many times."""
 
     names: Sequence[str]
     rounds: int

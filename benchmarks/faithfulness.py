@@ -1,4 +1,4 @@
-"""What deletion and insertion cost beside as many plain forward passes of the model.
+"""Measures what deletion and insertion cost beside as many plain forward passes of the model.
 
 EfficientNet-Lite0, 224 x 224, a map of the cat, 100 steps each, blurred fill. Each call asks the model for the curve of
 the map (101 pictures) and for that of one random order (99 more, as both ends are shared): both calls together make
@@ -28,7 +28,7 @@ GOAL = 1.1
 
 
 def plain(model: nn.Module, inputs: Tensor, passes: int, batch: int) -> Callable[[], None]:
-    """So many passes, `batch` at a time, their outputs brought to the CPU."""
+    """Runs so many plain passes, `batch` at a time, and brings their outputs to the CPU."""
     sizes = [batch] * (passes // batch) + ([passes % batch] if passes % batch else [])
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Memory of samples that are kept whole, and of those that `reduce` makes smaller: 512 tokens x 4,096 dimensions.
+"""Measures the memory of samples kept whole and of samples that `reduce` makes smaller: 512 tokens x 4,096 dimensions.
 
 64 Gauss-Legendre points at the embedding of a small model, in float32, in a process of its own for each: bytes that
 the samples keep, the largest resident set while they are taken and added up, beyond what was resident after the model
@@ -47,7 +47,7 @@ def over_width(t: Tensor) -> Tensor:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """One run, in this process."""
+    """Measures one run, in this process."""
     model, nodes = Gated(asked.width), rules.nodes(METHOD, asked.n_steps)
     ids = torch.arange(asked.tokens)[None] % 99 + 1
     with torch.no_grad():

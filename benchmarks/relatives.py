@@ -1,4 +1,4 @@
-"""The relatives of IG where the reason is known; expected gradients beside those of shap and Captum.
+"""Compares the relatives of IG where the reason is known, and expected gradients with those of shap and Captum.
 
 truth: for methods and baselines, the mean share of absolute attribution (summed over channels) inside of the box that
 is the reason, and how often the largest attribution lies there (the pointing game), over 50 pictures of two networks of
@@ -94,7 +94,7 @@ FROM_NONE: dict[str, Method] = {
 
 
 def truth(known: Known) -> None:
-    """Print shares and hits for each method and baseline."""
+    """Prints shares and hits for each method and baseline."""
     columns = [*BASELINES, OTHERS, NONE]
     rows = []
     for group, allowed in ((FROM_ONE, list(BASELINES)), (FROM_MANY, [OTHERS]), (FROM_NONE, [NONE])):
@@ -129,7 +129,7 @@ def _percent(share: Tensor) -> str:
 
 
 class One(nn.Module):
-    """A model's output at one position, (rows, 1): what shap then explains is that alone."""
+    """A model reduced to one output, (rows, 1), so that shap explains that alone."""
 
     def __init__(self, model: nn.Module, target: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class One(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """One input (1, ...), seen from a distribution of `baselines` (K, ...); `chunks` are rows at a time to be tried."""
+    """One input (1, ...) with a distribution of `baselines` (K, ...); `chunks`: rows at a time to try."""
 
     title: str
     model: nn.Module
@@ -153,7 +153,7 @@ class Subject:
 
 
 def photo(device: str, samples: int) -> Subject:
-    """The cat, from pieces of other photos, on EfficientNet-Lite0."""
+    """Returns the cat on EfficientNet-Lite0, with pieces of other photos for baselines."""
     classifier = igw.demo.image_classifier(device)
     cat = classifier.preprocess(igw.demo.image("cat")).to(device)
     pieces = []
@@ -178,7 +178,7 @@ def by_ours(subject: Subject, chunk: int | None, seed: int) -> Tensor:
 
 
 def by_captum(subject: Subject, chunk: int | None, seed: int) -> Tensor:
-    """GradientShap, a chunk a call: it takes all rows at once.
+    """Computes Captum's GradientShap a chunk at a time, as it takes all rows of a call at once.
 
     A NoiseTunnel, which takes chunks, draws baselines for the first and has the same in all others.
     """
@@ -202,7 +202,7 @@ _EXPLAINERS: dict[tuple[int, int], Any] = {}
 
 
 def _explainer(subject: Subject, chunk: int) -> Any:
-    """Made once: it asks the model about all baselines, which is not timed."""
+    """Makes shap's explainer once: it runs the model on all baselines, which is not timed."""
     try:
         import shap
     except ImportError:
@@ -214,7 +214,7 @@ def _explainer(subject: Subject, chunk: int) -> Any:
 
 
 def by_passes(subject: Subject, chunk: int | None, seed: int) -> Tensor:
-    """As many gradients, of the input itself, and nothing else."""
+    """Computes as many gradients at the input itself, and nothing else."""
     s, total = subject, torch.zeros_like(subject.inputs)
     at_once = chunk or s.samples
     for start in range(0, s.samples, at_once):
@@ -242,7 +242,7 @@ def _timed(run: Contestant, subject: Subject, chunk: int | None, clock: Callable
 
 
 def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
-    """Find the best chunk of each side, then let them take turns."""
+    """Finds the best chunk size of each library, then times them in turns."""
     few = replace(subject, samples=2 * subject.chunks[0])
     for run in CONTESTANTS.values():  # the first call of each is slow
         run(few, few.chunks[0], 0)
@@ -281,7 +281,7 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
 
 
 def accuracy(subject: Subject, true: Tensor, runs: int, how: str, chunk: int | None) -> None:
-    """Relative L2 errors over seeds, each side beside the other."""
+    """Prints relative L2 errors over seeds, of each library."""
     errors: Mapping[str, list[float]] = {side: [] for side in (OURS, SHAP, CAPTUM)}
     for seed in range(runs):
         for side, values in errors.items():
@@ -317,7 +317,7 @@ def photo_accuracy(subject: Subject, runs: int) -> None:
 
 
 def _mean_ig(subject: Subject, **options: Any) -> Tensor:
-    """One baseline at a time: samples of all of them would fill memory."""
+    """Returns the mean of IG over baselines, one at a time: samples of all of them would fill memory."""
     each = [
         igw.attribute(subject.model, subject.inputs, baselines=row[None], target=subject.target, **options)
         for row in subject.baselines

@@ -1,4 +1,4 @@
-"""Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as tables.
+"""Runs the tests marked `robustness` (faults, floods, hostile input), and writes the figures that they give as tables.
 
 python benchmarks/robustness.py [--write] [--keep] [--note TEXT] [--soak SECONDS] [--minutes MINUTES] [-k NAME]
     [--told FILE ...]
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def told(files: list[Path]) -> list[Figure]:
-    """Figures of several runs; of one row the last."""
+    """Reads the figures of several runs; of the same row the last counts."""
     rows = {}
     for line in (line for file in files for line in file.read_text().splitlines()):
         figure = json.loads(line)
@@ -119,12 +119,12 @@ def told(files: list[Path]) -> list[Figure]:
 
 
 def kept(text: str) -> list[Figure]:
-    """The figures of a page that was written before, as far as it shows them."""
+    """Reads the figures of a page that was written before, as far as it shows them."""
     return [figure_of(line) for line in text.splitlines() if line.startswith("| ") and line.endswith("` |")]
 
 
 def figure_of(row: str) -> Figure:
-    """What a row of a table says."""
+    """Parses a row of a table."""
     what, value, goal_, _, asked = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
     number, unit = re.fullmatch(r"([-\d.,e+]+)(.*)", value).groups()  # type: ignore[union-attr]
     most = re.match(r"at most ([-\d.e+]+)", goal_)
@@ -145,13 +145,13 @@ def figure_of(row: str) -> Figure:
 
 
 def merged(before: list[Figure], now: list[Figure]) -> list[Figure]:
-    """Those of before, with all rows of each test that was run now in their place."""
+    """Returns the earlier figures, with the rows of each test that was run now replaced."""
     ran = {figure["test"] for figure in now}
     return sorted([one for one in before if one["test"] not in ran] + now, key=lambda one: str(one["test"]))
 
 
 def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]:
-    """Figures of a run, and its exit status."""
+    """Runs the Python tests; returns their figures and the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
         asked = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
@@ -162,7 +162,7 @@ def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]
 
 
 def front_end() -> list[Figure]:
-    """Figures of the front end's tests, in the browser that IGW_CHROMIUM names, or in one that is found."""
+    """Runs the front end's tests in the browser that IGW_CHROMIUM names, or one that is found; returns the figures."""
     browser = (
         os.environ.get("IGW_CHROMIUM")
         or subprocess.run(
@@ -184,7 +184,7 @@ def front_end() -> list[Figure]:
 
 
 def command(figure: Figure) -> str:
-    """What gives this figure of a Python test."""
+    """Returns the command that gives this figure of a Python test."""
     soak = re.match(r"random use for (\d+) s", figure["what"])
     return f"python -m pytest {shlex.quote(figure['test'])}" + (f" --soak-seconds {soak[1]}" if soak else "")
 
@@ -193,7 +193,7 @@ def command(figure: Figure) -> str:
 
 
 def summary(figures: list[Figure]) -> str:
-    """How many goals there are, and which were missed."""
+    """Says how many goals there are, and which were missed."""
     goals = [figure for figure in figures if figure["at_most"] is not None]
     missed = [figure for figure in goals if verdict(figure) != "reached"]
     lines = [f"{len(figures)} figures; of {len(goals)} goals {len(goals) - len(missed)} are reached."]
@@ -202,7 +202,7 @@ def summary(figures: list[Figure]) -> str:
 
 
 def tables(figures: list[Figure]) -> Iterator[str]:
-    """A heading and a table for each promise."""
+    """Yields a heading and a table for each promise."""
     rest = {file: [one for one in figures if one["test"].partition("::")[0] == file] for file in files_of(figures)}
     for part, promises in PROMISES.items():
         found = {name: [one for file in files for one in rest.pop(file, [])] for name, files in promises.items()}

@@ -1,4 +1,4 @@
-"""Time of a cell of the secant rule over that of a plain gradient, on networks of several kinds, all in turns.
+"""Measures the time of a cell of the secant rule over that of a plain gradient, on several networks in turns.
 
 Processor time of this process, so that others on the machine count for less; by one thread, unless `--threads` says so.
 
@@ -31,7 +31,7 @@ RULES = ("gausslegendre", "secant")
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, an input (its baseline is zeros unless given), and how many evaluations are timed in which chunks."""
+    """A network, an input (its baseline zeros unless given), the number of evaluations to time, and the chunk size."""
 
     title: str
     model: nn.Module
@@ -43,7 +43,7 @@ class Subject:
     goals: tuple[float, float] = (1.3, 1.2)
 
     def seconds(self, method: str, chunk: int | None) -> float:
-        """Of one run."""
+        """Returns the seconds of one run."""
         begin = time.process_time()
         igw.attribute(
             self.model,
@@ -82,7 +82,7 @@ class Attention(nn.Module):
 
 
 class ViT(nn.Module):
-    """Pictures (rows, 3, 64, 64) in patches of 8 x 8; six blocks."""
+    """A vision transformer of six blocks for pictures (rows, 3, 64, 64), in patches of 8 x 8."""
 
     def __init__(self, activation: nn.Module, width: int = 192, depth: int = 6) -> None:
         super().__init__()

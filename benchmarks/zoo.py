@@ -1,4 +1,4 @@
-"""How far the engine's verdict is true: of small real models and of adversarial functions whose maps are known.
+"""Measures how often the engine's verdict is true, on small real models and adversarial functions with known maps.
 
 A claim is false where a map is called converged and is off by more than twice the tolerance. True maps are exact, or
 composite Gauss rules in float64 to 1e-4 (tests/engine/zoo/references.py), kept in benchmarks/.cache. Captum's default
@@ -39,7 +39,7 @@ KNOWN = 0.1
 
 
 def known(case: Case) -> Reference:
-    """The reference of a case, from the cache if the case is still the same."""
+    """Returns the reference of a case, from the cache if the case is still the same."""
     if case.exact is not None:
         return reference(case)
     file = CACHE / f"{case.name}-{fingerprint(case)}.pt"
@@ -51,7 +51,7 @@ def known(case: Case) -> Reference:
 
 
 def fingerprint(case: Case) -> str:
-    """Of what the reference was computed of. What a function says in Python is not in it, but for one value."""
+    """Returns a hash of what a reference depends on; of a function's Python code only one value is in it."""
     parts = [*case.module.state_dict().values(), *case.inputs, *case.baselines]
     parts += [one for one in case.extra if isinstance(one, torch.Tensor)]
     with torch.no_grad():
@@ -64,7 +64,7 @@ def fingerprint(case: Case) -> str:
 
 
 def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Case, Record]]:
-    """A record for each tolerance."""
+    """Returns a record for each tolerance."""
     case = subject.make()
     truth = known(case)
     captum, records = Captum(case, truth), []
@@ -84,7 +84,7 @@ def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Ca
 
 
 def line(record: Record) -> str:
-    """A case in one line."""
+    """Formats a case in one line."""
     if record.failed:
         return f"{record.name:38} {record.tol:<5g} {'INTERNAL ' if record.internal else ''}{record.failed[:120]}"
     said = "converged" if record.converged else "not converged"
@@ -105,7 +105,7 @@ def share(some: Iterable[object], of: Sequence[object]) -> float:
 
 
 def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[Row]:
-    """What the table says of models or of functions."""
+    """Returns the rows of the table for models or for functions."""
     records, what = [record for _, record in judged], NAMES[part]
     converged = [r for r in records if r.converged]
     false = [r for r in records if r.false_claim]
@@ -133,7 +133,7 @@ def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[
 
 
 def calibration(what: str, records: Sequence[Record]) -> list[Row]:
-    """Truth over estimate, where the error is not too small to say anything of estimates."""
+    """Returns true over estimated errors, where the error is not too small to judge estimates by."""
     both = [(r.error / max(r.estimate, 1e-300), r) for r in records if r.error is not None and r.estimate is not None]
     said = [ratio for ratio, r in both if not small(r)]
     outside = 100 - share((0.5 <= ratio <= 2 for ratio in said), said)
@@ -150,7 +150,7 @@ def calibration(what: str, records: Sequence[Record]) -> list[Row]:
 
 
 def small(record: Record) -> bool:
-    """Whether the error is too small for an estimate to be blamed.
+    """Whether the error is too small to judge an estimate by.
 
     That is below a hundredth of the tolerance (rounding), or below twice of what the true map may itself be off by.
     """
@@ -158,7 +158,7 @@ def small(record: Record) -> bool:
 
 
 def costs(what: str, judged: Sequence[tuple[Case, Record]]) -> list[Row]:
-    """Evaluations over those that other rules need for the same error, where the tolerance was met."""
+    """Returns evaluations over those that other rules need for the same error, where the tolerance was met."""
     met = [(case, r) for case, r in judged if r.met]
     smooth = [r.evaluations / r.captum for case, r in met if r.captum and not case.kinked and not case.singular]
     captum = [r.evaluations / r.captum for _, r in met if r.captum]

@@ -1,4 +1,4 @@
-"""Look into a built wheel and sdist: is the front end there, and nothing that does not belong?
+"""Checks that a built wheel and sdist hold the front end, and nothing that does not belong there.
 
 Usage: python scripts/check_dist.py DIST_FOLDER
 """

@@ -1,4 +1,4 @@
-"""Which tests run which line, and pytest in a fork that ends with its tests: for scripts/mutants.py."""
+"""Records which tests run which line, and runs pytest in forks that end with their tests: for scripts/mutants.py."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Coverage:
         return cls(passing, lines)
 
     def of(self, mutant: Mutant, folder: Path) -> list[str]:
-        """Tests that cover the mutant, in the order in which they are tried; `folder` holds the sources."""
+        """Returns the tests that cover the mutant, in the order to try them; `folder` holds the sources."""
         own = self.lines.get(mutant.file, {})
         if mutant.in_function:
             covering = _together(own.get(line, ()) for line in mutant.lines)
@@ -49,11 +49,11 @@ class Coverage:
         return self._sorted(covering)
 
     def of_file(self, mutant: Mutant) -> list[str]:
-        """Tests that cover anything of the mutant's file, in the order in which they are tried."""
+        """Returns the tests that cover anything of the mutant's file, in the order to try them."""
         return self._sorted(_together(self.lines.get(mutant.file, {}).values()))
 
     def _sorted(self, tests: set[str]) -> list[str]:
-        """The quickest variant of each test, the quickest first, then the next of each.
+        """Sorts tests: the quickest variant of each, quickest first, then the next of each.
 
         What one variant does not notice another seldom does, so that other tests are worth more of the patience.
         """
@@ -66,7 +66,7 @@ class Coverage:
         return [test for _, test in sorted(ranked, key=lambda one: one[0])]
 
     def _of_names(self, mutant: Mutant, folder: Path) -> set[str]:
-        """Tests of lines that name what a statement outside of functions defines: a constant, a field."""
+        """Returns the tests of lines that name what a statement outside of functions defines: a constant, a field."""
         defined = re.match(r"(?:def )?(\w+)", mutant.statement)
         if defined is None:
             return set()
@@ -83,7 +83,7 @@ def _together(groups: Iterable[Iterable[str]]) -> set[str]:
 
 
 def function_of(test: str) -> str:
-    """The name of a test without its parameters."""
+    """Returns the name of a test without its parameters."""
     return test.partition("[")[0]
 
 
@@ -122,7 +122,7 @@ class Recorder:
         self.tests[report.nodeid] = (seconds + report.duration, passed and report.outcome == "passed")
 
     def write(self, folder: Path, file: Path) -> None:
-        """To a file, beside what it holds of other tests."""
+        """Writes to a file, beside what that holds of other tests."""
         self._coverage.stop()
         data = self._coverage.get_data()
         known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"tests": {}, "lines": {}}
@@ -150,7 +150,7 @@ class Chosen:
 
 
 def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]) -> int:
-    """The exit status of pytest in the folder, in this process."""
+    """Runs pytest in the folder, in this process; returns its exit status."""
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -158,7 +158,7 @@ def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]
 
 
 def in_fork(function: Callable[[], int], log: Path, seconds: float = float("inf")) -> int | None:
-    """What the function returns in a fork of this process, below zero where it crashes; None where it takes longer."""
+    """Calls a function in a fork; returns its number, below zero after a crash, None after a timeout."""
     child = os.fork()
     if child == 0:
         _run_and_exit(function, log)

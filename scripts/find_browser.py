@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the path of a Chromium or Chrome that starts; with --install, bring one where there is none.
+"""Prints the path of a Chromium or Chrome that starts; with --install, installs one where there is none.
 
 Looks at the environment variable IGW_CHROMIUM, then at the usual names on the PATH, then at what Playwright keeps.
 A name on the PATH is not enough (Ubuntu's chromium-browser is a stub that asks for a snap), so each is started.
@@ -43,7 +43,7 @@ def find() -> str | None:
 
 
 def install() -> None:
-    """With the system's packages where that is allowed, else Playwright's own download."""
+    """Installs a browser by the system's packages where that is allowed, else by Playwright's own download."""
     if shutil.which("apt-get"):
         sudo: list[str] | None = None
         if os.geteuid() == 0:
@@ -59,7 +59,7 @@ def install() -> None:
 
 
 def say(command: list[str]) -> bool:
-    """Run, with all output on stderr: stdout is for the path alone."""
+    """Runs a command with all output on stderr: stdout is for the path alone."""
     print("+", *command, file=sys.stderr)
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
 

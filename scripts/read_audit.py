@@ -1,4 +1,4 @@
-"""What an audit found, told in lines: of `pip-audit --format json` or `npm audit --json`, on standard input.
+"""Prints what `pip-audit --format json` or `npm audit --json`, on standard input, found, a line for each finding.
 
     read_audit.py pip|npm [ADVISORY ...]
 
@@ -15,11 +15,11 @@ from typing import Any
 
 
 class NotMadeError(Exception):
-    """There is no audit, for this reason."""
+    """Raised where no audit was made; the text says why."""
 
 
 def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """How many packages were audited, and a line of each advisory by its names."""
+    """Returns how many packages were audited, and a line for each advisory, by its names."""
     packages = [package for package in report["dependencies"] if "vulns" in package]
     if not packages:
         raise NotMadeError(f"nothing is known of any of the {len(report['dependencies'])} packages")
@@ -33,7 +33,7 @@ def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
 
 
 def of_npm(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """The same. Packages are affected by advisories of their own, or by name of those that they use."""
+    """Does the same for npm, where a package lists its own advisories, and the names of affected packages it uses."""
     if "vulnerabilities" not in report:
         said = report.get("message") or report["error"].get("summary") or report["error"].get("code")
         raise NotMadeError(str(said))
@@ -49,7 +49,7 @@ def of_npm(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
 
 
 def main(kind: str, text: str, ignored: Collection[str]) -> int:
-    """Print what is to be told. Returns the exit status."""
+    """Prints the findings; returns the exit status."""
     try:
         count, found = {"pip": of_pip, "npm": of_npm}[kind](json.loads(text))
     except NotMadeError as error:

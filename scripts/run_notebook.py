@@ -1,4 +1,4 @@
-"""Run notebooks in place, keep their outputs, and strip what changes from run to run.
+"""Runs notebooks in place, keeps their outputs, and strips what changes from run to run.
 
 Stripped are the widgets' state (a saved state makes viewers draw a dead widget instead of the picture beside it),
 references to widgets by their random ids, timings, and the version of the Python that ran.

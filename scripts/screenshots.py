@@ -1,4 +1,4 @@
-"""Take the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
+"""Takes the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
 
 python scripts/screenshots.py
 """
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def take(page: Page, name: str, first: Locator, last: Locator | None = None) -> None:
-    """From the top of the first part to the bottom of the last one, as a PNG of 256 colours."""
+    """Takes a picture from the top of the first element to the bottom of the last, as a PNG of 256 colours."""
     top, bottom = first.bounding_box(), (last or first).bounding_box()
     assert top is not None
     assert bottom is not None

@@ -1,4 +1,4 @@
-"""Tests that are collected once and run in forks, each with functions of a changed source: for scripts/mutants.py.
+"""Collects tests once, and runs them in forks with functions of a changed source: for scripts/mutants.py.
 
 To import the package and collect its tests takes longer than most tests do. So a server of its own does it once, and
 each fork of it puts the code of a mutant into the functions that are there already.
@@ -22,7 +22,7 @@ from covering_tests import function_of, in_fork, run_pytest
 
 
 def swap(file: Path, before: bytes, after: bytes) -> None:
-    """Put the code of the source `after` into all functions that were made of `before`.
+    """Puts the code of the source `after` into all functions that were made of `before`.
 
     Raises ValueError where a function's variables are others.
     """
@@ -45,7 +45,7 @@ def _codes(module: CodeType) -> list[CodeType]:
 
 
 class Server:
-    """A plugin of pytest that collects, and then runs what is asked for instead of all tests.
+    """A plugin of pytest that collects all tests, and then runs those that are requested.
 
     Asked by a line of JSON: `file`, `before` and `after` (sources), `tests`, `functions` (whose variants that are not
     `known` are run for `patience` seconds, too), `limit`. Answered by a line: how the tests fail, or nothing.
@@ -90,7 +90,7 @@ class Server:
 
 
 class WarmTests:
-    """A server in a process of its own, which starts with the first question."""
+    """A client of `Server`, which runs in a process of its own and starts at the first request."""
 
     def __init__(self, folder: Path, log: Path, arguments: Sequence[str]) -> None:
         here, there = os.pipe(), os.pipe()
@@ -111,6 +111,6 @@ class WarmTests:
             sys.exit(f"no tests were collected:\n{log.read_text()[-2000:]}")
 
     def failure(self, **asked: Any) -> str:
-        """How the tests fail; empty where they pass. See `Server` for what is asked."""
+        """Returns how the tests fail, empty where they pass; for the request see `Server`."""
         print(json.dumps(asked), file=self._questions, flush=True)
         return self._answers.readline().strip()

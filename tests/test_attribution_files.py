@@ -1,4 +1,4 @@
-"""An attribution from its file is, bit for bit, the one that was saved."""
+"""A loaded attribution equals the saved one bit for bit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.explorers.subjects import Classifier, draw, photo
 
 
 class Two(nn.Module):
-    """Of two inputs, (rows, 4) and (rows, 2, 3)."""
+    """A model of two inputs, (rows, 4) and (rows, 2, 3)."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.tanh(x).sum(1) * torch.relu(y).sum((1, 2))
@@ -41,7 +41,7 @@ class Small(nn.Module):
 
 
 class Stepped(Small):
-    """F jumps by 2 where the sum of the features passes 1/2."""
+    """A model that jumps by 2 where the sum of the features passes 1/2."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(x).sum(1, keepdim=True).expand(-1, 3) + 2.0 * (x.sum(1, keepdim=True) > 0.5)
@@ -172,7 +172,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(-1e9, 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_arrays_and_settings_at_random_are_a_sentence(whole: Path, tmp_path: Path, data: st.DataObject) -> None:
-    """One array or setting is another: refused, or a result of which all shapes fit together."""
+    """With one array or setting replaced a file is refused, or gives a result whose shapes fit together."""
     arrays, told = files.read_npz(whole)
     place = data.draw(st.sampled_from([*arrays, *told, *(f"path.{name}" for name in told["path"])]))
     if place in arrays:

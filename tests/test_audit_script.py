@@ -1,4 +1,4 @@
-"""`scripts/audit.sh`: what is known fails, what is not available is skipped by name; neither is taken for the other."""
+"""`scripts/audit.sh` fails on known advisories, and skips audits that are not available, by name."""
 
 from __future__ import annotations
 

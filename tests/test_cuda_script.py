@@ -1,4 +1,4 @@
-"""benchmarks/cuda.py, which nobody can try where there is no GPU: on the CPU, and with a part that fails."""
+"""benchmarks/cuda.py runs on the CPU, and with a part that fails, as most machines have no GPU."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def test_a_part_that_fails_leaves_the_others(
 
 
 def test_other_benchmarks_find_torch() -> None:
-    """Torch asks for a package named cuda, and finds a script of that name beside theirs."""
+    """Torch imports a package named cuda, and may find the script of that name beside other benchmarks."""
     found = f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import torch"
     subprocess.run([sys.executable, "-c", found], check=True)

@@ -1,4 +1,4 @@
-"""Everything that writes a file, where it cannot: one sentence, the file that was there, and nothing left over."""
+"""A failed write of any file gives one sentence, keeps the earlier file, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def explorer() -> Iterator[ImageExplorer]:
 
 @pytest.fixture
 def writers(explorer: ImageExplorer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], object]]:
-    """All that writes a file, by the ending of its name; what is written is made once."""
+    """Returns all functions that write a file, by file ending; what they write is made once."""
     panel = explorer._panel(ExportPanel)
     for name in ("drawing", "html", "npz"):
         made = _once(panel, name)
@@ -81,7 +81,7 @@ _made: dict[str, Any] = {}
 
 
 class _Drawn:
-    """A drawing that was drawn."""
+    """A figure that is drawn already."""
 
     def __init__(self, drawing: Any) -> None:
         self._png, self._svg = drawing.png(), drawing.svg()
@@ -127,7 +127,7 @@ class Disk:
 
 
 class _Failing:
-    """A file that cannot be written, or only in part."""
+    """A file object that fails to write, or writes only in part."""
 
     def __init__(self, file: Any, fail: Callable[..., None], *, half: bool) -> None:
         self._file, self._fail, self._half = file, fail, half
@@ -235,7 +235,7 @@ def test_places_that_cannot_be_files(writers: dict[str, Callable[[Path], object]
 
 @LINUX
 def test_a_device_stays_a_device() -> None:
-    """By renaming, whoever may do all would make a file of /dev/null."""
+    """Renaming over it would, for root, replace /dev/null by a file."""
     with pytest.raises(FileError, match="a device or a pipe"):
         files.write_atomically("/dev/null", b"x")
     assert Path("/dev/null").is_char_device()

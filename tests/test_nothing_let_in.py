@@ -1,4 +1,4 @@
-"""Nothing is unpickled, nothing evaluated, no program started, no network asked."""
+"""The package unpickles nothing, evaluates nothing, starts no program and uses no network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MUST_SAY = {
 
 
 def dotted(node: ast.expr) -> str:
-    """`a.b.c`, where that is what it is."""
+    """Returns "a.b.c" for an expression of names and attributes."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
@@ -122,7 +122,7 @@ def test_the_front_end_evaluates_nothing_and_writes_no_markup() -> None:
 
 @pytest.fixture
 def unpickled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was unpickled; a load of weights alone is none."""
+    """Returns what is unpickled; loading weights only does not count."""
     seen: list[str] = []
     load = torch.load
 
@@ -160,7 +160,7 @@ def test_the_demo_and_an_explorers_life_unpickle_nothing(unpickled: list[str], t
 
 
 class Trap:
-    """Runs when it is unpickled."""
+    """An object whose code runs when it is unpickled."""
 
     sprung = False
 

@@ -1,4 +1,4 @@
-"""Texts of strangers, in tables and figures: each is there as a text, on a line of its own, and nothing else."""
+"""Hostile texts in tables and figures appear as plain text, on a line of their own, and as nothing else."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_lines_stay_lines_in_a_log() -> None:
 
 
 class Tags(html.parser.HTMLParser):
-    """The elements of a text."""
+    """Collects the elements of HTML."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ def test_tables_hold_them_as_text() -> None:
 
 @pytest.fixture(scope="module")
 def explained() -> Any:
-    """Results over all of these names."""
+    """Makes results that carry all of these names."""
     torch_photo = photo()[None]
     model = Classifier()
     result = igw.attribute(model, torch_photo, target=0, n_steps=2, method="riemann_middle")
@@ -156,7 +156,7 @@ def test_results_print_them_as_text(explained: Any) -> None:
 
 
 def texts_of(svg: bytes) -> list[str]:
-    """What an SVG writes, and that it has no element, attribute or address beyond those of any such figure."""
+    """Returns the texts of an SVG, and asserts that it has no element, attribute or address beyond the usual ones."""
     root = ElementTree.fromstring(svg)
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert tags <= SVG_TAGS, tags - SVG_TAGS

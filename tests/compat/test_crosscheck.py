@@ -1,4 +1,4 @@
-"""compare() and crosscheck(): the same numbers from Captum, and a report of how far the two are apart."""
+"""compare() and crosscheck() compute the same maps by Captum, and report the differences."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_mean_gradient_is_compared_with_captums() -> None:
 
 
 def test_what_captum_passes_on_badly_is_passed_on_well() -> None:
-    """Captum repeats every tensor along the path, also one that has no batch dimension."""
+    """Captum repeats every tensor along the path, also one without a batch dimension; `_bind` keeps it from that."""
     table = draw(9, 4, 4)
     forward = lambda at, t: MODEL(at @ t)  # noqa: E731
     options = {"target": 1, "additional_forward_args": table}

@@ -1,4 +1,4 @@
-"""Arguments of the wrong type: an error of ours that names the argument, before the model is called."""
+"""Arguments of the wrong type raise the package's errors, which name the argument, before the model is called."""
 
 from __future__ import annotations
 

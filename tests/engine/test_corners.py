@@ -1,4 +1,4 @@
-"""Groups of features beside the path: what F along it does not show is found, and interactions are not taken for it."""
+"""Groups of features beside the path find what F along it does not show, and do not mistake interactions for it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_corner_takes_each_feature_from_the_place_of_its_group(seed: int) -> N
 
 
 def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[float]:
-    """Where `model` would be sampled after samples at `alphas`, by what groups of features say."""
+    """Returns where `model` would be sampled after samples at `alphas`, because of groups of features."""
     path, examples = make_path(x, None), torch.zeros(len(alphas), dtype=torch.int64)
     points = path.points(examples, torch.from_numpy(alphas))[0].requires_grad_()
     outputs = model(points)
@@ -65,7 +65,7 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
 
 
 class Cancelling(nn.Module):
-    """Of two features a step each, one up and one down, at the same place of the path."""
+    """A model in which two features have a step each, one up and one down, at the same place of the path."""
 
     def __init__(self, at: float, width: float) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Cancelling(nn.Module):
 @few
 @given(st.floats(0.03, 0.97), st.floats(-9, -2.5))
 def test_a_step_that_cancels_in_f_is_located_however_narrow(at: float, exponent: float) -> None:
-    """Samples are asked for within its width; where one lies in it, its gradient shows it."""
+    """Samples are requested within its width; where one lies there, its gradient shows the step."""
     alphas = np.linspace(0.01, 0.99, 9)
     assume(abs(alphas - at).min() > 20 * 10**exponent)
     found = places(Cancelling(at, 10**exponent), X, alphas, 0.05)
@@ -119,7 +119,7 @@ def test_jumps_that_cancel_end_the_search() -> None:
 
 
 def test_one_hard_example_among_many_is_seen() -> None:
-    """Groups are looked at in a few examples at first, in all others where one of these is wrong."""
+    """Groups are checked in a few examples first, and in all others where one of these is wrong."""
     x = torch.ones(40, 2, dtype=torch.float64) * torch.linspace(0.5, 1.0, 40, dtype=torch.float64)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -133,7 +133,7 @@ def test_one_hard_example_among_many_is_seen() -> None:
 @pytest.mark.parametrize("count", [1, 3, 9, 40, 71, 200])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_look_beside_many_samples_is_in_every_interval_and_no_dearer(count: int, batch: int) -> None:
-    """Each of a few groups is asked at both other corners of an interval: of many intervals fewer groups."""
+    """Each group is evaluated at both other corners of each interval: the more intervals, the fewer groups."""
     features = 4
     path = make_path(torch.ones(batch, features, dtype=torch.float64), None)
     alphas = (np.arange(count) + 0.5) / count

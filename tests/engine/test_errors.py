@@ -346,7 +346,7 @@ class UnhappyError(Exception):
 @pytest.mark.parametrize("kind", [UnhappyError, ValueError, RuntimeError, NotImplementedError, KeyError])
 @pytest.mark.parametrize("conv", [False, True])
 def test_exceptions_pass_unchanged_with_a_note(kind: type[Exception], conv: bool) -> None:
-    """Points are their alpha, and the model fails beyond 0.6."""
+    """Points equal their alpha, and the model fails beyond 0.6."""
     layer = nn.Conv2d(1, 1, 1).double()
 
     class Model(nn.Module):

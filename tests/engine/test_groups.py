@@ -1,4 +1,4 @@
-"""feature_mask, and layer= in attribute."""
+"""`attribute` with feature_mask and with layer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_masks_that_cannot_work(mask: object, kind: type[Exception], said: str) 
 
 
 class Words(nn.Module):
-    """An embedding, two layers behind it, and a second output that is not used."""
+    """A model of an embedding and two layers behind it, with a second output that is not used."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Out of memory in earnest: a process that may take a few megabytes more, and what becomes of each way to ask a model.
+"""Real lack of memory: each way to call a model, in a process that may take only a few megabytes more.
 
 All runs of one process, one after the other; a limit holds for one of them. Results are compared with those of the same
 process without a limit.

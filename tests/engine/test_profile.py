@@ -1,4 +1,4 @@
-"""What the samples of a path tell of themselves: no gradient that grows toward an end of the path goes unsaid."""
+"""Error estimates from the samples of a path; gradients that grow toward an end of the path are always reported."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.engine.subjects import seeds
 
 
 def samples(count: int, nearest: float) -> Floats:
-    """Half of them on a logarithmic scale toward the baseline."""
+    """Returns samples, half of them on a logarithmic scale toward the baseline."""
     half = count // 2
     return np.concatenate([np.geomspace(nearest, 0.3, half), np.linspace(0.35, 0.99, count - half)])
 
 
 def relative_error(alphas: Floats, maps: Floats, true: Floats, density: Floats, outputs: Floats) -> tuple[float, float]:
-    """The error of the sum of `maps` (samples, features) beside `true` (features,): as it is told, and as it is.
+    """Returns the estimated and the true error of the sum of `maps` (samples, features), given `true` (features,).
 
     Both over the length of the sum.
     """
@@ -35,7 +35,7 @@ def relative_error(alphas: Floats, maps: Floats, true: Floats, density: Floats, 
 @pytest.mark.parametrize("count", [12, 24, 40])
 @pytest.mark.parametrize("nearest", [1e-2, 1e-3, 1e-4])
 def test_what_grows_toward_an_end_as_one_over_alpha_is_no_less_than_it_is(count: int, nearest: float) -> None:
-    """Two features that cancel each other, so that F shows nothing, until alpha is 1e-5."""
+    """Two features cancel each other, so that F shows nothing, until alpha is 1e-5."""
     alphas = samples(count, nearest)
     grown = 1 / (alphas + 1e-5)
     maps = np.stack([grown, -grown, np.ones(count)], 1)
@@ -48,7 +48,7 @@ def test_what_grows_toward_an_end_as_one_over_alpha_is_no_less_than_it_is(count:
 
 
 def test_what_f_shows_of_an_end_bounds_what_may_grow_there() -> None:
-    """The root of alpha: its slope grows, and F says how much of it is left below the first sample."""
+    """The slope of the root of alpha grows, and F says how much of it is left below the first sample."""
     alphas = samples(60, 1e-6)
     slope = 0.5 / np.sqrt(alphas)
     outputs = np.array([0.0, *np.sqrt(alphas), 1.0])
@@ -78,7 +78,7 @@ def test_the_length_of_a_weighted_sum_is_told_by_inner_products(count: int) -> N
 
 
 def drawn(seed: int, count: int) -> Profile:
-    """Samples at random places, of no particular function."""
+    """Returns samples at random places, of no particular function."""
     chance = np.random.default_rng(seed)
     alphas = np.sort((np.arange(count) + chance.uniform(0.2, 0.8, count)) / count)
     maps = chance.normal(size=(count, 3))
@@ -125,7 +125,7 @@ def test_errors_have_the_unit_of_f(seed: int, count: int, power: int) -> None:
 
 @pytest.mark.parametrize("at", np.linspace(0.08, 0.92, 15).tolist())
 def test_a_kink_that_f_does_not_show_is_told_wherever_it_lies(at: float) -> None:
-    """One feature loses what another gains; the samples tell between which two of them it happens."""
+    """One feature loses what another gains; the samples show between which two of them it happens."""
     alphas = np.linspace(0.05, 0.95, 10)
     after = np.where(alphas > at, 1.0, 0.0)
     maps = np.stack([after, -after, np.ones(10)], 1)
@@ -180,7 +180,7 @@ def test_places_lie_where_most_is_missing_one_in_an_interval(seed: int, count: i
 
 
 def told(**changed: float) -> float:
-    """The error of a rule that settles as smooth models do, with one thing changed."""
+    """Returns the error of a rule that converges as on smooth models, with one number changed."""
     usual = {
         "size": 1.0,
         "change": 1e-3,
@@ -200,7 +200,7 @@ def test_what_settled_has_no_error_and_a_map_of_zeros_that_did_not_is_all_error(
 
 
 def test_errors_of_a_rule_grow_with_what_it_misses_and_have_no_unit() -> None:
-    """In maps and F alike, which may have other units."""
+    """Holds for maps and for F, which may have other units."""
     assert told() < told(change=3e-3) < told(change=9e-3)
     assert told() < told(defect=1e-3)
     assert told(change=1e-3, defect=0.9, defect_before=1.0) >= 0.2
@@ -212,7 +212,7 @@ def test_errors_of_a_rule_grow_with_what_it_misses_and_have_no_unit() -> None:
 
 
 def assessment_of(errors: np.ndarray) -> Assessment:
-    """Equal intervals that hold these errors, of a map of size 1."""
+    """Returns an assessment of equal intervals that hold these errors, of a map of size 1."""
     m = len(errors)
     edges = np.linspace(0, 1, m + 1)
     zeros = np.zeros(m)

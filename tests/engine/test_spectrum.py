@@ -1,4 +1,4 @@
-"""Estimates from Chebyshev coefficients, beside exact integrals of 1 / (a - alpha)."""
+"""Error estimates from Chebyshev coefficients, compared with exact integrals of 1 / (a - alpha)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def said(maps: Floats) -> tuple[float, float]:
 
 
 def off(poles: tuple[float, float], n: int) -> tuple[Floats, float]:
-    """Samples of 1 / (a - alpha) at Fejér's points, and the relative error of the rule."""
+    """Returns samples of 1 / (a - alpha) at Fejér's points, and the relative error of the rule."""
     a, rule = np.array(poles), rules.nodes("fejer", n)
     maps = 1 / (a - rule.alphas[:, None])
     exact = np.log(a / (a - 1))

@@ -1,4 +1,4 @@
-"""Input shift: Integrated Gradients is invariant where the baseline moves along, and only there."""
+"""Input shift: Integrated Gradients is invariant if the baseline is shifted along, and only then."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Figures of a picture: the overlay that the explorers draw, and texts that stay texts."""
+"""Figures of a picture: the overlay equals the explorers', and texts stay plain texts."""
 
 import base64
 import io

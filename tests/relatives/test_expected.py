@@ -1,4 +1,4 @@
-"""Expected gradients: means over baselines and alpha, and what is said of their error."""
+"""Expected gradients: means over baselines and alpha, and their reported errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ few = settings(max_examples=6)
 @few
 @given(seeds, st.integers(1, 4))
 def test_with_one_baseline_it_converges_to_ig(seed: int, features: int) -> None:
-    """One alpha in each of n equal parts: the error is far below that of independent draws, which is what is told."""
+    """With one alpha in each of n equal parts the error is far below that of independent draws, which is reported."""
     wave = waves(seed, 2, features)
     n = 400
     found = relatives.expected_gradients(wave, wave.x, baselines=wave.b[:1], n_samples=n, seed=seed)
@@ -52,7 +52,7 @@ def test_over_many_baselines_it_is_the_mean_of_ig_within_its_standard_error(seed
 
 
 def test_the_standard_error_is_that_of_the_mean() -> None:
-    """Over seeds the results scatter as it says; equal parts make them scatter less."""
+    """Results scatter over seeds as it says, or less, because of equal parts."""
     model, x, b = Scores([(4,)], seed=3), draw(1, 1, 4), draw(2, 40, 4)
     runs = [relatives.expected_gradients(model, x, baselines=b, n_samples=30, seed=s) for s in range(150)]
     scatter = torch.stack([r.attributions for r in runs]).std(0)
@@ -109,7 +109,7 @@ def test_seed_decides_and_chunks_do_not(seed: int, chunk: int) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
 def test_noise_is_drawn_once_a_draw(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is that of the points, whichever rows the factor x + noise - x' is asked for, and when."""
+    """The noise in the factor x + noise - x' is that of the points, for whichever rows and whenever it is requested."""
     model, x, b = Scores([(4,)], seed=3), draw(1, 2, 4), draw(2, 3, 4)
     drawn, randn = list[int](), torch.randn
 
@@ -134,7 +134,7 @@ def test_noise_is_drawn_once_a_draw(chunk: int, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_several_inputs_keep_their_baselines_together() -> None:
-    """F is the product of both inputs, and the baselines lie on a line: were they mixed, the mean would differ."""
+    """F is the product of both inputs, and baselines lie on a line, so that mixing them would change the mean."""
 
     def model(u: Tensor, v: Tensor) -> Tensor:
         return (u * v).sum(1)

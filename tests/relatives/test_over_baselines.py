@@ -1,4 +1,4 @@
-"""Several baselines at once: means and variances against exact answers, and nothing that one run would not say."""
+"""Several baselines at once: means and variances equal exact ones, and single runs equal those of `attribute`."""
 
 import threading
 
@@ -23,7 +23,7 @@ def draw(seed, *shape):
 
 
 class Smooth(nn.Module):
-    """Two scores of (rows, features)."""
+    """A smooth model with two scores of (rows, features)."""
 
     def __init__(self, features=6, seed=0):
         super().__init__()
@@ -43,7 +43,7 @@ def runs(model, x, given_, **options):
 @few
 @given(st.integers(0, 999), st.integers(2, 5), st.integers(1, 3), st.integers(1, 6))
 def test_of_a_linear_model_mean_and_variance_are_known(seed, count, batch, features):
-    """IG_i = w_i (x_i - b_i): its variance over baselines is w_i^2 var(b_i)."""
+    """IG_i = w_i (x_i - b_i), whose variance over baselines is w_i^2 var(b_i)."""
     weight, x, given_ = draw(seed, features), draw(seed + 1, batch, features), draw(seed + 2, count, batch, features)
     result = over_baselines(lambda z: z @ weight, x, baselines=list(given_), **STEPS)
     mean = weight * (x - given_.mean(0))

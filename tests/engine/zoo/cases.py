@@ -1,4 +1,4 @@
-"""What the zoo is made of: a case is a function, where its path begins and ends, and what is known of it."""
+"""Cases of the zoo: a function, both ends of its path, and what is known of its attributions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Case:
     asked: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def arguments(self) -> dict[str, Any]:
-        """What `attribute` is given, besides `tol`."""
+        """Returns the arguments of `attribute`, besides `tol`."""
         single = len(self.inputs) == 1
         return {
             "forward_func": self.module,
@@ -72,7 +72,7 @@ class Made:
 
 
 class Register:
-    """Subjects, in the order in which they were written down."""
+    """A register of subjects, in the order of their definition."""
 
     def __init__(self) -> None:
         self.subjects: list[Subject] = []
@@ -91,7 +91,7 @@ class Register:
 
 
 def build(name: str, family: str, maker: Callable[[], Made], known: dict[str, Any]) -> Case:
-    """The case, of a seed that is its name's; the session's random state stays as it was."""
+    """Makes the case, by a seed of its name; the session's random state stays unchanged."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(zlib.crc32(name.encode()))
         made = maker()
