@@ -51,9 +51,9 @@ def of_layer(
             given |= {"forward_func": inside.function, "inputs": inside.inputs, "baselines": starts, "layer": None}
             # The model's own inputs are further arguments now; `output` was applied by the layer's function.
             given |= {"additional_forward_args": inside.arguments, "forward_kwargs": inside.keywords, "output": None}
-            ask: Callable[..., Attribution] = function
+            explain: Callable[..., Attribution] = function
             try:
-                return _as_held(ask(**given), inside)
+                return _as_held(explain(**given), inside)
             except Cancelled as cancelled:
                 # What a cancelled run carries has the layer's form as well.
                 if cancelled.partial is not None:
@@ -115,6 +115,6 @@ def _members(values: Tensors) -> Sequence[Tensor]:
 
 
 def refuse_layer(layer: object, why: str) -> None:
-    """Raise ArgumentValueError where a layer is asked for."""
+    """Raises ArgumentValueError where a layer is given."""
     if layer is not None:
         raise ArgumentValueError(f"layer cannot be given here: {why}; igw.attribute takes it.")

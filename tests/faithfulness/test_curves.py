@@ -351,7 +351,7 @@ def test_options_that_cannot_work():
     refused("seed must be", wrong, seed="x")
     refused("fill must be one of baseline, blur, mean, noise, got 'grey'", fill="grey")
     refused("fill must be one of", wrong, fill=["blur"])
-    refused("baselines is heeded with fill='baseline' only", fill="blur", baselines=0)
+    refused("baselines counts with fill='baseline' only", fill="blur", baselines=0)
     refused("fill='blur' is made of pictures", inputs=draw(0, 1, 5), attributions=draw(0, 1, 5))
     assert refused("baselines has shape", fill=torch.ones(7)).__notes__ == ["This is about fill."]
     refused("chunk_size is rows", chunk_size=0)
