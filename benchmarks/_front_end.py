@@ -23,6 +23,7 @@ class FrontEnd:
         self._arrived.put((time.perf_counter(), content))
 
     def start(self, say: Callable[[dict[str, Any]], None]) -> None:
+        # A thread of its own, as a browser answers while the kernel is busy.
         threading.Thread(target=self._acknowledge, args=[say], daemon=True).start()
         say({"type": "want", "view": "bench", "pane": 0})
 
@@ -49,6 +50,7 @@ class FrontEnd:
         return found
 
     def _find(self, kind: str, baseline: str) -> tuple[float, dict[str, Any]] | None:
+        # A setting that changes begins a request anew: messages of the one before would be found first.
         begins = [c for _, c in self._seen if c["type"] == "begin" and c["settings"]["baseline"] == baseline]
         if not begins:
             return None

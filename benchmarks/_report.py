@@ -47,6 +47,7 @@ def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> d
     The order is another one in each round: whoever comes after one that took gigabytes finds memory in disorder.
     """
     results: dict[str, list[float]] = {name: [] for name in contestants}
+    # Seeded, so that a second run has the same orders.
     shuffle = random.Random(0).sample
     for _ in range(rounds):
         for name in shuffle(list(contestants), len(contestants)):
@@ -60,6 +61,7 @@ def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], goal: float
     Where the last is far from the first, something else was running.
     """
     of_medians = median(ours) / median(theirs)
+    # Of neighbours in time, which other load on the machine hits alike.
     pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
     within = f"in pairs {median(pairs):.2f}x, {min(pairs):.2f} to {max(pairs):.2f}"
     text = f"{of_medians:.2f}x ({within}; of the smallest {min(ours) / min(theirs):.2f}x)"
@@ -93,6 +95,7 @@ def _busy() -> tuple[float, float, float]:
     user, nice, system, _idle, _wait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
+    # Without guests' time, which is counted in user and nice already.
     everyone = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
     return time.monotonic(), everyone, sum(os.times()[:4])
 
@@ -110,4 +113,5 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+# When this is imported: before anything is measured.
 _AT_START = _busy()

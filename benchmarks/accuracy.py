@@ -74,6 +74,7 @@ class Sums:
     def __init__(self, case: Case) -> None:
         self.case = case
         self._known: dict[tuple[str, int], Tensor] = {}
+        # Left, right and trapezoid sums differ by ends only, so that these two points serve for all.
         at_baseline, at_input = weighted_sums(case, np.array([0.0, 1.0]), np.eye(2))
         self._change = at_input - at_baseline
 
@@ -90,6 +91,7 @@ class Sums:
         return self._known[rule, n]
 
     def _left(self, n: int) -> Tensor:
+        # The even points of n are those of half as many, and the odd ones its midpoints.
         if n % 2 == 0:
             return (self.by("riemann_left", n // 2) + self.by("riemann_middle", n // 2)) / 2
         return weighted_sums(self.case, np.arange(n) / n, np.full((1, n), 1 / n))[0]
@@ -126,6 +128,7 @@ def dense(network: Network, case: Case) -> tuple[Tensor, float]:
     every_fourth = np.tile(np.eye(4) * 4 / n, n // 4)
     quarters = weighted_sums(case, (np.arange(n) + 0.5) / n, every_fourth)
     sums = quarters.mean(0)
+    # Gradients without jumps: both rules agree to far below the errors measured.
     if not network.kinked:
         return sums, distance(gauss(case, 256), sums)
     # What changes steadily along the path cancels here, as it does in the sum itself. A jump in a cell of four points
@@ -135,6 +138,7 @@ def dense(network: Network, case: Case) -> tuple[Tensor, float]:
 
 
 def fingerprint(case: Case, n: int) -> str:
+    # Of all that a reference depends on: that of a network trained otherwise is never taken.
     digest = hashlib.sha256(f"{n} {case.target}".encode())
     for tensor in (*case.forward.state_dict().values(), case.inputs, case.baselines):
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -311,9 +315,9 @@ def times(
         return f"captum, {rule}, {n}", lambda: captums(case, rule, n, chunk)
 
     keys, runs = {}, {}
-    asked = {key: n for key, n in counts.items() if n is not None}
-    asked |= {(AUTO, level): 0 for level in LEVELS}
-    for (method, level), n in asked.items():
+    requests = {key: n for key, n in counts.items() if n is not None}
+    requests |= {(AUTO, level): 0 for level in LEVELS}
+    for (method, level), n in requests.items():
         name, run = run_of(method, level, n)
         keys[method, level] = name
         runs[name] = timer(run, case.inputs.device)
@@ -341,9 +345,9 @@ def percent(value: float) -> str:
 
 def spread(counts: Sequence[int | None]) -> str:
     """Formats the median and the range of some numbers of points."""
-    told = ["more" if n is None else str(n) for n in sorted(counts, key=lambda n: float("inf") if n is None else n)]
-    middling = told[len(told) // 2]
-    return middling if told[0] == told[-1] else f"{middling} ({told[0]} to {told[-1]})"
+    listed = ["more" if n is None else str(n) for n in sorted(counts, key=lambda n: float("inf") if n is None else n)]
+    middling = listed[len(listed) // 2]
+    return middling if listed[0] == listed[-1] else f"{middling} ({listed[0]} to {listed[-1]})"
 
 
 def accuracy(network: Network, truths: Sequence[Tensor], found: Sequence[Stop], rounds: int) -> None:
@@ -430,18 +434,18 @@ def main() -> None:
     parser.add_argument("--networks", choices=list(NETWORKS), nargs="*", default=list(NETWORKS))
     parser.add_argument("--part", choices=["accuracy", "calibration"], help="default: both")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Internal batch size")
 
     threads = torch.get_num_threads()
     kinked: list[Stop] = []
     smooth: list[Stop] = []
-    for name in asked.networks:
+    for name in options.networks:
         torch.set_num_threads(1 if name in SMALL else threads)
-        count = 1 if asked.quick else asked.inputs
+        count = 1 if options.quick else options.inputs
         # Estimates scatter, so that they are compared with the truth on more inputs where that takes no time.
-        network = NETWORKS[name](asked.device, 10 if name in SMALL and not asked.quick else count)
-        if asked.quick:
+        network = NETWORKS[name](options.device, 10 if name in SMALL and not options.quick else count)
+        if options.quick:
             network = replace(network, most=32, dense=128)
         known = [reference(network, case) for case in network.cases]
         truths, worst = [true for true, _ in known], max(error for _, error in known)
@@ -450,13 +454,13 @@ def main() -> None:
         network = replace(network, title=f"{network.title}; reference: {what}")
         found = stops(network, truths)
         (kinked if network.kinked else smooth).extend(found)
-        if asked.part != "calibration":
+        if options.part != "calibration":
             few = replace(network, cases=network.cases[:count])
             names = {case.name for case in few.cases}
-            accuracy(few, truths[:count], [stop for stop in found if stop.case in names], 1 if asked.quick else 3)
-        if asked.part != "accuracy":
+            accuracy(few, truths[:count], [stop for stop in found if stop.case in names], 1 if options.quick else 3)
+        if options.part != "accuracy":
             calibration(network, found)
-    if asked.part != "accuracy" and (kinked or smooth):
+    if options.part != "accuracy" and (kinked or smooth):
         summary(kinked, smooth)
 
 

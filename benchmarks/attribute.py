@@ -174,6 +174,7 @@ def _time(contestant: Contestant, subject: Subject, calls: int) -> float:
 
 def check(subject: Subject) -> None:
     """Checks that all ways give the same map: timing two different things would say nothing."""
+    # Captum warns, and takes all rows of a step anyway, where a chunk has fewer rows than the batch.
     chunk = max(subject.chunks[len(subject.chunks) // 2], len(subject.inputs))
     ours, captums = (Contestant(side, chunk).run(subject) for side in (OURS, CAPTUM))
     difference = float((ours - captums).abs().max() / captums.abs().max())
@@ -183,11 +184,13 @@ def check(subject: Subject) -> None:
 
 def best_chunk(side: str, subject: Subject, rounds: int) -> tuple[Contestant, Row]:
     contestants = {str(chunk): Contestant(side, chunk) for chunk in subject.chunks}
+    # First calls count here, so that a chunk that is far too small costs one call a turn.
     times = take_turns({at: timer(c, subject, first_counts=True) for at, c in contestants.items()}, rounds)
+    # The least and not the median: other load only ever adds time.
     smallest = {at: min(values) for at, values in times.items()}
     best = contestants[min(smallest, key=smallest.__getitem__)]
-    told = ", ".join(f"{at}: {short(value)}" for at, value in smallest.items())
-    return best, Row(f"chunks tried, {'attribute' if side == OURS else 'Captum'}", told)
+    listed = ", ".join(f"{at}: {short(value)}" for at, value in smallest.items())
+    return best, Row(f"chunks tried, {'attribute' if side == OURS else 'Captum'}", listed)
 
 
 def race(subject: Subject, rounds: int, search: int) -> list[Row]:
@@ -264,20 +267,20 @@ def main() -> None:
     parser.add_argument("--subject", choices=list(SUBJECTS), nargs="*", default=list(SUBJECTS))
     parser.add_argument("--memory-of", choices=[OURS, CAPTUM], help=argparse.SUPPRESS)
     parser.add_argument("--chunk", type=int, default=0, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    rounds, search = (2, 1) if asked.quick else (asked.rounds, asked.search)
+    options = parser.parse_args()
+    rounds, search = (2, 1) if options.quick else (options.rounds, options.search)
     warnings.filterwarnings("ignore", message="Internal batch size")
 
-    if asked.memory_of:
-        subject = SUBJECTS[asked.subject[0]](asked.device)
-        print(peak_memory(Contestant(asked.memory_of, asked.chunk or None), subject))
+    if options.memory_of:
+        subject = SUBJECTS[options.subject[0]](options.device)
+        print(peak_memory(Contestant(options.memory_of, options.chunk or None), subject))
         return
-    for name in asked.subject:
-        subject = SUBJECTS[name](asked.device)
+    for name in options.subject:
+        subject = SUBJECTS[name](options.device)
         check(subject)
-        table(f"Time: {subject.title}, {asked.device}", race(subject, rounds, search))
+        table(f"Time: {subject.title}, {options.device}", race(subject, rounds, search))
         if name == "image":
-            table(f"Memory: {subject.title}, {asked.device}", weigh(subject, 1 if asked.quick else 3))
+            table(f"Memory: {subject.title}, {options.device}", weigh(subject, 1 if options.quick else 3))
 
 
 if __name__ == "__main__":

@@ -91,23 +91,26 @@ def kernel_side(rounds: int) -> list[Row]:
         labels=classifier.labels,
         n_steps=N_STEPS,
     )
+    # The first run is not counted: the model is called for the first time.
     front_end.when("done", "black")
     names = cycle(BASELINES)
 
     def change(baseline: str) -> Answer:
         front_end.forget()
-        asked = time.perf_counter()
+        requested_at = time.perf_counter()
         explorer.baseline = baseline
         begin, content = front_end.when("begin", baseline)
+        # A path that is kept is shown at once, and would make the figures look better than they are.
         assert content["total"] == N_STEPS, "this path was sampled before"
         first, plan = front_end.when("plan", baseline)
         final, _ = front_end.when("done", baseline)
-        return Answer(first - asked, final - asked, begin - asked, len(plan["entries"]))
+        return Answer(first - requested_at, final - requested_at, begin - requested_at, len(plan["entries"]))
 
     def interrupt(baseline: str, other: str) -> Answer:
         front_end.forget()
         explorer.baseline = baseline
         front_end.when("plan", baseline)
+        # In the middle of the run, as a person who goes on choosing would be.
         time.sleep(A_WHILE)
         return change(other)
 
@@ -286,6 +289,7 @@ def about(browser: Browser) -> str:
     page = browser.new_page()
     renderer = str(page.evaluate(RENDERER))
     page.close()
+    # Frames drawn in software take longer, so that figures of the two are not comparable.
     how = "in software" if any(name in renderer for name in ("SwiftShader", "llvmpipe")) else "by the GPU"
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return f"Browser: Chromium {browser.version}, WebGL {how} ({renderer}). Load average: {load}."
@@ -552,7 +556,7 @@ PARTS = ("kernel", "change", "alpha", "input", "panes", "blur", "large", "bundle
 
 
 @dataclass(frozen=True)
-class Asked:
+class Plan:
     """What to measure, and how many times."""
 
     names: Sequence[str]
@@ -565,39 +569,39 @@ class Asked:
         return any(name in self.names for name in names)
 
 
-def without_browser(asked: Asked) -> Iterator[tuple[str, list[Row]]]:
-    if asked.has("kernel"):
-        yield "From a baseline change to the overlay, kernel side", kernel_side(asked.rounds)
-    if asked.has("bundle"):
+def without_browser(plan: Plan) -> Iterator[tuple[str, list[Row]]]:
+    if plan.has("kernel"):
+        yield "From a baseline change to the overlay, kernel side", kernel_side(plan.rounds)
+    if plan.has("bundle"):
         yield "The front end", bundle()
-    if asked.has("html"):
+    if plan.has("html"):
         yield "One file without a kernel", standalone()
-    if asked.has("file"):
+    if plan.has("file"):
         yield "An explorer from its file", saved_and_restored()
 
 
-def in_browser(asked: Asked, lab: Lab, browser: Browser) -> Iterator[tuple[str, list[Row]]]:
-    often = asked.moves, asked.bursts
-    if asked.has("alpha", "input"):
+def in_browser(plan: Plan, lab: Lab, browser: Browser) -> Iterator[tuple[str, list[Row]]]:
+    often = plan.moves, plan.bursts
+    if plan.has("alpha", "input"):
         one = drags(lab, browser, light(), *often)
         what = f"alpha, {N_STEPS} samples of 224 x 224"
-        rows = one.frames(what, FRAME_GOAL_MS) if asked.has("alpha") else []
-        yield "Dragging alpha", rows + (one.inputs(what) if asked.has("input") else [])
-    if asked.has("panes"):
+        rows = one.frames(what, FRAME_GOAL_MS) if plan.has("alpha") else []
+        yield "Dragging alpha", rows + (one.inputs(what) if plan.has("input") else [])
+    if plan.has("panes"):
         # Four overlays and the difference.
         four = drags(lab, browser, light(panes=FOUR_PANES), *often, pictures=5)
         rows = four.frames("four panes", MANY_PIXELS_GOAL_MS) + four.inputs("four panes")
         yield "Dragging alpha, four panes and their difference", rows
-    if asked.has("large"):
+    if plan.has("large"):
         large = drags(lab, browser, light(size=448), *often)
         rows = large.frames("448 x 448", MANY_PIXELS_GOAL_MS) + large.inputs("448 x 448")
         yield "Dragging alpha, 448 x 448", rows
-    if asked.has("blur"):
-        yield "Dragging the blur's sigma in the gallery", blur(lab, browser, asked.rounds)
-    if asked.has("growth"):
-        yield "What stays", growth(lab, browser, asked.changes)
-    if asked.has("change"):
-        yield "From a baseline change to the overlay, in JupyterLab", choices(lab, browser, asked.rounds)
+    if plan.has("blur"):
+        yield "Dragging the blur's sigma in the gallery", blur(lab, browser, plan.rounds)
+    if plan.has("growth"):
+        yield "What stays", growth(lab, browser, plan.changes)
+    if plan.has("change"):
+        yield "From a baseline change to the overlay, in JupyterLab", choices(lab, browser, plan.rounds)
 
 
 def main() -> None:
@@ -609,23 +613,23 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
     given = parser.parse_args()
     if given.quick:
-        asked = Asked(given.part, rounds=2, moves=60, bursts=1, changes=5)
+        plan = Plan(given.part, rounds=2, moves=60, bursts=1, changes=5)
     else:
-        asked = Asked(given.part, given.rounds, given.moves, given.bursts, CHANGES)
+        plan = Plan(given.part, given.rounds, given.moves, given.bursts, CHANGES)
     goals: list[Row] = []
     under = ""
 
-    def tell(title: str, rows: list[Row]) -> None:
+    def print_rows(title: str, rows: list[Row]) -> None:
         table(title, rows, under)
         goals.extend(row for row in rows if row.goal is not None)
 
-    for title, rows in without_browser(asked):
-        tell(title, rows)
-    if asked.has("change", "alpha", "input", "panes", "large", "blur", "growth"):
+    for title, rows in without_browser(plan):
+        print_rows(title, rows)
+    if plan.has("change", "alpha", "input", "panes", "large", "blur", "growth"):
         with jupyterlab() as lab, chromium() as browser:
             under = about(browser)
-            for title, rows in in_browser(asked, lab, browser):
-                tell(title, rows)
+            for title, rows in in_browser(plan, lab, browser):
+                print_rows(title, rows)
     table("The image explorer and its goals", goals, under)
 
 

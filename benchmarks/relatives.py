@@ -101,6 +101,7 @@ def truth(known: Known) -> None:
         for name, method in group.items():
             cells = {column: _told(known, method, _baselines(known, column)) for column in allowed}
             rows.append([name, *(cells.get(column, "") for column in columns)])
+    # What a map that knows nothing has inside: the share of the area.
     uniform = igw.faithfulness.pointing(torch.ones_like(known.pictures), list(known.boxes))
     print(f"\n### {known.title}: share inside of the box, hits in {len(known.pictures)} pictures\n")
     print(f"| {' | '.join(['method', *columns])} |\n|{'---|' * (len(columns) + 1)}")
@@ -116,9 +117,10 @@ def _baselines(known: Known, column: str) -> object:
 def _told(known: Known, method: Method, baselines: object) -> str:
     result = method(known.forward, known.pictures, target=known.targets, baselines=baselines)
     found = igw.faithfulness.pointing(result, list(known.boxes))
+    # A map of zeros, where F is flat on the whole path, has no share to take.
     blank = int(found.absolute_share.isnan().sum())
-    told = f"{_percent(found.absolute_share.nanmean())}, {_percent(found.hit.mean())} hits"
-    return f"{told} ({blank} blank)" if blank else told
+    cell = f"{_percent(found.absolute_share.nanmean())}, {_percent(found.hit.mean())} hits"
+    return f"{cell} ({blank} blank)" if blank else cell
 
 
 def _percent(share: Tensor) -> str:
@@ -136,6 +138,7 @@ class One(nn.Module):
         self.model, self.target = model, target
 
     def forward(self, x: Tensor) -> Tensor:
+        # A slice keeps the dimension of outputs, which shap looks for.
         return self.model(x)[:, self.target : self.target + 1]
 
 
@@ -233,6 +236,7 @@ CONTESTANTS: dict[str, Contestant] = {OURS: by_ours, SHAP: by_shap, CAPTUM: by_c
 
 
 def _timed(run: Contestant, subject: Subject, chunk: int | None, clock: Callable[[], float]) -> float:
+    # Before the clock starts: what others left behind would count here.
     gc.collect()
     begin = clock()
     run(subject, chunk, 0)
@@ -252,6 +256,7 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
         for chunk in subject.chunks
     }
     times = take_turns({f"{side} {chunk}": run for (side, chunk), run in tried.items()}, search)
+    # The least and not the median: other load only ever adds time.
     smallest = {key: min(times[f"{key[0]} {key[1]}"]) for key in tried}
     rows, best = [], dict[str, int]()
     for side in CONTESTANTS:
@@ -262,6 +267,7 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
     runs = {names[side]: tried[side, best[side]] for side in CONTESTANTS}
     default = f"{OURS}, chunk found by trying"
     runs[default] = partial(_timed, by_ours, subject, None, CLOCKS[clock])
+    # Its first run tries chunk sizes; what is timed is one that knows them.
     runs[default]()
     measured = take_turns(runs, rounds)
     rows += [seconds(f"time, {name}", values) for name, values in measured.items()]
@@ -339,20 +345,21 @@ def main() -> None:
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="of the speed")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--reference", action="store_true", help="accuracy on the photo too: 5120 gradients first")
-    asked = parser.parse_args()
+    options = parser.parse_args()
+    # What Captum warns of in each call.
     for message in ("Input Tensor", "The number of", "Setting forward"):
         warnings.filterwarnings("ignore", message=message)
 
-    if asked.part in (None, "truth"):
-        for name in asked.networks:
-            truth(KNOWN[name](asked.device, 5 if asked.quick else 50))
-    if asked.part in (None, "accuracy"):
-        small_accuracy(KNOWN["digits"](asked.device, 1), 3 if asked.quick else 20, asked.samples)
-        if asked.reference:
-            photo_accuracy(photo(asked.device, asked.samples), 1 if asked.quick else 5)
-    if asked.part in (None, "speed"):
-        rounds, search = (1, 1) if asked.quick else (asked.rounds, asked.search)
-        speed(photo(asked.device, asked.samples), rounds, search, asked.clock)
+    if options.part in (None, "truth"):
+        for name in options.networks:
+            truth(KNOWN[name](options.device, 5 if options.quick else 50))
+    if options.part in (None, "accuracy"):
+        small_accuracy(KNOWN["digits"](options.device, 1), 3 if options.quick else 20, options.samples)
+        if options.reference:
+            photo_accuracy(photo(options.device, options.samples), 1 if options.quick else 5)
+    if options.part in (None, "speed"):
+        rounds, search = (1, 1) if options.quick else (options.rounds, options.search)
+        speed(photo(options.device, options.samples), rounds, search, options.clock)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def main() -> None:
     parser.add_argument("--told", nargs="+", type=Path, default=[], metavar="FILE", help="figures of runs before")
     arguments = parser.parse_args()
     figures, failed = (
-        (told(arguments.told), 0) if arguments.told else measured(arguments.soak, arguments.k, arguments.minutes)
+        (read_figures(arguments.told), 0)
+        if arguments.told
+        else measured(arguments.soak, arguments.k, arguments.minutes)
     )
     figures += [] if arguments.k or arguments.told else front_end()
     if arguments.keep:
@@ -100,6 +102,7 @@ def main() -> None:
     note = [textwrap.fill(arguments.note, 118) + "\n"] if arguments.note else []
     text = "\n".join([HEAD, *note, summary(figures), *tables(figures), machine(), ""])
     print(text)
+    # Before anything is written: a page never shows part of a run.
     if failed or any(figure["failed"] for figure in figures):
         raise SystemExit("Some tests failed; nothing was written.")
     if arguments.write:
@@ -109,7 +112,7 @@ def main() -> None:
 # ---------------------------------------------------------------- what tests tell
 
 
-def told(files: list[Path]) -> list[Figure]:
+def read_figures(files: list[Path]) -> list[Figure]:
     """Reads the figures of several runs; of the same row the last counts."""
     rows = {}
     for line in (line for file in files for line in file.read_text().splitlines()):
@@ -125,10 +128,11 @@ def kept(text: str) -> list[Figure]:
 
 def figure_of(row: str) -> Figure:
     """Parses a row of a table."""
-    what, value, goal_, _, asked = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+    # Bars that stand in a cell are written with a backslash, and part nothing.
+    what, value, goal_, _, quoted = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
     number, unit = re.fullmatch(r"([-\d.,e+]+)(.*)", value).groups()  # type: ignore[union-attr]
     most = re.match(r"at most ([-\d.e+]+)", goal_)
-    shell = asked.strip("`")
+    shell = quoted.strip("`")
     words = shlex.split(shell.strip("()"))
     # Of the front end a file and the title that is looked for, of all else the test itself.
     title = re.sub(r"\\(.)", r"\1", words[-1])
@@ -154,11 +158,12 @@ def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]
     """Runs the Python tests; returns their figures and the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
-        asked = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
-        asked += [str(300 + 2 * soak + 240 * minutes), "--interrupts", str(int(_A_MINUTE * minutes))]
-        asked += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
-        failed = subprocess.run(asked, cwd=ROOT, check=False).returncode
-        return told([file]), failed
+        command_line = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
+        # For each test, beyond what the soak and the interrupts are given.
+        command_line += [str(300 + 2 * soak + 240 * minutes), "--interrupts", str(int(_A_MINUTE * minutes))]
+        command_line += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
+        failed = subprocess.run(command_line, cwd=ROOT, check=False).returncode
+        return read_figures([file]), failed
 
 
 def front_end() -> list[Figure]:
@@ -169,10 +174,11 @@ def front_end() -> list[Figure]:
             [sys.executable, ROOT / "scripts" / "find_browser.py"], check=True, capture_output=True, text=True
         ).stdout.strip()
     )
-    asked = [shutil.which("npx") or "npx", "vitest", "run", *FRONT_END, "--reporter=json"]
+    command_line = [shutil.which("npx") or "npx", "vitest", "run", *FRONT_END, "--reporter=json"]
     environment = {**os.environ, "IGW_CHROMIUM": browser}
-    run = subprocess.run(asked, cwd=ROOT / "js", env=environment, check=False, capture_output=True, text=True)
+    run = subprocess.run(command_line, cwd=ROOT / "js", env=environment, check=False, capture_output=True, text=True)
     found = []
+    # npx may print lines of its own before the report.
     for file in json.loads(run.stdout[run.stdout.index("{") :])["testResults"]:
         path = Path(file["name"]).relative_to(ROOT)
         for test in file["assertionResults"]:

@@ -38,6 +38,7 @@ class Vision(nn.Module):
 
 def saved(run: Callable[[], object], model: nn.Module) -> int:
     """Returns the bytes that `run` saves, each piece of memory once, without the model's own."""
+    # By storage: what autograd saves may be a view of a parameter.
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes: dict[int, int] = {}
     held = []

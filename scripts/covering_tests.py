@@ -35,8 +35,8 @@ class Coverage:
             path: {int(line): [names[index] for index in tests] for line, tests in lines.items()}
             for path, lines in known["lines"].items()
         }
-        told = {name: told for name, told in known["tests"].items() if not name.startswith(left_out)}
-        passing = {name: seconds for name, (seconds, passed) in told.items() if passed}
+        kept = {name: result for name, result in known["tests"].items() if not name.startswith(left_out)}
+        passing = {name: seconds for name, (seconds, passed) in kept.items() if passed}
         return cls(passing, lines)
 
     def of(self, mutant: Mutant, folder: Path) -> list[str]:
@@ -45,6 +45,7 @@ class Coverage:
         if mutant.in_function:
             covering = _together(own.get(line, ()) for line in mutant.lines)
         else:
+            # A constant runs when its module is imported, before any test: no test is recorded for its line.
             covering = self._of_names(mutant, folder) or _together(own.values())
         return self._sorted(covering)
 
@@ -91,12 +92,14 @@ class Recorder:
     """A plugin of pytest that notes which lines each test runs, and how long it takes."""
 
     def __init__(self, folder: Path, variants: int | None) -> None:
+        # Here and not at the top: forks that only run tests do without it.
         import coverage
 
         self._variants = variants
 
         self.tests: dict[str, tuple[float, bool]] = {}
         self._coverage = coverage.Coverage(data_file=None, source=[str(folder / "ig_widgets")])
+        # Otherwise it writes a file of contexts, which takes longer than the tests.
         self._coverage._no_disk = True
         self._coverage.start()
 
@@ -106,6 +109,7 @@ class Recorder:
         variants: dict[str, list[pytest.Item]] = {}
         for item in items:
             variants.setdefault(function_of(item.nodeid), []).append(item)
+        # Evenly spaced ones: the first few parameters are often the same case.
         items[:] = [one for some in variants.values() for one in some[:: -(-len(some) // self._variants)]]
 
     @pytest.hookimpl(hookwrapper=True)
@@ -176,6 +180,7 @@ def in_fork(function: Callable[[], int], log: Path, seconds: float = float("inf"
 
 
 def _run_and_exit(function: Callable[[], int], log: Path) -> None:
+    # A group of its own, so that what the tests start can be ended with it.
     os.setsid()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
@@ -188,4 +193,5 @@ def _run_and_exit(function: Callable[[], int], log: Path) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        # No exit handlers: those of the parent were inherited by the fork.
         os._exit(status)

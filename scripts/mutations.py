@@ -160,7 +160,9 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
     """Yields kinds of changes of this node (not of its children), each with the text that replaces it."""
     match node:
         case ast.Compare():
+            # Of a chained comparison one operator at a time.
             for index, operator in enumerate(node.ops):
+                # A copy, as the tree is walked on.
                 changed = copy.deepcopy(node)
                 changed.ops[index] = COMPARISONS[type(operator)]()
                 yield "comparison", _text(changed)
@@ -175,6 +177,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
         case ast.Constant(value=bool()):
             yield "constant", str(not node.value)
         case ast.Constant(value=int() | float() as value):
+            # Infinity, and floats so large that 1 is lost in them, would be no change.
             if value + 1 != value:
                 yield "constant", repr(value + 1)
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):

@@ -20,6 +20,7 @@ class NotMadeError(Exception):
 
 def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
     """Returns how many packages were audited, and a line for each advisory, by its names."""
+    # pip-audit lists what it could not look up as well, without "vulns".
     packages = [package for package in report["dependencies"] if "vulns" in package]
     if not packages:
         raise NotMadeError(f"nothing is known of any of the {len(report['dependencies'])} packages")
@@ -35,11 +36,12 @@ def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
 def of_npm(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
     """Does the same for npm, where a package lists its own advisories, and the names of affected packages it uses."""
     if "vulnerabilities" not in report:
-        said = report.get("message") or report["error"].get("summary") or report["error"].get("code")
-        raise NotMadeError(str(said))
+        message = report.get("message") or report["error"].get("summary") or report["error"].get("code")
+        raise NotMadeError(str(message))
     found = {}
     for package in report["vulnerabilities"].values():
         for via in package["via"]:
+            # Where a dependency is to blame npm gives its name, a text, whose own entry has the advisory.
             if isinstance(via, dict):
                 name = str(via.get("url", "")).rpartition("/")[2] or str(via.get("source"))
                 found[name] = (
@@ -55,12 +57,13 @@ def main(kind: str, text: str, ignored: Collection[str]) -> int:
     except NotMadeError as error:
         print(error)
         return 2
+    # An error page in place of JSON, or JSON of another form: no audit, which must not pass for a clean one.
     except (ValueError, KeyError, TypeError, AttributeError):
         print("it gave no report")
         return 2
-    told = [line for names, line in sorted(found.items()) if not set(names.split()) & set(ignored)]
-    print("\n".join(told) or f"no known vulnerability in {count} packages")
-    return 1 if told else 0
+    lines = [line for names, line in sorted(found.items()) if not set(names.split()) & set(ignored)]
+    print("\n".join(lines) or f"no known vulnerability in {count} packages")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

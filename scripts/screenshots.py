@@ -56,6 +56,7 @@ def main() -> None:
         explorer.locator(".igw-pane").last.get_by_text("%").wait_for()
         explorer.locator(".igw-sentence", has_text="depends on the baseline").wait_for(timeout=120_000)
         explorer.locator(".igw-aid td", has_text="…").first.wait_for(state="detached")
+        # No focus ring in the pictures.
         page.evaluate("document.activeElement.blur()")
         for name, theme in THEMES.items():
             page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
@@ -79,6 +80,7 @@ def take(page: Page, name: str, first: Locator, last: Locator | None = None) -> 
         "width": top["width"] + 2 * MARGIN,
         "height": bottom["y"] + bottom["height"] - top["y"] + 2 * MARGIN,
     }
+    # Without animations, so that two runs give the same picture.
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, animations="disabled"))).convert("RGB")
     palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
     small = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

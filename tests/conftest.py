@@ -41,18 +41,18 @@ def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
     reached; what must be true on any machine is asserted by the test itself.
     """
 
-    def tell(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
+    def record(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
         known = {"what": what, "value": value, "unit": unit, "at_most": at_most, "test": request.node.nodeid}
         # With the report of the test, which comes from another process where tests run side by side.
         request.node.user_properties.append(("figure", known))
 
-    return tell
+    return record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [one for all_ in terminalreporter.stats.values() for one in all_ if getattr(one, "when", "") == "call"]
     figures = [
-        told | {"failed": one.failed} for one in reports for name, told in one.user_properties if name == "figure"
+        known | {"failed": one.failed} for one in reports for name, known in one.user_properties if name == "figure"
     ]
     figures.sort(key=lambda one: one["test"])
     if figures:

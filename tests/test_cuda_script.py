@@ -30,18 +30,18 @@ def test_it_runs_on_the_cpu() -> None:
 def test_a_part_that_fails_leaves_the_others(
     script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(asked: Any) -> list[Any]:
+    def fails(session: Any) -> list[Any]:
         raise ValueError("a driver is too old")
 
-    def runs(asked: Any) -> list[Any]:
-        assert 0 < asked.left <= 100
+    def runs(session: Any) -> list[Any]:
+        assert 0 < session.left <= 100
         return [script.Row("memory", "enough")]
 
     monkeypatch.setattr(script, "PARTS", {"one": ("One", fails, 0.5), "two": ("Two", runs, 0.5)})
     assert script.main(["--device", "cpu", "--part", "one", "two", "--seconds", "100"]) == 1
-    told = capsys.readouterr().out
-    assert "a driver is too old" in told
-    assert "| memory | enough |" in told
+    output = capsys.readouterr().out
+    assert "a driver is too old" in output
+    assert "| memory | enough |" in output
     assert script.main(["--device", "cpu", "--part", "two", "--seconds", "100"]) == 0
 
 

@@ -45,8 +45,8 @@ def folder(tmp_path_factory):
 def test_what_was_written_is_read(folder, arrays, settings):
     path = folder / "a.npz"
     files.write_npz(path, settings=settings, **arrays)
-    read, told = files.read_npz(path)
-    assert told == settings
+    read, read_settings = files.read_npz(path)
+    assert read_settings == settings
     assert list(read) == list(arrays)
     for name, array in arrays.items():
         assert read[name].dtype == array.dtype

@@ -69,8 +69,8 @@ def offences(tree: ast.AST) -> Iterator[str]:
             yield dotted(node)
         elif isinstance(node, ast.Call) and dotted(node.func) in MUST_SAY:
             name, value = MUST_SAY[dotted(node.func)]
-            said = [one.value for one in node.keywords if one.arg == name]
-            if not (len(said) == 1 and isinstance(said[0], ast.Constant) and said[0].value is value):
+            values = [one.value for one in node.keywords if one.arg == name]
+            if not (len(values) == 1 and isinstance(values[0], ast.Constant) and values[0].value is value):
                 yield f"{dotted(node.func)} without {name}={value}"
 
 

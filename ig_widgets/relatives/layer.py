@@ -42,6 +42,7 @@ def of_layer(
             # By name, however the caller has passed them.
             given = signature.bind(*args, **kwargs).arguments
             inside = _inside(given, draws_baselines)
+            # Squares and variances of single calls have no sum that means anything.
             if not adds_up and any(len(own) > 1 for own in inside.parts):
                 raise ArgumentValueError(
                     f"layer is called several times, and what {function.__name__} says of each call does not add up; "

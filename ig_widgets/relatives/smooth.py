@@ -86,6 +86,7 @@ def smooth_integrated_gradients(
         )
 
     for k in range(draws.count):
+        # The k-th draw lies in the middle of the k-th of `count` equal parts of [0, 1].
         points = draws.points(
             everyone, torch.full((draws.batch,), (k + 0.5) / draws.count, dtype=torch.float64, device="cpu")
         )

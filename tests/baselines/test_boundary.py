@@ -242,9 +242,9 @@ def test_further_arguments_follow_their_example():
 
 
 def test_progress_and_cancel():
-    model, x, told = relu_net(5), draw(3, 5, 6), []
-    boundary(model, chunk_size=2).find(x, on_progress=lambda *seen: told.append(seen))
-    assert told == [(2, 5), (4, 5), (5, 5)]
+    model, x, reported = relu_net(5), draw(3, 5, 6), []
+    boundary(model, chunk_size=2).find(x, on_progress=lambda *seen: reported.append(seen))
+    assert reported == [(2, 5), (4, 5), (5, 5)]
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(errors.Cancelled):

@@ -52,8 +52,8 @@ def test_a_map_that_is_not_captums_is_found_out(factor: float) -> None:
 @pytest.mark.parametrize("options", [{"target": 2}, {"baselines": torch.zeros(1, 4)}], ids=lambda o: next(iter(o)))
 def test_another_question_is_found_out(options: dict[str, object]) -> None:
     result = attribute(MODEL, X, baselines=B, target=1, n_steps=8)
-    asked = {"baselines": B, "target": 1, **options}
-    assert compare(result, MODEL, X, **asked).relative_difference > 0.01  # type: ignore[arg-type]
+    arguments = {"baselines": B, "target": 1, **options}
+    assert compare(result, MODEL, X, **arguments).relative_difference > 0.01  # type: ignore[arg-type]
 
 
 def test_tuples_and_further_arguments() -> None:

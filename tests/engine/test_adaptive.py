@@ -85,16 +85,16 @@ def test_what_samples_beside_a_rule_show_counts_by_the_room_that_hides_it(n: int
     """A bump that the rule's points miss, between each two of them in turn; of several the largest counts."""
     rule = patterson(n)
     edges = np.concatenate([[0.0], rule.alphas, [1.0]])
-    told = []
+    ratios = []
     for low, high in itertools.pairwise(edges):
         alphas = np.sort(np.append(rule.alphas, (low + high) / 2))
         bump = np.where(np.isin(alphas, rule.alphas), 0.0, 3.0)[:, None]
-        told.append(hidden(n, alphas, (bump @ bump.T)[None])[0] / (high - low))
-    np.testing.assert_allclose(told, told[0])
-    assert 0 < told[0] <= 3.0
+        ratios.append(hidden(n, alphas, (bump @ bump.T)[None])[0] / (high - low))
+    np.testing.assert_allclose(ratios, ratios[0])
+    assert 0 < ratios[0] <= 3.0
     both = np.sort(np.concatenate([rule.alphas, (edges[:2] + edges[1:3]) / 2]))
     bumps = np.where(np.isin(both, rule.alphas), 0.0, 3.0)[:, None]
-    assert hidden(n, both, (bumps @ bumps.T)[None])[0] == pytest.approx(told[0] * np.diff(edges)[:2].max())
+    assert hidden(n, both, (bumps @ bumps.T)[None])[0] == pytest.approx(ratios[0] * np.diff(edges)[:2].max())
 
 
 @pytest.mark.parametrize("n", SIZES[1:])

@@ -99,9 +99,9 @@ def test_an_index_is_a_dictionary(batch: int, pairs: list[tuple[int, int]], cell
         known[example, key] = row
         keys = np.array([[key / 8, (key + 1) / 8]]) if cells else np.array([key / 8])
         index.add(np.array([example]), keys, np.array([row]))
-    asked = Wanted(*(v.ravel() for v in np.meshgrid(np.arange(batch), np.arange(8.0))))
-    keys = np.stack([asked.keys / 8, (asked.keys + 1) / 8], 1) if cells else asked.keys / 8
-    found = index.find(asked.examples, keys).tolist()
-    assert found == [known.get((e, int(k)), -1) for e, k in zip(asked.examples.tolist(), asked.keys, strict=True)]
+    wanted = Wanted(*(v.ravel() for v in np.meshgrid(np.arange(batch), np.arange(8.0))))
+    keys = np.stack([wanted.keys / 8, (wanted.keys + 1) / 8], 1) if cells else wanted.keys / 8
+    found = index.find(wanted.examples, keys).tolist()
+    assert found == [known.get((e, int(k)), -1) for e, k in zip(wanted.examples.tolist(), wanted.keys, strict=True)]
     complete = {int(key.real * 8) for key in index.complete()}
     assert complete == {k for k in range(8) if all((e, k) in known for e in range(batch))}

@@ -51,7 +51,7 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
     maps = (torch.autograd.grad(outputs.sum(), points)[0] * x).numpy()
     size = float(np.linalg.norm(maps.mean(0)))
 
-    def ask(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
+    def evaluate(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
         where = (torch.from_numpy(of), torch.from_numpy(own), torch.from_numpy(others))
         with torch.no_grad():
             values: Floats = model(*corner_points(path, *where, groups)).numpy()
@@ -61,7 +61,7 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
         ends = tuple(float(model(end)[0]) for end in (torch.zeros_like(x), x))
     walk = Walk(0, alphas, outputs.detach().numpy(), ends, maps, size, 0, 1e-12, 1e-12)
     numbering = Numbering(np.arange(x.shape[1]), x.shape[1], np.random.default_rng(0))
-    return doubted_places([walk], numbering, tol, ask).get(0, [])
+    return doubted_places([walk], numbering, tol, evaluate).get(0, [])
 
 
 class Cancelling(nn.Module):
@@ -137,19 +137,21 @@ def test_a_look_beside_many_samples_is_in_every_interval_and_no_dearer(count: in
     features = 4
     path = make_path(torch.ones(batch, features, dtype=torch.float64), None)
     alphas = (np.arange(count) + 0.5) / count
-    asked: list[tuple[int, float, float]] = []
+    evaluated: list[tuple[int, float, float]] = []
 
-    def ask(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
-        asked.extend(zip(of.tolist(), own.tolist(), others.tolist(), strict=True))
+    def evaluate(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
+        evaluated.extend(zip(of.tolist(), own.tolist(), others.tolist(), strict=True))
         where = (torch.from_numpy(of), torch.from_numpy(own), torch.from_numpy(others))
         values: Floats = corner_points(path, *where, groups)[0].sum(1).numpy()
         return values
 
     ends, maps = (0.0, float(features)), np.ones((count, features))
     walks = [Walk(e, alphas, alphas * features, ends, maps, 2.0, 0, 1e-12, 1e-12) for e in range(batch)]
-    assert doubted_places(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, ask) == {}
-    assert len(asked) <= batch * max(288, 2 * count)
+    assert (
+        doubted_places(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, evaluate) == {}
+    )
+    assert len(evaluated) <= batch * max(288, 2 * count)
     if count <= 71:
         edges = [0.0, *alphas.tolist(), 1.0]
         every = {(e, a, b) for e in range(batch) for pair in pairwise(edges) for a, b in (pair, pair[::-1])}
-        assert set(asked) == every
+        assert set(evaluated) == every

@@ -313,11 +313,11 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
 
 @pytest.mark.parametrize("case", CASES)
 def test_message(case: str) -> None:
-    call, kind, said = CASES[case]
+    call, kind, expected = CASES[case]
     with pytest.raises(kind) as raised:
         call()
     message = str(raised.value)
-    missing = [words for words in said if words not in message]
+    missing = [words for words in expected if words not in message]
     assert not missing, f"{missing} not in: {message}"
     assert message[-1] in ".)"
     assert "0x" not in message

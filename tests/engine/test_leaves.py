@@ -153,15 +153,15 @@ def test_passes_of_a_model_that_writes_and_draws_take_turns() -> None:
     """Each thread gets the results that it gets alone, and the session's random numbers as if nobody else drew."""
     model, xs = Drawing(), [draw(i, 1, 4) for i in range(3)]
 
-    def ask(x: Tensor) -> Tensor:
+    def explain(x: Tensor) -> Tensor:
         return attribute(model, x, target=0, method="riemann_middle", n_steps=40, chunk_size=2).attributions
 
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    alone = [ask(x) for x in xs]
+    alone = [explain(x) for x in xs]
     with as_found(model):
         found: dict[int, Tensor] = {}
-        threads = [threading.Thread(target=lambda i=i: found.update({i: ask(xs[i])})) for i in range(3)]
+        threads = [threading.Thread(target=lambda i=i: found.update({i: explain(xs[i])})) for i in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:

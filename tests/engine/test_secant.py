@@ -122,10 +122,10 @@ def test_slopes_between_near_ends_far_from_zero_lose_no_digits(op: Function) -> 
     def function(v: Tensor) -> Tensor:
         return op(v).sum(1)
 
-    told = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
-    assert told.method == "secant"
+    result = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
+    assert result.method == "secant"
     exact = op(x.double()) - op(b.double())
-    assert relative(told.attributions.double(), exact) < 1e-5
+    assert relative(result.attributions.double(), exact) < 1e-5
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

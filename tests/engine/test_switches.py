@@ -123,13 +123,13 @@ def test_checkpoints_of_other_threads_are_as_ever() -> None:
         checkpoint(part, x, use_reentrant=True).sum().backward()
         assert float(x.grad) == 2
 
-    def ask(x: Tensor) -> Tensor:
+    def model(x: Tensor) -> Tensor:
         thread = threading.Thread(target=train)
         thread.start()
         thread.join(SECONDS)
         return x.sum(1)
 
-    attribute(ask, draw(1, 1, 4), method="riemann_middle", n_steps=1, chunk_size=1)
+    attribute(model, draw(1, 1, 4), method="riemann_middle", n_steps=1, chunk_size=1)
     assert seen[:2] == [False, True]
     assert "apply" not in vars(CheckpointFunction)
 

@@ -98,12 +98,12 @@ def test_cuda_waits_for_no_chunk(method: str) -> None:
         run()  # what is lazy is loaded
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as reported:
                 warnings.simplefilter("always")
                 run()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-        return sum("synchronizing" in str(one.message) for one in told)
+        return sum("synchronizing" in str(one.message) for one in reported)
 
     assert 0 < waits(4) == waits(32)
 

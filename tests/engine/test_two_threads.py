@@ -85,17 +85,17 @@ def test_each_gets_what_it_gets_alone(kind: str, figure: Callable[..., None]) ->
     model = Meeting(network(kind)).eval()
     alone = {name: way(model, X).attributions for name, way in WAYS.items()}
     others = {name: way(model, OTHER).attributions for name, way in WAYS.items()}
-    asked = cell(model, OTHER)
+    result = cell(model, OTHER)
     runs = differing = 0
     for one in WAYS:
         for other in [*WAYS, "cell"]:
-            ask = partial(cell, model, OTHER) if other == "cell" else partial(WAYS[other], model, OTHER)
+            explain = partial(cell, model, OTHER) if other == "cell" else partial(WAYS[other], model, OTHER)
             with as_found(model, X, OTHER), model.meets():
-                mine, theirs = beside(partial(WAYS[one], model, X), ask)
+                mine, theirs = beside(partial(WAYS[one], model, X), explain)
             runs += 1
             same = torch.equal(mine.attributions, alone[one])
             if other == "cell":
-                same &= all(torch.equal(a, b) for a, b in zip(theirs, asked, strict=True))
+                same &= all(torch.equal(a, b) for a, b in zip(theirs, result, strict=True))
             else:
                 same &= torch.equal(theirs.attributions, others[other])
             differing += not same

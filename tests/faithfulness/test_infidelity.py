@@ -100,8 +100,8 @@ def test_an_attribution_says_whether_it_holds_the_factor():
     for multiply in (True, False):
         result = igw.attribute(model, x, target=0, n_steps=20, multiply_by_inputs=multiply)
         found = infidelity(model, x, result, **arguments)
-        told = infidelity(model, x, result.attributions, multiply_by_inputs=multiply, **arguments)
-        assert torch.equal(found.values, told.values)
+        explicit = infidelity(model, x, result.attributions, multiply_by_inputs=multiply, **arguments)
+        assert torch.equal(found.values, explicit.values)
 
 
 def test_forward_passes_are_one_and_the_perturbations():

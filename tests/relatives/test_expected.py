@@ -56,8 +56,8 @@ def test_the_standard_error_is_that_of_the_mean() -> None:
     model, x, b = Scores([(4,)], seed=3), draw(1, 1, 4), draw(2, 40, 4)
     runs = [relatives.expected_gradients(model, x, baselines=b, n_samples=30, seed=s) for s in range(150)]
     scatter = torch.stack([r.attributions for r in runs]).std(0)
-    told = torch.stack([r.standard_error for r in runs]).mean(0)
-    assert bool((scatter <= 1.15 * told).all())
+    reported = torch.stack([r.standard_error for r in runs]).mean(0)
+    assert bool((scatter <= 1.15 * reported).all())
     noisy = [relatives.smoothgrad(model, x, n_samples=30, seed=s) for s in range(150)]
     ratio = torch.stack([r.attributions for r in noisy]).std(0) / torch.stack([r.standard_error for r in noisy]).mean(0)
     assert float((ratio - 1).abs().max()) <= 0.25
@@ -151,7 +151,7 @@ def test_several_inputs_keep_their_baselines_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baselines", "said"),
+    ("baselines", "message"),
     [
         (torch.zeros(3, 7), "K baselines"),
         ("black", "str"),
@@ -160,6 +160,6 @@ def test_several_inputs_keep_their_baselines_together() -> None:
         ((torch.zeros(1, 4), torch.zeros(1, 4)), "one distribution for each of 1 input"),
     ],
 )
-def test_baselines_that_cannot_work_are_refused_in_words(baselines: object, said: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=said):
+def test_baselines_that_cannot_work_are_refused_in_words(baselines: object, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
         relatives.expected_gradients(lambda z: z.sum(1), torch.ones(2, 4), baselines=baselines)

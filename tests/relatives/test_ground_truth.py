@@ -484,10 +484,10 @@ def test_pointing_says_who_is_right(seed: int) -> None:
     right: list[Attribution] = [ig, relatives.deeplift(planted.forward, planted.inputs)]
     right.append(relatives.guided_integrated_gradients(planted.forward, planted.inputs, n_knots=20))
     for found in right:
-        told = igw.faithfulness.pointing(found, masks)
-        assert told.hit.tolist() == [1.0, 1.0]
-        assert bool((told.positive_share >= 0.95).all())
-        assert torch.allclose(told.absolute_share, planted.share(found.attributions))
+        result = igw.faithfulness.pointing(found, masks)
+        assert result.hit.tolist() == [1.0, 1.0]
+        assert bool((result.positive_share >= 0.95).all())
+        assert torch.allclose(result.absolute_share, planted.share(found.attributions))
     missed = igw.faithfulness.pointing(relatives.gradient(planted.forward, planted.inputs), masks)
     assert missed.hit.tolist() == [0.0, 0.0]
     assert missed.absolute_share.tolist() == [0.0, 0.0]

@@ -192,6 +192,6 @@ def test_several_baselines_of_an_input_are_told_where_to_go(name: str, inputs: A
 def test_a_bar_may_be_asked_for_wherever_progress_is_told() -> None:
     """on_progress has the annotation of `attribute`, for type checkers."""
     functions = [getattr(m, name) for m in (relatives, faithfulness) for name in m.__all__]
-    told = [f for f in functions if inspect.isfunction(f) and "on_progress" in inspect.signature(f).parameters]
-    assert len(told) >= 19
-    assert {inspect.signature(f).parameters["on_progress"].annotation for f in told} == {"ProgressLike"}
+    reporting = [f for f in functions if inspect.isfunction(f) and "on_progress" in inspect.signature(f).parameters]
+    assert len(reporting) >= 19
+    assert {inspect.signature(f).parameters["on_progress"].annotation for f in reporting} == {"ProgressLike"}

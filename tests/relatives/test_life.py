@@ -72,11 +72,11 @@ def test_examples_are_explained_for_their_own_target_and_arguments(name: str) ->
 
 @pytest.mark.parametrize("name", EVERY)
 def test_progress_ends_at_its_total(name: str) -> None:
-    told: list[tuple[int, int]] = []
-    call(name, Network(), draw(0, 2, 3, 6, 6), target=1, on_progress=lambda *seen: told.append(seen))
-    assert told
-    assert told[-1][0] == told[-1][1]
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    reported: list[tuple[int, int]] = []
+    call(name, Network(), draw(0, 2, 3, 6, 6), target=1, on_progress=lambda *seen: reported.append(seen))
+    assert reported
+    assert reported[-1][0] == reported[-1][1]
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -180,19 +180,19 @@ def test_with_all_features_free_and_no_distance_it_is_the_straight_path(seed: in
 
 
 def test_its_evaluations_and_progress_count_the_search_too() -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     result = relatives.guided_integrated_gradients(
         Scores([(5,)]),
         draw(0, 2, 5),
         n_knots=4,
         method="riemann_middle",
         n_steps=6,
-        on_progress=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: reported.append((done, total)),
     )
     assert result.evaluations == 10
-    assert told[-1] == (20, 20)
-    assert {total for _, total in told} == {20}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reported[-1] == (20, 20)
+    assert {total for _, total in reported} == {20}
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 @pytest.mark.parametrize("option", [{"fraction": 0.0}, {"fraction": 1.5}, {"max_dist": -0.1}, {"n_knots": 0}])

@@ -19,8 +19,8 @@ class Case:
     tensor or several, with `extra` as further arguments. `kinked`: whether gradients jump along the path. `singular`:
     "0" or "1" where they grow without bound, or nearly so, at that end. `jumps`: whether F itself does.
     `places`: alphas near which a reference has to look closely. `exact`: the true map where it is known, (batch,
-    features) of all inputs side by side. `asked`: what `attribute` is given in place of `module` and its inputs, where
-    these are what lies behind a layer and what the layer gives.
+    features) of all inputs side by side. `overrides`: what `attribute` is given in place of `module` and its inputs,
+    where these are what lies behind a layer and what the layer gives.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Case:
     jumps: bool = False
     places: tuple[float, ...] = ()
     exact: Callable[[], Tensor] | None = field(default=None, repr=False)
-    asked: dict[str, Any] = field(default_factory=dict, repr=False)
+    overrides: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def arguments(self) -> dict[str, Any]:
         """Returns the arguments of `attribute`, besides `tol`."""
@@ -46,13 +46,13 @@ class Case:
             "baselines": self.baselines[0] if single else self.baselines,
             "target": self.target,
             "additional_forward_args": self.extra or None,
-            **self.asked,
+            **self.overrides,
         }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A case by name, made when it is asked for: always the same one."""
+    """A case by name, made on demand, always the same one."""
 
     name: str
     family: str

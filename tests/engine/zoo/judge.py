@@ -82,14 +82,14 @@ def run(case: Case, truth: Reference, tol: float = 0.05, **options: Any) -> Reco
         except Exception as error:  # noqa: BLE001  (that none is internal is what is judged)
             spent = time.perf_counter() - begin
             internal = not isinstance(error, igw.IGError)
-            said = f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {error}"
             return Record(
                 **known,
                 **dict.fromkeys(("error", "estimate", "converged", "delta")),
                 evaluations=0,
                 elapsed=spent,
                 method="",
-                failed=said,
+                failed=message,
                 internal=internal,
             )
     spent = time.perf_counter() - begin

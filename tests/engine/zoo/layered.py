@@ -22,8 +22,8 @@ def behind(first: nn.Module, rest: nn.Module, inputs: Tensor, baselines: Tensor,
     with torch.no_grad():
         at, start = first.eval()(inputs), first(baselines)
     whole = nn.Sequential(first, rest).eval()
-    asked = {"forward_func": whole, "inputs": inputs, "baselines": baselines, "layer": whole[0]}
-    return Made(rest, at, start, target, more={"asked": asked})
+    arguments = {"forward_func": whole, "inputs": inputs, "baselines": baselines, "layer": whole[0]}
+    return Made(rest, at, start, target, more={"overrides": arguments})
 
 
 def pooled(*layers: nn.Module, width: int = 16) -> nn.Module:

@@ -44,7 +44,7 @@ def records(subjects: Sequence[Subject], tol: float) -> list[Record]:
     return [record(subject.name, tol) for subject in subjects]
 
 
-def told(some: Sequence[Record]) -> str:
+def listed(some: Sequence[Record]) -> str:
     """Returns what went wrong, a line for each."""
     return "\n".join(
         f"{r.name}, tol {r.tol:g}: error {r.error}, estimate {r.estimate}, converged {r.converged}, {r.method} "
@@ -91,8 +91,8 @@ def test_a_real_model_is_not_called_converged_where_it_is_not(subject: Subject) 
     for tol in TOLERANCES:
         assert known.error <= tol / 5, "the reference is not known well enough to judge"
         judged = record(subject.name, tol)
-        assert not judged.internal, told([judged])
-        assert not judged.false_claim, told([judged])
+        assert not judged.internal, listed([judged])
+        assert not judged.false_claim, listed([judged])
 
 
 def test_models_that_answer_alike_are_not_warned_of() -> None:
@@ -113,8 +113,8 @@ def test_few_adversarial_functions_are_called_converged_where_they_are_not(tol: 
     """Those that F along the path does not show count as all others."""
     judged = records(FUNCTIONS, tol)
     false = [r for r in judged if r.false_claim]
-    assert not [r for r in judged if r.internal], told(judged)
-    assert len(false) <= 0.02 * len(judged), told(false)
+    assert not [r for r in judged if r.internal], listed(judged)
+    assert len(false) <= 0.02 * len(judged), listed(false)
 
 
 # F along the path is the same whether the hard place is there or not: features cancel each other, or none moves F.
@@ -129,7 +129,7 @@ def assert_most_are_met(judged: Sequence[Record]) -> None:
     """Where the engine missed the tolerance Captum's rule is tried: cases that both miss do not count."""
     possible = [r for r in judged if r.met or captum_meets(r)]
     missed = [r for r in possible if not r.met]
-    assert len(missed) <= 0.03 * len(possible), told(missed)
+    assert len(missed) <= 0.03 * len(possible), listed(missed)
 
 
 def captum_meets(missed: Record) -> bool:
