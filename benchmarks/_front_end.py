@@ -1,4 +1,4 @@
-"""A front end that is played by a thread, for explorers without a browser."""
+"""A stand-in for the front end that runs in a thread, for explorers without a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ig_widgets as igw
 
 
 class FrontEnd:
-    """Plays one view: notes when what arrives, and acknowledges samples from a thread of its own."""
+    """Acts as one view: records the time of each message, and acknowledges samples from a thread of its own."""
 
     def __init__(self) -> None:
         self._arrived: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
@@ -23,6 +23,7 @@ class FrontEnd:
         self._arrived.put((time.perf_counter(), content))
 
     def start(self, say: Callable[[dict[str, Any]], None]) -> None:
+        # A thread of its own, as a browser answers while the kernel is busy.
         threading.Thread(target=self._acknowledge, args=[say], daemon=True).start()
         say({"type": "want", "view": "bench", "pane": 0})
 
@@ -40,7 +41,7 @@ class FrontEnd:
         self._arrived.put(None)
 
     def when(self, kind: str, baseline: str, timeout: float = 300.0) -> tuple[float, dict[str, Any]]:
-        """The first message of this kind in the newest request for `baseline`, waited for."""
+        """Waits for the first message of this kind in the newest request for `baseline`, and returns it."""
         with self._news:
             if not self._news.wait_for(lambda: self._find(kind, baseline) is not None, timeout):
                 raise TimeoutError(f"No {kind} for {baseline} in {timeout} seconds.")
@@ -49,6 +50,7 @@ class FrontEnd:
         return found
 
     def _find(self, kind: str, baseline: str) -> tuple[float, dict[str, Any]] | None:
+        # A setting that changes begins a request anew: messages of the one before would be found first.
         begins = [c for _, c in self._seen if c["type"] == "begin" and c["settings"]["baseline"] == baseline]
         if not begins:
             return None

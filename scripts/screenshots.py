@@ -1,4 +1,4 @@
-"""Take the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
+"""Takes the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
 
 python scripts/screenshots.py
 """
@@ -85,6 +85,7 @@ def take(page: Page, name: str, part: Locator) -> None:
         "width": box["width"] + 2 * MARGIN,
         "height": box["height"] + 2 * MARGIN,
     }
+    # Without animations, so that two runs give the same picture.
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, animations="disabled"))).convert("RGB")
     palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
     small = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

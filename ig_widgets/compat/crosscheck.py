@@ -78,6 +78,7 @@ def compare(
         )
     if ours.method not in rules.RULES or ours.path is None:
         raise ValueError(f"Captum has no rule {ours.method}; crosscheck a result of one of {', '.join(rules.RULES)}.")
+    # Captum's rules divide by n - 1, or refuse a single point.
     if ours.n_steps < 2:
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
     # Captum's weights are 1 / n, halved at both ends: they sum to (n - 1) / n.

@@ -232,13 +232,13 @@ def walk(
     chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
 
-    def ask(part: slice) -> Sequence[Tensor]:
+    def run_steps(part: slice) -> Sequence[Tensor]:
         def run() -> Sequence[Tensor]:
             return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
 
         return guard.run(run, gradients=True)
 
-    for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
+    for part, gradients, seconds in chunks.run(len(rule.alphas), run_steps):
         steps = part.stop - part.start
         chunks.record(steps, seconds, None)
         for i, slope in enumerate(gradients):

@@ -87,21 +87,21 @@ class ChunkSize:
 
     @property
     def wants_memory(self) -> bool:
-        """Whether `record` should be told how many bytes a row saves."""
+        """Whether `record` should be given the bytes that a chunk saves."""
         return not self._fixed and not self._measured_memory
 
     def run(
         self,
         count: int,
-        ask: Callable[[slice], Found],
+        call: Callable[[slice], Found],
         *,
         first: int | None = None,
         cancel: threading.Event | None = None,
     ) -> Iterator[tuple[slice, Found, float]]:
-        """Yields what `ask` returns of slices of `count` rows, and the seconds; halves them where memory runs out.
+        """Yields what `call` returns of slices of `count` rows, and the seconds; halves them where memory runs out.
 
         As long as no size is found, short passes are followed by longer ones: nothing else is learnt of them.
-        `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
+        `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `call` raises.
         """
         start, times = 0, 1
         while start < count:
@@ -110,7 +110,7 @@ class ChunkSize:
             rows = min(self.rows * times, self._limit, count - start, (first or count) if start == 0 else count)
             part, begin = slice(start, start + rows), time.perf_counter()
             try:
-                found = ask(part)
+                found = call(part)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -42,7 +42,7 @@ _COUNTS, _SPREAD = 0.4, 7
 _ROUNDS = 40
 # F at points whose features are at alphas of their own: examples (rows,), alphas (rows,) of the features of a group,
 # and of all others, groups (rows, features).
-Ask = Callable[[Integers, Floats, Floats, Tensor], Floats]
+Evaluate = Callable[[Integers, Floats, Floats, Tensor], Floats]
 
 
 def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
@@ -57,7 +57,9 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
     return tuple(points)
 
 
-def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
+def doubted_places(
+    walks: Sequence[Walk], numbering: Numbering, tol: float, evaluate: Evaluate
+) -> dict[int, list[float]]:
     """Returns places at which to sample each example, where groups of features miss more than `tol`; of some none."""
     most = max(len(walk.alphas) for walk in walks) + 1
     wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])
@@ -72,7 +74,7 @@ def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask:
         for end in (0, 1)
     )
     examples = np.repeat([walk.example for walk in walks], counts)
-    first, last, _ = _corners(ask, examples, lows, highs, groups)
+    first, last, _ = _corners(evaluate, examples, lows, highs, groups)
     shares = _shares(first, last, before, after)
     hints: list[_Place] = []
     for walk, at, edge, share in zip(walks, chosen, edges, np.split(shares, np.cumsum(counts)[:-1]), strict=True):
@@ -83,7 +85,7 @@ def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask:
             held = np.flatnonzero(missing > _SHARE * least)
             hints += _runs(walk, least, edge, at[held], missing[held])
     found: dict[int, list[float]] = {}
-    for place in _search(hints, numbering.next(_GROUPS), ask) if hints else ():
+    for place in _search(hints, numbering.next(_GROUPS), evaluate) if hints else ():
         if not place.is_sampled:
             found.setdefault(place.walk.example, []).extend(place.samples())
     return found
@@ -147,7 +149,7 @@ def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing:
 
 
 def _corners(
-    ask: Ask, examples: Integers, lows: Floats, highs: Floats, groups: Groups, edges: Floats | None = None
+    evaluate: Evaluate, examples: Integers, lows: Floats, highs: Floats, groups: Groups, edges: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """F where each group has gone first through the intervals (m,), and where it follows: (m, groups) each.
 
@@ -163,7 +165,7 @@ def _corners(
         others.append(edges)
         of.append(np.repeat(examples[::_SECTIONS], each.shape[1]))
         every.append(groups.every[:1].expand(len(edges), -1))
-    values = ask(np.concatenate(of), np.concatenate(own), np.concatenate(others), torch.cat(every))
+    values = evaluate(np.concatenate(of), np.concatenate(own), np.concatenate(others), torch.cat(every))
     return values[: m * k].reshape(m, k), values[m * k : 2 * m * k].reshape(m, k), values[2 * m * k :]
 
 
@@ -179,7 +181,7 @@ def _beyond(differences: Floats, known: Floats) -> Floats:
     return off
 
 
-def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
+def _search(hints: Sequence[_Place], groups: Groups, evaluate: Evaluate) -> list[_Place]:
     """Cuts places into sections, again and again, and returns the smallest in which something is still missing."""
     going, found = list(hints), []
     for _ in range(_ROUNDS):
@@ -187,7 +189,7 @@ def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
             break
         cut = np.stack([place.low + (place.high - place.low) * _EDGES for place in going])
         of = np.repeat([place.walk.example for place in going], _SECTIONS)
-        first, last, values = _corners(ask, of, cut[:, :-1].ravel(), cut[:, 1:].ravel(), groups, cut.ravel())
+        first, last, values = _corners(evaluate, of, cut[:, :-1].ravel(), cut[:, 1:].ravel(), groups, cut.ravel())
         values = values.reshape(cut.shape)
         shares = _shares(first, last, values[:, :-1].ravel(), values[:, 1:].ravel())
         following: list[_Place] = []

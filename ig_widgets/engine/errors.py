@@ -48,7 +48,7 @@ class NonFiniteError(IGError, ArithmeticError, RuntimeError):
 
 
 class NondeterminismWarning(UserWarning):
-    """The model answered differently when it was asked the same again, perhaps in other company in a chunk.
+    """The model returned something else for the same input, perhaps among other rows of a chunk.
 
     By chance, by a state that it keeps, or since rows mix: attributions are of no one function.
     """

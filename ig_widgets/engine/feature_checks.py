@@ -45,7 +45,7 @@ class FeatureChecks(AdaptiveSamples):
     ) -> dict[int, list[float]]:
         path = self.samples.path
 
-        def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
+        def evaluate(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
             of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
 
             def points(part: slice) -> tuple[Tensor, ...]:
@@ -59,7 +59,7 @@ class FeatureChecks(AdaptiveSamples):
         walks = [self._walk(e) for e in members]
         for e in members:
             self._examples[e].looks += 1
-        return doubted_places(walks, self._numbering, tol, ask)
+        return doubted_places(walks, self._numbering, tol, evaluate)
 
     def _walk(self, example: int) -> Walk:
         own = self._examples[example]

@@ -46,7 +46,7 @@ _KEPT = 64
 
 @lru_cache(maxsize=64)
 def _table(alphas: bytes, low: float, high: float, order: int) -> Floats:
-    """The weights of one order. Examples of a batch have mostly the same samples, and all orders are asked again."""
+    """Returns the weights of one order. Cached, as most examples of a batch have the same samples."""
     x = np.frombuffer(alphas)
     edges = np.concatenate([[low], x, [high]])
     weights = np.zeros((len(x) + 1, len(x)))

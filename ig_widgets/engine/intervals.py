@@ -1,4 +1,4 @@
-"""What the rules of neighbouring orders say of each interval between samples, and what may lie where none can tell."""
+"""Compares rules of neighbouring orders in each interval between samples, and bounds what lies beyond samples."""
 
 from __future__ import annotations
 

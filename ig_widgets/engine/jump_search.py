@@ -22,7 +22,7 @@ _ROUNDS = 120
 # What F may change in the sections beside a jump, of the jump.
 _LEVEL = 5e-3
 
-Ask = Callable[[Integers, Floats], Floats]
+Evaluate = Callable[[Integers, Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SteepInterval:
 
 
 def search(
-    ask: Ask,
+    evaluate: Evaluate,
     examples: Integers,
     lows: Floats,
     highs: Floats,
@@ -53,7 +53,7 @@ def search(
 ) -> SteepInterval:
     """Searches intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
-    `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
+    `evaluate(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
     alphas)`: how short a section before there is in which no points of the path lie. `slope(intervals, alphas)` gives
     the slope of F as samples foresee it, where that says more than `shown`.
     """
@@ -67,7 +67,7 @@ def search(
             break
         lengths = highs[going] - lows[going]
         places = lows[going, None] + lengths[:, None] * np.arange(1, _SECTIONS) / _SECTIONS
-        inner = ask(np.repeat(examples[going], _SECTIONS - 1), places.ravel()).reshape(places.shape)
+        inner = evaluate(np.repeat(examples[going], _SECTIONS - 1), places.ravel()).reshape(places.shape)
         values = np.concatenate([before[going, None], inner, after[going, None]], 1)
         edges = np.concatenate([lows[going, None], places, highs[going, None]], 1)
         slopes = shown[going, None] / whole[going, None]
@@ -85,7 +85,7 @@ def search(
         before[at], after[at] = values[rows, first[rows]], values[rows, last[rows] + 1]
         inside = (change * counts).sum(1)
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
-        # Floating point ends the search: between neighbouring numbers there is no point to ask.
+        # Floating point ends the search: between neighbouring numbers there is no point to sample.
         is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
     return SteepInterval(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))

@@ -134,7 +134,7 @@ def from_layer(
     Raises as `activations_at`, and ArgumentTypeError or ArgumentValueError for inputs and baselines.
     """
     tensors, starts = make_ends(inputs, baselines, integers=True)
-    make_target(target, len(tensors[0]))  # before the model is asked
+    make_target(target, len(tensors[0]))  # before the model runs
     extra, keywords = as_args(additional_forward_args), as_kwargs(forward_kwargs)
     found = activations_at(
         forward_func,

@@ -66,7 +66,7 @@ def lock_of(model: object) -> threading.RLock:
 def in_turn(locks: list[Any], act: Callable[[], _T]) -> _T:
     """Returns act(), called while this thread holds re-entrant `locks`; those that it did not hold are released.
 
-    Whatever the moment of an interrupt: who holds a lock is asked of the lock itself.
+    Whatever the moment of an interrupt: the lock itself knows who holds it.
     """
     if not locks:
         return act()

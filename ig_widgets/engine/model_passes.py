@@ -98,8 +98,8 @@ class ModelPasses:
 
     def freezing(self) -> FrozenParameters | None:
         """Returns a mode that freezes parameters, made anew for each pass: some may have been replaced, or frozen."""
-        asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
-        return FrozenParameters(asking) if asking else None
+        trainable = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
+        return FrozenParameters(trainable) if trainable else None
 
     def adapts(self, error: BaseException) -> bool:
         """Whether the pass should be run again, as the model bears less than others.

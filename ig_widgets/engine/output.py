@@ -41,7 +41,9 @@ def chosen(returned: object, output: Output) -> Tensor:
         found = logits_of(returned)
         if isinstance(found, Tensor):
             return floating(found)
-        raise OutputError(f"forward_func must return a tensor, it returned {_told(returned)}; {_remedy(returned)}")
+        raise OutputError(
+            f"forward_func must return a tensor, it returned {_description(returned)}; {_remedy(returned)}"
+        )
     steps = output if isinstance(output, tuple) else (output,)
     value = returned
     for step in steps:
@@ -52,10 +54,10 @@ def chosen(returned: object, output: Output) -> Tensor:
             )
         members = _members(value)
         if step not in members:
-            raise OutputError(f"output={output!r}: forward_func returned {_told(value)}; {_remedy(value)}")
+            raise OutputError(f"output={output!r}: forward_func returned {_description(value)}; {_remedy(value)}")
         value = members[step]
     if not isinstance(value, Tensor):
-        raise OutputError(f"output={output!r} is no tensor but {_told(value)}; {_remedy(value, steps)}")
+        raise OutputError(f"output={output!r} is no tensor but {_description(value)}; {_remedy(value, steps)}")
     return floating(value)
 
 
@@ -135,7 +137,7 @@ def _named(value: object) -> dict[str | int, Any]:
     return texts or members
 
 
-def _told(value: object) -> str:
+def _description(value: object) -> str:
     kind = type(value).__name__
     members = _named(value)
     if not members:

@@ -139,7 +139,7 @@ class Profile:
         rises = np.diff(outputs, axis=1)[:, 0]
         # How large the map of an interval is beside the rise of F.
         usual = root_of_squares(pieces) / max(root_of_squares(rises), np.finfo(float).tiny)
-        return self._told(
+        return self._assessment(
             weights,
             size,
             usual,
@@ -153,7 +153,7 @@ class Profile:
             rises - lower_collected,
         )
 
-    def _told(
+    def _assessment(
         self,
         weights: Floats,
         size: float,

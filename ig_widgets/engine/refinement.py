@@ -106,7 +106,7 @@ def refined(
             yield from run.by_points()
         else:
             yield from run.by(Points(samples, method, multiply_by_inputs=multiply_by_inputs, most=most), "")
-    except Cancelled:  # while F alone was asked for
+    except Cancelled:  # during forward passes
         return
 
 

@@ -1,4 +1,4 @@
-"""The method that is asked for, and how many points of it or which tolerance."""
+"""The requested method, and how many points of it or which tolerance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rule:
 
 
 def check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> Rule:
-    """The rule that is asked for. Raises ArgumentTypeError, ArgumentValueError."""
+    """Returns the requested rule. Raises ArgumentTypeError, ArgumentValueError."""
     checked = method if method in (rules.AUTO, rules.ADAPTIVE) else rules.check_method(method)
     count = None if n_steps is None else rules.check_n_steps(n_steps)
     # Where it samples next follows from what it has seen: no number of points can be kept to.

@@ -163,7 +163,7 @@ class SampleSearch(AdaptiveSamples):
                 found[intervals == k] = self._slopes(self._examples[wanted[k][0]], alphas[intervals == k])
             return found
 
-        def ask(examples: Integers, alphas: Floats) -> Floats:
+        def evaluate(examples: Integers, alphas: Floats) -> Floats:
             of, at = torch.from_numpy(examples), torch.from_numpy(alphas)
             path = self.samples.path
             values = self.samples.sampler.outputs(lambda part: path.points(of[part], at[part]), of, at, cancel)
@@ -176,7 +176,7 @@ class SampleSearch(AdaptiveSamples):
         shown = np.array([one.rises[i] - one.defects[i] for _, one, i in spans if one is not None])
         examples = np.array([e for e, _ in wanted], dtype=np.int64)
         known = (ends[:, 0], ends[:, 1], values[:, 0], values[:, 1], shown)
-        found = search(ask, examples, *known, self._shortest, slope if foresee else None)
+        found = search(evaluate, examples, *known, self._shortest, slope if foresee else None)
         for k, (e, _) in enumerate(wanted):
             own = self._examples[e]
             own.searches += 1

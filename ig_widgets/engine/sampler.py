@@ -77,7 +77,7 @@ class Sampler:
 
     @property
     def nondeterminism(self) -> str:
-        """The warning that the model answers differently when it is asked again; empty where it does not."""
+        """The warning that the model returns something else for the same input; empty where it does not."""
         return self._ends.nondeterminism
 
     @property
@@ -113,7 +113,7 @@ class Sampler:
         return known
 
     def _ask_again(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> None:
-        """Compares F at the ends in other rows, of a model that draws random numbers; others are not asked again."""
+        """Compares F at the ends in other rows, of a model that draws random numbers; others are not called again."""
         total = len(examples)
 
         def points(part: slice) -> tuple[Tensor, ...]:
@@ -151,15 +151,15 @@ class Sampler:
         `first` bounds the rows of the first pass. Raises Cancelled, OutOfMemoryError, and what the model raises.
         """
 
-        def ask(part: slice) -> Fetch:
-            def ask_part() -> Fetch:
+        def run_pass(part: slice) -> Fetch:
+            def run_rows() -> Fetch:
                 return Fetch([self._function(points(part), examples[part])])
 
-            return self._passes.run(alphas[part], ask_part, gradients=False)
+            return self._passes.run(alphas[part], run_rows, gradients=False)
 
         fetched = []
         # As few rows as say what a row costs, before it is known how many fit.
-        for part, fetch, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
+        for part, fetch, seconds in self.chunks.run(len(examples), run_pass, first=first, cancel=cancel):
             # Points and cells both learn what a row costs from these passes.
             for chunks in (self.chunks, self._cell_chunks):
                 chunks.start(seconds / (part.stop - part.start))
@@ -236,14 +236,14 @@ class Sampler:
         begin = time.perf_counter()
         saved = self._passes.saved(self.chunks, cancel)
 
-        def ask() -> tuple[Tensor, tuple[Tensor, ...]]:
+        def run_pass() -> tuple[Tensor, tuple[Tensor, ...]]:
             leaves = self._passes.leaves(examples, alphas)
             with saved.look_at(), self._passes.freezing() or nullcontext(), self._passes.casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             return outputs, differentiate(outputs, leaves)
 
-        outputs, gradients = self._passes.run(alphas, ask, gradients=True)
+        outputs, gradients = self._passes.run(alphas, run_pass, gradients=True)
         # Outside of the pass, whose modes and locks our own arithmetic does not need.
         kept, products, checked = weighed(self._path, self.reduction, gradients, self._path.tangents(examples, alphas))
 

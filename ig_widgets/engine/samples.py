@@ -141,7 +141,7 @@ class Samples:
             _refuse_non_finite(self.output, 1.0)
 
     def map(self, example: int, key: Key, *, multiply_by_inputs: bool) -> tuple[Tensor, ...]:
-        """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32.
+        """Returns the gradient of one sample, times (x - x') if requested, like the inputs; in at least float32.
 
         On a curved path always times its tangent, with a reduction always what that gives, as in `maps`.
         """

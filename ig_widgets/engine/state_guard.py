@@ -35,9 +35,9 @@ class StateGuard:
         roots = modules_of(forward_func)
         self._owners = [m for root in roots for m in root.modules()]
         # A function without modules may have a state of its own: passes take turns by the function then.
-        asked: list[object] = [*roots] or [forward_func]
+        lock_owners: list[object] = [*roots] or [forward_func]
         # The same order in all threads, so that two that hold several models cannot wait for each other.
-        self._turns = sorted(map(model_lock_of, asked), key=id)
+        self._turns = sorted(map(model_lock_of, lock_owners), key=id)
         self._generators = Generators(device)
         self._device = device
         # Whether random numbers were drawn in a pass, of this or of another guard of the model.

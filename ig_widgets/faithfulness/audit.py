@@ -178,8 +178,8 @@ def _audits(
 ) -> RegionAudits:
     """The audits of `masks`. `maps`: the attributions, one for each part of the subject, if they are known already."""
     values = _sums(_maps_of(attributions, subject) if maps is None else maps, subject)
-    ask = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
-    outputs = _outputs(ask, subject, masks)
+    evaluate = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
+    outputs = _outputs(evaluate, subject, masks)
     at_input, at_baseline = outputs[:2]
     if isinstance(attributions, Attribution):
         _check_ends(attributions, at_input, at_baseline)
@@ -208,7 +208,7 @@ def _audits(
     return RegionAudits(tuple(audits))
 
 
-def _outputs(ask: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
+def _outputs(evaluate: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
     """F(x), F(x'), and for each region F without and F with only it."""
     # F(x) is without a region of nothing, F(x') with that only.
     # So that all rows are made alike, and go through the model together.
@@ -232,7 +232,7 @@ def _outputs(ask: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]
         return f"{('without the region', 'with the region only')[row % 2]} (region {row // 2})"
 
     rows = torch.zeros(2 * len(regions), dtype=torch.int64, device="cpu")
-    found: list[float] = ask(rows, points, where, alphas=(1.0, 0.0)).tolist()
+    found: list[float] = evaluate(rows, points, where, alphas=(1.0, 0.0)).tolist()
     return found
 
 

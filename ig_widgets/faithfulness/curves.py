@@ -194,10 +194,10 @@ def _curves(
     # Of what the layer gives where there is a layer: `subject.inputs` are those.
     filled, name = make_fill(fill, subject, baselines, seed)
     # Forward passes alone: larger chunks fit than for attributions.
-    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
+    evaluate = Evaluator(subject, target=target, chunk_size=chunk_size)
     rows = CurveRows(
         kind, subject, filled, all_ranks(torch.cat(values, dim=1), n_random, seed), n_steps, n_random, by_pixel
     )
     # All orders in one series: chunks are filled across examples and orders.
-    found = ask(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
+    found = evaluate(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
     return rows.curves(found, name, seed)

@@ -76,7 +76,7 @@ class Evaluator:
         """
         count, chunks = len(examples), self._chunks
 
-        def ask(part: slice) -> Tensor:
+        def run_rows(part: slice) -> Tensor:
             def run() -> Tensor:
                 # float64 on the CPU, as differences of F are taken afterwards.
                 return self._function(points(part), examples[part]).detach().cpu().double()
@@ -85,7 +85,7 @@ class Evaluator:
                 return self._state_guard.run(run, gradients=False)
 
         found = []
-        for part, values, seconds in chunks.run(count, ask, cancel=cancel):
+        for part, values, seconds in chunks.run(count, run_rows, cancel=cancel):
             if part.start:
                 chunks.record(len(values), seconds, None)
             else:

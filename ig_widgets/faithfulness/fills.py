@@ -39,7 +39,7 @@ def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> 
     if isinstance(fill, tuple | list) and (subject.is_tuple or len(subject.inputs) > 1):
         return _each(fill, subject, baselines is not None or of_layer, seed)
     if baselines is not None and not of_layer:
-        raise ArgumentValueError("baselines is heeded with fill='baseline' only; give one of both.")
+        raise ArgumentValueError("baselines counts with fill='baseline' only; give one of both.")
     if isinstance(fill, str):
         return tuple(_named(fill, x, seed) for x in subject.inputs), fill
     if isinstance(fill, bool) or not (isinstance(fill, int | float | Tensor) or callable(fill)):

@@ -32,7 +32,7 @@ class Infidelity:
 
     `values` (batch,): the mean square of (promised change - change of F) over the perturbations; 0 is perfect.
     `of_zeros` (batch,): that of a map of zeros, the mean square of the change, to be compared with. Both float64, on
-    the CPU. `perturbation`, `n_perturb_samples`, `normalize`, `seed`: what was asked. Prints as a table.
+    the CPU. `perturbation`, `n_perturb_samples`, `normalize`, `seed`: the arguments. Prints as a table.
     """
 
     values: Tensor
@@ -134,7 +134,7 @@ def infidelity(
     perturb = subset() if perturb is None else perturb
     # By number, and not one after the other: a chunk that is run again after memory ran out draws the same.
     draws = Draws(perturb, subject.inputs, subject.baselines, n, seed, subject.is_tuple)
-    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
+    evaluate = Evaluator(subject, target=target, chunk_size=chunk_size)
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
     batch = subject.batch
     promised = torch.zeros(batch, n + 1, dtype=torch.float64, device="cpu")
@@ -156,7 +156,9 @@ def infidelity(
         example, number = divmod(row, n + 1)
         return f"at the input (example {example})" if number == 0 else f"in perturbation {number} of example {example}"
 
-    outputs = ask(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(batch, n + 1)
+    outputs = evaluate(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(
+        batch, n + 1
+    )
     # x - I in place of x: what is promised is the fall of F.
     a, b = promised[:, 1:], outputs[:, :1] - outputs[:, 1:]
     if normalize:

@@ -109,7 +109,7 @@ def randomize_model(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` or the model raises.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
             f"model must be a torch.nn.Module, of which a copy is given new weights, got {type(model).__name__}."
@@ -144,8 +144,8 @@ def randomize_model(
     names = calls.in_reverse_order() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
-        if tell is not None:
-            tell(done, total)
+        if notify is not None:
+            notify(done, total)
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
         # Cascading: layers that were drawn before stay so.
@@ -153,8 +153,8 @@ def randomize_model(
             changed = copy.deepcopy(model)
         _redraw_layer(changed, name, seed)
         maps.append(explainer(changed, x))
-    if tell is not None:
-        tell(total, total)
+    if notify is not None:
+        notify(total, total)
     # By pixel, so that channels do not count as features of their own.
     own, *others = (torch.cat([by_feature(values) for values in members], dim=1) for members in maps)
     shown: list[Tensors] = [members if len(members) > 1 or is_tuple else members[0] for members in maps]

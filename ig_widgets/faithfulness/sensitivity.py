@@ -30,7 +30,7 @@ class Sensitivity:
     """The largest change of the map over the perturbations, relative to the map (L2), a pure number.
 
     `values` (batch,): that of each example. `changes` (batch, n_perturb_samples): of each perturbation. Both float64,
-    on the CPU. `perturbation`, `n_perturb_samples`, `seed`: what was asked. Prints as a table.
+    on the CPU. `perturbation`, `n_perturb_samples`, `seed`: the arguments. Prints as a table.
     """
 
     values: Tensor
@@ -93,7 +93,7 @@ def sensitivity_max(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
     check_seed(seed)
     perturb = noise(radius=0.02) if perturb is None else perturb
@@ -132,8 +132,8 @@ def sensitivity_max(
             maps = found
         else:
             changes.append(norm(found - maps))
-        if tell is not None:
-            tell(number + 1, n + 1)
+        if notify is not None:
+            notify(number + 1, n + 1)
     # For types: n is at least 1, so that there was a first map.
     assert maps is not None
     scale = norm(maps)

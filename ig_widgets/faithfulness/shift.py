@@ -113,7 +113,7 @@ def input_shift(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     path, is_tuple = make_path(inputs, baselines), isinstance(inputs, tuple | list)
     shifts = _check_shifts(shift, path.inputs)
     # The twin holds the same modules, by other names.
@@ -136,19 +136,19 @@ def input_shift(
     # A shift of zeros brings the ends of the path to the form in which they were given.
     still = tuple(torch.zeros_like(by) for by in shifts)
     twin = _twin(forward_func, shifts)
-    asked: list[tuple[ForwardFunc, Tensors, Tensors]] = [
+    calls: list[tuple[ForwardFunc, Tensors, Tensors]] = [
         (forward_func, moved(path.inputs, still), moved(path.baselines, still)),
         (twin, moved(path.inputs), moved(path.baselines)),
         (twin, moved(path.inputs), moved(path.baselines, still)),
     ]
     maps = []
-    for done, (function, points, start) in enumerate(asked, 1):
+    for done, (function, points, start) in enumerate(calls, 1):
         if cancel is not None and cancel.is_set():
-            raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
+            raise Cancelled(f"Cancelled after {done - 1} of {len(calls)} maps.", None)
         # The map of f at x first: the others are compared with it.
         maps.append(explainer(function, points, start))
-        if tell is not None:
-            tell(done, len(asked))
+        if notify is not None:
+            notify(done, len(calls))
     changes = [relative_difference(other, maps[0]) for other in maps[1:]]
     refuse_overflow("A relative change", *changes)
     return InputShift(*changes)

@@ -50,8 +50,8 @@ def over_baselines(
     for name, values in zip((*result.names, "mean", "standard deviation"), (*maps, mean, spread), strict=True):
         scale = shared if one_scale else scale_of(values, clip)
         colors = one_sided if values is spread else table
-        told = plain(name, 30) if one_scale else f"{plain(name, 30)}, {scale:.2g}"
-        panels.append((told, compose(photo, values, scale, colors, opacity)))
+        heading = plain(name, 30) if one_scale else f"{plain(name, 30)}, {scale:.2g}"
+        panels.append((heading, compose(photo, values, scale, colors, opacity)))
     caption = _caption(result, maps, shared if one_scale else None) if caption is None else caption
     figure, axes = picture_grid([photo] * len(panels), _COLUMNS, SIDE, caption, title)
     for ax, (name, drawn) in zip(axes, panels, strict=True):

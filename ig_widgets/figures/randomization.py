@@ -22,8 +22,8 @@ _NAMES = 24
 def randomization(result: Randomization, *, title: str | None = None, caption: str | None = None) -> Figure:
     """Rank correlation with the model's own map, against the layers that were drawn anew, from the output downwards.
 
-    Means over the examples; where there are several, each is a thin line of its own. A map that heeds what the model
-    has learnt falls to 0. `title` above; `caption` below: None says what is drawn, "" nothing. Raises
+    Means over the examples; where there are several, each is a thin line of its own. A map that depends on
+    what the model has learnt falls to 0. `title` above; `caption` below: None says what is drawn, "" nothing. Raises
     ArgumentTypeError.
     """
     if not isinstance(result, Randomization):
@@ -71,5 +71,5 @@ def _caption(result: Randomization) -> str:
     anew = "each with one more layer" if result.order == "cascading" else "each with one layer"
     return (
         f"Spearman's rank correlation of the model's map with those of copies, {anew} drawn anew, seed "
-        f"{result.seed}{of}. 1: the map does not heed these weights."
+        f"{result.seed}{of}. 1: the map does not depend on these weights."
     )

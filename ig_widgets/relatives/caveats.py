@@ -16,8 +16,12 @@ def caveats_of(runs: Sequence[Attribution]) -> tuple[str, ...]:
     if len(runs) == 1:
         return runs[0].caveats
     # Of ten runs the same sentence ten times would hide what it says.
-    told = [run.caveats for run in runs if run.caveats]
-    return tuple(f"Of {len(told)} of {len(runs)} runs, of the first: {text}" for text in told[0]) if told else ()
+    reported = [run.caveats for run in runs if run.caveats]
+    return (
+        tuple(f"Of {len(reported)} of {len(runs)} runs, of the first: {text}" for text in reported[0])
+        if reported
+        else ()
+    )
 
 
 def unattributed_of(runs: Sequence[Attribution]) -> Tensor | None:

@@ -40,6 +40,7 @@ def gradient(
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks (2013), section 3. Signed, where the paper takes
     the absolute value.
     """
+    # A single draw without noise, at the input: the mean over draws is the gradient there.
     return attribute_draws(
         draw(inputs, count=1),
         forward_func,

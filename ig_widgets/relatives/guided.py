@@ -61,19 +61,19 @@ def guided_integrated_gradients(
     Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients (2021), section 4, algorithm 1.
     Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `n_knots`, `fraction`, `max_dist`.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     straight = make_path(inputs, baselines)
     knots = check_count("n_knots", n_knots)
     searched = knots * straight.batch
 
     # Two series of evaluations, and one bar: how long the second will be is known only where n_steps is given.
     def searching(done: int, total: int) -> None:
-        if tell is not None:
-            tell(done, total + (n_steps or 0) * straight.batch)
+        if notify is not None:
+            notify(done, total + (n_steps or 0) * straight.batch)
 
     def sampling(done: int, total: int) -> None:
-        if tell is not None:
-            tell(searched + done, searched + total)
+        if notify is not None:
+            notify(searched + done, searched + total)
 
     path = guided_path(
         straight,
@@ -120,7 +120,7 @@ def guided_path(
     **options: Unpack[SampleOptions],
 ) -> GuidedPath:
     """The path of `guided_integrated_gradients` between the ends of a straight one. Raises as that, and Cancelled."""
-    tell, cancel = progress_of(on_progress), options.get("cancel")
+    notify, cancel = progress_of(on_progress), options.get("cancel")
     share = _check_share("fraction", fraction)
     far = _check_share("max_dist", max_dist)
     # A path of one point that moves, so that the engine's sampler serves with its chunks, guards and checks.
@@ -141,8 +141,8 @@ def guided_path(
         # The last knot is the input itself, bit for bit: F there is known, and completeness is about it.
         steps.append(path.inputs if last else _unflattened([front.point() for front in fronts], path))
         search.here[0] = steps[-1]
-        if tell is not None:
-            tell((step + 1) * path.batch, n_knots * path.batch)
+        if notify is not None:
+            notify((step + 1) * path.batch, n_knots * path.batch)
     # All knots are kept: n_knots times the inputs.
     knots = tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))
     return GuidedPath(path.inputs, path.baselines, knots)

@@ -53,7 +53,7 @@ def idgi(
     nor a path method. Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients
     (2023), section 4, algorithm 1. Raises as `attribute`, and for `n_steps`.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     begin = time.perf_counter()
     nodes = rules.nodes("riemann_left", check_count("n_steps", n_steps))
     samples = make_samples(
@@ -71,8 +71,8 @@ def idgi(
     total, done = n_steps * samples.path.batch, 0
     for block in samples.extend(nodes.alphas, cancel=cancel):
         done += len(block.alphas)
-        if tell is not None:
-            tell(done, total)
+        if notify is not None:
+            notify(done, total)
     if done < total:
         # Steps that were not taken cannot be shared out: there is no partial result.
         raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", None)

@@ -42,6 +42,7 @@ def of_layer(
             # By name, however the caller has passed them.
             given = signature.bind(*args, **kwargs).arguments
             inside = _inside(given, draws_baselines)
+            # Squares and variances of single calls have no sum that means anything.
             if not adds_up and any(len(own) > 1 for own in inside.parts):
                 raise ArgumentValueError(
                     f"layer is called several times, and what {function.__name__} says of each call does not add up; "
@@ -51,9 +52,9 @@ def of_layer(
             given |= {"forward_func": inside.function, "inputs": inside.inputs, "baselines": starts, "layer": None}
             # The model's own inputs are further arguments now; `output` was applied by the layer's function.
             given |= {"additional_forward_args": inside.arguments, "forward_kwargs": inside.keywords, "output": None}
-            ask: Callable[..., Attribution] = function
+            explain: Callable[..., Attribution] = function
             try:
-                return _as_held(ask(**given), inside)
+                return _as_held(explain(**given), inside)
             except Cancelled as cancelled:
                 # What a cancelled run carries has the layer's form as well.
                 if cancelled.partial is not None:
@@ -115,6 +116,6 @@ def _members(values: Tensors) -> Sequence[Tensor]:
 
 
 def refuse_layer(layer: object, why: str) -> None:
-    """Raise ArgumentValueError where a layer is asked for."""
+    """Raises ArgumentValueError where a layer is given."""
     if layer is not None:
         raise ArgumentValueError(f"layer cannot be given here: {why}; igw.attribute takes it.")

@@ -158,7 +158,7 @@ def over_baselines(
     Raises as `attribute`, with a note that names the baseline, and ArgumentTypeError, ArgumentValueError for a list
     that is none. When `cancel` is set: Cancelled, whose `partial` is of the run in hand.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     named = _check_baselines(baselines)
     each: list[Attribution] = []
     before = done = 0
@@ -166,9 +166,9 @@ def over_baselines(
     def report(of_run: int, run_total: int) -> None:
         nonlocal done
         done = before + of_run
-        if tell is not None:
+        if notify is not None:
             # Later baselines are taken to need as much as this one.
-            tell(done, before + run_total * (len(named) - len(each)))
+            notify(done, before + run_total * (len(named) - len(each)))
 
     for name, baseline in named:
         before = done

@@ -55,7 +55,7 @@ def smooth_integrated_gradients(
     bound for that of the mean. `standard_error` says how far chance moves each feature. Smilkov, Thorat, Kim, Viegas,
     Wattenberg: SmoothGrad (2017), section 3.4 on combining it with IG.
     """
-    tell = progress_of(on_progress)
+    notify = progress_of(on_progress)
     begin = time.perf_counter()
     draws = noisy(inputs, sigma, n_samples, seed)
     everyone, is_tuple = torch.arange(draws.batch, device="cpu"), isinstance(inputs, tuple | list)
@@ -86,13 +86,14 @@ def smooth_integrated_gradients(
         )
 
     for k in range(draws.count):
+        # The k-th draw lies in the middle of the k-th of `count` equal parts of [0, 1].
         points = draws.points(
             everyone, torch.full((draws.batch,), (k + 0.5) / draws.count, dtype=torch.float64, device="cpu")
         )
 
         def progress(done: int, total: int, k: int = k) -> None:
-            if tell is not None:
-                tell(k * total + done, draws.count * total)
+            if notify is not None:
+                notify(k * total + done, draws.count * total)
 
         try:
             one = attribute(

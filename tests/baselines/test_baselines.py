@@ -1,4 +1,4 @@
-"""Pictures of absence: what each keeps, and what it takes away."""
+"""Baselines of pictures: what each keeps of a picture, and what it removes."""
 
 import dataclasses
 import math

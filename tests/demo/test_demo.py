@@ -1,4 +1,4 @@
-"""The bundled model and photos: they are what they are said to be, and come without a network."""
+"""The bundled model and photos classify as expected, and load without a network."""
 
 import random
 import socket
@@ -13,7 +13,7 @@ from ig_widgets import demo
 
 @pytest.fixture(scope="module")
 def loaded():
-    """The model, and the random states before and after it was loaded, without a network."""
+    """Loads the model without a network; returns it, and the random states before and after."""
 
     def refuse(*args, **options):
         raise AssertionError("the demo asked for a network")

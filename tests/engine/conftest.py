@@ -1,4 +1,4 @@
-"""Tensors are small here."""
+"""Fixtures: one thread of torch, as tensors are small here."""
 
 from __future__ import annotations
 

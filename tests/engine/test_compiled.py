@@ -1,4 +1,4 @@
-"""What `torch.compile` has made of a module is explained as the module is."""
+"""A module compiled by `torch.compile` gets the same attributions as the module itself."""
 
 from __future__ import annotations
 

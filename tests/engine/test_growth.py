@@ -1,4 +1,4 @@
-"""What many calls leave in memory: nothing that grows."""
+"""Memory does not grow over many calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread_of_torch")
 
 
 def network(i: int) -> nn.Module:
-    """Another one for each number, of a few kinds."""
+    """Returns another network for each number, of a few kinds."""
     kinds: list[Callable[[], nn.Module]] = [
         nn.ReLU,
         nn.Tanh,

@@ -1,4 +1,4 @@
-"""Figures of a picture: the overlay that the explorers draw, and texts that stay texts."""
+"""Figures of a picture: the overlay equals the explorers', and texts stay plain texts."""
 
 import base64
 import io
@@ -76,12 +76,12 @@ def test_channels_are_summed_and_forms_are_one():
 
 def test_captions_tell_how_it_came_about_unless_one_is_given():
     result, photo = explained(), draw_photo(6, 6)
-    said = " ".join(texts_of(figures.image(result, photo)))
+    texts = " ".join(texts_of(figures.image(result, photo)))
     for part in (f"F(x) {float(result.output[0]):.3g}", "secant, 4 evaluations", "of pixels beyond the colours"):
-        assert part in " ".join(said.split())
-    said = texts_of(figures.image(result, photo, caption="mine"))
-    assert "mine" in said
-    assert not any("evaluations" in text for text in said)
+        assert part in " ".join(texts.split())
+    texts = texts_of(figures.image(result, photo, caption="mine"))
+    assert "mine" in texts
+    assert not any("evaluations" in text for text in texts)
     assert not any("beyond" in text for text in texts_of(figures.image(result, photo, caption="")))
 
 

@@ -35,7 +35,7 @@ class LeaveError(BaseException):
 class PathMode(TorchFunctionMode, ABC):
     """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside.
 
-    `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
+    `freezing` is applied here rather than as a mode of its own, which would see each step of ours.
     """
 
     def __init__(self, inputs: Iterable[Tensor], freezing: FrozenParameters | None = None) -> None:
