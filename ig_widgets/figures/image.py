@@ -24,6 +24,8 @@ _SIGNS = ("all", "positive", "negative")
 _SIDE = 3.0
 _LINE = 0.15
 _SIGNS_PER_INCH = 16.5
+# As the front end has it (js/src/image/photo.ts).
+_SMALL = 200
 
 
 def image(
@@ -88,7 +90,7 @@ def overlay_figure(
     further = _LINE * lines.count("\n") + (0 if title is None else 0.3)
     figure = Figure(figsize=(inches, down + 0.6 + further), dpi=90, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(photo)
+    left.imshow(photo, interpolation=_interpolation(photo))
     left.set_axis_off()
     left.set_title("input", fontsize=9)
     draw_overlay(right, overlay, table, scale, unit)
@@ -101,7 +103,7 @@ def overlay_figure(
 
 def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: str) -> None:
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
-    axes.imshow(overlay)
+    axes.imshow(overlay, interpolation=_interpolation(overlay))
     axes.set_axis_off()
     bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
     colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
@@ -138,6 +140,11 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
         f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
         f"{attribution.method}, {counted(attribution.evaluations, 'evaluation')}{error}; {complete}{beyond}"
     )
+
+
+def _interpolation(picture: Bytes) -> str | None:
+    """Pixels of a small picture are seen one by one, and must not run into each other."""
+    return "nearest" if max(picture.shape[:2]) < _SMALL else None
 
 
 def _check_number(name: str, value: float, most: float) -> float:

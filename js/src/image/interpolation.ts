@@ -2,7 +2,7 @@ import type { Begin } from "../core/protocol.js";
 import { assign, html, span, write } from "../util/dom.js";
 import { fixed } from "../util/format.js";
 import type { Zoom } from "../views/zoom.js";
-import { photoOf } from "./photo.js";
+import { isSmall, photoOf } from "./photo.js";
 
 const TITLES = {
   straight: "Interpolated image x(α)",
@@ -19,12 +19,13 @@ export class Interpolation {
   readonly title = span("igw-title", TITLES.straight);
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
+  readonly #layer: HTMLElement;
   #shown: Begin | undefined;
 
   constructor(zoom: Zoom, signal: AbortSignal) {
-    const layer = html("div", {}, this.#baseline, this.#photo);
-    this.element = html("div", { role: "img", class: "igw-picture" }, layer);
-    zoom.attach(this.element, layer, signal);
+    this.#layer = html("div", {}, this.#baseline, this.#photo);
+    this.element = html("div", { role: "img", class: "igw-picture" }, this.#layer);
+    zoom.attach(this.element, this.#layer, signal);
     this.move(0);
   }
 
@@ -33,6 +34,7 @@ export class Interpolation {
     if (begin === this.#shown) return;
     this.#shown = begin;
     const { photo, baseline, width, height } = photoOf(begin.display);
+    assign(this.#layer, { "data-small": isSmall({ width, height }) });
     fill(this.#photo, photo, width, height);
     fill(this.#baseline, baseline, width, height);
     write(this.title, TITLES[begin.path]);

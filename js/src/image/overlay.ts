@@ -11,7 +11,7 @@ import { RegionTool } from "../views/region_tool.js";
 import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
 import { Screen } from "./gl/screen.js";
-import { photoOf } from "./photo.js";
+import { isSmall, photoOf } from "./photo.js";
 import { runsAt } from "./superpixels.js";
 import type { ImageLook } from "./traits.js";
 
@@ -107,6 +107,7 @@ export class Overlay implements MapView {
   show(picture: Picture): void {
     this.#picture = picture;
     const { width, height } = photoOf(picture.begin.display);
+    assign(this.layer, { "data-small": isSmall({ width, height }) });
     if (this.#surface.resize(width, height)) {
       this.#cursor.clear();
       this.tool.cancel();

@@ -31,5 +31,10 @@ export function photoOf({ shape, arrays }: Display): Photo {
   return { width, height, photo: bytes("photo"), baseline: bytes("baseline"), superpixels };
 }
 
+/** Whether the pixels of a picture are seen one by one where it is shown, and must not run into each other. */
+export function isSmall({ width, height }: Pick<Photo, "width" | "height">): boolean {
+  return Math.max(width, height) < 200;
+}
+
 /** One object, so that caches by photo find it again. */
 const NONE = new Uint8Array();

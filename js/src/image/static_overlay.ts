@@ -4,7 +4,7 @@ import { assign, html, paragraph, span, write } from "../util/dom.js";
 import { captioned } from "../util/parts.js";
 import type { Zoom } from "../views/zoom.js";
 import { Blender } from "./gl/shading.js";
-import { photoOf } from "./photo.js";
+import { isSmall, photoOf } from "./photo.js";
 import type { ImageLook } from "./traits.js";
 
 /** Draws a map over the photo that does not depend on alpha; without WebGL, as it seldom changes. */
@@ -12,15 +12,16 @@ export class StaticOverlay implements StaticMap {
   readonly element: HTMLElement;
   readonly #canvas = html("canvas");
   readonly #picture: HTMLElement;
+  readonly #layer: HTMLElement;
   readonly #title = span("igw-title");
   readonly #note = paragraph("igw-collected");
   readonly #blender = new Blender();
   #image: ImageData | undefined;
 
   constructor(zoom: Zoom, signal: AbortSignal, ...below: Node[]) {
-    const layer = html("div", {}, this.#canvas);
-    this.#picture = html("div", { role: "img", class: "igw-picture" }, layer);
-    zoom.attach(this.#picture, layer, signal);
+    this.#layer = html("div", {}, this.#canvas);
+    this.#picture = html("div", { role: "img", class: "igw-picture" }, this.#layer);
+    zoom.attach(this.#picture, this.#layer, signal);
     this.element = captioned(
       "igw-figure igw-pane",
       [this.#title],
@@ -33,6 +34,7 @@ export class StaticOverlay implements StaticMap {
   draw(begin: Begin, values: Float32Array, look: ImageLook, scale: number, lut: Uint8Array): void {
     const { width, height, photo } = photoOf(begin.display);
     const image = this.#reserve(width, height);
+    assign(this.#layer, { "data-small": isSmall({ width, height }) });
     const shade = { piece: 0, t: 1, ...look, scale };
     this.#blender.blend(image.data, photo, lut, undefined, values, shade);
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
