@@ -19,6 +19,8 @@ from ig_widgets.texts import plain
 _SIGNS = ("all", "positive", "negative")
 # Inches: the longer side of a picture.
 _SIDE = 3.0
+# Pixels: of a picture whose sides are shorter each pixel is seen.
+_SMALL = 200
 
 
 def image(
@@ -81,7 +83,7 @@ def overlay_figure(
     across, down = picture_inches(_SIDE, height, width)
     figure = framed_figure(2 * across + 1.1, down + 0.45, caption, title)
     left, right = figure.subplots(1, 2)
-    left.imshow(photo)
+    left.imshow(photo, interpolation=_interpolation(photo))
     left.set_axis_off()
     left.set_title("input", fontsize=LABEL)
     draw_overlay(right, overlay, table, scale, unit)
@@ -91,7 +93,7 @@ def overlay_figure(
 
 def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: str) -> None:
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
-    axes.imshow(overlay)
+    axes.imshow(overlay, interpolation=_interpolation(overlay))
     axes.set_axis_off()
     # The overlay is RGB already: the colour bar needs values and colours of its own.
     add_color_bar(axes, table, -scale, scale, unit, share=0.046, pad=0.03)
@@ -119,6 +121,11 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
         f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
         f"{attribution.method}, {counted(attribution.evaluations, 'evaluation')}{error}; {complete}{beyond}"
     )
+
+
+def _interpolation(picture: Bytes) -> str | None:
+    """Pixels of a small picture are seen one by one, and must not run into each other."""
+    return "nearest" if max(picture.shape[:2]) < _SMALL else None
 
 
 def _check_number(name: str, value: float, most: float) -> float:

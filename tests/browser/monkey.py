@@ -26,8 +26,8 @@ Read = Callable[[str], object]
 _PATIENCE = 1500.0
 _CALM_SECONDS = 60.0
 
-_SLIDERS = ("alpha", "opacity", "clip", "steps")
-_LISTS = ("target", "baseline", "output", "method", "sign", "channel", "over", "colormap")
+_SLIDERS = ("alpha", "opacity", "clip", "grain", "steps")
+_LISTS = ("target", "baseline", "output", "method", "scale", "sign", "channel", "over", "colormap")
 _KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Escape", "Tab")
 # And how often.
 _CLICKED = {
@@ -48,6 +48,8 @@ _SET = (
     "explorer.baseline = {baseline!r}",
     "explorer.method = {method!r}",
     "explorer.sign = {sign!r}",
+    "explorer.grain = {grain!r}",
+    "explorer.scale = {scale!r}",
     "explorer.region = {region}",
     "explorer.region = None",
     "explorer.compare()",
@@ -82,11 +84,16 @@ def painted():
         return explorer._subject.reduce(collected, pane.answered)[0].float().numpy()
     first = explorer._pane_list[0]
     unit = lambda pane: (pane.answered.output, pane.result.convergence_delta is None)
-    maps = [values(pane, 1.0) for pane in explorer._pane_list if unit(pane) == unit(first)]
+    fit = explorer.alpha if explorer.scale == "shown" else 1.0
+    maps = [values(pane, fit) for pane in explorer._pane_list if unit(pane) == unit(first)]
+    collected = values(first, explorer.alpha)
+    cells = explorer._subject.cells({"grain": explorer.grain})
+    if cells is not None:
+        maps, collected = [cells.sums(one) for one in maps], cells.drawn(collected)
     scale = max((figures.scale_of(one, explorer.clip) for one in maps if one.any()), default=1.0)
     look = explorer.opacity, explorer.sign, explorer.ground
     table = figures.color_table(explorer.colormap)
-    drawn = figures.compose(explorer._subject.photo, values(first, explorer.alpha), scale, table, *look)
+    drawn = figures.compose(explorer._subject.photo, collected, scale, table, *look)
     neighbours = int(abs(table[1:].astype(int) - table[:-1]).max())
     return *drawn.shape[:2], drawn.tobytes(), neighbours
 """
@@ -348,6 +355,8 @@ class Monkey:
             baseline=self._random.choice(_BASELINES),
             method=self._random.choice(_METHODS),
             sign=self._random.choice(["all", "positive", "negative"]),
+            grain=self._random.choice(["pixels", 2, 8, "superpixels"]),
+            scale=self._random.choice(["fixed", "shown"]),
             region=(left, top, left + 10, top + 10),
             on=self._random.random() < 0.5,
         )

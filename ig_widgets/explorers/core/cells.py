@@ -30,8 +30,8 @@ class Cells:
 
     def sums(self, values: Values) -> Sums:
         """Returns the sum of a map over each cell (cells,)."""
-        sums: Sums = np.bincount(self.labels.ravel(), weights=values.astype(np.float64).ravel())
-        return sums
+        found: Sums = np.bincount(self.labels.ravel(), weights=values.astype(np.float64).ravel()).astype(np.float64)
+        return found
 
     def drawn(self, values: Values) -> Sums:
         """Returns the map in which each value is the sum of its cell, as it is drawn."""

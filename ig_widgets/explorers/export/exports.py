@@ -38,6 +38,10 @@ class ExportPanel(Panel):
 
     def drawing(self) -> Drawing:
         """Returns a static picture of what the first pane shows. Waits for the first result."""
+        return self.host.subject.drawing(self.shown())
+
+    def shown(self) -> Shown:
+        """Returns what a static picture shows. Waits for the first result."""
         answer = self.answer()
         result, settings, look = answer.result, answer.rule.settings, self.host.look
         subject = self.host.subjects.at(settings.input)
@@ -50,7 +54,7 @@ class ExportPanel(Panel):
             collected = answer.rule.log.collected(answer.rule.pieces, alpha).astype(np.float32).reshape(full.shape)
         cells = subject.cells(look)
         caption = self._caption(result, settings, alpha)
-        return subject.drawing(_shown(settings, full, collected, look, caption, cells))
+        return _shown(settings, full, collected, look, caption, cells)
 
     def notebook_picture(self, seconds: float) -> bytes | None:
         """Returns what is shown as a PNG, None where there is nothing after so many seconds."""

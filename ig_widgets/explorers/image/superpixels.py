@@ -56,8 +56,8 @@ def _slic(lab: Floats) -> Labels:
         apart = (points - centres[near] for near in about)
         distances = np.stack([np.einsum("ij,ij->i", one, one) for one in apart])
         labels = np.take_along_axis(near_seeds, distances.argmin(0)[None], 0)[0]
-    shaped: Labels = labels.reshape(height, width)
-    return shaped
+    found: Labels = labels.reshape(height, width)
+    return found
 
 
 def _means(points: Floats, labels: Labels, count: int) -> Floats:

@@ -17,8 +17,8 @@ import { DEPENDENCE_TRAITS } from "../panels/dependence.js";
 import { selectionTraits } from "../panels/selection.js";
 import { EXPLORER_TRAITS } from "../views/explorer_view.js";
 import type { Region } from "../views/region.js";
-import { STRIP_TRAITS } from "./strip_traits.js";
 import { GRAINS, type Grain } from "./grains.js";
+import { STRIP_TRAITS } from "./strip_traits.js";
 
 const isRegion = either(
   record({ kind: oneOf("rectangle"), box: row(number, number, number, number) }),

@@ -55,6 +55,12 @@ export class Scene {
     this.scales = this.levels.map(() => (0.5 + next()) / 32767);
   }
 
+  /** Two halves, the left one and the right one. */
+  get superpixels(): Uint8Array<ArrayBuffer> {
+    const { width, height } = this;
+    return Uint8Array.from({ length: width * height }, (_, at) => Number(at % width > width / 2));
+  }
+
   /** The midpoint rule's plan for all samples. */
   get entries(): EntryRow[] {
     const n = this.levels.length;
@@ -72,9 +78,11 @@ export class Scene {
         kind: "image",
         shape: [this.height, this.width],
         meta: {},
-        arrays: ["photo", "baseline"].map((name) => {
-          return { name, dtype: "u1", shape: [this.height, this.width, 3] };
-        }),
+        arrays: [
+          { name: "photo", dtype: "u1", shape: [this.height, this.width, 3] },
+          { name: "baseline", dtype: "u1", shape: [this.height, this.width, 3] },
+          { name: "superpixels", dtype: "u1", shape: [this.height, this.width] },
+        ],
       },
       total: this.levels.length,
       cached: 0,
@@ -82,7 +90,8 @@ export class Scene {
       target_name: "Egyptian cat",
       path: "straight",
     };
-    return { content, buffers: [this.photo, this.baseline].map((rgb) => new DataView(rgb.buffer)) };
+    const arrays = [this.photo, this.baseline, this.superpixels];
+    return { content, buffers: arrays.map(({ buffer }) => new DataView(buffer)) };
   }
 
   samples(view: string, request: number, ids = this.levels.map((_, i) => i)): Wire {
