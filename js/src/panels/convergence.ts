@@ -1,4 +1,5 @@
 import { ErrorChart, type Line, shortPercent } from "../charts/error_chart.js";
+import { methodOf } from "../core/methods.js";
 import type { Run } from "../core/run.js";
 import {
   list,
@@ -190,7 +191,7 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
 }
 
 function table(rows: HTMLElement): HTMLDetailsElement {
-  const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
+  const heads = ["method", "evaluations", "error", "own estimate", "delta"];
   const table = numbers(heads, "errors of each rule, in numbers", rows);
   return html(
     "details",
@@ -214,7 +215,7 @@ function linesOf(
       isEstimate: boolean,
       pick: (point: Curve["points"][number]) => number | null,
     ) => ({
-      name: method,
+      name: methodOf(method).words,
       rank: ranks.indexOf(method),
       isEstimate,
       isCurrent: method === traits.get("method"),
@@ -240,7 +241,7 @@ function caption(curves: readonly Curve[], quantity: Quantity, isEmpty: boolean)
   const [finest] = curves.flatMap(({ method, points }) =>
     points
       .filter(([, error]) => error === null)
-      .map(([count]) => `${method}, ${count} evaluations`),
+      .map(([count]) => `${methodOf(method).words}, ${count} evaluations`),
   );
   if (isEmpty)
     return `One map alone has no error to show${finest ? ` (${finest})` : ""}: more steps or another rule will.`;
@@ -255,7 +256,7 @@ function* rowsOf(curves: readonly Curve[]): Generator<HTMLElement> {
       yield html(
         "tr",
         {},
-        html("th", { scope: "row" }, method),
+        html("th", { scope: "row" }, methodOf(method).words),
         html("td", {}, String(evaluations)),
         html("td", {}, error === null ? "the finest" : percent(error, 2)),
         html("td", {}, estimate === null ? "n/a" : percent(estimate, 2)),
