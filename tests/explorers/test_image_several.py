@@ -142,7 +142,7 @@ def test_pictures_are_read_when_they_are_asked_for(
         explorer.index = index
     explorer.wait(SECONDS)
     assert len(read) == 20
-    assert len(explorer._pictures._loaded) <= 8
+    assert len(explorer._image_list._loaded) <= 8
 
 
 def test_pictures_of_other_sizes_and_channels(explore: Any) -> None:

@@ -149,12 +149,12 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
             _check_room(steps, subject.shape)
             return subject
 
-        self._pictures = Pictures(model, image, make)
+        self._image_list = Pictures(model, image, make)
         given = {"region": region, "layout": layout, "method": method, "n_steps": n_steps}
         super().__init__(
-            self._pictures,
+            self._image_list,
             _restored=_restored,
-            input=name_at(self._pictures.input_names, index),
+            input=name_at(self._image_list.input_names, index),
             target=target,
             baseline=baseline,
             tol=tol,
@@ -171,7 +171,7 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
             show_dependence=show_dependence,
             **{name: value for name, value in given.items() if value is not None},
         )
-        if remarks := " ".join(self._pictures.remarks):
+        if remarks := " ".join(self._image_list.remarks):
             self._notify(remarks, lasts=True)
 
     @traitlets.validate("grain")
@@ -213,21 +213,21 @@ class ImageExplorer(StripTraits, SelectionTraits, DependenceTraits, ConvergenceT
     @property
     def image(self) -> Any:
         """The picture that is shown, as it was given; set it to show another, or others, with the same settings."""
-        return self._pictures.source(self.input).picture
+        return self._image_list.source(self.input).picture
 
     @image.setter
     def image(self, image: Image) -> None:
         # Panes that ask about a picture that goes follow the explorer from now on.
         self._panes = [{name: value for name, value in pane.items() if name != "input"} for pane in self._panes]
-        first = self._pictures.replace(image)
-        self._inputs = list(self._pictures.input_names)
+        first = self._image_list.replace(image)
+        self._inputs = list(self._image_list.input_names)
         self.input = first
-        if remarks := " ".join(self._pictures.remarks):
+        if remarks := " ".join(self._image_list.remarks):
             self._notify(remarks, lasts=True)
 
     @traitlets.observe("shown_channels")
     def _show_channels(self, change: Any) -> None:
-        self._pictures.shown.channels = parsed_channels(change.new, self._subject.channels[1:])
+        self._image_list.shown.channels = parsed_channels(change.new, self._subject.channels[1:])
         # The same samples, over another photo.
         for pane in list(self._pane_list):
             if pane.settings is not None:
