@@ -70,7 +70,6 @@ def test_classes_that_a_mapping_leaves_out_go_by_their_number(explore: Any) -> N
         (7, ArgumentTypeError, r"^labels must be .*got int"),
         (["a", "b"], ArgumentValueError, r"^labels has 2 names, the model 5 classes; .*or a mapping"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_labels_that_cannot_be(labels: Any, error: Any, says: str) -> None:
     with pytest.raises(error, match=says):
