@@ -1,4 +1,4 @@
-"""Runs every check that needs a GPU, in one command of at most eight minutes: nothing is downloaded, nothing built.
+"""All that a GPU should show, in one command of at most eight minutes: nothing is downloaded, nothing built.
 
 tests: those marked `cuda`. parity: maps of small networks there beside those of the CPU, by every rule. recurrent: in
 evaluation mode, where cuDNN has no backward pass. resnet, vit: a whole map of 64 samples for networks of the size of
@@ -48,8 +48,8 @@ POINT_RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle
 
 
 @dataclass(frozen=True)
-class Session:
-    """The device, and the time at which a part has to stop."""
+class Asked:
+    """The device, and until when a part may go on."""
 
     device: str
     quick: bool
@@ -57,7 +57,7 @@ class Session:
 
     @property
     def left(self) -> float:
-        """The seconds that are left."""
+        """Seconds."""
         return self.until - time.monotonic()
 
 
@@ -65,7 +65,7 @@ class Session:
 
 
 def about(device: str) -> str:
-    """Returns the names of the device and of its driver."""
+    """The device, and what drives it."""
     parts = [f"torch {torch.__version__}", f"Python {platform.python_version()}"]
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)
@@ -76,8 +76,8 @@ def about(device: str) -> str:
 
 def _driver() -> str:
     try:
-        driver = Path("/proc/driver/nvidia/version").read_text()
-        return found[0] if (found := re.search(r"\d+\.\d+(\.\d+)?", driver)) else "?"
+        told = Path("/proc/driver/nvidia/version").read_text()
+        return found[0] if (found := re.search(r"\d+\.\d+(\.\d+)?", told)) else "?"
     except OSError:
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         try:
@@ -94,22 +94,20 @@ def synchronise(device: str) -> None:
 # ---------------------------------------------------------------- the tests
 
 
-def tests(session: Session) -> list[Row]:
-    """Runs the tests marked `cuda`, also where others fail to load."""
-    # By their text and not by collecting all: some need packages that the machine with the GPU lacks.
+def tests(asked: Asked) -> list[Row]:
+    """Those marked `cuda`; a part of them where others fail to load is still run."""
     files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.cuda" in path.read_text()]
-    if session.quick:
+    if asked.quick:
         files = files[:1]
     command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rfE", "-p", "no:cacheprovider", *map(str, files)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    # Never so short that pytest cannot begin.
-    limit = max(5.0, session.left)
+    limit = max(5.0, asked.left)
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=limit)
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|errors?)", run.stdout)}
-    if run.returncode or not (counts.get("passed") or session.device == "cpu"):
+    if run.returncode or not (counts.get("passed") or asked.device == "cpu"):
         raise RuntimeError(f"pytest ended with {run.returncode}:\n{run.stdout[-3000:]}{run.stderr[-1000:]}")
-    listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-    return [Row(f"tests marked cuda, {len(files)} files", listed, counts.get("failed", 0), 0, " failed")]
+    told = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    return [Row(f"tests marked cuda, {len(files)} files", told, counts.get("failed", 0), 0, " failed")]
 
 
 # ---------------------------------------------------------------- parity
@@ -125,7 +123,7 @@ def _cnn() -> nn.Module:
 
 
 class Recurrent(nn.Module):
-    """A recurrent network whose last state goes through a linear layer."""
+    """The last state of a recurrent network, and a linear layer."""
 
     def __init__(self, kind: type[nn.RNNBase], *, both_ways: bool = False) -> None:
         super().__init__()
@@ -138,7 +136,7 @@ class Recurrent(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, and the shape of its inputs."""
+    """A network, and of what shape its inputs are."""
 
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
@@ -165,7 +163,7 @@ RULES: dict[str, list[dict[str, object]]] = {
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Context in which products of float32 are taken in float32, not in TF32."""
+    """Products of float32 are taken in float32, not in TF32."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -175,13 +173,13 @@ def full_float32() -> Iterator[None]:
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
-    """Returns the largest difference of two maps over the largest value of the second."""
+    """Largest difference of two maps, over the largest value of the second."""
     ours, theirs = ours.detach().cpu().double(), theirs.detach().cpu().double()
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 def apart(subject: Subject, device: str, dtype: torch.dtype, rules: Sequence[dict[str, object]]) -> tuple[float, str]:
-    """Returns the largest difference between the maps on the device and on the CPU, and the rule that shows it."""
+    """How far the map on the device is from the CPU's at the most, and by which rule."""
     torch.manual_seed(0)
     model, x = subject.build().eval().to(dtype), torch.randn(3, *subject.shape, dtype=torch.float64).to(dtype)
     here = [igw.attribute(model, x, target=[0, 2, 1], **rule) for rule in rules]  # type: ignore[arg-type]
@@ -192,21 +190,21 @@ def apart(subject: Subject, device: str, dtype: torch.dtype, rules: Sequence[dic
         if found.attributions.device.type != device:  # type: ignore[union-attr]
             raise RuntimeError(f"the map is on {found.attributions.device}")  # type: ignore[union-attr]
         off = difference(found.attributions, expected.attributions)  # type: ignore[arg-type]
-        described = f"{found.method}{f', {found.evaluations} evaluations' if 'tol' in rule else ''}"
-        worst = max(worst, (off, described))
+        told = f"{found.method}{f', {found.evaluations} evaluations' if 'tol' in rule else ''}"
+        worst = max(worst, (off, told))
     return worst
 
 
-def compared(subjects: dict[str, Subject], session: Session) -> list[Row]:
+def compared(subjects: dict[str, Subject], asked: Asked) -> list[Row]:
     rows = []
-    kinds = ("points", "cells") if session.quick else tuple(RULES)
+    kinds = ("points", "cells") if asked.quick else tuple(RULES)
     for name, subject in subjects.items():
         for dtype in (torch.float64, torch.float32):
             for kind in kinds:
-                if session.left < 0:
+                if asked.left < 0:
                     return [*rows, Row("further networks and rules", "left out: no time")]
                 with full_float32():
-                    off, rule = apart(subject, session.device, dtype, RULES[kind][:2] if session.quick else RULES[kind])
+                    off, rule = apart(subject, asked.device, dtype, RULES[kind][:2] if asked.quick else RULES[kind])
                 goal = WIDE_GOAL if dtype == torch.float64 else NARROW_GOAL if subject.is_smooth else None
                 if kind == "to a tolerance":
                     goal = None  # rounding may decide where else to look
@@ -215,16 +213,15 @@ def compared(subjects: dict[str, Subject], session: Session) -> list[Row]:
     return rows
 
 
-def parity(session: Session) -> list[Row]:
-    """Compares maps of small networks on the device with those on the CPU."""
-    return compared(SUBJECTS, session)
+def parity(asked: Asked) -> list[Row]:
+    """Small networks on the device and on the CPU."""
+    return compared(SUBJECTS, asked)
 
 
-def recurrent(session: Session) -> list[Row]:
-    """Compares maps of recurrent networks in evaluation mode; the session's cuDNN setting must stay as it was."""
+def recurrent(asked: Asked) -> list[Row]:
+    """The same of recurrent networks in evaluation mode; the session's cuDNN stays as it was set."""
     before = torch.backends.cudnn.enabled
-    rows = compared(RECURRENT, session)
-    # The engine turns cuDNN off for these layers; the session's setting must be back.
+    rows = compared(RECURRENT, asked)
     if torch.backends.cudnn.enabled != before:
         raise RuntimeError("cuDNN is not as the session has set it")
     return rows
@@ -235,7 +232,7 @@ def recurrent(session: Session) -> list[Row]:
 
 @dataclass(frozen=True)
 class Large:
-    """A network of realistic size, a picture, and the chunk sizes to try."""
+    """A network as large as those that people have, a picture, and the chunks that are tried."""
 
     title: str
     model: nn.Module
@@ -274,7 +271,7 @@ class Large:
         return found
 
     def chosen(self, method: str) -> str:
-        """Returns the chunk sizes that `chunk_size=None` uses now."""
+        """The sizes of the chunks that `chunk_size=None` takes now."""
         done = [0]
         self.ours(None, method, on_progress=lambda rows, total: done.append(rows))
         return ", ".join(str(after - before) for before, after in pairwise(done))
@@ -287,7 +284,7 @@ class Large:
         return time.perf_counter() - begin
 
     def peak(self, run: Callable[[], object]) -> float | None:
-        """Returns the peak of bytes beyond those before; None where torch does not count them."""
+        """Bytes beyond what there was before; None where torch does not count them."""
         if self.device != "cuda":
             return None
         gc.collect()
@@ -299,51 +296,49 @@ class Large:
         return float(torch.cuda.max_memory_allocated() - before)
 
 
-def resnet(session: Session) -> list[Row]:
+def resnet(asked: Asked) -> list[Row]:
     """ResNet-50."""
     torch.manual_seed(0)
-    network, size = (ResNet((1, 1), 16), 64) if session.quick else (ResNet(), 224)
-    return whole_map("ResNet-50", ready(network, session.device, size), size, session)
+    network, size = (ResNet((1, 1), 16), 64) if asked.quick else (ResNet(), 224)
+    return whole_map("ResNet-50", ready(network, asked.device, size), size, asked)
 
 
-def vit(session: Session) -> list[Row]:
+def vit(asked: Asked) -> list[Row]:
     """ViT-B/16."""
     torch.manual_seed(0)
     network, size = (
-        VisionTransformer(64, 16, 64, 4, 2) if session.quick else VisionTransformer(),
-        64 if session.quick else 224,
+        VisionTransformer(64, 16, 64, 4, 2) if asked.quick else VisionTransformer(),
+        64 if asked.quick else 224,
     )
-    return whole_map("ViT-B/16", ready(network, session.device, size), size, session)
+    return whole_map("ViT-B/16", ready(network, asked.device, size), size, asked)
 
 
-def best(chunks: Sequence[int], run: Callable[[int], object], large: Large, session: Session) -> tuple[int, Row]:
-    """Returns the fastest chunk size, each by the shorter of two times after a first one, which warms up."""
+def best(chunks: Sequence[int], run: Callable[[int], object], large: Large, asked: Asked) -> tuple[int, Row]:
+    """The chunk that took least: of each the shorter of two times, after the first, which warms up."""
     times: dict[int, float] = {}
     for chunk in chunks:
-        if times and session.left < 3 * max(times.values()):
+        if times and asked.left < 3 * max(times.values()):
             break
         try:
             run(chunk)
-            times[chunk] = min(large.timed(lambda chunk=chunk: run(chunk)) for _ in range(1 if session.quick else 2))
-        # What does not fit is left out; smaller ones have been timed before.
+            times[chunk] = min(large.timed(lambda chunk=chunk: run(chunk)) for _ in range(1 if asked.quick else 2))
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
     if not times:
         raise RuntimeError(f"no chunk of {list(chunks)} fits")
-    listed = ", ".join(f"{chunk}: {short(value)}" for chunk, value in times.items())
-    return min(times, key=times.__getitem__), Row("", listed)
+    told = ", ".join(f"{chunk}: {short(value)}" for chunk, value in times.items())
+    return min(times, key=times.__getitem__), Row("", told)
 
 
-def whole_map(name: str, model: nn.Module, size: int, session: Session) -> list[Row]:
-    n_steps = 8 if session.quick else N_STEPS
-    chunks = (4, 8) if session.quick else (8, 16, 32, 64)
-    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)).to(session.device)
+def whole_map(name: str, model: nn.Module, size: int, asked: Asked) -> list[Row]:
+    n_steps = 8 if asked.quick else N_STEPS
+    chunks = (4, 8) if asked.quick else (8, 16, 32, 64)
+    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)).to(asked.device)
     large = Large(name, model, x, n_steps, chunks)
     sizes: list[str] = []
     first = large.timed(lambda: sizes.append(large.chosen("gausslegendre")))
-    # Chosen twice by each kind: the first run tries sizes, the next begins with the best.
     sizes += [large.chosen("gausslegendre"), large.chosen("secant"), large.chosen("secant")]
-    fixed, tried = best(chunks, large.ours, large, session)
+    fixed, tried = best(chunks, large.ours, large, asked)
     runs: dict[str, Callable[[], object]] = {
         "attribute": lambda: large.ours(None),
         f"attribute, chunk_size={fixed}": lambda: large.ours(fixed),
@@ -356,7 +351,7 @@ def whole_map(name: str, model: nn.Module, size: int, session: Session) -> list[
         Row("chunks tried, attribute", tried.figure),
     ]
     try:
-        captums, captum_tried = best(chunks, large.captums, large, session)
+        captums, captum_tried = best(chunks, large.captums, large, asked)
     except ImportError:
         captums = None
         rows.append(Row("Captum", "left out: not installed"))
@@ -365,9 +360,8 @@ def whole_map(name: str, model: nn.Module, size: int, session: Session) -> list[
         rows.append(Row("chunks tried, Captum", captum_tried.figure))
         off = difference(large.ours(captums), large.captums(captums))
         rows.append(Row("largest difference to Captum's map, over its largest value", f"{off:.1e}"))
-    # As many rounds as half of the time that is left allows: peaks of memory take a run of each more.
     longest = max(large.timed(run) for run in runs.values())
-    rounds = max(1, min(2 if session.quick else 9, int(session.left / (2 * longest * len(runs)))))
+    rounds = max(1, min(2 if asked.quick else 9, int(asked.left / (2 * longest * len(runs)))))
     times = take_turns({at: lambda run=run: large.timed(run) for at, run in runs.items()}, rounds)
     rows += [seconds(f"time, {at}", values) for at, values in times.items()]
     names = list(times)
@@ -384,17 +378,17 @@ def whole_map(name: str, model: nn.Module, size: int, session: Session) -> list[
 # ---------------------------------------------------------------- the explorer
 
 
-def explorer(session: Session) -> list[Row]:
-    """Times an explorer from construction to the first overlay, for a model never called before and one that was."""
+def explorer(asked: Asked) -> list[Row]:
+    """From the construction to the first overlay: of a model that was never called, and of one that was."""
     torch.manual_seed(0)
-    size = 64 if session.quick else 224
-    model = ready(ResNet((1, 1), 16) if session.quick else ResNet(), session.device, size)
+    size = 64 if asked.quick else 224
+    model = ready(ResNet((1, 1), 16) if asked.quick else ResNet(), asked.device, size)
     photo = Image.effect_mandelbrot((size, size), (-2.0, -1.0, 0.5, 1.0), 60).convert("RGB")
     found: list[tuple[float, float]] = []
-    while len(found) < (3 if session.quick else 8) and (session.left > 0 or not found):
+    while len(found) < (3 if asked.quick else 8) and (asked.left > 0 or not found):
         front_end = FrontEnd()
         begin = time.perf_counter()
-        explored = Probe(front_end, model, photo, n_steps=8 if session.quick else N_STEPS)
+        explored = Probe(front_end, model, photo, n_steps=8 if asked.quick else N_STEPS)
         try:
             overlay, _ = front_end.when("plan", "black", timeout=60)
             final, _ = front_end.when("done", "black", timeout=60)
@@ -402,7 +396,7 @@ def explorer(session: Session) -> list[Row]:
         finally:
             explored.close()
             front_end.stop()
-        synchronise(session.device)
+        synchronise(asked.device)
     (first, last), *later = found
     rows = [Row("the first explorer: to the first overlay, and to the last", f"{short(first)}, {short(last)}")]
     if later:
@@ -414,7 +408,7 @@ def explorer(session: Session) -> list[Row]:
 # ---------------------------------------------------------------- command line
 
 # A title, what does it, and its share of the time.
-PARTS: dict[str, tuple[str, Callable[[Session], list[Row]], float]] = {
+PARTS: dict[str, tuple[str, Callable[[Asked], list[Row]], float]] = {
     "tests": ("Tests", tests, 0.3),
     "parity": ("Maps on the device beside those of the CPU", parity, 0.15),
     "recurrent": ("Recurrent networks in evaluation mode", recurrent, 0.1),
@@ -425,7 +419,7 @@ PARTS: dict[str, tuple[str, Callable[[Session], list[Row]], float]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs all parts; returns 0, or 1 where a part failed."""
+    """0, or 1 where a part failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     parser.add_argument("--quick", action="store_true", help="small networks, few rounds: does it run at all?")
@@ -450,7 +444,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start, mine = time.monotonic(), share / whole * left
         whole -= share
         try:
-            rows = run(Session(given.device, given.quick, time.monotonic() + mine))
+            rows = run(Asked(given.device, given.quick, time.monotonic() + mine))
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the other parts go on)
             failed.append(part)
             print(f"\n### {title}\n\n**failed**: {type(error).__name__}: {error}\n", flush=True)
@@ -465,8 +459,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed += [part] if part in ("parity", "recurrent") and missed else []
         left = whole_time - (time.monotonic() - begin)
     faulthandler.cancel_dump_traceback_later()
-    summary = f"Failed: {', '.join(failed)}." if failed else "All parts ran."
-    print(f"{time.monotonic() - begin:.0f} s in all. {summary}")
+    told = f"Failed: {', '.join(failed)}." if failed else "All parts ran."
+    print(f"{time.monotonic() - begin:.0f} s in all. {told}")
     return bool(failed)
 
 

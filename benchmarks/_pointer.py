@@ -1,4 +1,4 @@
-"""Drags a slider by a real pointer, and measures the page meanwhile: frames, time in scripts, latency."""
+"""A slider dragged by a real pointer, and what the page does meanwhile: its frames, its script, how soon it answers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _RECORD = """
 
 @dataclass(frozen=True)
 class Burst:
-    """Times in milliseconds: between frames, in JavaScript in each frame, and from input to the drawn result."""
+    """Milliseconds: between the beginnings of frames, in JavaScript in each, and from input to what is seen of it."""
 
     lengths: list[float]
     scripts: list[float]
@@ -79,7 +79,7 @@ class Burst:
 
     @property
     def drawn(self) -> list[float]:
-        """The times of frames in which something is drawn: a pointer may move less often than frames come."""
+        """Of the frames in which something is drawn. A pointer may move less often than frames come."""
         return [length for length, is_drawn in zip(self.lengths, self.drawing, strict=True) if is_drawn]
 
     @property
@@ -88,7 +88,7 @@ class Burst:
 
 
 class Drag:
-    """Drags a slider, found by its name, by the pointer."""
+    """A pointer on a slider, by its name."""
 
     def __init__(self, page: Page, name: str) -> None:
         self._page = page
@@ -98,7 +98,7 @@ class Drag:
         handle.evaluate("slider => slider.scrollIntoView({ block: 'center' })")
 
     def press(self) -> float:
-        """Presses the thumb; returns where it is."""
+        """On the thumb; returns where it is."""
         low, high, value = self.slider.evaluate("({ min, max, value }) => [min, max, value].map(Number)")
         share = float((value - low) / (high - low))
         self._page.mouse.move(*self._at(share))
@@ -106,14 +106,14 @@ class Drag:
         return share
 
     def to(self, share: float, moves: int) -> None:
-        """Moves to a share of the slider's length, in so many moves, each waiting until the page has handled it."""
+        """To a share of the slider's length, in so many moves, each of which waits until the page has taken it."""
         self._page.mouse.move(*self._at(share), steps=moves)
 
     def release(self) -> None:
         self._page.mouse.up()
 
     def record(self, moves: int) -> Burst:
-        """Records while the pointer moves to and fro, so many moves in all."""
+        """To and fro, so many moves in all."""
         self._page.evaluate(_RECORD, self.slider)
         target = float(self.press() < 0.5)
         for left in range(moves, 0, -_STEPS):
@@ -124,7 +124,7 @@ class Drag:
         return burst
 
     def rest(self, seconds: float) -> Burst:
-        """Waits without dragging anything."""
+        """Nothing is dragged."""
         self._page.evaluate(_RECORD, self.slider)
         self._page.wait_for_timeout(1000 * seconds)
         return Burst(**self._page.evaluate("igwRecord()"))

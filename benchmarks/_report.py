@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: rounds in turns, medians, ratios, and a table with the machine below it."""
+"""What the benchmarks share: rounds that take turns, medians, ratios, and a table with the machine under it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Row:
 
 
 def table(title: str, rows: Sequence[Row], also: str = "") -> None:
-    """Prints rows as a markdown table, with the machine, and what `also` says of it."""
+    """Print as markdown, with the machine, and what `also` says of it."""
     print(f"\n### {title}\n\n| what | figure | goal | |\n|---|---|---|---|")
     for row in rows:
         print(f"| {' | '.join(row.cells())} |")
@@ -42,12 +42,11 @@ def table(title: str, rows: Sequence[Row], also: str = "") -> None:
 
 
 def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Calls each function `rounds` times, in turns, so that other load on the machine hits all alike.
+    """What each returns, `rounds` times, in turns. What the machine does meanwhile hits all alike.
 
     The order is another one in each round: whoever comes after one that took gigabytes finds memory in disorder.
     """
     results: dict[str, list[float]] = {name: [] for name in contestants}
-    # Seeded, so that a second run has the same orders.
     shuffle = random.Random(0).sample
     for _ in range(rounds):
         for name in shuffle(list(contestants), len(contestants)):
@@ -56,12 +55,11 @@ def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> d
 
 
 def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], goal: float | None = None) -> Row:
-    """Returns the row of the ratio of medians, held to the goal, with the ratios within each round and of the smallest.
+    """The ratio of the medians, held to the goal; the ratios within each round; and that of the smallest of each.
 
     Where the last is far from the first, something else was running.
     """
     of_medians = median(ours) / median(theirs)
-    # Of neighbours in time, which other load on the machine hits alike.
     pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
     within = f"in pairs {median(pairs):.2f}x, {min(pairs):.2f} to {max(pairs):.2f}"
     text = f"{of_medians:.2f}x ({within}; of the smallest {min(ours) / min(theirs):.2f}x)"
@@ -69,20 +67,20 @@ def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], goal: float
 
 
 def seconds(what: str, values: Sequence[float], goal: float | None = None) -> Row:
-    """Returns the row of median, smallest and largest of some times; the goal, in milliseconds, is for the median."""
+    """Median, smallest and largest of some times; the goal, in milliseconds, is for the median."""
     text = f"{short(median(values))} ({short(min(values))} to {short(max(values))}, {len(values)} times)"
     return Row(what, text, 1000 * median(values), goal, " ms")
 
 
 def short(value: float) -> str:
-    """Formats seconds in the unit that suits."""
+    """Seconds, in the unit that suits."""
     if value >= 1:
         return f"{value:.2f} s"
     return f"{1000 * value:.0f} ms" if value >= 0.1 else f"{1000 * value:.1f} ms"
 
 
 def machine() -> str:
-    """Returns the line that says what figures were measured on."""
+    """The line that says what a figure was measured on."""
     parts = [_processor(), f"{len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} torch threads"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
@@ -91,17 +89,16 @@ def machine() -> str:
 
 
 def _busy() -> tuple[float, float, float]:
-    """Returns wall time, processor time of all, and of this process with its finished children, in seconds."""
+    """Seconds on the clock, of processor time by all, and by this process and its children that have ended."""
     user, nice, system, _idle, _wait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
-    # Without guests' time, which is counted in user and nice already.
     everyone = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
     return time.monotonic(), everyone, sum(os.times()[:4])
 
 
 def _others() -> float:
-    """Returns how many cores others used on average since the start; figures mean little where this is much over 0."""
+    """Cores that others used on average since the start. Figures taken while this is much over 0 say little."""
     clock, everyone, own = (now - then for now, then in zip(_busy(), _AT_START, strict=True))
     return max(0.0, (everyone - own) / clock)
 
@@ -113,5 +110,4 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-# When this is imported: before anything is measured.
 _AT_START = _busy()

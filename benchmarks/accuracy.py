@@ -1,4 +1,4 @@
-"""Measures how many gradient evaluations, and seconds, each method needs for an attribution of a given accuracy.
+"""How many gradient evaluations, and how long, each method needs for an attribution of a given accuracy.
 
 Error is the relative L2 error of the attribution, against the exact one where the network is linear in pieces and small
 (`ig_widgets.exact`), else against a dense midpoint sum, which is kept in benchmarks/.cache. What counts is the smallest
@@ -48,7 +48,7 @@ CACHE = Path(__file__).parent / ".cache"
 
 
 def weighted_sums(case: Case, alphas: np.ndarray, weights: np.ndarray) -> Tensor:
-    """Returns (x - x') times sums of gradients at `alphas` (n,) by `weights` (k, n): (k, ...) in float64."""
+    """(x - x') times the sums of gradients at `alphas` (n,), by `weights` (k, n): (k, ...) in float64."""
     difference = case.inputs - case.baselines
     total = torch.zeros(len(weights), *case.inputs.shape[1:], dtype=torch.float64, device=case.inputs.device)
     rows = 8 if case.inputs.numel() > 10_000 and case.inputs.device.type == "cpu" else 64
@@ -69,17 +69,16 @@ def gauss(case: Case, n: int) -> Tensor:
 
 
 class Sums:
-    """Computes attributions by Captum's rules; Riemann sums share points, and none is evaluated twice."""
+    """The attributions by Captum's rules. Riemann sums share points, and none is evaluated twice."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self._known: dict[tuple[str, int], Tensor] = {}
-        # Left, right and trapezoid sums differ by ends only, so that these two points serve for all.
         at_baseline, at_input = weighted_sums(case, np.array([0.0, 1.0]), np.eye(2))
         self._change = at_input - at_baseline
 
     def by(self, rule: str, n: int) -> Tensor:
-        """Returns the attribution by a rule of Captum's, also the trapezoid, whose weights add up to (n - 1) / n."""
+        """As Captum's, also where its weights add up to (n - 1) / n, those of the trapezoid."""
         if rule == "gausslegendre":
             return gauss(self.case, n)
         if rule == "riemann_right":
@@ -91,7 +90,6 @@ class Sums:
         return self._known[rule, n]
 
     def _left(self, n: int) -> Tensor:
-        # The even points of n are those of half as many, and the odd ones its midpoints.
         if n % 2 == 0:
             return (self.by("riemann_left", n // 2) + self.by("riemann_middle", n // 2)) / 2
         return weighted_sums(self.case, np.arange(n) / n, np.full((1, n), 1 / n))[0]
@@ -108,7 +106,7 @@ class Sums:
 
 
 def reference(network: Network, case: Case) -> tuple[Tensor, float]:
-    """Returns the reference attribution (...), and its own relative error (estimated where sampled densely)."""
+    """The attribution (...) that others are measured by, and its own relative error (estimated where it is dense)."""
     if network.exact:
         exact = piecewise_linear(case.forward, case.inputs, baselines=case.baselines, target=case.target)
         assert isinstance(exact.attributions, Tensor)
@@ -123,12 +121,11 @@ def reference(network: Network, case: Case) -> tuple[Tensor, float]:
 
 
 def dense(network: Network, case: Case) -> tuple[Tensor, float]:
-    """Returns the midpoint sum and its error, from its quarters where gradients jump, else by Gauss-Legendre."""
+    """The midpoint sum, and its error: estimated from its quarters where gradients jump, else by Gauss-Legendre."""
     n = network.dense
     every_fourth = np.tile(np.eye(4) * 4 / n, n // 4)
     quarters = weighted_sums(case, (np.arange(n) + 0.5) / n, every_fourth)
     sums = quarters.mean(0)
-    # Gradients without jumps: both rules agree to far below the errors measured.
     if not network.kinked:
         return sums, distance(gauss(case, 256), sums)
     # What changes steadily along the path cancels here, as it does in the sum itself. A jump in a cell of four points
@@ -138,7 +135,6 @@ def dense(network: Network, case: Case) -> tuple[Tensor, float]:
 
 
 def fingerprint(case: Case, n: int) -> str:
-    # Of all that a reference depends on: that of a network trained otherwise is never taken.
     digest = hashlib.sha256(f"{n} {case.target}".encode())
     for tensor in (*case.forward.state_dict().values(), case.inputs, case.baselines):
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -157,7 +153,7 @@ Curve = dict[int, float]
 
 
 def curves(network: Network, case: Case, true: Tensor) -> dict[str, Curve]:
-    """Returns each method's error at each number of points that was tried."""
+    """For each method the error at each number of points that was tried."""
     sums = Sums(case)
 
     def follow(points: Sequence[int], at: Callable[[int], Tensor]) -> Curve:
@@ -175,7 +171,7 @@ def curves(network: Network, case: Case, true: Tensor) -> dict[str, Curve]:
 
 
 def points(rule: str, grid: Sequence[int]) -> Sequence[int]:
-    """Returns the grid of numbers of points, as far as Captum allows; for the trapezoid as many intervals."""
+    """The grid, as far as Captum takes it; for the trapezoid as many intervals."""
     if rule == "gausslegendre":
         return grid
     return [n + (rule == "riemann_trapezoid") for n in grid if n > 1]
@@ -186,13 +182,13 @@ def titled(rule: str) -> str:
 
 
 def settled(curve: Curve) -> bool:
-    """Whether more points would add nothing."""
+    """Nothing is to be learnt from more points."""
     last = list(curve.values())[-3:]
     return len(last) == 3 and max(last) <= LEVELS[-1] / 1.05
 
 
 def needed(curve: Curve, level: float) -> int | None:
-    """Returns the smallest number of points from which on all numbers tried are within `level`."""
+    """The smallest number of points from which on all that were tried are within `level`."""
     best = None
     for n in sorted(curve, reverse=True):
         if curve[n] > level:
@@ -202,7 +198,7 @@ def needed(curve: Curve, level: float) -> int | None:
 
 
 def middle_of(counts: Sequence[int | None]) -> int | None:
-    """Returns the median, where None counts as more than any number."""
+    """The median, None being more than any."""
     ordered = sorted(counts, key=lambda n: float("inf") if n is None else n)
     return ordered[len(ordered) // 2]
 
@@ -228,7 +224,7 @@ def captums(case: Case, rule: str, n: int, chunk: int | None) -> Tensor:
 
 
 def check(case: Case, chunk: int | None) -> None:
-    """Checks that the rules written out here give what Captum computes; rounding may flip a ReLU at its kink."""
+    """What is written out here is what Captum computes; rounding may flip a ReLU at its kink."""
     sums = Sums(case)
     for rule in CAPTUM:
         error = distance(captums(case, rule, 12, chunk), sums.by(rule, 12))
@@ -238,7 +234,7 @@ def check(case: Case, chunk: int | None) -> None:
 
 @dataclass(frozen=True)
 class Stop:
-    """The result at which "auto" stopped by itself."""
+    """Where "auto" stopped by itself."""
 
     case: str
     tol: float
@@ -265,7 +261,7 @@ def stops(network: Network, truths: Sequence[Tensor]) -> list[Stop]:
 
 
 def clock(run: Callable[[], object], device: torch.device) -> float:
-    """Times one call in seconds; several in a row where one is too short to time."""
+    """Seconds of one call; of several in a row where one is too short to time."""
     calls, begin = 0, time.perf_counter()
     while not calls or time.perf_counter() - begin < 0.05:
         run()
@@ -276,7 +272,7 @@ def clock(run: Callable[[], object], device: torch.device) -> float:
 
 
 def timer(run: Callable[[], object], device: torch.device) -> Callable[[], float]:
-    """Returns a function that times anew at each call, but only once what takes over 5 seconds."""
+    """Measures anew at each call, but once only what takes over 5 seconds."""
     known: list[float] = []
 
     def measure() -> float:
@@ -303,7 +299,7 @@ def times(
     chunk: int | None,
     rounds: int,
 ) -> dict[tuple[str, float], float]:
-    """Returns the seconds of each method and level, measured in turns."""
+    """Seconds for each method and level, all in turns."""
     case = network.cases[0]
 
     def run_of(method: str, level: float, n: int) -> tuple[str, Callable[[], object]]:
@@ -315,9 +311,9 @@ def times(
         return f"captum, {rule}, {n}", lambda: captums(case, rule, n, chunk)
 
     keys, runs = {}, {}
-    requests = {key: n for key, n in counts.items() if n is not None}
-    requests |= {(AUTO, level): 0 for level in LEVELS}
-    for (method, level), n in requests.items():
+    asked = {key: n for key, n in counts.items() if n is not None}
+    asked |= {(AUTO, level): 0 for level in LEVELS}
+    for (method, level), n in asked.items():
         name, run = run_of(method, level, n)
         keys[method, level] = name
         runs[name] = timer(run, case.inputs.device)
@@ -332,7 +328,7 @@ def times(
 
 
 def matrix(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *notes: str) -> None:
-    """Prints the results as markdown, with the machine."""
+    """Print as markdown, with the machine."""
     print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for row in rows:
         print(f"| {' | '.join(row)} |")
@@ -344,10 +340,10 @@ def percent(value: float) -> str:
 
 
 def spread(counts: Sequence[int | None]) -> str:
-    """Formats the median and the range of some numbers of points."""
-    listed = ["more" if n is None else str(n) for n in sorted(counts, key=lambda n: float("inf") if n is None else n)]
-    middling = listed[len(listed) // 2]
-    return middling if listed[0] == listed[-1] else f"{middling} ({listed[0]} to {listed[-1]})"
+    """The median and the range of some numbers of points."""
+    told = ["more" if n is None else str(n) for n in sorted(counts, key=lambda n: float("inf") if n is None else n)]
+    middling = told[len(told) // 2]
+    return middling if told[0] == told[-1] else f"{middling} ({told[0]} to {told[-1]})"
 
 
 def accuracy(network: Network, truths: Sequence[Tensor], found: Sequence[Stop], rounds: int) -> None:
@@ -434,18 +430,18 @@ def main() -> None:
     parser.add_argument("--networks", choices=list(NETWORKS), nargs="*", default=list(NETWORKS))
     parser.add_argument("--part", choices=["accuracy", "calibration"], help="default: both")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    options = parser.parse_args()
+    asked = parser.parse_args()
     warnings.filterwarnings("ignore", message="Internal batch size")
 
     threads = torch.get_num_threads()
     kinked: list[Stop] = []
     smooth: list[Stop] = []
-    for name in options.networks:
+    for name in asked.networks:
         torch.set_num_threads(1 if name in SMALL else threads)
-        count = 1 if options.quick else options.inputs
+        count = 1 if asked.quick else asked.inputs
         # Estimates scatter, so that they are compared with the truth on more inputs where that takes no time.
-        network = NETWORKS[name](options.device, 10 if name in SMALL and not options.quick else count)
-        if options.quick:
+        network = NETWORKS[name](asked.device, 10 if name in SMALL and not asked.quick else count)
+        if asked.quick:
             network = replace(network, most=32, dense=128)
         known = [reference(network, case) for case in network.cases]
         truths, worst = [true for true, _ in known], max(error for _, error in known)
@@ -454,13 +450,13 @@ def main() -> None:
         network = replace(network, title=f"{network.title}; reference: {what}")
         found = stops(network, truths)
         (kinked if network.kinked else smooth).extend(found)
-        if options.part != "calibration":
+        if asked.part != "calibration":
             few = replace(network, cases=network.cases[:count])
             names = {case.name for case in few.cases}
-            accuracy(few, truths[:count], [stop for stop in found if stop.case in names], 1 if options.quick else 3)
-        if options.part != "accuracy":
+            accuracy(few, truths[:count], [stop for stop in found if stop.case in names], 1 if asked.quick else 3)
+        if asked.part != "accuracy":
             calibration(network, found)
-    if options.part != "accuracy" and (kinked or smooth):
+    if asked.part != "accuracy" and (kinked or smooth):
         summary(kinked, smooth)
 
 

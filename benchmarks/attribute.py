@@ -1,4 +1,4 @@
-"""Measures time and peak memory of `igw.attribute` and of Captum's IntegratedGradients, at equal points.
+"""Time and peak memory of `igw.attribute` beside Captum's IntegratedGradients, at equal points.
 
 Three subjects: EfficientNet-Lite0 (224 x 224, 50 Gauss-Legendre points, black picture as baseline), the same network
 with a batch of 8 photos at 16 points, and a small MLP at 50 points. The best chunk of each side is found first (the
@@ -39,7 +39,7 @@ OURS, CAPTUM = "ours", "captum"
 
 @dataclass(frozen=True)
 class Subject:
-    """An attribution to compute, and the chunk sizes (rows at a time) to try."""
+    """What is explained, and the chunks (rows at a time) that are tried."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to compute it; `chunk` None is the library's own default."""
+    """One way to compute it; `chunk` None is the default of that side."""
 
     side: str
     chunk: int | None
@@ -148,7 +148,7 @@ def synchronise(subject: Subject) -> None:
 def timer(
     contestant: Contestant, subject: Subject, *, least: float = 0.1, first_counts: bool = False
 ) -> Callable[[], float]:
-    """Returns a function that times one call in seconds; many calls in a row where one is too short to time.
+    """A function that returns the seconds of one call; of many calls in a row where one is too short to time.
 
     A first call, made here, says how many make up `least` seconds, and is a warm-up unless it `first_counts`.
     """
@@ -173,8 +173,7 @@ def _time(contestant: Contestant, subject: Subject, calls: int) -> float:
 
 
 def check(subject: Subject) -> None:
-    """Checks that all ways give the same map: timing two different things would say nothing."""
-    # Captum warns, and takes all rows of a step anyway, where a chunk has fewer rows than the batch.
+    """Timing two different things would say nothing."""
     chunk = max(subject.chunks[len(subject.chunks) // 2], len(subject.inputs))
     ours, captums = (Contestant(side, chunk).run(subject) for side in (OURS, CAPTUM))
     difference = float((ours - captums).abs().max() / captums.abs().max())
@@ -184,13 +183,11 @@ def check(subject: Subject) -> None:
 
 def best_chunk(side: str, subject: Subject, rounds: int) -> tuple[Contestant, Row]:
     contestants = {str(chunk): Contestant(side, chunk) for chunk in subject.chunks}
-    # First calls count here, so that a chunk that is far too small costs one call a turn.
     times = take_turns({at: timer(c, subject, first_counts=True) for at, c in contestants.items()}, rounds)
-    # The least and not the median: other load only ever adds time.
     smallest = {at: min(values) for at, values in times.items()}
     best = contestants[min(smallest, key=smallest.__getitem__)]
-    listed = ", ".join(f"{at}: {short(value)}" for at, value in smallest.items())
-    return best, Row(f"chunks tried, {'attribute' if side == OURS else 'Captum'}", listed)
+    told = ", ".join(f"{at}: {short(value)}" for at, value in smallest.items())
+    return best, Row(f"chunks tried, {'attribute' if side == OURS else 'Captum'}", told)
 
 
 def race(subject: Subject, rounds: int, search: int) -> list[Row]:
@@ -217,7 +214,7 @@ def race(subject: Subject, rounds: int, search: int) -> list[Row]:
 
 
 def resident(field: str) -> int:
-    """Returns a figure of /proc/self/status in bytes: VmRSS is resident now, VmHWM the most so far."""
+    """A figure of /proc/self/status in bytes: VmRSS is what is resident, VmHWM the most that ever was."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -225,7 +222,7 @@ def resident(field: str) -> int:
 
 
 def peak_memory(contestant: Contestant, subject: Subject) -> int:
-    """Returns peak bytes beyond the model's own, in this process, which should have done nothing else before."""
+    """Bytes beyond the model's own, in this process, which should have done nothing else before."""
     with torch.no_grad():
         subject.model(subject.inputs[:1])
     gc.collect()
@@ -267,20 +264,20 @@ def main() -> None:
     parser.add_argument("--subject", choices=list(SUBJECTS), nargs="*", default=list(SUBJECTS))
     parser.add_argument("--memory-of", choices=[OURS, CAPTUM], help=argparse.SUPPRESS)
     parser.add_argument("--chunk", type=int, default=0, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    rounds, search = (2, 1) if options.quick else (options.rounds, options.search)
+    asked = parser.parse_args()
+    rounds, search = (2, 1) if asked.quick else (asked.rounds, asked.search)
     warnings.filterwarnings("ignore", message="Internal batch size")
 
-    if options.memory_of:
-        subject = SUBJECTS[options.subject[0]](options.device)
-        print(peak_memory(Contestant(options.memory_of, options.chunk or None), subject))
+    if asked.memory_of:
+        subject = SUBJECTS[asked.subject[0]](asked.device)
+        print(peak_memory(Contestant(asked.memory_of, asked.chunk or None), subject))
         return
-    for name in options.subject:
-        subject = SUBJECTS[name](options.device)
+    for name in asked.subject:
+        subject = SUBJECTS[name](asked.device)
         check(subject)
-        table(f"Time: {subject.title}, {options.device}", race(subject, rounds, search))
+        table(f"Time: {subject.title}, {asked.device}", race(subject, rounds, search))
         if name == "image":
-            table(f"Memory: {subject.title}, {options.device}", weigh(subject, 1 if options.quick else 3))
+            table(f"Memory: {subject.title}, {asked.device}", weigh(subject, 1 if asked.quick else 3))
 
 
 if __name__ == "__main__":

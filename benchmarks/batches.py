@@ -1,4 +1,4 @@
-"""Compares, for large batches, the time of a run to a tolerance with Gauss-Legendre of as many evaluations, in turns;
+"""Large batches: the time of a run to a tolerance over that of Gauss-Legendre with as many evaluations, in turns;
 and of `chunk_size=None` over the best fixed size.
 
     python benchmarks/batches.py [--rows 10000] [--rounds 5] [--part tolerance|chunks]
@@ -33,12 +33,10 @@ def timed(model: nn.Module, x: Tensor, **options: object) -> float:
 
 def to_tolerance(name: str, activation: type[nn.Module], x: Tensor, rounds: int) -> list[Row]:
     model = network(activation)
-    # Says how many evaluations the other side gets, and warms up.
     result = igw.attribute(model, x, target=0, tol=0.05)
     times = take_turns(
         {
             "ours": partial(timed, model, x, tol=0.05),
-            # As many for each row, while ours lets rows go that are within the tolerance.
             "gauss": partial(timed, model, x, method="gausslegendre", n_steps=result.evaluations),
         },
         rounds,
@@ -57,7 +55,6 @@ def chunks(method: str, x: Tensor, rounds: int) -> list[Row]:
     # What is found by trying is known from the first run on; that is a run of its own.
     first = run(chunk_size=None)
     times = take_turns({str(size): partial(run, chunk_size=size) for size in (None, *SIZES)}, rounds)
-    # By the median, as in the ratio below.
     best = min((name for name in times if name != "None"), key=lambda name: sorted(times[name])[rounds // 2])
     return [
         ratio(f"{method}: chunk_size=None over the best fixed ({best})", times["None"], times[best], 1.05),

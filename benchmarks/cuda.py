@@ -1,4 +1,4 @@
-"""Runs every check that needs a GPU, in one command of at most eight minutes; `_cuda.py` holds them.
+"""All that a GPU should show, in one command of at most eight minutes: `_cuda.py` does it, and says what.
 
 A machine without a network needs torch, and from wheels beside the checkout this package, whose wheel holds the built
 front end, captum, and what the tests need:

@@ -1,4 +1,4 @@
-"""Measures how soon the image explorer answers and draws, how large it is, and what it keeps in memory.
+"""How soon the image explorer answers and draws, what it weighs, and what it keeps.
 
 kernel: EfficientNet-Lite0, the demo's cat, 224 x 224, 64 samples. From `explorer.baseline = ...` to the first plan
 that a front end can draw, and to `done`. A front end is played by a thread that acknowledges each message. Every
@@ -69,7 +69,7 @@ CHANGES, WARM_UP = 100, 10
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds from a request to `begin`, to the first overlay, and to `done`."""
+    """Seconds from the wish to the beginning, the first overlay, and the end of the answer."""
 
     first: float
     final: float
@@ -91,26 +91,23 @@ def kernel_side(rounds: int) -> list[Row]:
         labels=classifier.labels,
         n_steps=N_STEPS,
     )
-    # The first run is not counted: the model is called for the first time.
     front_end.when("done", "black")
     names = cycle(BASELINES)
 
     def change(baseline: str) -> Answer:
         front_end.forget()
-        requested_at = time.perf_counter()
+        asked = time.perf_counter()
         explorer.baseline = baseline
         begin, content = front_end.when("begin", baseline)
-        # A path that is kept is shown at once, and would make the figures look better than they are.
         assert content["total"] == N_STEPS, "this path was sampled before"
         first, plan = front_end.when("plan", baseline)
         final, _ = front_end.when("done", baseline)
-        return Answer(first - requested_at, final - requested_at, begin - requested_at, len(plan["entries"]))
+        return Answer(first - asked, final - asked, begin - asked, len(plan["entries"]))
 
     def interrupt(baseline: str, other: str) -> Answer:
         front_end.forget()
         explorer.baseline = baseline
         front_end.when("plan", baseline)
-        # In the middle of the run, as a person who goes on choosing would be.
         time.sleep(A_WHILE)
         return change(other)
 
@@ -268,7 +265,7 @@ RENDERER = """
 
 @contextmanager
 def shown(lab: Lab, browser: Browser, source: str, height: int = 1000) -> Iterator[Page]:
-    """Context of a page with a one-cell notebook whose explorer is idle; its kernel ends with it."""
+    """A page with a notebook of one cell, the explorer of which has nothing left to do; its kernel ends with it."""
     page = browser.new_page(viewport={"width": 1400, "height": height})
     lab.write_notebook("explorer.ipynb", [source])
     run_notebook(page, lab, "explorer.ipynb")
@@ -285,11 +282,10 @@ def light(size: int = 224, steps: int = N_STEPS, panes: str = "") -> str:
 
 
 def about(browser: Browser) -> str:
-    """Returns the browser and its WebGL renderer."""
+    """The browser, and what draws its WebGL."""
     page = browser.new_page()
     renderer = str(page.evaluate(RENDERER))
     page.close()
-    # Frames drawn in software take longer, so that figures of the two are not comparable.
     how = "in software" if any(name in renderer for name in ("SwiftShader", "llvmpipe")) else "by the GPU"
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return f"Browser: Chromium {browser.version}, WebGL {how} ({renderer}). Load average: {load}."
@@ -307,7 +303,7 @@ def choices(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
 
 
 def change(page: Page, baseline: str, after: str | None = None, steps: int = N_STEPS) -> Answer:
-    """Chooses a baseline, when idle or soon after the first overlay of another choice."""
+    """Choose a baseline, when idle or soon after the first overlay of another choice."""
     select = _handle(page, "combobox", "baseline")
     if after is not None:
         page.evaluate(CHANGE, [select, after, False])
@@ -334,7 +330,7 @@ class Drags:
     still: list[Burst]
 
     def frames(self, what: str, goal: float) -> list[Row]:
-        """Measures how long frames take."""
+        """How long they take."""
         each = [p95(burst.drawn) for burst in self.moved]
         long = [100 * sum(length > LONG_MS for length in burst.drawn) / len(burst.drawn) for burst in self.moved]
         drawn = [length for burst in self.moved for length in burst.drawn]
@@ -352,7 +348,7 @@ class Drags:
         ]
 
     def inputs(self, what: str) -> list[Row]:
-        """Measures how soon what is dragged is drawn."""
+        """How soon what is dragged is seen."""
         each = [p95(burst.answers) for burst in self.moved]
         answers = [answer for burst in self.moved for answer in burst.answers]
         return [
@@ -383,8 +379,7 @@ def _best(values: Sequence[float], unit: str) -> str:
 
 def blur(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
     with shown(lab, browser, NOTEBOOK, height=1400) as page:
-        page.get_by_role("combobox", name="baseline", exact=True).select_option("blur")
-        page.get_by_role("tab", name="baselines", exact=True).click()
+        page.get_by_text("Baselines: what is absence here?").click()
         page.get_by_role("slider", name="sigma of blur").wait_for()
         page.wait_for_timeout(1000)
         page.evaluate(WATCH_SIGMA, page.locator(".igw").element_handle())
@@ -404,7 +399,7 @@ def blur(lab: Lab, browser: Browser, rounds: int) -> list[Row]:
 
 @dataclass(frozen=True)
 class Rest:
-    """Seconds from the last input to the first overlay, and within the page to `begin` and to the first plan."""
+    """Seconds from the last input to the first overlay, and in the page, to `begin` and to the first plan."""
 
     first: float
     begun: float
@@ -412,7 +407,7 @@ class Rest:
 
 
 def sigmas(page: Page, shares: Sequence[float], *, lifted: bool) -> list[Rest]:
-    """Measures how soon each rest of the pointer is answered; the pointer moves on while it is still sampled."""
+    """How soon each rest is answered. The pointer goes on while the rest is still being sampled."""
     answers: list[Rest] = []
     drag = None
     for share in shares:
@@ -507,7 +502,7 @@ def growth(lab: Lab, browser: Browser, changes: int) -> list[Row]:
 
 
 def _resident(process: int) -> int:
-    """Returns the bytes of memory that the process holds now."""
+    """Bytes of memory that it has now."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -518,7 +513,7 @@ def _resident(process: int) -> int:
 
 
 def saved_and_restored() -> list[Row]:
-    """Writes the demo's explorer to a file and restores it; raises where it then draws another picture."""
+    """The demo's explorer, written and made again; raises where it then draws another picture."""
     demo, image = igw.demo.image_classifier("cpu"), igw.demo.image("cat")
     options: dict[str, Any] = {"preprocess": demo.preprocess, "labels": demo.labels}
     evaluated = 0
@@ -557,8 +552,8 @@ PARTS = ("kernel", "change", "alpha", "input", "panes", "blur", "large", "bundle
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to measure, and how many times."""
+class Asked:
+    """What to measure, and how often."""
 
     names: Sequence[str]
     rounds: int
@@ -570,39 +565,39 @@ class Plan:
         return any(name in self.names for name in names)
 
 
-def without_browser(plan: Plan) -> Iterator[tuple[str, list[Row]]]:
-    if plan.has("kernel"):
-        yield "From a baseline change to the overlay, kernel side", kernel_side(plan.rounds)
-    if plan.has("bundle"):
+def without_browser(asked: Asked) -> Iterator[tuple[str, list[Row]]]:
+    if asked.has("kernel"):
+        yield "From a baseline change to the overlay, kernel side", kernel_side(asked.rounds)
+    if asked.has("bundle"):
         yield "The front end", bundle()
-    if plan.has("html"):
+    if asked.has("html"):
         yield "One file without a kernel", standalone()
-    if plan.has("file"):
+    if asked.has("file"):
         yield "An explorer from its file", saved_and_restored()
 
 
-def in_browser(plan: Plan, lab: Lab, browser: Browser) -> Iterator[tuple[str, list[Row]]]:
-    often = plan.moves, plan.bursts
-    if plan.has("alpha", "input"):
+def in_browser(asked: Asked, lab: Lab, browser: Browser) -> Iterator[tuple[str, list[Row]]]:
+    often = asked.moves, asked.bursts
+    if asked.has("alpha", "input"):
         one = drags(lab, browser, light(), *often)
         what = f"alpha, {N_STEPS} samples of 224 x 224"
-        rows = one.frames(what, FRAME_GOAL_MS) if plan.has("alpha") else []
-        yield "Dragging alpha", rows + (one.inputs(what) if plan.has("input") else [])
-    if plan.has("panes"):
+        rows = one.frames(what, FRAME_GOAL_MS) if asked.has("alpha") else []
+        yield "Dragging alpha", rows + (one.inputs(what) if asked.has("input") else [])
+    if asked.has("panes"):
         # Four overlays and the difference.
         four = drags(lab, browser, light(panes=FOUR_PANES), *often, pictures=5)
         rows = four.frames("four panes", MANY_PIXELS_GOAL_MS) + four.inputs("four panes")
         yield "Dragging alpha, four panes and their difference", rows
-    if plan.has("large"):
+    if asked.has("large"):
         large = drags(lab, browser, light(size=448), *often)
         rows = large.frames("448 x 448", MANY_PIXELS_GOAL_MS) + large.inputs("448 x 448")
         yield "Dragging alpha, 448 x 448", rows
-    if plan.has("blur"):
-        yield "Dragging the blur's sigma in the gallery", blur(lab, browser, plan.rounds)
-    if plan.has("growth"):
-        yield "What stays", growth(lab, browser, plan.changes)
-    if plan.has("change"):
-        yield "From a baseline change to the overlay, in JupyterLab", choices(lab, browser, plan.rounds)
+    if asked.has("blur"):
+        yield "Dragging the blur's sigma in the gallery", blur(lab, browser, asked.rounds)
+    if asked.has("growth"):
+        yield "What stays", growth(lab, browser, asked.changes)
+    if asked.has("change"):
+        yield "From a baseline change to the overlay, in JupyterLab", choices(lab, browser, asked.rounds)
 
 
 def main() -> None:
@@ -614,23 +609,23 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
     given = parser.parse_args()
     if given.quick:
-        plan = Plan(given.part, rounds=2, moves=60, bursts=1, changes=5)
+        asked = Asked(given.part, rounds=2, moves=60, bursts=1, changes=5)
     else:
-        plan = Plan(given.part, given.rounds, given.moves, given.bursts, CHANGES)
+        asked = Asked(given.part, given.rounds, given.moves, given.bursts, CHANGES)
     goals: list[Row] = []
     under = ""
 
-    def print_rows(title: str, rows: list[Row]) -> None:
+    def tell(title: str, rows: list[Row]) -> None:
         table(title, rows, under)
         goals.extend(row for row in rows if row.goal is not None)
 
-    for title, rows in without_browser(plan):
-        print_rows(title, rows)
-    if plan.has("change", "alpha", "input", "panes", "large", "blur", "growth"):
+    for title, rows in without_browser(asked):
+        tell(title, rows)
+    if asked.has("change", "alpha", "input", "panes", "large", "blur", "growth"):
         with jupyterlab() as lab, chromium() as browser:
             under = about(browser)
-            for title, rows in in_browser(plan, lab, browser):
-                print_rows(title, rows)
+            for title, rows in in_browser(asked, lab, browser):
+                tell(title, rows)
     table("The image explorer and its goals", goals, under)
 
 

@@ -1,4 +1,4 @@
-"""Measures what deletion and insertion cost beside as many plain forward passes of the model.
+"""What deletion and insertion cost beside as many plain forward passes of the model.
 
 EfficientNet-Lite0, 224 x 224, a map of the cat, 100 steps each, blurred fill. Each call asks the model for the curve of
 the map (101 pictures) and for that of one random order (99 more, as both ends are shared): both calls together make
@@ -28,14 +28,12 @@ GOAL = 1.1
 
 
 def plain(model: nn.Module, inputs: Tensor, passes: int, batch: int) -> Callable[[], None]:
-    """Runs so many plain passes, `batch` at a time, and brings their outputs to the CPU."""
-    # The last batch is smaller where they do not divide.
+    """So many passes, `batch` at a time, their outputs brought to the CPU."""
     sizes = [batch] * (passes // batch) + ([passes % batch] if passes % batch else [])
 
     def run() -> None:
         with torch.no_grad():
             for size in sizes:
-                # A copy of each row, as the curves have: rows that share memory would be quicker to read.
                 model(inputs.expand(size, -1, -1, -1).contiguous())[:, TARGET].cpu()
 
     return run
@@ -43,7 +41,6 @@ def plain(model: nn.Module, inputs: Tensor, passes: int, batch: int) -> Callable
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:
     def once() -> float:
-        # Before the clock starts: garbage of the other side would be collected in this one's time.
         gc.collect()
         begin = time.perf_counter()
         run()
@@ -57,12 +54,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
     parser.add_argument("--quick", action="store_true", help="two rounds of 10 steps: does it run at all?")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    options = parser.parse_args()
-    rounds, n_steps = (2, 10) if options.quick else (options.rounds, 100)
+    asked = parser.parse_args()
+    rounds, n_steps = (2, 10) if asked.quick else (asked.rounds, 100)
 
-    classifier = igw.demo.image_classifier(options.device)
-    model, inputs = classifier.model, classifier.preprocess(igw.demo.image("cat")).to(options.device)
-    # Any map will do: passes cost the same whatever its order.
+    classifier = igw.demo.image_classifier(asked.device)
+    model, inputs = classifier.model, classifier.preprocess(igw.demo.image("cat")).to(asked.device)
     values = igw.attribute(model, inputs, target=TARGET, method="secant", n_steps=8)
 
     def ours() -> list[igw.faithfulness.Curves]:
@@ -75,10 +71,9 @@ def main() -> None:
     passes = sum(result.evaluations for result in found)
     of_maps = sum(len(result.shares) for result in found)
 
-    some = 32 if options.device == "cpu" else 400
-    batches = (1, 2, 4, 8, 16, 32) if options.device == "cpu" else (16, 32, 64, 128, 200, 400)
+    some = 32 if asked.device == "cpu" else 400
+    batches = (1, 2, 4, 8, 16, 32) if asked.device == "cpu" else (16, 32, 64, 128, 200, 400)
     tries = take_turns({str(b): timed(plain(model, inputs, some, b)) for b in batches}, 3)
-    # The least and not the median: other load only ever adds time.
     smallest = {b: min(tries[str(b)]) / some for b in batches}
     best = min(smallest, key=smallest.__getitem__)
 
@@ -92,7 +87,7 @@ def main() -> None:
         ratio("time, ours / plain, at equal passes", times[OURS], times[name], GOAL),
         Row(f"of that the maps' own curves: {of_maps} of {passes} passes", short(share)),
     ]
-    table(f"Deletion and insertion, {n_steps} steps: EfficientNet-Lite0, 224 x 224, {options.device}", rows)
+    table(f"Deletion and insertion, {n_steps} steps: EfficientNet-Lite0, 224 x 224, {asked.device}", rows)
     for result in found:
         print(result, end="\n\n")
 

@@ -1,4 +1,4 @@
-"""Measures the memory of samples kept whole and of samples that `reduce` makes smaller: 512 tokens x 4,096 dimensions.
+"""Memory of samples that are kept whole, and of those that `reduce` makes smaller: 512 tokens x 4,096 dimensions.
 
 64 Gauss-Legendre points at the embedding of a small model, in float32, in a process of its own for each: bytes that
 the samples keep, the largest resident set while they are taken and added up, beyond what was resident after the model
@@ -46,23 +46,19 @@ def over_width(t: Tensor) -> Tensor:
     return t.sum(-1)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures one run, in this process."""
-    model, nodes = Gated(options.width), rules.nodes(METHOD, options.n_steps)
-    # Never 0, which is the token of the baseline.
-    ids = torch.arange(options.tokens)[None] % 99 + 1
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """One run, in this process."""
+    model, nodes = Gated(asked.width), rules.nodes(METHOD, asked.n_steps)
+    ids = torch.arange(asked.tokens)[None] % 99 + 1
     with torch.no_grad():
-        # What libraries allocate at a first call belongs to neither side.
         model(ids)
-    # The most so far, which never falls: each run needs a process of its own.
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     samples = make_samples(
         model,
         ids,
         baselines=torch.zeros_like(ids),
         layer="embedding",
-        reduce=over_width if options.one == "reduced" else None,
-        # Fixed, so that both sides hold as many rows at a time.
+        reduce=over_width if asked.one == "reduced" else None,
         chunk_size=4,
     )
     for _ in samples.extend(nodes.alphas):
@@ -70,11 +66,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     result = make_attribution(samples, nodes, method=METHOD, elapsed=0.0)
     found = {
         "seconds": time.perf_counter() - begin,
-        # Linux counts in KiB.
         "peak": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
         "kept": samples.nbytes,
     }
-    attributions = result.attributions if options.one == "reduced" else over_width(result.attributions)
+    attributions = result.attributions if asked.one == "reduced" else over_width(result.attributions)
     return found | {"delta": float(result.convergence_delta), "map": attributions[0].tolist()}
 
 
@@ -85,12 +80,12 @@ def main() -> None:
     parser.add_argument("--n-steps", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", choices=("whole", "reduced"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options)))
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(asked)))
         return
     found: dict[str, list[dict[str, Any]]] = {"whole": [], "reduced": []}
-    for _ in range(options.rounds):
+    for _ in range(asked.rounds):
         for name, runs in found.items():
             command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
             runs.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
@@ -104,7 +99,7 @@ def main() -> None:
     for what, goal in (("peak", 0.35), ("seconds", None)):
         values = [[run[what] for run in found[name]] for name in ("reduced", "whole")]
         rows.append(ratio(f"{'peak memory' if what == 'peak' else 'time'}, reduced / whole", *values, goal))
-    table(f"{options.tokens} tokens x {options.width} dimensions x {options.n_steps} samples", rows)
+    table(f"{asked.tokens} tokens x {asked.width} dimensions x {asked.n_steps} samples", rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compares the relatives of IG where the reason is known, and expected gradients with those of shap and Captum.
+"""The relatives of IG where the reason is known; expected gradients beside those of shap and Captum.
 
 truth: for methods and baselines, the mean share of absolute attribution (summed over channels) inside of the box that
 is the reason, and how often the largest attribution lies there (the pointing game), over 50 pictures of two networks of
@@ -94,14 +94,13 @@ FROM_NONE: dict[str, Method] = {
 
 
 def truth(known: Known) -> None:
-    """Prints shares and hits for each method and baseline."""
+    """Print shares and hits for each method and baseline."""
     columns = [*BASELINES, OTHERS, NONE]
     rows = []
     for group, allowed in ((FROM_ONE, list(BASELINES)), (FROM_MANY, [OTHERS]), (FROM_NONE, [NONE])):
         for name, method in group.items():
             cells = {column: _told(known, method, _baselines(known, column)) for column in allowed}
             rows.append([name, *(cells.get(column, "") for column in columns)])
-    # What a map that knows nothing has inside: the share of the area.
     uniform = igw.faithfulness.pointing(torch.ones_like(known.pictures), list(known.boxes))
     print(f"\n### {known.title}: share inside of the box, hits in {len(known.pictures)} pictures\n")
     print(f"| {' | '.join(['method', *columns])} |\n|{'---|' * (len(columns) + 1)}")
@@ -117,10 +116,9 @@ def _baselines(known: Known, column: str) -> object:
 def _told(known: Known, method: Method, baselines: object) -> str:
     result = method(known.forward, known.pictures, target=known.targets, baselines=baselines)
     found = igw.faithfulness.pointing(result, list(known.boxes))
-    # A map of zeros, where F is flat on the whole path, has no share to take.
     blank = int(found.absolute_share.isnan().sum())
-    cell = f"{_percent(found.absolute_share.nanmean())}, {_percent(found.hit.mean())} hits"
-    return f"{cell} ({blank} blank)" if blank else cell
+    told = f"{_percent(found.absolute_share.nanmean())}, {_percent(found.hit.mean())} hits"
+    return f"{told} ({blank} blank)" if blank else told
 
 
 def _percent(share: Tensor) -> str:
@@ -131,20 +129,19 @@ def _percent(share: Tensor) -> str:
 
 
 class One(nn.Module):
-    """A model reduced to one output, (rows, 1), so that shap explains that alone."""
+    """A model's output at one position, (rows, 1): what shap then explains is that alone."""
 
     def __init__(self, model: nn.Module, target: int) -> None:
         super().__init__()
         self.model, self.target = model, target
 
     def forward(self, x: Tensor) -> Tensor:
-        # A slice keeps the dimension of outputs, which shap looks for.
         return self.model(x)[:, self.target : self.target + 1]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One input (1, ...) with a distribution of `baselines` (K, ...); `chunks`: rows at a time to try."""
+    """One input (1, ...), seen from a distribution of `baselines` (K, ...); `chunks` are rows at a time to be tried."""
 
     title: str
     model: nn.Module
@@ -156,7 +153,7 @@ class Subject:
 
 
 def photo(device: str, samples: int) -> Subject:
-    """Returns the cat on EfficientNet-Lite0, with pieces of other photos for baselines."""
+    """The cat, from pieces of other photos, on EfficientNet-Lite0."""
     classifier = igw.demo.image_classifier(device)
     cat = classifier.preprocess(igw.demo.image("cat")).to(device)
     pieces = []
@@ -181,7 +178,7 @@ def by_ours(subject: Subject, chunk: int | None, seed: int) -> Tensor:
 
 
 def by_captum(subject: Subject, chunk: int | None, seed: int) -> Tensor:
-    """Computes Captum's GradientShap a chunk at a time, as it takes all rows of a call at once.
+    """GradientShap, a chunk a call: it takes all rows at once.
 
     A NoiseTunnel, which takes chunks, draws baselines for the first and has the same in all others.
     """
@@ -205,7 +202,7 @@ _EXPLAINERS: dict[tuple[int, int], Any] = {}
 
 
 def _explainer(subject: Subject, chunk: int) -> Any:
-    """Makes shap's explainer once: it runs the model on all baselines, which is not timed."""
+    """Made once: it asks the model about all baselines, which is not timed."""
     try:
         import shap
     except ImportError:
@@ -217,7 +214,7 @@ def _explainer(subject: Subject, chunk: int) -> Any:
 
 
 def by_passes(subject: Subject, chunk: int | None, seed: int) -> Tensor:
-    """Computes as many gradients at the input itself, and nothing else."""
+    """As many gradients, of the input itself, and nothing else."""
     s, total = subject, torch.zeros_like(subject.inputs)
     at_once = chunk or s.samples
     for start in range(0, s.samples, at_once):
@@ -236,7 +233,6 @@ CONTESTANTS: dict[str, Contestant] = {OURS: by_ours, SHAP: by_shap, CAPTUM: by_c
 
 
 def _timed(run: Contestant, subject: Subject, chunk: int | None, clock: Callable[[], float]) -> float:
-    # Before the clock starts: what others left behind would count here.
     gc.collect()
     begin = clock()
     run(subject, chunk, 0)
@@ -246,7 +242,7 @@ def _timed(run: Contestant, subject: Subject, chunk: int | None, clock: Callable
 
 
 def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
-    """Finds the best chunk size of each library, then times them in turns."""
+    """Find the best chunk of each side, then let them take turns."""
     few = replace(subject, samples=2 * subject.chunks[0])
     for run in CONTESTANTS.values():  # the first call of each is slow
         run(few, few.chunks[0], 0)
@@ -256,7 +252,6 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
         for chunk in subject.chunks
     }
     times = take_turns({f"{side} {chunk}": run for (side, chunk), run in tried.items()}, search)
-    # The least and not the median: other load only ever adds time.
     smallest = {key: min(times[f"{key[0]} {key[1]}"]) for key in tried}
     rows, best = [], dict[str, int]()
     for side in CONTESTANTS:
@@ -267,7 +262,6 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
     runs = {names[side]: tried[side, best[side]] for side in CONTESTANTS}
     default = f"{OURS}, chunk found by trying"
     runs[default] = partial(_timed, by_ours, subject, None, CLOCKS[clock])
-    # Its first run tries chunk sizes; what is timed is one that knows them.
     runs[default]()
     measured = take_turns(runs, rounds)
     rows += [seconds(f"time, {name}", values) for name, values in measured.items()]
@@ -287,7 +281,7 @@ def speed(subject: Subject, rounds: int, search: int, clock: str) -> None:
 
 
 def accuracy(subject: Subject, true: Tensor, runs: int, how: str, chunk: int | None) -> None:
-    """Prints relative L2 errors over seeds, of each library."""
+    """Relative L2 errors over seeds, each side beside the other."""
     errors: Mapping[str, list[float]] = {side: [] for side in (OURS, SHAP, CAPTUM)}
     for seed in range(runs):
         for side, values in errors.items():
@@ -323,7 +317,7 @@ def photo_accuracy(subject: Subject, runs: int) -> None:
 
 
 def _mean_ig(subject: Subject, **options: Any) -> Tensor:
-    """Returns the mean of IG over baselines, one at a time: samples of all of them would fill memory."""
+    """One baseline at a time: samples of all of them would fill memory."""
     each = [
         igw.attribute(subject.model, subject.inputs, baselines=row[None], target=subject.target, **options)
         for row in subject.baselines
@@ -345,21 +339,20 @@ def main() -> None:
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="of the speed")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--reference", action="store_true", help="accuracy on the photo too: 5120 gradients first")
-    options = parser.parse_args()
-    # What Captum warns of in each call.
+    asked = parser.parse_args()
     for message in ("Input Tensor", "The number of", "Setting forward"):
         warnings.filterwarnings("ignore", message=message)
 
-    if options.part in (None, "truth"):
-        for name in options.networks:
-            truth(KNOWN[name](options.device, 5 if options.quick else 50))
-    if options.part in (None, "accuracy"):
-        small_accuracy(KNOWN["digits"](options.device, 1), 3 if options.quick else 20, options.samples)
-        if options.reference:
-            photo_accuracy(photo(options.device, options.samples), 1 if options.quick else 5)
-    if options.part in (None, "speed"):
-        rounds, search = (1, 1) if options.quick else (options.rounds, options.search)
-        speed(photo(options.device, options.samples), rounds, search, options.clock)
+    if asked.part in (None, "truth"):
+        for name in asked.networks:
+            truth(KNOWN[name](asked.device, 5 if asked.quick else 50))
+    if asked.part in (None, "accuracy"):
+        small_accuracy(KNOWN["digits"](asked.device, 1), 3 if asked.quick else 20, asked.samples)
+        if asked.reference:
+            photo_accuracy(photo(asked.device, asked.samples), 1 if asked.quick else 5)
+    if asked.part in (None, "speed"):
+        rounds, search = (1, 1) if asked.quick else (asked.rounds, asked.search)
+        speed(photo(asked.device, asked.samples), rounds, search, asked.clock)
 
 
 if __name__ == "__main__":

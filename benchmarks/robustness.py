@@ -1,4 +1,4 @@
-"""Runs the tests marked `robustness` (faults, floods, hostile input), and writes the figures that they give as tables.
+"""Faults, floods and hostile input: the tests that are marked `robustness`, and the figures that they give, as tables.
 
 python benchmarks/robustness.py [--write] [--keep] [--note TEXT] [--soak SECONDS] [--minutes MINUTES] [-k NAME]
     [--told FILE ...]
@@ -92,9 +92,7 @@ def main() -> None:
     parser.add_argument("--told", nargs="+", type=Path, default=[], metavar="FILE", help="figures of runs before")
     arguments = parser.parse_args()
     figures, failed = (
-        (read_figures(arguments.told), 0)
-        if arguments.told
-        else measured(arguments.soak, arguments.k, arguments.minutes)
+        (told(arguments.told), 0) if arguments.told else measured(arguments.soak, arguments.k, arguments.minutes)
     )
     figures += [] if arguments.k or arguments.told else front_end()
     if arguments.keep:
@@ -102,7 +100,6 @@ def main() -> None:
     note = [textwrap.fill(arguments.note, 118) + "\n"] if arguments.note else []
     text = "\n".join([HEAD, *note, summary(figures), *tables(figures), machine(), ""])
     print(text)
-    # Before anything is written: a page never shows part of a run.
     if failed or any(figure["failed"] for figure in figures):
         raise SystemExit("Some tests failed; nothing was written.")
     if arguments.write:
@@ -112,8 +109,8 @@ def main() -> None:
 # ---------------------------------------------------------------- what tests tell
 
 
-def read_figures(files: list[Path]) -> list[Figure]:
-    """Reads the figures of several runs; of the same row the last counts."""
+def told(files: list[Path]) -> list[Figure]:
+    """Figures of several runs; of one row the last."""
     rows = {}
     for line in (line for file in files for line in file.read_text().splitlines()):
         figure = json.loads(line)
@@ -122,17 +119,16 @@ def read_figures(files: list[Path]) -> list[Figure]:
 
 
 def kept(text: str) -> list[Figure]:
-    """Reads the figures of a page that was written before, as far as it shows them."""
+    """The figures of a page that was written before, as far as it shows them."""
     return [figure_of(line) for line in text.splitlines() if line.startswith("| ") and line.endswith("` |")]
 
 
 def figure_of(row: str) -> Figure:
-    """Parses a row of a table."""
-    # Bars that stand in a cell are written with a backslash, and part nothing.
-    what, value, goal_, _, quoted = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+    """What a row of a table says."""
+    what, value, goal_, _, asked = (cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
     number, unit = re.fullmatch(r"([-\d.,e+]+)(.*)", value).groups()  # type: ignore[union-attr]
     most = re.match(r"at most ([-\d.e+]+)", goal_)
-    shell = quoted.strip("`")
+    shell = asked.strip("`")
     words = shlex.split(shell.strip("()"))
     # Of the front end a file and the title that is looked for, of all else the test itself.
     title = re.sub(r"\\(.)", r"\1", words[-1])
@@ -149,36 +145,34 @@ def figure_of(row: str) -> Figure:
 
 
 def merged(before: list[Figure], now: list[Figure]) -> list[Figure]:
-    """Returns the earlier figures, with the rows of each test that was run now replaced."""
+    """Those of before, with all rows of each test that was run now in their place."""
     ran = {figure["test"] for figure in now}
     return sorted([one for one in before if one["test"] not in ran] + now, key=lambda one: str(one["test"]))
 
 
 def measured(soak: float, name: str, minutes: float) -> tuple[list[Figure], int]:
-    """Runs the Python tests; returns their figures and the exit status."""
+    """Figures of a run, and its exit status."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
-        command_line = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
-        # For each test, beyond what the soak and the interrupts are given.
-        command_line += [str(300 + 2 * soak + 240 * minutes), "--interrupts", str(int(_A_MINUTE * minutes))]
-        command_line += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
-        failed = subprocess.run(command_line, cwd=ROOT, check=False).returncode
-        return read_figures([file]), failed
+        asked = [sys.executable, "-m", "pytest", "-q", "-m", "robustness", "--timeout"]
+        asked += [str(300 + 2 * soak + 240 * minutes), "--interrupts", str(int(_A_MINUTE * minutes))]
+        asked += ["--figures", str(file), "--soak-seconds", str(soak), "-k", name]
+        failed = subprocess.run(asked, cwd=ROOT, check=False).returncode
+        return told([file]), failed
 
 
 def front_end() -> list[Figure]:
-    """Runs the front end's tests in the browser that IGW_CHROMIUM names, or one that is found; returns the figures."""
+    """Figures of the front end's tests, in the browser that IGW_CHROMIUM names, or in one that is found."""
     browser = (
         os.environ.get("IGW_CHROMIUM")
         or subprocess.run(
             [sys.executable, ROOT / "scripts" / "find_browser.py"], check=True, capture_output=True, text=True
         ).stdout.strip()
     )
-    command_line = [shutil.which("npx") or "npx", "vitest", "run", *FRONT_END, "--reporter=json"]
+    asked = [shutil.which("npx") or "npx", "vitest", "run", *FRONT_END, "--reporter=json"]
     environment = {**os.environ, "IGW_CHROMIUM": browser}
-    run = subprocess.run(command_line, cwd=ROOT / "js", env=environment, check=False, capture_output=True, text=True)
+    run = subprocess.run(asked, cwd=ROOT / "js", env=environment, check=False, capture_output=True, text=True)
     found = []
-    # npx may print lines of its own before the report.
     for file in json.loads(run.stdout[run.stdout.index("{") :])["testResults"]:
         path = Path(file["name"]).relative_to(ROOT)
         for test in file["assertionResults"]:
@@ -190,7 +184,7 @@ def front_end() -> list[Figure]:
 
 
 def command(figure: Figure) -> str:
-    """Returns the command that gives this figure of a Python test."""
+    """What gives this figure of a Python test."""
     soak = re.match(r"random use for (\d+) s", figure["what"])
     return f"python -m pytest {shlex.quote(figure['test'])}" + (f" --soak-seconds {soak[1]}" if soak else "")
 
@@ -199,7 +193,7 @@ def command(figure: Figure) -> str:
 
 
 def summary(figures: list[Figure]) -> str:
-    """Says how many goals there are, and which were missed."""
+    """How many goals there are, and which were missed."""
     goals = [figure for figure in figures if figure["at_most"] is not None]
     missed = [figure for figure in goals if verdict(figure) != "reached"]
     lines = [f"{len(figures)} figures; of {len(goals)} goals {len(goals) - len(missed)} are reached."]
@@ -208,7 +202,7 @@ def summary(figures: list[Figure]) -> str:
 
 
 def tables(figures: list[Figure]) -> Iterator[str]:
-    """Yields a heading and a table for each promise."""
+    """A heading and a table for each promise."""
     rest = {file: [one for one in figures if one["test"].partition("::")[0] == file] for file in files_of(figures)}
     for part, promises in PROMISES.items():
         found = {name: [one for file in files for one in rest.pop(file, [])] for name, files in promises.items()}

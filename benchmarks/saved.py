@@ -1,4 +1,4 @@
-"""Measures the bytes that a forward pass saves for the backward pass, here and in Captum: same rows, parameters aside.
+"""Bytes that a forward pass keeps for the backward pass, by this engine and by Captum: the same rows, parameters aside.
 
 python benchmarks/saved.py
 """
@@ -37,8 +37,7 @@ class Vision(nn.Module):
 
 
 def saved(run: Callable[[], object], model: nn.Module) -> int:
-    """Returns the bytes that `run` saves, each piece of memory once, without the model's own."""
-    # By storage: what autograd saves may be a view of a parameter.
+    """Bytes kept by `run`, each piece of memory once, without the model's own."""
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes: dict[int, int] = {}
     held = []
@@ -56,7 +55,7 @@ def saved(run: Callable[[], object], model: nn.Module) -> int:
 
 
 def measured(name: str, model: nn.Module, goal: float | None) -> list[Row]:
-    """Measures Captum's passes and both kinds of ours."""
+    """Captum, and both kinds of passes of ours against it."""
     x = torch.rand(1, 3, 224, 224)
 
     def ours(method: str) -> int:

@@ -1,4 +1,4 @@
-"""Measures the time of a cell of the secant rule over that of a plain gradient, on several networks in turns.
+"""Time of a cell of the secant rule over that of a plain gradient, on networks of several kinds, all in turns.
 
 Processor time of this process, so that others on the machine count for less; by one thread, unless `--threads` says so.
 
@@ -31,7 +31,7 @@ RULES = ("gausslegendre", "secant")
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, an input (its baseline zeros unless given), the number of evaluations to time, and the chunk size."""
+    """A network, an input (its baseline is zeros unless given), and how many evaluations are timed in which chunks."""
 
     title: str
     model: nn.Module
@@ -40,11 +40,10 @@ class Subject:
     target: int
     n_steps: int
     chunks: tuple[int, ...]
-    # Most of a gradient's time: with chunk_size=None on both sides, and at the best chunk of each.
     goals: tuple[float, float] = (1.3, 1.2)
 
     def seconds(self, method: str, chunk: int | None) -> float:
-        """Returns the seconds of one run."""
+        """Of one run."""
         begin = time.process_time()
         igw.attribute(
             self.model,
@@ -61,7 +60,6 @@ class Subject:
 def efficientnet() -> Subject:
     classifier = igw.demo.image_classifier("cpu")
     photo = classifier.preprocess(igw.demo.image("cat"))
-    # Not zeros: to the model, which is given normalised channels, those are a mid grey.
     black = classifier.preprocess(torch.zeros(224, 224, 3, dtype=torch.uint8).numpy())
     return Subject("EfficientNet-Lite0, 224 x 224", classifier.model, photo, black, 285, 32, (2, 4, 8, 16))
 
@@ -84,7 +82,7 @@ class Attention(nn.Module):
 
 
 class ViT(nn.Module):
-    """A vision transformer of six blocks for pictures (rows, 3, 64, 64), in patches of 8 x 8."""
+    """Pictures (rows, 3, 64, 64) in patches of 8 x 8; six blocks."""
 
     def __init__(self, activation: nn.Module, width: int = 192, depth: int = 6) -> None:
         super().__init__()
@@ -94,7 +92,6 @@ class ViT(nn.Module):
         self.head = nn.Linear(width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The mean of all tokens, so that none is there for the class alone.
         return self.head(self.blocks(self.embed(x).flatten(2).mT + self.places).mean(1))
 
 
@@ -132,9 +129,7 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(into, out, 3, stride, 1, bias=False)
         self.second = nn.Conv2d(out, out, 3, 1, 1, bias=False)
         self.norms = nn.ModuleList([nn.BatchNorm2d(out), nn.BatchNorm2d(out)])
-        # In place, as torchvision's are: what keeping the values from before takes is timed too.
         self.relu = nn.ReLU(inplace=True)
-        # A shortcut without weights adds up only where the shape stays.
         plain = into == out and stride == 1
         self.beside = None if plain else nn.Sequential(nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
@@ -172,7 +167,6 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
 def race(subject: Subject, rounds: int) -> list[Row]:
     sizes = (None, *subject.chunks)
     runs = {(m, c): partial(subject.seconds, m, c) for m in RULES for c in sizes}
-    # Apart from the rounds: a first run tries chunk sizes, and later ones know the best.
     first = {m: runs[m, None]() for m in RULES}
     times = take_turns(runs, rounds)
     best = {m: min(subject.chunks, key=lambda c: median(times[m, c])) for m in RULES}
@@ -187,15 +181,14 @@ def race(subject: Subject, rounds: int) -> list[Row]:
     ]
     for m in RULES:
         rows.append(ratio(f"{m}: None over its best chunk", times[m, None], times[m, best[m]], 1.05))
-        listed = ", ".join(f"{c}: {short(median(times[m, c]))}" for c in sizes)
-        rows.append(Row(f"{m}, by chunk", f"{listed}; first run with None {short(first[m])}"))
+        told = ", ".join(f"{c}: {short(median(times[m, c]))}" for c in sizes)
+        rows.append(Row(f"{m}, by chunk", f"{told}; first run with None {short(first[m])}"))
     return rows
 
 
 def profile(subject: Subject) -> None:
     for method in RULES:
         run = partial(subject.seconds, method, subject.chunks[-2])
-        # Once outside of the profile, where first calls would take most of the time.
         run()
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
             run()

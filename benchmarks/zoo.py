@@ -1,4 +1,4 @@
-"""Measures how often the engine's verdict is true, on small real models and adversarial functions with known maps.
+"""How far the engine's verdict is true: of small real models and of adversarial functions whose maps are known.
 
 A claim is false where a map is called converged and is off by more than twice the tolerance. True maps are exact, or
 composite Gauss rules in float64 to 1e-4 (tests/engine/zoo/references.py), kept in benchmarks/.cache. Captum's default
@@ -23,7 +23,6 @@ from statistics import median
 import torch
 from _report import Row, table
 
-# The cases are part of the tests, which are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.engine.zoo.cases import Case, Subject
@@ -40,7 +39,7 @@ KNOWN = 0.1
 
 
 def known(case: Case) -> Reference:
-    """Returns the reference of a case, from the cache if the case is still the same."""
+    """The reference of a case, from the cache if the case is still the same."""
     if case.exact is not None:
         return reference(case)
     file = CACHE / f"{case.name}-{fingerprint(case)}.pt"
@@ -52,27 +51,24 @@ def known(case: Case) -> Reference:
 
 
 def fingerprint(case: Case) -> str:
-    """Returns a hash of what a reference depends on; of a function's Python code only one value is in it."""
+    """Of what the reference was computed of. What a function says in Python is not in it, but for one value."""
     parts = [*case.module.state_dict().values(), *case.inputs, *case.baselines]
     parts += [one for one in case.extra if isinstance(one, torch.Tensor)]
     with torch.no_grad():
         rows = case.module(*case.inputs, *case.extra) if not getattr(case.module, "needs_gradients", False) else None
-    # Outputs stand for the code of `forward`, which has no state to hash.
     parts += [rows] if isinstance(rows, torch.Tensor) else []
     digest = hashlib.sha256(f"{case.target} {case.places} {case.kinked} {case.singular} {case.jumps} {GOAL}".encode())
     for part in parts:
-        # Rounded, as processors differ in the last digits of an output.
         digest.update(part.detach().double().round(decimals=5).numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
 def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Case, Record]]:
-    """Returns a record for each tolerance."""
+    """A record for each tolerance."""
     case = subject.make()
     truth = known(case)
     captum, records = Captum(case, truth), []
     for tol in tols:
-        # Told, not dropped in silence: the share of false claims is of those that could be judged.
         if truth.error > KNOWN * tol:
             print(f"not judged at {tol:g}: {case.name}, whose reference is known to {truth.error:.1e} only")
             continue
@@ -88,15 +84,15 @@ def judge(subject: Subject, tols: Sequence[float], quick: bool) -> list[tuple[Ca
 
 
 def line(record: Record) -> str:
-    """Formats a case in one line."""
+    """A case in one line."""
     if record.failed:
         return f"{record.name:38} {record.tol:<5g} {'INTERNAL ' if record.internal else ''}{record.failed[:120]}"
-    verdict = "converged" if record.converged else "not converged"
+    said = "converged" if record.converged else "not converged"
     estimate = "-" if record.estimate is None else f"{record.estimate:.4f}"
     captum = "-" if record.captum is None else str(record.captum)
     false = "  FALSE" if record.false_claim else "" if record.met else "  missed"
     return (
-        f"{record.name:38} {record.tol:<5g} error {record.error:.4f} estimate {estimate} {verdict}, {record.method} "
+        f"{record.name:38} {record.tol:<5g} error {record.error:.4f} estimate {estimate} {said}, {record.method} "
         f"{record.evaluations} (Captum {captum}, graded {record.graded or '-'}), {1000 * record.elapsed:.0f} ms{false}"
     )
 
@@ -109,7 +105,7 @@ def share(some: Iterable[object], of: Sequence[object]) -> float:
 
 
 def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[Row]:
-    """Returns the rows of the table for models or for functions."""
+    """What the table says of models or of functions."""
     records, what = [record for _, record in judged], NAMES[part]
     converged = [r for r in records if r.converged]
     false = [r for r in records if r.false_claim]
@@ -137,13 +133,13 @@ def rows(part: str, judged: Sequence[tuple[Case, Record]], quick: bool) -> list[
 
 
 def calibration(what: str, records: Sequence[Record]) -> list[Row]:
-    """Returns true over estimated errors, where the error is not too small to judge estimates by."""
+    """Truth over estimate, where the error is not too small to say anything of estimates."""
     both = [(r.error / max(r.estimate, 1e-300), r) for r in records if r.error is not None and r.estimate is not None]
-    ratios = [ratio for ratio, r in both if not small(r)]
-    outside = 100 - share((0.5 <= ratio <= 2 for ratio in ratios), ratios)
+    said = [ratio for ratio, r in both if not small(r)]
+    outside = 100 - share((0.5 <= ratio <= 2 for ratio in said), said)
     above = share((ratio > 2 and not small(r) for ratio, r in both), both)
-    middle = f"; median {median(ratios):.2f}" if ratios else ""
-    counted = f"{len(ratios)} with errors over a hundredth of the tolerance that the reference can tell"
+    middle = f"; median {median(said):.2f}" if said else ""
+    counted = f"{len(said)} with errors over a hundredth of the tolerance that the reference can tell"
     text = f"{outside:.0f}% (within {100 - outside:.0f}% of {counted}{middle})"
     every = share((0.5 <= ratio <= 2 for ratio, _ in both), both)
     return [
@@ -154,7 +150,7 @@ def calibration(what: str, records: Sequence[Record]) -> list[Row]:
 
 
 def small(record: Record) -> bool:
-    """Whether the error is too small to judge an estimate by.
+    """Whether the error is too small for an estimate to be blamed.
 
     That is below a hundredth of the tolerance (rounding), or below twice of what the true map may itself be off by.
     """
@@ -162,7 +158,7 @@ def small(record: Record) -> bool:
 
 
 def costs(what: str, judged: Sequence[tuple[Case, Record]]) -> list[Row]:
-    """Returns evaluations over those that other rules need for the same error, where the tolerance was met."""
+    """Evaluations over those that other rules need for the same error, where the tolerance was met."""
     met = [(case, r) for case, r in judged if r.met]
     smooth = [r.evaluations / r.captum for case, r in met if r.captum and not case.kinked and not case.singular]
     captum = [r.evaluations / r.captum for _, r in met if r.captum]
@@ -193,7 +189,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="all records")
     parser.add_argument("--quick", action="store_true", help="no comparison with other rules")
     options = parser.parse_args()
-    # For small tensors a second one only waits.
     torch.set_num_threads(1)
     dumped = []
     for part in [options.part] if options.part else PARTS:

@@ -19,7 +19,6 @@ class Bar:
     def __call__(self, done: int, total: int) -> None:
         """Set how many evaluations are done, and the total, which may grow during a run."""
         self._bar.total = total
-        # tqdm counts steps, and is told the difference.
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._bar.refresh()

@@ -105,7 +105,6 @@ def piecewise_linear(
     refuse_training_mode(forward_func)
     sampler = Sampler(function, path, chunk_size=_ROWS)
     baseline_output, at_input = sampler.ends()
-    # Kinks are looked for in single points, gradients are taken in chunks.
     watch = _Watch(function, path)
 
     sums, breakpoints, residuals = [], [], []
@@ -144,7 +143,6 @@ def _add_up(sampler: Sampler, path: Path, example: int, edges: Sequence[float]) 
     """The mean gradient (features,) of an example's path, and how far gradients inside a piece differ, relative."""
     alphas = [low + share * (high - low) for low, high in pairwise(edges) for share in _INSIDE]
     at = torch.tensor(alphas, dtype=torch.float64, device="cpu")
-    # Lazily, so that only the gradients of one block are kept: a path may have thousands of pieces.
     rows: Iterator[Tensor] = (
         _flat(row)
         for block in sampler.sample(torch.full((len(at),), example, device="cpu"), at)
@@ -152,7 +150,6 @@ def _add_up(sampler: Sampler, path: Path, example: int, edges: Sequence[float]) 
     )
     factor = _flat([d[0] for d in path.differences(torch.tensor([example], device="cpu"))])
     total, spread, size = torch.zeros_like(factor), 0.0, 0.0
-    # One iterator given twice: each piece takes its two rows from it.
     for (low, high), one, other in zip(pairwise(edges), rows, rows, strict=False):
         mean = (one + other) / 2
         total += (high - low) * mean
@@ -176,7 +173,6 @@ def _edges(watch: _Watch, example: int, max_pieces: int) -> list[float]:
     while ahead:
         alpha, seen = ahead.pop()
         there = watch.look(example, alpha) if seen is None else seen
-        # In their order: all before the first that changes are linear between both points, and so its input is.
         cuts = _first_crossings(here, there, edges[-1], alpha)
         if len(edges) + len(ahead) + len(cuts) > max_pieces:
             raise NotPiecewiseLinearError(
@@ -192,7 +188,7 @@ def _edges(watch: _Watch, example: int, max_pieces: int) -> list[float]:
 
 
 def _first_crossings(here: _Seen, there: _Seen, low: float, high: float) -> list[float]:
-    """Returns where, between `low` and `high`, the first of the operations that change passes its kinks; ascending."""
+    """Where between `low` and `high` the first of the operations that change passes its kinks, ascending."""
     if [kink.shape for kink in here] != [kink.shape for kink in there]:
         raise NotPiecewiseLinearError(
             f"forward_func takes other operations at alpha = {high:.4g} than at {low:.4g}; where such a decision falls "
@@ -203,7 +199,6 @@ def _first_crossings(here: _Seen, there: _Seen, low: float, high: float) -> list
         zero = _ROUNDING * max(one.size, other.size)
         crossing = (before * after < 0) & (before.abs() > zero) & (after.abs() > zero)
         before, after = before[crossing], after[crossing]
-        # A straight line from `before` to `after` is zero at the share before / (before - after).
         at = (low + (high - low) * (before / (before - after))).unique()
         cuts: list[float] = at[(at > low + _NARROWEST) & (at < high - _NARROWEST)].tolist()
         if cuts:
@@ -243,8 +238,7 @@ class _Choice:
         return (*self.values.shape, *self.index.shape)
 
     def gaps(self, later: Any) -> tuple[Tensor, Tensor]:
-        """Returns by how much the choice made here leads the one made later, both here and later."""
-        # Positive here and negative there where another became the largest; the crossing is where both are even.
+        """By how much the choice made here leads the one made later, here and later."""
         here, there = (v.gather(1, self.index) - v.gather(1, later.index) for v in (self.values, later.values))
         return here, there
 
@@ -253,7 +247,7 @@ _Seen: TypeAlias = list[_Sign | _Choice]
 
 
 class _Watch:
-    """Calls the function at single points of the path, so that its rows may be laid out in any way, and notes kinks."""
+    """Calls the function at single points of the path, so that its rows may be laid out in any way, and watches."""
 
     def __init__(self, function: ScalarFunction, path: Path) -> None:
         self._function = function
@@ -291,7 +285,7 @@ class _Recorder(TorchDispatchMode):
         self.seen: _Seen = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Notes kinks before the operation runs, as it may work in place; of a maximum also what it chose."""
+        """Look before the operation runs, as it may work in place; at a maximum also at what it chose."""
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__.removesuffix("_")
         signs = _SIGNS.get(name)

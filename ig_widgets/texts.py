@@ -26,7 +26,6 @@ def plain(text: str, most: int = 100) -> str:
     `\\x1b`. Of the marks on one letter four are kept. A text that holds right-to-left letters lies between two
     left-to-right marks, beyond `most`, so that numbers and words after it stay where they are.
     """
-    # A text of megabytes is cut first: spaces and marks shrink it by no more than that, in anything a person wrote.
     seen = text[: 8 * most]
     line = "".join(map(_written, _sparsely_marked(_SPACES.sub(" ", seen).strip(" "))))
     line = shorten(line + "…" * (len(seen) < len(text)), most)
@@ -44,13 +43,12 @@ def shorten(text: str, most: int) -> str:
 
 
 def whole(text: str) -> str:
-    """Returns `text` as every encoding can write it: halves of surrogate pairs, which none can, become U+FFFD."""
-    # "surrogatepass" writes lone halves as they are, and "replace" reads them as U+FFFD.
+    """`text` as every encoding can write it: for halves of surrogate pairs, which none can, stands U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def words_of(error: BaseException) -> str:
-    """Returns what an error says. Its text may be made by a stranger's code, which may fail in turn."""
+    """What an error says. Its text may be made by a stranger's code, which may fail in turn."""
     try:
         return str(error)
     except Exception as another:  # noqa: BLE001
@@ -58,7 +56,7 @@ def words_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Returns the traceback as Python prints it, for a log."""
+    """As Python prints it, for a log."""
     return printable("".join(traceback.format_exception(error)))
 
 

@@ -1,4 +1,4 @@
-"""Checks that a built wheel and sdist hold the front end, and nothing that does not belong there.
+"""Look into a built wheel and sdist: is the front end there, and nothing that does not belong?
 
 Usage: python scripts/check_dist.py DIST_FOLDER
 """
@@ -15,7 +15,6 @@ def check_wheel(path: Path) -> None:
     with zipfile.ZipFile(path) as wheel:
         sizes = {entry.filename: entry.file_size for entry in wheel.infolist()}
     parts = ("image", "table", "standalone")
-    # Built by hatch_build.py and ignored by git: a wheel without them installs and shows nothing.
     for name in (f"ig_widgets/static/{part}.{kind}" for part in parts for kind in ("js", "css")):
         require(sizes.get(name, 0) > 0, f"{path.name} lacks {name}, or it is empty")
     bundles = {name: sizes[f"ig_widgets/static/{name}.js"] for name in ("image", "table")}
@@ -25,8 +24,8 @@ def check_wheel(path: Path) -> None:
         require(name in sizes, f"{path.name} lacks {name}")
     strangers = [name for name in sizes if name.split("/")[0] != "ig_widgets" and ".dist-info/" not in name]
     require(not strangers, f"{path.name} has files outside the package: {strangers[:5]}")
-    listed = ", ".join(f"{name}.js {size / 1000:.1f} kB" for name, size in bundles.items())
-    print(f"{path.name}: {len(sizes)} files, {listed}")
+    told = ", ".join(f"{name}.js {size / 1000:.1f} kB" for name, size in bundles.items())
+    print(f"{path.name}: {len(sizes)} files, {told}")
 
 
 def check_sdist(path: Path) -> None:
@@ -46,7 +45,6 @@ def require(holds: bool, otherwise: str) -> None:
 
 def main() -> None:
     (folder,) = map(Path, sys.argv[1:])
-    # Exactly one of each: an older one in the folder would be checked, and published, along with it.
     (wheel,) = folder.glob("*.whl")
     (sdist,) = folder.glob("*.tar.gz")
     check_wheel(wheel)

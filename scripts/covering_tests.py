@@ -1,4 +1,4 @@
-"""Records which tests run which line, and runs pytest in forks that end with their tests: for scripts/mutants.py."""
+"""Which tests run which line, and pytest in a fork that ends with its tests: for scripts/mutants.py."""
 
 from __future__ import annotations
 
@@ -35,26 +35,25 @@ class Coverage:
             path: {int(line): [names[index] for index in tests] for line, tests in lines.items()}
             for path, lines in known["lines"].items()
         }
-        kept = {name: result for name, result in known["tests"].items() if not name.startswith(left_out)}
-        passing = {name: seconds for name, (seconds, passed) in kept.items() if passed}
+        told = {name: told for name, told in known["tests"].items() if not name.startswith(left_out)}
+        passing = {name: seconds for name, (seconds, passed) in told.items() if passed}
         return cls(passing, lines)
 
     def of(self, mutant: Mutant, folder: Path) -> list[str]:
-        """Returns the tests that cover the mutant, in the order to try them; `folder` holds the sources."""
+        """Tests that cover the mutant, in the order in which they are tried; `folder` holds the sources."""
         own = self.lines.get(mutant.file, {})
         if mutant.in_function:
             covering = _together(own.get(line, ()) for line in mutant.lines)
         else:
-            # A constant runs when its module is imported, before any test: no test is recorded for its line.
             covering = self._of_names(mutant, folder) or _together(own.values())
         return self._sorted(covering)
 
     def of_file(self, mutant: Mutant) -> list[str]:
-        """Returns the tests that cover anything of the mutant's file, in the order to try them."""
+        """Tests that cover anything of the mutant's file, in the order in which they are tried."""
         return self._sorted(_together(self.lines.get(mutant.file, {}).values()))
 
     def _sorted(self, tests: set[str]) -> list[str]:
-        """Sorts tests: the quickest variant of each, quickest first, then the next of each.
+        """The quickest variant of each test, the quickest first, then the next of each.
 
         What one variant does not notice another seldom does, so that other tests are worth more of the patience.
         """
@@ -67,7 +66,7 @@ class Coverage:
         return [test for _, test in sorted(ranked, key=lambda one: one[0])]
 
     def _of_names(self, mutant: Mutant, folder: Path) -> set[str]:
-        """Returns the tests of lines that name what a statement outside of functions defines: a constant, a field."""
+        """Tests of lines that name what a statement outside of functions defines: a constant, a field."""
         defined = re.match(r"(?:def )?(\w+)", mutant.statement)
         if defined is None:
             return set()
@@ -84,7 +83,7 @@ def _together(groups: Iterable[Iterable[str]]) -> set[str]:
 
 
 def function_of(test: str) -> str:
-    """Returns the name of a test without its parameters."""
+    """The name of a test without its parameters."""
     return test.partition("[")[0]
 
 
@@ -92,14 +91,12 @@ class Recorder:
     """A plugin of pytest that notes which lines each test runs, and how long it takes."""
 
     def __init__(self, folder: Path, variants: int | None) -> None:
-        # Here and not at the top: forks that only run tests do without it.
         import coverage
 
         self._variants = variants
 
         self.tests: dict[str, tuple[float, bool]] = {}
         self._coverage = coverage.Coverage(data_file=None, source=[str(folder / "ig_widgets")])
-        # Otherwise it writes a file of contexts, which takes longer than the tests.
         self._coverage._no_disk = True
         self._coverage.start()
 
@@ -109,7 +106,6 @@ class Recorder:
         variants: dict[str, list[pytest.Item]] = {}
         for item in items:
             variants.setdefault(function_of(item.nodeid), []).append(item)
-        # Evenly spaced ones: the first few parameters are often the same case.
         items[:] = [one for some in variants.values() for one in some[:: -(-len(some) // self._variants)]]
 
     @pytest.hookimpl(hookwrapper=True)
@@ -126,7 +122,7 @@ class Recorder:
         self.tests[report.nodeid] = (seconds + report.duration, passed and report.outcome == "passed")
 
     def write(self, folder: Path, file: Path) -> None:
-        """Writes to a file, beside what that holds of other tests."""
+        """To a file, beside what it holds of other tests."""
         self._coverage.stop()
         data = self._coverage.get_data()
         known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"tests": {}, "lines": {}}
@@ -154,7 +150,7 @@ class Chosen:
 
 
 def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]) -> int:
-    """Runs pytest in the folder, in this process; returns its exit status."""
+    """The exit status of pytest in the folder, in this process."""
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -162,7 +158,7 @@ def run_pytest(folder: Path, arguments: Sequence[str], plugins: Sequence[object]
 
 
 def in_fork(function: Callable[[], int], log: Path, seconds: float = float("inf")) -> int | None:
-    """Calls a function in a fork; returns its number, below zero after a crash, None after a timeout."""
+    """What the function returns in a fork of this process, below zero where it crashes; None where it takes longer."""
     child = os.fork()
     if child == 0:
         _run_and_exit(function, log)
@@ -180,7 +176,6 @@ def in_fork(function: Callable[[], int], log: Path, seconds: float = float("inf"
 
 
 def _run_and_exit(function: Callable[[], int], log: Path) -> None:
-    # A group of its own, so that what the tests start can be ended with it.
     os.setsid()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
@@ -193,5 +188,4 @@ def _run_and_exit(function: Callable[[], int], log: Path) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        # No exit handlers: those of the parent were inherited by the fork.
         os._exit(status)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the path of a Chromium or Chrome that starts; with --install, installs one where there is none.
+"""Print the path of a Chromium or Chrome that starts; with --install, bring one where there is none.
 
 Looks at the environment variable IGW_CHROMIUM, then at the usual names on the PATH, then at what Playwright keeps.
 A name on the PATH is not enough (Ubuntu's chromium-browser is a stub that asks for a snap), so each is started.
@@ -23,13 +23,11 @@ def candidates() -> Iterator[str]:
             yield path
     cache = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
     for pattern in PLAYWRIGHT:
-        # The newest first: Playwright keeps older ones.
         yield from (str(path) for path in sorted(cache.glob(pattern), reverse=True))
 
 
 def starts(path: str) -> bool:
     try:
-        # Not merely found: Ubuntu's chromium-browser is a script that asks for a snap.
         run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -39,14 +37,13 @@ def starts(path: str) -> bool:
 def find() -> str | None:
     if named := os.environ.get("IGW_CHROMIUM"):
         if not starts(named):
-            # No other is tried: who names a browser wants that one.
             sys.exit(f"IGW_CHROMIUM is {named!r}, and that is not a Chromium that starts.")
         return named
     return next(filter(starts, candidates()), None)
 
 
 def install() -> None:
-    """Installs a browser by the system's packages where that is allowed, else by Playwright's own download."""
+    """With the system's packages where that is allowed, else Playwright's own download."""
     if shutil.which("apt-get"):
         sudo: list[str] | None = None
         if os.geteuid() == 0:
@@ -56,14 +53,13 @@ def install() -> None:
         if sudo is not None:
             apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
             say([*apt, "update"])
-            # On Ubuntu the package is the stub, which installs and does not start.
             if say([*apt, "install", "-y", "chromium"]) and find():
                 return
     say([sys.executable, "-m", "playwright", "install", "chromium"])
 
 
 def say(command: list[str]) -> bool:
-    """Runs a command with all output on stderr: stdout is for the path alone."""
+    """Run, with all output on stderr: stdout is for the path alone."""
     print("+", *command, file=sys.stderr)
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
 
@@ -71,9 +67,9 @@ def say(command: list[str]) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--install", action="store_true", help="install a browser where none is found")
-    options = parser.parse_args()
+    asked = parser.parse_args()
     path = find()
-    if path is None and options.install:
+    if path is None and asked.install:
         install()
         path = find()
     if path is None:

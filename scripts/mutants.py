@@ -1,4 +1,4 @@
-"""Mutation testing of a seeded sample: counts small faults that the tests would not notice.
+"""How many small faults the tests would not notice: mutation testing of a seeded sample.
 
     mutants.py [--count 60] [--seed 1] [--under ig_widgets/engine ig_widgets/compat] [--only FILE:LINE ...]
 
@@ -92,7 +92,7 @@ class Laboratory:
         self._warm: WarmTests | None = None
 
     def record(self, tests: Sequence[str], file: Path, variants: int | None) -> None:
-        """Runs the tests once, so many variants of each, and writes what they cover."""
+        """Run the tests once, so many variants of each, and write what they cover."""
 
         def recorded() -> int:
             recorder = Recorder(self.folder, variants)
@@ -132,7 +132,7 @@ class Laboratory:
         return Verdict(mutant, bool(why), why or f"{len(chosen)} of {len(tests)} tests pass", seconds)
 
     def check(self, known: Coverage) -> None:
-        """Exits where tests fail without any mutant."""
+        """Stop where tests fail that nothing was done to."""
         chosen = _within(sorted(known.tests, key=lambda test: known.tests[test]), known.tests, PATIENCE / 2)
         file = "ig_widgets/engine/rules.py"
         source = (self.folder / file).read_bytes()
@@ -166,7 +166,7 @@ class Laboratory:
         )
 
     def _failure(self, tests: Sequence[str], limit: float) -> str:
-        """Returns how the tests fail in a fork that imports the package; empty where they pass."""
+        """How the tests fail in a fork that imports the package; empty where they pass."""
         files = sorted({test.partition("::")[0] for test in tests})
         status = in_fork(lambda: run_pytest(self.folder, ["-x", *files], [Chosen(tests)]), self.log, limit)
         if status == 0:
@@ -191,7 +191,7 @@ class Laboratory:
 
 
 def _limit(tests: Sequence[str], known: Coverage) -> float:
-    """Returns the seconds after which tests count as hanging."""
+    """Seconds after which tests are taken to hang."""
     return 30 + 4 * sum(known.tests[test] for test in tests)
 
 
@@ -200,7 +200,7 @@ def _left_out() -> list[str]:
 
 
 def _within(tests: Sequence[str], seconds: dict[str, float], patience: float) -> list[str]:
-    """Returns as many of the tests as fit into the time allowed, at least one."""
+    """As many of the tests as patience allows, and one at least."""
     chosen: list[str] = []
     spent = 0.0
     for test in tests:
@@ -212,7 +212,7 @@ def _within(tests: Sequence[str], seconds: dict[str, float], patience: float) ->
 
 
 def sample(under: Sequence[str], seed: int) -> list[Mutant]:
-    """Returns all mutants, at most one a line, in the order of the seed."""
+    """All mutants, at most one a line, in the order of the seed."""
     files = sorted(file for folder in under for file in (ROOT / folder).rglob("*.py"))
     ranked: dict[bytes, Mutant] = {}
     alike: Counter[str] = Counter()
@@ -229,7 +229,7 @@ def sample(under: Sequence[str], seed: int) -> list[Mutant]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints each verdict and the survivors; returns the exit status."""
+    """Print each verdict and the survivors. Returns the exit status."""
     options = _options(arguments)
     chosen = sample(options.under, options.seed)
     named = set(options.only)

@@ -1,4 +1,4 @@
-"""Makes mutants, small changes of a source text that some test should notice, for scripts/mutants.py.
+"""Small changes of a source text, each of which some test should notice: mutants, for scripts/mutants.py.
 
 Left as it is: what no test should hold (docstrings, annotations, decorators, texts of errors and warnings, `__all__`,
 `TYPE_CHECKING`) and `zip(..., strict=True)`, which states what cannot be.
@@ -62,7 +62,7 @@ class Mutant:
 
 
 def mutants(file: str, source: bytes) -> list[Mutant]:
-    """Returns all mutants of a file, in the order of its lines."""
+    """All mutants of a file, in the order of its lines."""
     return sorted(_Finder(file, source).found, key=lambda one: (one.start, one.end, one.after))
 
 
@@ -117,7 +117,7 @@ class _Finder:
         )
 
     def _lines(self, node: ast.expr | ast.stmt) -> tuple[int, ...]:
-        """Returns the lines of the node, and the first line of its statement, which is the one that tracers report."""
+        """Lines of the node, and of the first line of its statement, which is the one that tracers note."""
         assert node.end_lineno is not None
         first = self._statement.lineno if self._statement is not None else node.lineno
         return tuple(sorted({first, *range(node.lineno, node.end_lineno + 1)}))
@@ -133,7 +133,7 @@ def _children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _is_left(node: ast.AST) -> bool:
-    """Whether the node is left without mutants."""
+    """Whether nothing is changed in the node."""
     match node:
         case ast.Raise() | ast.Assert() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
             return True
@@ -157,12 +157,10 @@ def _is_left(node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yields kinds of changes of this node (not of its children), each with the text that replaces it."""
+    """Kinds of changes of this node (not of its children), each with the text that stands in its place."""
     match node:
         case ast.Compare():
-            # Of a chained comparison one operator at a time.
             for index, operator in enumerate(node.ops):
-                # A copy, as the tree is walked on.
                 changed = copy.deepcopy(node)
                 changed.ops[index] = COMPARISONS[type(operator)]()
                 yield "comparison", _text(changed)
@@ -177,7 +175,6 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:
         case ast.Constant(value=bool()):
             yield "constant", str(not node.value)
         case ast.Constant(value=int() | float() as value):
-            # Infinity, and floats so large that 1 is lost in them, would be no change.
             if value + 1 != value:
                 yield "constant", repr(value + 1)
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
@@ -212,7 +209,7 @@ def _changes_of_calls(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _is_flipped(node: ast.expr) -> bool:
-    """Whether another mutant of the node negates it already."""
+    """Whether another change of the node negates it already."""
     if isinstance(node, ast.Compare):
         return not isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
@@ -228,6 +225,6 @@ def _is_text(node: ast.BinOp) -> bool:
 
 
 def _text(node: ast.expr) -> str:
-    """Returns the source of an expression, in brackets where precedence could change it."""
+    """Source of an expression, in brackets where it could fall apart."""
     text = ast.unparse(node)
     return text if isinstance(node, ast.Name | ast.Constant | ast.Call | ast.Attribute) else f"({text})"

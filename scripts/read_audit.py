@@ -1,4 +1,4 @@
-"""Prints what `pip-audit --format json` or `npm audit --json`, on standard input, found, a line for each finding.
+"""What an audit found, told in lines: of `pip-audit --format json` or `npm audit --json`, on standard input.
 
     read_audit.py pip|npm [ADVISORY ...]
 
@@ -15,12 +15,11 @@ from typing import Any
 
 
 class NotMadeError(Exception):
-    """Raised where no audit was made; the text says why."""
+    """There is no audit, for this reason."""
 
 
 def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """Returns how many packages were audited, and a line for each advisory, by its names."""
-    # pip-audit lists what it could not look up as well, without "vulns".
+    """How many packages were audited, and a line of each advisory by its names."""
     packages = [package for package in report["dependencies"] if "vulns" in package]
     if not packages:
         raise NotMadeError(f"nothing is known of any of the {len(report['dependencies'])} packages")
@@ -34,14 +33,13 @@ def of_pip(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
 
 
 def of_npm(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """Does the same for npm, where a package lists its own advisories, and the names of affected packages it uses."""
+    """The same. Packages are affected by advisories of their own, or by name of those that they use."""
     if "vulnerabilities" not in report:
-        message = report.get("message") or report["error"].get("summary") or report["error"].get("code")
-        raise NotMadeError(str(message))
+        said = report.get("message") or report["error"].get("summary") or report["error"].get("code")
+        raise NotMadeError(str(said))
     found = {}
     for package in report["vulnerabilities"].values():
         for via in package["via"]:
-            # Where a dependency is to blame npm gives its name, a text, whose own entry has the advisory.
             if isinstance(via, dict):
                 name = str(via.get("url", "")).rpartition("/")[2] or str(via.get("source"))
                 found[name] = (
@@ -51,19 +49,18 @@ def of_npm(report: dict[str, Any]) -> tuple[int, dict[str, str]]:
 
 
 def main(kind: str, text: str, ignored: Collection[str]) -> int:
-    """Prints the findings; returns the exit status."""
+    """Print what is to be told. Returns the exit status."""
     try:
         count, found = {"pip": of_pip, "npm": of_npm}[kind](json.loads(text))
     except NotMadeError as error:
         print(error)
         return 2
-    # An error page in place of JSON, or JSON of another form: no audit, which must not pass for a clean one.
     except (ValueError, KeyError, TypeError, AttributeError):
         print("it gave no report")
         return 2
-    lines = [line for names, line in sorted(found.items()) if not set(names.split()) & set(ignored)]
-    print("\n".join(lines) or f"no known vulnerability in {count} packages")
-    return 1 if lines else 0
+    told = [line for names, line in sorted(found.items()) if not set(names.split()) & set(ignored)]
+    print("\n".join(told) or f"no known vulnerability in {count} packages")
+    return 1 if told else 0
 
 
 if __name__ == "__main__":

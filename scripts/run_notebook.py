@@ -1,4 +1,4 @@
-"""Runs notebooks in place, keeps their outputs, and strips what changes from run to run.
+"""Run notebooks in place, keep their outputs, and strip what changes from run to run.
 
 Stripped are the widgets' state (a saved state makes viewers draw a dead widget instead of the picture beside it),
 references to widgets by their random ids, timings, and the version of the Python that ran.
@@ -24,9 +24,7 @@ def run(path: Path, timeout: float) -> None:
         timeout=timeout,
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
-        # A saved state makes viewers draw a dead widget in place of the picture.
         store_widget_state=False,
-        # Else what is printed arrives in pieces that differ from run to run.
         coalesce_streams=True,
     ).execute()
     strip(notebook)
@@ -34,7 +32,6 @@ def run(path: Path, timeout: float) -> None:
 
 
 def strip(notebook: NotebookNode) -> None:
-    # The version of Python is in it, which would change with each machine.
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -48,14 +45,14 @@ def main() -> None:
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--timeout", type=float, default=300, help="seconds a cell may take")
     parser.add_argument("--strip-only", action="store_true", help="do not run, only strip")
-    options = parser.parse_args()
-    for path in options.notebooks:
-        if options.strip_only:
+    asked = parser.parse_args()
+    for path in asked.notebooks:
+        if asked.strip_only:
             notebook = nbformat.read(path, as_version=4)
             strip(notebook)
             nbformat.write(notebook, path)
         else:
-            run(path, options.timeout)
+            run(path, asked.timeout)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB", file=sys.stderr)
 
 

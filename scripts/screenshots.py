@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
+"""Take the README's pictures of the explorer in a real JupyterLab, light and dark, into docs/.
 
 python scripts/screenshots.py
 """
@@ -45,47 +45,40 @@ def main() -> None:
     (ROOT / "docs").mkdir(exist_ok=True)
     with jupyterlab() as lab, chromium() as browser:
         lab.write_notebook("explorer.ipynb", [CELL])
-        page = browser.new_page(viewport={"width": 1400, "height": 1400})
+        # So high that nothing has to be scrolled into sight.
+        page = browser.new_page(viewport={"width": 1400, "height": 4400})
         run_notebook(page, lab, "explorer.ipynb")
         explorer = page.locator(".igw")
         explorer.get_by_role("status").filter(has_text="idle").wait_for()
         explorer.get_by_role("slider", name="alpha", exact=True).fill("0.3")
-        explorer.get_by_role("button", name="pictures and numbers").click()
-        explorer.locator(".igw-card img").last.wait_for()
+        explorer.locator(".igw-gallery > summary").click()
+        explorer.locator(".igw-card").last.wait_for()
         explorer.locator(".igw-pane").last.get_by_text("%").wait_for()
         explorer.locator(".igw-sentence", has_text="depends on the baseline").wait_for(timeout=120_000)
+        explorer.locator(".igw-aid td", has_text="…").first.wait_for(state="detached")
+        page.evaluate("document.activeElement.blur()")
         for name, theme in THEMES.items():
             page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
             page.wait_for_function("name => document.body.dataset.jpThemeLight === String(name === 'light')", arg=name)
             page.wait_for_load_state("networkidle")
-            take(page, f"dependence-{name}", open_tab(explorer, "dependence"))
-            take(page, f"gallery-{name}", explorer.locator(".igw-baselines"))
-            regions = open_tab(explorer, "regions")
-            regions.locator("td", has_text="…").first.wait_for(state="detached")
-            take(page, f"reading-{name}", regions)
-            open_tab(explorer, "path")
-            page.evaluate("document.activeElement.blur()")
-            take(page, f"compare-{name}", explorer.locator(".igw-stage"))
-            take(page, f"explorer-{name}", explorer)
+            take(page, f"explorer-{name}", explorer, explorer.locator(".igw-body"))
+            take(page, f"compare-{name}", explorer.locator(":scope > .igw-panes"))
+            take(page, f"reading-{name}", explorer.locator(".igw-look"), explorer.locator(".igw-aids"))
+            take(page, f"dependence-{name}", explorer.locator(".igw-dependence"))
+            take(page, f"gallery-{name}", explorer.locator(".igw-gallery"))
 
 
-def open_tab(explorer: Locator, name: str) -> Locator:
-    """Returns what stands in it."""
-    explorer.get_by_role("tab", name=name, exact=True).click()
-    return explorer.get_by_role("tabpanel", name=name, exact=True)
-
-
-def take(page: Page, name: str, part: Locator) -> None:
-    """Saves a part of the page as a PNG of 256 colours."""
-    box = part.bounding_box()
-    assert box is not None
+def take(page: Page, name: str, first: Locator, last: Locator | None = None) -> None:
+    """From the top of the first part to the bottom of the last one, as a PNG of 256 colours."""
+    top, bottom = first.bounding_box(), (last or first).bounding_box()
+    assert top is not None
+    assert bottom is not None
     clip = {
-        "x": box["x"] - MARGIN,
-        "y": box["y"] - MARGIN,
-        "width": box["width"] + 2 * MARGIN,
-        "height": box["height"] + 2 * MARGIN,
+        "x": top["x"] - MARGIN,
+        "y": top["y"] - MARGIN,
+        "width": top["width"] + 2 * MARGIN,
+        "height": bottom["y"] + bottom["height"] - top["y"] + 2 * MARGIN,
     }
-    # Without animations, so that two runs give the same picture.
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, animations="disabled"))).convert("RGB")
     palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
     small = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

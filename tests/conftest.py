@@ -1,4 +1,4 @@
-"""Settings and fixtures that all tests share, and the recorder of figures of robustness tests."""
+"""Settings and fixtures that all tests share, and the figures that tests of faults and floods give."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="module")
 def one_thread_of_torch() -> Iterator[None]:
-    """Sets torch to one thread: for small tensors a second one only waits, on a busy machine for long."""
+    """For small tensors: a second thread only waits, and on a busy machine it waits for long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -35,24 +35,24 @@ def one_thread_of_torch() -> Iterator[None]:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Records a figure for benchmarks/robustness.md.
+    """Tells a figure, for benchmarks/robustness.md.
 
     `figure(what, value, unit="", at_most=None)`. A goal of time or memory is for the table, which says whether it was
     reached; what must be true on any machine is asserted by the test itself.
     """
 
-    def record(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
+    def tell(what: str, value: float, unit: str = "", at_most: float | None = None) -> None:
         known = {"what": what, "value": value, "unit": unit, "at_most": at_most, "test": request.node.nodeid}
         # With the report of the test, which comes from another process where tests run side by side.
         request.node.user_properties.append(("figure", known))
 
-    return record
+    return tell
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [one for all_ in terminalreporter.stats.values() for one in all_ if getattr(one, "when", "") == "call"]
     figures = [
-        known | {"failed": one.failed} for one in reports for name, known in one.user_properties if name == "figure"
+        told | {"failed": one.failed} for one in reports for name, told in one.user_properties if name == "figure"
     ]
     figures.sort(key=lambda one: one["test"])
     if figures:

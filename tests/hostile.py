@@ -1,4 +1,4 @@
-"""Hostile texts for labels, names of functions and files, and errors: none may run as code or break a page."""
+"""Texts that a stranger may have given: as labels, names of functions and files, in errors. None may run or break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loaded attribution equals the saved one bit for bit."""
+"""An attribution from its file is, bit for bit, the one that was saved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.explorers.subjects import Classifier, draw, photo
 
 
 class Two(nn.Module):
-    """A model of two inputs, (rows, 4) and (rows, 2, 3)."""
+    """Of two inputs, (rows, 4) and (rows, 2, 3)."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.tanh(x).sum(1) * torch.relu(y).sum((1, 2))
@@ -41,7 +41,7 @@ class Small(nn.Module):
 
 
 class Stepped(Small):
-    """A model that jumps by 2 where the sum of the features passes 1/2."""
+    """F jumps by 2 where the sum of the features passes 1/2."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(x).sum(1, keepdim=True).expand(-1, 3) + 2.0 * (x.sum(1, keepdim=True) > 0.5)
@@ -147,8 +147,8 @@ def test_what_is_no_attribution_is_refused(tmp_path: Path) -> None:
 
 def test_another_format_is_a_sentence(tmp_path: Path) -> None:
     files.save_attribution(tmp_path / "a.npz", CASES["batch"]())
-    arrays, settings = files.read_npz(tmp_path / "a.npz")
-    files.write_npz(tmp_path / "a.npz", settings=settings | {"format": 2}, **arrays)
+    arrays, told = files.read_npz(tmp_path / "a.npz")
+    files.write_npz(tmp_path / "a.npz", settings=told | {"format": 2}, **arrays)
     with pytest.raises(files.FileError, match=r"is of format 2, of which this version reads 1; read it with"):
         files.load_attribution(tmp_path / "a.npz")
 
@@ -172,18 +172,18 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(-1e9, 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_arrays_and_settings_at_random_are_a_sentence(whole: Path, tmp_path: Path, data: st.DataObject) -> None:
-    """With one array or setting replaced a file is refused, or gives a result whose shapes fit together."""
-    arrays, settings = files.read_npz(whole)
-    place = data.draw(st.sampled_from([*arrays, *settings, *(f"path.{name}" for name in settings["path"])]))
+    """One array or setting is another: refused, or a result of which all shapes fit together."""
+    arrays, told = files.read_npz(whole)
+    place = data.draw(st.sampled_from([*arrays, *told, *(f"path.{name}" for name in told["path"])]))
     if place in arrays:
         other = data.draw(st.sampled_from([None, "[:-1]", "[None]", "int8", "bool"]))
         value = arrays.pop(place)
         changed = {"[:-1]": value[:-1], "[None]": value[None], "int8": np.zeros(value.shape, np.int8)}
         arrays |= {} if other is None else {place: changed.get(other, np.ones(value.shape, bool))}
     else:
-        holder = settings["path"] if place.startswith("path.") else settings
+        holder = told["path"] if place.startswith("path.") else told
         holder[place.removeprefix("path.")] = data.draw(JSON)
-    files.write_npz(tmp_path / "b.npz", settings=settings, **arrays)
+    files.write_npz(tmp_path / "b.npz", settings=told, **arrays)
     try:
         result = files.load_attribution(tmp_path / "b.npz")
     except files.FileError:
@@ -217,8 +217,8 @@ UNFIT = [
 
 @pytest.mark.parametrize(("name", "change"), UNFIT)
 def test_what_does_not_fit_is_refused(whole: Path, tmp_path: Path, name: str, change: str) -> None:
-    arrays, settings = files.read_npz(whole)
-    files.write_npz(tmp_path / "b.npz", settings=settings, **arrays | {name: CHANGES[change](arrays[name])})
+    arrays, told = files.read_npz(whole)
+    files.write_npz(tmp_path / "b.npz", settings=told, **arrays | {name: CHANGES[change](arrays[name])})
     with pytest.raises(files.FileError, match="not all fits together"):
         files.load_attribution(tmp_path / "b.npz")
 
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_refused(whole: Path, tmp_path: Path, name: str, ch
 @pytest.mark.parametrize("value", [10**18, -1])
 @pytest.mark.parametrize("name", ["n_steps", "evaluations"])
 def test_counts_are_looked_at_before_anything_is_built(whole: Path, tmp_path: Path, name: str, value: int) -> None:
-    arrays, settings = files.read_npz(whole)
-    files.write_npz(tmp_path / "b.npz", settings=settings | {name: value}, **arrays)
+    arrays, told = files.read_npz(whole)
+    files.write_npz(tmp_path / "b.npz", settings=told | {name: value}, **arrays)
     with pytest.raises(files.FileError, match="n_steps or evaluations"):
         files.load_attribution(tmp_path / "b.npz")

@@ -1,4 +1,4 @@
-"""`scripts/audit.sh` fails on known advisories, and skips audits that are not available, by name."""
+"""`scripts/audit.sh`: what is known fails, what is not available is skipped by name; neither is taken for the other."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(kind: str, report: Any, *ignored: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "report", "ignored", "status", "message"),
+    ("kind", "report", "ignored", "status", "said"),
     [
         ("npm", NPM_CLEAN, [], 0, "no known vulnerability in 70 packages"),
         ("npm", NPM_FOUND, [], 1, "GHSA-1: b <2, bad (high)"),
@@ -55,12 +55,12 @@ def read(kind: str, report: Any, *ignored: str) -> tuple[int, str]:
         ("npm", "[]", [], 2, "it gave no report"),
     ],
 )
-def test_reports(kind: str, report: Any, ignored: list[str], status: int, message: str) -> None:
-    assert read(kind, report, *ignored) == (status, message)
+def test_reports(kind: str, report: Any, ignored: list[str], status: int, said: str) -> None:
+    assert read(kind, report, *ignored) == (status, said)
 
 
 @pytest.mark.parametrize(
-    ("npm", "status", "message"),
+    ("npm", "status", "said"),
     [
         (NPM_CLEAN, 0, "npm audit: no known vulnerability in 70 packages"),
         (NPM_FOUND, 1, "npm audit:\nGHSA-1: b <2, bad (high)"),
@@ -68,7 +68,7 @@ def test_reports(kind: str, report: Any, ignored: list[str], status: int, messag
     ],
     ids=["clean", "found", "refused"],
 )
-def test_the_command(tmp_path: Path, npm: Any, status: int, message: str) -> None:
+def test_the_command(tmp_path: Path, npm: Any, status: int, said: str) -> None:
     (tmp_path / "report.json").write_text(json.dumps(npm))
     programs = {
         "npm": f"cat {tmp_path}/report.json",
@@ -83,5 +83,5 @@ def test_the_command(tmp_path: Path, npm: Any, status: int, message: str) -> Non
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.stdout == f"pip-audit skipped: it is not installed\n{message}\n"
+    assert done.stdout == f"pip-audit skipped: it is not installed\n{said}\n"
     assert done.returncode == status

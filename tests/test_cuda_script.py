@@ -1,4 +1,4 @@
-"""benchmarks/cuda.py runs on the CPU, and with a part that fails, as most machines have no GPU."""
+"""benchmarks/cuda.py, which nobody can try where there is no GPU: on the CPU, and with a part that fails."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def test_it_runs_on_the_cpu() -> None:
 def test_a_part_that_fails_leaves_the_others(
     script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(session: Any) -> list[Any]:
+    def fails(asked: Any) -> list[Any]:
         raise ValueError("a driver is too old")
 
-    def runs(session: Any) -> list[Any]:
-        assert 0 < session.left <= 100
+    def runs(asked: Any) -> list[Any]:
+        assert 0 < asked.left <= 100
         return [script.Row("memory", "enough")]
 
     monkeypatch.setattr(script, "PARTS", {"one": ("One", fails, 0.5), "two": ("Two", runs, 0.5)})
     assert script.main(["--device", "cpu", "--part", "one", "two", "--seconds", "100"]) == 1
-    output = capsys.readouterr().out
-    assert "a driver is too old" in output
-    assert "| memory | enough |" in output
+    told = capsys.readouterr().out
+    assert "a driver is too old" in told
+    assert "| memory | enough |" in told
     assert script.main(["--device", "cpu", "--part", "two", "--seconds", "100"]) == 0
 
 
 def test_other_benchmarks_find_torch() -> None:
-    """Torch imports a package named cuda, and may find the script of that name beside other benchmarks."""
+    """Torch asks for a package named cuda, and finds a script of that name beside theirs."""
     found = f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import torch"
     subprocess.run([sys.executable, "-c", found], check=True)

@@ -1,4 +1,4 @@
-"""Examples in the documents print what is written below them."""
+"""Examples in the documents give what stands below them."""
 
 from __future__ import annotations
 

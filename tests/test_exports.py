@@ -1,4 +1,4 @@
-"""A failed write of any file gives one sentence, keeps the earlier file, and leaves nothing behind."""
+"""Everything that writes a file, where it cannot: one sentence, the file that was there, and nothing left over."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def explorer() -> Iterator[ImageExplorer]:
 
 @pytest.fixture
 def writers(explorer: ImageExplorer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], object]]:
-    """Returns all functions that write a file, by file ending; what they write is made once."""
+    """All that writes a file, by the ending of its name; what is written is made once."""
     panel = explorer._panel(ExportPanel)
     for name in ("drawing", "html", "npz"):
         made = _once(panel, name)
@@ -81,7 +81,7 @@ _made: dict[str, Any] = {}
 
 
 class _Drawn:
-    """A figure that is drawn already."""
+    """A drawing that was drawn."""
 
     def __init__(self, drawing: Any) -> None:
         self._png, self._svg = drawing.png(), drawing.svg()
@@ -127,7 +127,7 @@ class Disk:
 
 
 class _Failing:
-    """A file object that fails to write, or writes only in part."""
+    """A file that cannot be written, or only in part."""
 
     def __init__(self, file: Any, fail: Callable[..., None], *, half: bool) -> None:
         self._file, self._fail, self._half = file, fail, half
@@ -164,9 +164,9 @@ def test_whatever_fails_the_old_file_is_whole(
                     Disk(patch).fails(step, number)
                     with pytest.raises(FileError) as caught:
                         write(path)
-                message = str(caught.value)
-                assert message.startswith(f"path {str(path)!r} cannot be written ({os.strerror(number)}); name a file ")
-                assert message.count("\n") == 0
+                said = str(caught.value)
+                assert said.startswith(f"path {str(path)!r} cannot be written ({os.strerror(number)}); name a file ")
+                assert said.count("\n") == 0
                 injected += 1
                 lost += path.read_bytes() != before
                 left += os.listdir(tmp_path) != [path.name]
@@ -235,7 +235,7 @@ def test_places_that_cannot_be_files(writers: dict[str, Callable[[Path], object]
 
 @LINUX
 def test_a_device_stays_a_device() -> None:
-    """Renaming over it would, for root, replace /dev/null by a file."""
+    """By renaming, whoever may do all would make a file of /dev/null."""
     with pytest.raises(FileError, match="a device or a pipe"):
         files.write_atomically("/dev/null", b"x")
     assert Path("/dev/null").is_char_device()
@@ -273,7 +273,7 @@ def _alone(code: str, *arguments: str, within: tuple[str, ...] = ()) -> Any:
 
 @LINUX
 def test_a_file_larger_than_the_process_may_write(tmp_path: Path) -> None:
-    message = _alone(
+    said = _alone(
         """
 import resource
 write_atomically(sys.argv[2], b"old" * 1000)
@@ -282,9 +282,7 @@ print(json.dumps([attempt(sys.argv[2], bytes(20_000)), attempt(sys.argv[2] + "2"
 """,
         str(tmp_path / "a"),
     )
-    assert all(
-        "cannot be written (File too large); name a file where larger ones are allowed" in one for one in message
-    )
+    assert all("cannot be written (File too large); name a file where larger ones are allowed" in one for one in said)
     assert os.listdir(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old" * 1000
 
@@ -311,7 +309,7 @@ def _can_mount() -> bool:
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
     if not _can_mount():
         pytest.skip("no mounts of one's own here")
-    message, names, whole = _alone(
+    said, names, whole = _alone(
         _MOUNT
         + """
 mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", folder)
@@ -322,9 +320,7 @@ print(json.dumps([said, os.listdir(folder), open(folder + "/a", "rb").read() == 
         str(tmp_path),
         within=_MOUNTS,
     )
-    assert all(
-        "cannot be written (No space left on device); name a file on a disk with more room" in s for s in message
-    )
+    assert all("cannot be written (No space left on device); name a file on a disk with more room" in s for s in said)
     assert names == ["a"]
     assert whole
 
@@ -334,7 +330,7 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
     if not _can_mount():
         pytest.skip("no mounts of one's own here")
     (tmp_path / "a").write_bytes(b"old")
-    message = _alone(
+    said = _alone(
         _MOUNT
         + """
 mount("--bind", folder, folder)
@@ -344,9 +340,7 @@ print(json.dumps([attempt(folder + "/a", b"new"), attempt(folder + "/b", b"new")
         str(tmp_path),
         within=_MOUNTS,
     )
-    assert all(
-        "cannot be written (Read-only file system); name a file in a folder that exists" in one for one in message
-    )
+    assert all("cannot be written (Read-only file system); name a file in a folder that exists" in one for one in said)
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 

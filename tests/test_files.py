@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and give back what was saved."""
+"""Files that are there whole or not at all, and what comes back from them."""
 
 import io
 import json
@@ -45,8 +45,8 @@ def folder(tmp_path_factory):
 def test_what_was_written_is_read(folder, arrays, settings):
     path = folder / "a.npz"
     files.write_npz(path, settings=settings, **arrays)
-    read, read_settings = files.read_npz(path)
-    assert read_settings == settings
+    read, told = files.read_npz(path)
+    assert told == settings
     assert list(read) == list(arrays)
     for name, array in arrays.items():
         assert read[name].dtype == array.dtype
@@ -221,7 +221,7 @@ def test_what_no_file_of_this_package_says_is_refused_unread(tmp_path, members):
 
 
 def test_zeros_that_unpack_to_more_than_is_read_are_refused_before_memory_is_taken(tmp_path):
-    """A file of some hundred kilobytes that unpacks to as many megabytes."""
+    """Some hundred kilobytes that are as many megabytes."""
     path = tmp_path / "bomb.npz"
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,

@@ -1,4 +1,4 @@
-"""`scripts/mutants.py`: each mutant changes one thing that runs, and that a test should notice."""
+"""`scripts/mutants.py`: mutants change what runs, one thing each, and nothing that no test should hold."""
 
 from __future__ import annotations
 

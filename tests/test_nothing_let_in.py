@@ -1,4 +1,4 @@
-"""The package unpickles nothing, evaluates nothing, starts no program and uses no network."""
+"""Nothing is unpickled, nothing evaluated, no program started, no network asked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MUST_SAY = {
 
 
 def dotted(node: ast.expr) -> str:
-    """Returns "a.b.c" for an expression of names and attributes."""
+    """`a.b.c`, where that is what it is."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
@@ -69,8 +69,8 @@ def offences(tree: ast.AST) -> Iterator[str]:
             yield dotted(node)
         elif isinstance(node, ast.Call) and dotted(node.func) in MUST_SAY:
             name, value = MUST_SAY[dotted(node.func)]
-            values = [one.value for one in node.keywords if one.arg == name]
-            if not (len(values) == 1 and isinstance(values[0], ast.Constant) and values[0].value is value):
+            said = [one.value for one in node.keywords if one.arg == name]
+            if not (len(said) == 1 and isinstance(said[0], ast.Constant) and said[0].value is value):
                 yield f"{dotted(node.func)} without {name}={value}"
 
 
@@ -114,7 +114,7 @@ def test_the_front_end_evaluates_nothing_and_writes_no_markup() -> None:
         assert "import(" not in text
     # But for what the kernel gives it, as anywidget does.
     assert loader.count("import(") == 1
-    assert "createObjectURL(new Blob([await inflate(packed)]" in loader
+    assert "createObjectURL(new Blob([text]" in loader
 
 
 # ---------------------------------------------------------------- at run time
@@ -122,7 +122,7 @@ def test_the_front_end_evaluates_nothing_and_writes_no_markup() -> None:
 
 @pytest.fixture
 def unpickled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what is unpickled; loading weights only does not count."""
+    """What was unpickled; a load of weights alone is none."""
     seen: list[str] = []
     load = torch.load
 
@@ -160,7 +160,7 @@ def test_the_demo_and_an_explorers_life_unpickle_nothing(unpickled: list[str], t
 
 
 class Trap:
-    """An object whose code runs when it is unpickled."""
+    """Runs when it is unpickled."""
 
     sprung = False
 

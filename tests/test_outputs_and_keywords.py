@@ -1,4 +1,4 @@
-"""`forward_kwargs` and `output` of every function give the numbers of a lambda around the model."""
+"""`forward_kwargs` and `output` of every function that explains: the numbers are those of a lambda around the model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def plain(x: Tensor, shift: Tensor) -> Tensor:
 
 
 def numbers(value: object) -> list[Tensor]:
-    """Returns all tensors and numbers of a result except its time, path and texts."""
+    """All tensors and numbers of a result but the time that it took."""
     if isinstance(value, Tensor):
         return [value.double()]
     if isinstance(value, float):
@@ -88,7 +88,7 @@ ASKED: dict[str, Callable[..., Any]] = {
 
 
 def _first(value: Any) -> Any:
-    """Returns the arguments of the first example alone."""
+    """Of the first example alone."""
     if isinstance(value, Tensor):
         return value[:1]
     return {k: _first(v) for k, v in value.items()} if isinstance(value, dict) else value

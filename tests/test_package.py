@@ -1,4 +1,4 @@
-"""The package as a whole: its version, public names, imports, and committed files."""
+"""What holds for the package as a whole: its version, its public names, its imports, and what is committed."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ def test_public_names_can_be_had():
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "engine").glob("*.py")), ids=lambda path: path.name)
 def test_engine_imports_torch_and_numpy_only(path):
-    """Import-linter forbids packages by name; this test forbids any other package."""
+    """Import-linter forbids by name; this holds for any package, also for one that nobody thought of."""
     allowed = sys.stdlib_module_names | {"torch", "numpy", "ig_widgets"}
     imported = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -41,7 +41,7 @@ def test_engine_imports_torch_and_numpy_only(path):
 
 
 def test_engine_alone_loads_nothing_of_widgets_or_captum():
-    """A server that only needs numbers must not import notebook packages: `ig_widgets.engine` needs torch alone.
+    """A server that only wants numbers is not made to import a notebook: `ig_widgets.engine` needs torch alone.
 
     Run with the parent package's own imports blocked out, since `import a.b` imports `a` first.
     """
@@ -58,7 +58,7 @@ def test_engine_alone_loads_nothing_of_widgets_or_captum():
 
 
 def tracked_files() -> list[Path]:
-    """Returns the files that git tracks or would; none outside of a checkout (an unpacked sdist)."""
+    """Files that git tracks or would; none where this is not a checkout (an unpacked sdist)."""
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
@@ -76,7 +76,7 @@ HOME_PATHS = re.compile(rb"(?<![\w.$])/(home|Users|root|work)/[\w.-]+/")
 
 
 def test_committed_files_say_nothing_of_the_machine_they_were_made_on():
-    """Package sources are up to each machine, and paths of one machine mean nothing on another."""
+    """Where packages come from is up to each machine, and paths of one machine mean nothing on another."""
     files = tracked_files()
     if not files:
         pytest.skip("not a git checkout")

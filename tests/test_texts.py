@@ -1,4 +1,4 @@
-"""Hostile texts in tables and figures appear as plain text, on a line of their own, and as nothing else."""
+"""Texts of strangers, in tables and figures: each is there as a text, on a line of its own, and nothing else."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_lines_stay_lines_in_a_log() -> None:
 
 
 class Tags(html.parser.HTMLParser):
-    """Collects the elements of HTML."""
+    """The elements of a text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ def test_tables_hold_them_as_text() -> None:
 
 @pytest.fixture(scope="module")
 def explained() -> Any:
-    """Makes results that carry all of these names."""
+    """Results over all of these names."""
     torch_photo = photo()[None]
     model = Classifier()
     result = igw.attribute(model, torch_photo, target=0, n_steps=2, method="riemann_middle")
@@ -156,7 +156,7 @@ def test_results_print_them_as_text(explained: Any) -> None:
 
 
 def texts_of(svg: bytes) -> list[str]:
-    """Returns the texts of an SVG, and asserts that it has no element, attribute or address beyond the usual ones."""
+    """What an SVG writes, and that it has no element, attribute or address beyond those of any such figure."""
     root = ElementTree.fromstring(svg)
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert tags <= SVG_TAGS, tags - SVG_TAGS
@@ -184,10 +184,10 @@ def test_figures_write_them_as_text(explained: Any) -> None:
         assert max(drawn.get_size_inches()) < 25
         shown = {*texts_of(figures.to_svg(drawn))}
         assert {plain(title), plain(unit, 60)} - {""} <= shown
-        shown_text = " ".join(shown)
+        said = " ".join(shown)
         # Lines are broken at any control that ends one, and words that are longer than a line.
         lines = [line for caption in captions for line in caption[:90].splitlines()]
-        assert [word for line in lines for word in plain(line, 90).split() if word[:20] not in shown_text] == []
+        assert [word for line in lines for word in plain(line, 90).split() if word[:20] not in said] == []
         assert not any(map(UNSAFE.search, shown))
     written = texts_of(figures.to_svg(figures.audit(audits, picture, caption="\n".join(names))))
     assert not any(map(UNSAFE.search, written))
@@ -205,9 +205,9 @@ def test_figures_of_checks_write_them_as_text() -> None:
     shares = torch.linspace(0, 1, 3, dtype=torch.float64)
     for name in ("broken mathtext", "svg script", "NUL", "all overrides", "first half of a pair", "10 kB of marks"):
         curves = faithfulness.Curves("deletion", CORPUS[name], shares, shares[None], shares[None, None], 0, 6)
-        texts = " ".join(texts_of(figures.to_svg(figures.curves(curves, unit=CORPUS[name]))))
-        assert f"Fill: {plain(CORPUS[name])[:10]}" in texts
-        assert not UNSAFE.search(texts)
+        said = " ".join(texts_of(figures.to_svg(figures.curves(curves, unit=CORPUS[name]))))
+        assert f"Fill: {plain(CORPUS[name])[:10]}" in said
+        assert not UNSAFE.search(said)
 
 
 @no_glyphs

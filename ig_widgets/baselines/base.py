@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
-# `normalization` imports this module: at run time it is imported by the method that needs it.
 if TYPE_CHECKING:
     from ig_widgets.baselines.normalization import Levels, normalized
 
@@ -67,7 +66,6 @@ class Baseline(ABC):
 
 def beyond(given: Tensor) -> tuple[float, float] | None:
     """The least and the largest value, where they lie clearly outside of [0, 1]."""
-    # Integers are token ids or bytes: of their range nothing is known.
     if not given.numel() or not given.is_floating_point():
         return None
     low, high = (float(value) for value in given.detach().aminmax())
@@ -125,7 +123,6 @@ def as_pictures(name: str, given: object) -> Tensor:
             array, floating = array.astype(np.float32) / np.iinfo(array.dtype).max, True
         if not floating:
             array = np.zeros(())
-        # A grey picture has no dimension for its one channel.
         array = array[..., None] if array.ndim == 2 else array
         values = torch.from_numpy(np.moveaxis(array, -1, -3).copy() if array.ndim > 2 else array.copy())
     if not floating:
@@ -139,7 +136,6 @@ def as_pictures(name: str, given: object) -> Tensor:
         raise ArgumentValueError(
             f"{name} must be pictures (N, channels, height, width) or one of them, got {tuple(values.shape)}."
         )
-    # A hair outside is what resizing and float32 make of 0 and 1.
     if not (bool((values >= -1e-6).all()) and bool((values <= 1 + 1e-6).all())):  # NaN is neither
         low, high = float(values.min()), float(values.max())
         raise ArgumentValueError(

@@ -34,10 +34,8 @@ class blur(Baseline):  # noqa: N801
         """`pictures`, blurred."""
         height, width = pictures.shape[-2:]
         sigma = self.sigma if self.sigma is not None else min(height, width) / 20
-        # Sums over a whole line: half precision would lose them.
         dtype = torch.float64 if pictures.dtype == torch.float64 else torch.float32
         rows, columns = (_mixing(size, float(sigma)).to(pictures.device, dtype) for size in (height, width))
-        # A Gaussian is separable: all rows, then all columns.
         return (rows @ pictures.to(dtype) @ columns.T).to(pictures.dtype)
 
     def describe(self) -> str:
@@ -53,7 +51,6 @@ def _mixing(size: int, sigma: float) -> Tensor:
     radius = min(math.ceil(4 * sigma), size)
     offsets = torch.arange(-radius, radius + 1, device="cpu")
     kernel = torch.exp(-(offsets.double() ** 2) / (2 * sigma**2))
-    # Clamped to the line: what lies beyond an edge is that edge's pixel.
     source = (torch.arange(size, device="cpu")[:, None] + offsets).clamp(0, size - 1)
     mixing = torch.zeros(size, size, dtype=torch.float64, device="cpu")
     return mixing.scatter_add_(1, source, (kernel / kernel.sum()).expand(size, -1))

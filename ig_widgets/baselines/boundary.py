@@ -31,7 +31,7 @@ _ROWS = 16
 
 @dataclass(frozen=True, eq=False)
 class BoundaryPoint:
-    """The point at which the model's answer changes, for each example of a batch.
+    """Where the model's answer changes, for each example of a batch.
 
     `point`: like the inputs, on the far side by a hair, or where both classes are even. `distance` (batch,): its L2
     distance from the input, an upper bound of that to the boundary (of a linear classifier without low and high, and no
@@ -107,7 +107,6 @@ class boundary(Baseline):  # noqa: N801
             _check_count("target_class", self.target_class, 0)
         for name in ("overshoot", "tol"):
             check_positive(name, getattr(self, name), "")
-        # Infinity, which is the default, is no positive number to `check_positive`.
         if self.max_distance != math.inf:
             check_positive("max_distance", self.max_distance, "")
         for name in ("low", "high"):
@@ -123,13 +122,13 @@ class boundary(Baseline):  # noqa: N801
         return self.find(inputs).point
 
     def describe(self) -> str:
-        """The words for a caption: the boundary, and towards which class."""
+        """The boundary, and towards which class."""
         return "nearest boundary" if self.target_class is None else f"nearest boundary to class {self.target_class}"
 
     def find(
         self, inputs: Tensor, *, on_progress: Progress | None = None, cancel: threading.Event | None = None
     ) -> BoundaryPoint:
-        """Searches the boundary from each of `inputs` (batch, ...), of a floating dtype, on any device.
+        """Search from each of `inputs` (batch, ...), of a floating dtype, on any device.
 
         `on_progress` is called with (done, total) examples; when `cancel` is set the search stops within an iteration.
 
@@ -143,7 +142,6 @@ class boundary(Baseline):  # noqa: N801
         refuse_training_mode(self.forward_func)
         limits = tuple(_limits(name, getattr(self, name), inputs) for name in ("low", "high"))
         count = len(inputs)
-        # Of the engine's chunks only the halving where memory runs out: a search is many passes of the same rows.
         rows = ChunkSize(check_chunk_size(self.chunk_size) or _ROWS, inputs.device, inputs[0].nbytes)
         parts = []
 
@@ -154,10 +152,8 @@ class boundary(Baseline):  # noqa: N801
                 if on_progress is not None:
                     on_progress(part.stop, count)
 
-        # In inference mode no gradient could be taken, which each step needs.
         outside_inference_mode(run)
         result = BoundaryPoint(*(torch.cat(column) for column in zip(*parts, strict=True)))
-        # Only at the end: how far the boundary is follows from the bisection, not from the steps.
         self._check_distance(result)
         return result
 
@@ -179,7 +175,6 @@ def _check_count(name: str, value: object, least: int) -> None:
 
 def _check_ends(name: str, value: object) -> None:
     levels = value if isinstance(value, tuple) else (value,)
-    # No limit.
     if value is None:
         return
     if not levels or any(isinstance(level, bool) or not isinstance(level, Real) for level in levels):
@@ -197,17 +192,15 @@ def _check_inputs(inputs: object) -> None:
 
 
 def _limits(name: str, ends: float | tuple[float, ...] | None, inputs: Tensor) -> Tensor | None:
-    """Returns a limit like the inputs. Raises ArgumentValueError where it does not fit, or the inputs lie beyond it."""
+    """Like the inputs. Raises ArgumentValueError where it does not fit, or the inputs lie beyond it."""
     if ends is None:
         return None
-    # One number for each channel, which is dimension 1, whatever follows.
     levels = torch.as_tensor(ends, dtype=inputs.dtype, device=inputs.device).view(-1, *[1] * (inputs.dim() - 2))
     if len(levels) not in (1, inputs.shape[1]):
         raise ArgumentValueError(
             f"{name} has {len(levels)} levels, the inputs {inputs.shape[1]} channels; give one, or one for each."
         )
     beyond = float(((levels - inputs) if name == "low" else (inputs - levels)).max())
-    # A thousandth beyond is rounding of the preprocessing; more is a range in other units.
     if not beyond <= 1e-3 * max(1.0, float(inputs.abs().max())):
         raise ArgumentValueError(
             f"inputs lie beyond {name}={ends} by {beyond:.3g}; give the range of the model's input, as preprocessed."

@@ -35,17 +35,15 @@ class constant(Baseline):  # noqa: N801
     def __call__(self, pictures: Tensor) -> Tensor:
         """The colour, in the shape of `pictures`. Raises ArgumentValueError for another number of channels."""
         warn_unless_pictures(self, pictures)
-        # (channels or 1, 1, 1), which broadcasts to any picture.
         level = torch.as_tensor(self.value, dtype=pictures.dtype, device=pictures.device).view(-1, 1, 1)
         if len(level) not in (1, pictures.shape[1]):
             raise ArgumentValueError(
                 f"value has {len(level)} levels, the picture {pictures.shape[1]} channels; give one, or one for each."
             )
-        # A copy: of an expanded tensor writing to one pixel would write to all.
         return level.expand_as(pictures).clone()
 
     def describe(self) -> str:
-        """The words for a caption: grey or colour, and its level."""
+        """Grey or colour, and its level."""
         if isinstance(self.value, tuple):
             return f"colour {', '.join(f'{level:.2f}' for level in self.value)}"
         return f"grey {self.value:.2f}"
@@ -60,8 +58,7 @@ class black(constant):  # noqa: N801
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     def describe(self) -> str:
-        """The word for a caption."""
-        # The class may be given another value, which its name would then belie.
+        """Black."""
         return "black" if self.value == 0 else super().describe()
 
 
@@ -74,7 +71,7 @@ class white(constant):  # noqa: N801
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     def describe(self) -> str:
-        """The word for a caption."""
+        """White."""
         return "white" if self.value == 1 else super().describe()
 
 
@@ -88,7 +85,7 @@ class mean_grey(Baseline):  # noqa: N801
         return pictures.mean(dim=(1, 2, 3), keepdim=True).expand_as(pictures).clone()
 
     def describe(self) -> str:
-        """The words for a caption."""
+        """Mean grey."""
         return "mean grey"
 
 
@@ -105,9 +102,8 @@ class zeros(Baseline):  # noqa: N801
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Zeros in the shape of the inputs, here called `pictures`."""
-        # No warning for values outside of [0, 1]: zeros are meant for normalised inputs.
         return torch.zeros_like(pictures)
 
     def describe(self) -> str:
-        """The words for a caption."""
+        """Zeros of the model's input."""
         return "zeros of the model's input"

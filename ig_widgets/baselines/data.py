@@ -29,7 +29,6 @@ class mean(Baseline):  # noqa: N801
     pictures: Any
 
     def __post_init__(self) -> None:
-        # The dataclass is frozen, and this is its constructor still.
         object.__setattr__(self, "pictures", as_pictures("pictures", self.pictures))
 
     def __repr__(self) -> str:
@@ -38,11 +37,10 @@ class mean(Baseline):  # noqa: N801
     def __call__(self, pictures: Tensor) -> Tensor:
         """The mean, for each of `pictures`. Raises ArgumentValueError where the sizes differ."""
         warn_unless_pictures(self, pictures)
-        # In float64: the mean of ten thousand pictures of float32 would drift.
         return like(self.pictures.cpu().double().mean(0, keepdim=True), pictures, "mean")
 
     def describe(self) -> str:
-        """The words for a caption: how many pictures the mean is of."""
+        """How many pictures the mean is of."""
         return f"mean of {len(self.pictures)} pictures"
 
 
@@ -77,7 +75,6 @@ class samples(Baseline):  # noqa: N801
         count = len(self.pictures)
         if self.index is not None:
             return int(self.index) % count
-        # By a generator of its own: the session's random numbers stay as they are.
         return int(torch.randint(count, (), generator=torch.Generator().manual_seed(int(self.seed)), device="cpu"))
 
     def __repr__(self) -> str:
@@ -89,7 +86,7 @@ class samples(Baseline):  # noqa: N801
         return like(self.pictures[self.chosen].unsqueeze(0), pictures, "samples")
 
     def describe(self) -> str:
-        """The words for a caption: which sample, of how many."""
+        """Which, by its index, of how many."""
         return f"sample [{self.chosen}] of {len(self.pictures)}"
 
 
@@ -119,7 +116,7 @@ class inputs(Baseline):  # noqa: N801
         return like(made, pictures, "picture")
 
     def describe(self) -> str:
-        """The words for a caption."""
+        """A given picture."""
         return "given picture"
 
 

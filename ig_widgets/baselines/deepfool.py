@@ -27,13 +27,13 @@ Limits = tuple[Tensor | None, ...]
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """Searches the decision boundary by `settings`, from some rows of a batch.
+    """Searches the decision boundary by the settings of `asked`, from some rows of a batch.
 
     `batch`: how many examples there are in all, by which further arguments are known to follow them.
     """
 
-    settings: boundary
-    state_guard: StateGuard
+    asked: boundary
+    keeper: StateGuard
     batch: int
     cancel: threading.Event | None
 
@@ -57,14 +57,14 @@ class Search:
 
     def _rival_class(self, scores: Tensor, own: Tensor) -> Tensor:
         """The class (rows,) that takes over: the target, or the highest but for that of the input."""
-        if self.settings.target_class is not None:
-            return torch.full_like(own, self.settings.target_class)
+        if self.asked.target_class is not None:
+            return torch.full_like(own, self.asked.target_class)
         return _without(scores, own).argmax(1)
 
     def _margin(self, scores: Tensor, own: Tensor) -> Tensor:
         """The lead of the class that takes over (rows,); negative on the side of the input."""
         other = self._rival_class(scores, own)
-        rest = own if self.settings.target_class is None else _without(scores, other).argmax(1)
+        rest = own if self.asked.target_class is None else _without(scores, other).argmax(1)
         return _at(scores, other) - _at(scores, rest)
 
     # ------------------------------------------------------------ to the other side
@@ -73,13 +73,13 @@ class Search:
         """A point (rows, ...) on the other side, within the limits, and how many steps (rows,) led there."""
         reached, iterations = inputs.clone(), torch.zeros_like(own)
         left = torch.arange(len(inputs), device=inputs.device)
-        for _ in range(self.settings.max_iterations):
+        for _ in range(self.asked.max_iterations):
             ends = tuple(None if limit is None else limit[left] for limit in limits)
             step = self._step(reached[left], examples[left.cpu()], own[left], ends)
             iterations[left] += 1
             # From the input, as in the paper: the overshoot is not part of the next step.
             moved = reached[left] + step
-            ahead = _within(inputs[left] + (1 + self.settings.overshoot) * (moved - inputs[left]), ends)
+            ahead = _within(inputs[left] + (1 + self.asked.overshoot) * (moved - inputs[left]), ends)
             scores = self._scores(ahead, examples[left.cpu()])
             over = self._margin(scores, own[left]) >= 0
             reached[left] = torch.where(_rows(over, moved), ahead, _within(moved, ends))
@@ -88,10 +88,10 @@ class Search:
             left = left[~over]
             if not len(left):
                 return reached, iterations
-        towards = "" if self.settings.target_class is None else f" to class {self.settings.target_class}"
+        towards = "" if self.asked.target_class is None else f" to class {self.asked.target_class}"
         raise ArgumentValueError(
             f"No decision boundary{towards} was found from example {int(examples[left[0].cpu()])} within "
-            f"max_iterations={self.settings.max_iterations} (between low and high, if given); "
+            f"max_iterations={self.asked.max_iterations} (between low and high, if given); "
             f"allow more, or take another baseline."
         )
 
@@ -136,14 +136,14 @@ class Search:
                 best = torch.minimum(distance, best)
             return step.detach()
 
-        return self.state_guard.run(run, gradients=True)
+        return self.keeper.run(run, gradients=True)
 
     def _rivals(self, scores: Tensor, own: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Pairs of classes (rows,): the one to leave and the one to come to."""
-        if self.settings.target_class is not None:
-            target = torch.full_like(own, self.settings.target_class)
+        if self.asked.target_class is not None:
+            target = torch.full_like(own, self.asked.target_class)
             return [(_without(scores, target).argmax(1), target)]
-        others = _without(scores, own).topk(min(self.settings.candidates, scores.shape[1] - 1), 1).indices
+        others = _without(scores, own).topk(min(self.asked.candidates, scores.shape[1] - 1), 1).indices
         return [(own, rival) for rival in others.unbind(1)]
 
     # ------------------------------------------------------------ back to the boundary
@@ -159,7 +159,7 @@ class Search:
         high, point, outputs = torch.ones_like(low), beyond, self._scores(beyond, examples)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            wanted = self._margin(outputs, own) > self.settings.tol * margin.abs()
+            wanted = self._margin(outputs, own) > self.asked.tol * margin.abs()
             wanted &= (middle > low) & (middle < high)
             if not wanted.any():
                 break
@@ -176,17 +176,17 @@ class Search:
 
     @cached_property
     def _function(self) -> Forward:
-        settings = self.settings
+        asked = self.asked
         return Forward(
-            settings.forward_func,
-            settings.additional_forward_args,
+            asked.forward_func,
+            asked.additional_forward_args,
             self.batch,
-            forward_kwargs=settings.forward_kwargs,
-            output=settings.output,
+            forward_kwargs=asked.forward_kwargs,
+            output=asked.output,
         )
 
     def _scores(self, points: Tensor, examples: Tensor) -> Tensor:
-        return self.state_guard.run(lambda: self._forward(points.clone(), examples), gradients=False)
+        return self.keeper.run(lambda: self._forward(points.clone(), examples), gradients=False)
 
     def _forward(self, points: Tensor, examples: Tensor) -> Tensor:
         if self.cancel is not None and self.cancel.is_set():
@@ -203,17 +203,17 @@ class Search:
         return scores
 
     def _check_classes(self, scores: Tensor, examples: Tensor) -> None:
-        if self.settings.target_class is None:
+        if self.asked.target_class is None:
             return
-        if self.settings.target_class >= scores.shape[1]:
+        if self.asked.target_class >= scores.shape[1]:
             raise ArgumentValueError(
                 f"target_class must lie from 0 to {scores.shape[1] - 1}, the classes of forward_func, got "
-                f"{self.settings.target_class}."
+                f"{self.asked.target_class}."
             )
-        same = scores.argmax(1) == self.settings.target_class
+        same = scores.argmax(1) == self.asked.target_class
         if same.any():
             raise ArgumentValueError(
-                f"target_class is {self.settings.target_class}, and example {int(examples[int(same.nonzero()[0])])} is "
+                f"target_class is {self.asked.target_class}, and example {int(examples[int(same.nonzero()[0])])} is "
                 f"taken for that already; give another class, or None for the nearest."
             )
 

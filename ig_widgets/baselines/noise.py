@@ -36,12 +36,11 @@ class uniform(Baseline):  # noqa: N801
         """Noise in the shape of `pictures`."""
         warn_unless_pictures(self, pictures)
         generator = torch.Generator().manual_seed(int(self.seed))
-        # On the CPU, wherever the picture is: generators of devices draw other numbers.
         drawn = torch.rand(pictures.shape, generator=generator, device="cpu")
         return drawn.to(device=pictures.device, dtype=pictures.dtype)
 
     def describe(self) -> str:
-        """The words for a caption: noise, and its seed."""
+        """Noise, and its seed."""
         return f"noise, seed {self.seed}"
 
 
@@ -80,5 +79,5 @@ class gaussian(Baseline):  # noqa: N801
         return made.clamp(0, 1).to(device=pictures.device, dtype=pictures.dtype)
 
     def describe(self) -> str:
-        """The words for a caption: noise around the picture, its sigma and its seed."""
+        """Noise around the picture, its sigma and its seed."""
         return f"picture under noise, sigma {self.sigma:.2f}, seed {self.seed}"

@@ -38,7 +38,6 @@ class normalized(Baseline):  # noqa: N801
     def __post_init__(self) -> None:
         if not isinstance(self.baseline, Baseline):
             raise ArgumentTypeError(f"baseline must be one of igw.baselines, got {type(self.baseline).__name__}.")
-        # It would be normalised twice: its values are the model's own already.
         if self.baseline.space == "inputs":
             raise ArgumentValueError(
                 f"baseline {self.baseline.describe()!r} is made of the model's input as it is; leave .normalized out."
@@ -54,7 +53,6 @@ class normalized(Baseline):  # noqa: N801
         Warns where they are no pictures by this mean and std. Raises ArgumentValueError for other channels.
         """
         mean, std = (_per_channel(name, getattr(self, name), inputs) for name in ("mean", "std"))
-        # In float32 at least: half precision would round black to something else.
         pictures = inputs.to(mean.dtype) * std + mean
         if (ends := beyond(pictures)) is not None:
             warnings.warn(
@@ -63,7 +61,6 @@ class normalized(Baseline):  # noqa: N801
                 UserWarning,
                 stacklevel=2,
             )
-        # Clamped, since rounding leaves [0, 1] by a hair; what is farther outside was warned of.
         return ((self.baseline(pictures.clamp(0, 1)) - mean) / std).to(inputs.dtype)
 
     def describe(self) -> str:

@@ -21,9 +21,8 @@ class max_distance(Baseline):  # noqa: N801
     def __call__(self, pictures: Tensor) -> Tensor:
         """The farthest of each of `pictures` within [0, 1]."""
         warn_unless_pictures(self, pictures)
-        # At exactly 0.5 both ends are as far: white, by convention.
         return (pictures <= 0.5).to(pictures.dtype)
 
     def describe(self) -> str:
-        """The words for a caption."""
+        """The farthest picture."""
         return "farthest picture"

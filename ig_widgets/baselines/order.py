@@ -39,17 +39,15 @@ class permuted(Baseline):  # noqa: N801
         """`inputs` (batch, ...), shuffled. Raises ArgumentValueError for a dim that they do not have."""
         dims = self._dims(inputs)
         ends = list(range(-len(dims), 0))
-        # The shuffled dimensions become one at the end, so that an order is one list of places.
         moved = inputs.movedim(dims, ends)
         flat = moved.flatten(-len(dims))
         generator = torch.Generator().manual_seed(int(self.seed))
-        # Drawn on the CPU, so that a seed means the same on every device.
         orders = [torch.randperm(flat.shape[-1], generator=generator).to(inputs.device) for _ in range(len(inputs))]
         rows = [row.index_select(-1, order) for row, order in zip(flat, orders, strict=True)]
         return torch.stack(rows).view(moved.shape).movedim(ends, dims).contiguous()
 
     def describe(self) -> str:
-        """The words for a caption: what is shuffled, and the seed."""
+        """What is shuffled, and the seed."""
         what = "shuffled" if self.dim is None else f"shuffled along {self.dim}"
         return f"{what}, seed {self.seed}"
 
@@ -63,7 +61,6 @@ class permuted(Baseline):  # noqa: N801
             return list(range(2, 4) if inputs.dim() == 4 else range(1, 2))
         given = self.dim if isinstance(self.dim, tuple) else (self.dim,)
         found = sorted({dim % inputs.dim() for dim in given if -inputs.dim() <= dim < inputs.dim()})
-        # Named twice, out of range, or the batch, by which examples would be mixed.
         if len(found) < len(given) or 0 in found:
             raise ArgumentValueError(
                 f"dim must name dimensions from 1 to {inputs.dim() - 1} of inputs {tuple(inputs.shape)}, each once and "

@@ -54,12 +54,11 @@ class token(Baseline):  # noqa: N801
         if _is_mask(self.keep):
             kept = _like_tokens(self.keep, ids)
         else:
-            # With no ids to keep an empty tensor: nothing is.
             kept = torch.isin(ids, torch.tensor(self.keep, dtype=ids.dtype, device=ids.device))
         return torch.where(kept, ids, torch.full_like(ids, int(self.id)))
 
     def describe(self) -> str:
-        """The words for a caption: which token."""
+        """Which token."""
         return f"token {self.id} in each place{', some kept' if self.keep else ''}"
 
 
@@ -91,14 +90,12 @@ class embedding(Baseline):  # noqa: N801
     @classmethod
     def mean(cls, table: Table, keep: object = ()) -> embedding:
         """The mean of the embedding `table`, a module or a tensor (vocabulary, dims): the mean of all tokens."""
-        # In float64 on the CPU: a vocabulary has a hundred thousand rows.
         return cls(_weights(table).cpu().double().mean(0), keep, "mean embedding")
 
     @classmethod
     def row(cls, table: Table, id: int, keep: object = ()) -> embedding:  # noqa: A002  (as in `token`)
         """The embedding of the token `id`, of padding say, without a position. Raises ArgumentValueError."""
         weights = _weights(table)
-        # `token` checks that it is an integer, and says so in its own words.
         if not 0 <= token(id).id < len(weights):
             raise ArgumentValueError(f"id must lie from 0 to {len(weights) - 1}, the rows of the table, got {id}.")
         return cls(weights[int(id)], keep, f"embedding of token {id}")
@@ -118,15 +115,13 @@ class embedding(Baseline):  # noqa: N801
             raise ArgumentValueError(
                 f"vector has {len(vector)} numbers, the embeddings {embeddings.shape[-1]}; give one of that size."
             )
-        # The same vector in each place; positions, if the model adds any, come after this.
         made = vector.expand_as(embeddings)
         if not self.keep:
             return made.clone()
-        # One number of each embedding stands for its token, for the shape: (batch, tokens).
         return torch.where(_like_tokens(self.keep, embeddings[..., 0])[..., None], embeddings, made)
 
     def describe(self) -> str:
-        """The words for a caption: which embedding."""
+        """Which embedding."""
         return f"{self.name}{', some kept' if self.keep else ''}"
 
 
@@ -140,11 +135,10 @@ def _weights(table: object) -> Tensor:
 
 
 def _mask_or_ids(keep: object) -> tuple[int, ...] | Mask:
-    """Returns ids or booleans as tuples, so that baselines can be compared."""
+    """As tuples, so that baselines can be compared: of ids, or of booleans."""
     given = keep.tolist() if isinstance(keep, Tensor | np.ndarray) else keep
     if isinstance(given, Sequence | Set) and not isinstance(given, str):
         members: tuple[Any, ...] = tuple(tuple(m) if isinstance(m, Sequence) else m for m in given)
-        # Before ids: in Python a bool is an integer, and (True, False) would be ids 1 and 0.
         if _is_mask(members):
             return members
         if all(isinstance(m, Integral) and not isinstance(m, bool) for m in members):
@@ -155,7 +149,6 @@ def _mask_or_ids(keep: object) -> tuple[int, ...] | Mask:
 
 
 def _is_mask(members: tuple[Any, ...]) -> bool:
-    # One row for all examples, or one for each.
     rows = members if all(isinstance(row, tuple) for row in members) else (members,)
     return bool(members) and all(isinstance(member, bool) for row in rows for member in row)
 

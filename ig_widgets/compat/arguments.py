@@ -29,7 +29,6 @@ def as_tuples(
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor | Number, ...]]:
     """Inputs and baselines as tuples of one length; numbers stay numbers."""
     xs = inputs if isinstance(inputs, tuple) else (inputs,)
-    # Numbers stay numbers: Captum's delta wants them as they were given.
     bs = baselines if isinstance(baselines, tuple) else (0 if baselines is None else baselines,)
     if baselines is None:
         bs *= len(xs)
@@ -51,12 +50,10 @@ def as_tuples(
                 f"baselines holds shape {tuple(b.shape)} for an input of {tuple(x.shape)}; give a number, a tensor of "
                 f"that shape, or one of {(1, *x.shape[1:])} for all examples."
             )
-    # Captum says so too; `stacklevel` leads through `attribute` and its wrapper to the caller.
     if isinstance(rows, int) and rows < len(xs[0]):
         warnings.warn(
             f"internal_batch_size is {rows}, less than the {len(xs[0])} examples; {len(xs[0])} is used.", stacklevel=4
         )
-    # Captum takes True for 1.
     return xs, tuple(int(b) if isinstance(b, bool) else b for b in bs)
 
 
@@ -73,7 +70,6 @@ def captums_points(rule: rules.Nodes, method: str, xs: Sequence[Tensor]) -> rule
     They are off by a last digit, and so is what is computed there. In other precisions the points are exact.
     """
     n = len(rule.alphas)
-    # Captum has these points from NumPy, in float64.
     if method == "gausslegendre" or any(x.dtype != torch.float32 for x in xs):
         return rule
     low, high = {
@@ -82,7 +78,6 @@ def captums_points(rule: rules.Nodes, method: str, xs: Sequence[Tensor]) -> rule
         "riemann_middle": (1 / (2 * n), 1 - 1 / (2 * n)),
         "riemann_trapezoid": (0.0, 1.0),
     }[method]
-    # linspace steps from both ends in float32: i / n in float64 would round to other numbers.
     points = torch.linspace(low, high, n, dtype=torch.float32, device="cpu").double().numpy()
     return replace(rule, alphas=points)
 
@@ -100,7 +95,6 @@ def as_target(target: TargetLike) -> Any:
         return int(target)
     if isinstance(target, np.ndarray):
         return torch.from_numpy(target)
-    # A list may hold numbers of numpy's, one for each example.
     return [as_target(t) for t in target] if isinstance(target, list) else target
 
 
@@ -125,7 +119,6 @@ def repeated(value: Any, steps: int) -> Any:
     """Repeat a tensor's rows, or a list's members, as Captum does."""
     if isinstance(value, Tensor):
         return torch.cat([value] * steps) if value.dim() else value
-    # A list of Python's repeats its members by `*`, in the order in which torch.cat repeats rows.
     return value * steps if isinstance(value, list) else value
 
 
@@ -134,7 +127,6 @@ def full(baseline: Tensor | Number, x: Tensor) -> Tensor:
     if not isinstance(baseline, Tensor):
         return torch.full_like(x, baseline)
     try:
-        # No copy: it is only read from here on.
         return baseline.expand(x.shape)
     except RuntimeError:
         raise ArgumentValueError(

@@ -31,7 +31,6 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f"ig_widgets.compat.{_DROP_IN[name]}")
     except ImportError as error:
-        # Something inside of the installed Captum is missing: its own message is the right one.
         if (error.name or "").partition(".")[0] != "captum":
             raise
         raise ImportError(f"{name} needs Captum: pip install 'ig_widgets[captum]'.") from error

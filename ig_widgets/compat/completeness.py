@@ -33,10 +33,9 @@ class Completeness(GradientAttribution):  # type: ignore[misc]  # Captum has no 
 
         Raises CaptumOutputError where the model, which is asked anew, returns no tensor.
         """
-        # A copy with another function: the instance is the user's, and other threads may be using it.
-        checked = copy.copy(self)
-        checked.forward_func = _returning_tensors(self.forward_func)
-        delta: Tensor = super(Completeness, checked).compute_convergence_delta(*args, **kwargs)
+        asked = copy.copy(self)
+        asked.forward_func = _returning_tensors(self.forward_func)
+        delta: Tensor = super(Completeness, asked).compute_convergence_delta(*args, **kwargs)
         return delta
 
 

@@ -69,7 +69,6 @@ def compare(
     try:
         import captum
         from captum.attr import IntegratedGradients
-    # Captum is an extra: without it only this fails, with a sentence.
     except ImportError as error:
         raise ImportError("crosscheck needs Captum: pip install 'ig_widgets[captum]'.") from error
     if not ours.complete:
@@ -78,10 +77,8 @@ def compare(
         )
     if ours.method not in rules.RULES or ours.path is None:
         raise ValueError(f"Captum has no rule {ours.method}; crosscheck a result of one of {', '.join(rules.RULES)}.")
-    # Captum's rules divide by n - 1, or refuse a single point.
     if ours.n_steps < 2:
         raise ValueError("Captum takes no rule of a single point; crosscheck needs n_steps >= 2.")
-    # Captum's weights are 1 / n, halved at both ends: they sum to (n - 1) / n.
     scale = ours.n_steps / (ours.n_steps - 1) if ours.method == "riemann_trapezoid" else 1.0
     function, further = _bind(
         forward_func,
@@ -101,7 +98,6 @@ def compare(
     )
     differences, values = [], []
     for our, their in zip(_members(ours.attributions), _members(theirs), strict=True):
-        # Absolute, beside one largest value for all inputs: relative differences of pixels near zero say nothing.
         differences.append((our - their * scale).abs().max())
         values.append((their * scale).abs().max())
     return CrossCheck(
@@ -165,7 +161,6 @@ def crosscheck(
     weights are float32, so that differences of 1e-7 in float64 and 1e-5 in float32 are none; where a ReLU sits at its
     kink, rounding may decide. Raises as `attribute` and `compare` do.
     """
-    # A callable is asked once, so that both libraries start from the very same baseline.
     known = make_path(inputs, baselines).baselines
     ends = known if isinstance(inputs, tuple | list) else known[0]
     checks = []
@@ -212,7 +207,6 @@ def _bind(
 
     def bound(*arguments: Any) -> Tensor:
         given = iter(arguments[count:])
-        # By identity: equal tensors may be given twice, and each has a place of its own.
         own = {id(t) for t in following}
         args, keywords = tensors_changed(further, lambda t: next(given) if id(t) in own else t)
         return chosen(forward_func(*arguments[:count], *args, **keywords), output)

@@ -31,7 +31,6 @@ def captums_errors() -> Iterator[None]:
     try:
         yield
     except tuple(types) as error:
-        # A subclass that is Captum's type already, from an inner call.
         if type(error) not in types:
             raise
         raise types[type(error)](*error.args) from error

@@ -47,7 +47,6 @@ class IntegratedGradients(Completeness):
     def __init__(self, forward_func: Callable[..., Tensor], multiply_by_inputs: bool = True) -> None:
         GradientAttribution.__init__(self, forward_func)
         self._multiply_by_inputs = multiply_by_inputs
-        # To see later whether somebody has set another one.
         self._own_gradient_func = self.gradient_func
 
     @wrapped
@@ -79,7 +78,6 @@ class IntegratedGradients(Completeness):
         with captums_errors():
             xs, bs = as_tuples(inputs, baselines, internal_batch_size)
             rule, target, extra = check_rule(method, n_steps), as_target(target), as_extra(additional_forward_args)
-            # Captum multiplies integers by a float, and so makes floats of them.
             points = tuple(floating(x) for x in xs)
             if self.gradient_func is self._own_gradient_func:
                 with explain_integers(xs):
@@ -101,13 +99,11 @@ class IntegratedGradients(Completeness):
                     [make_path(x, b) for x, b in zip(points, bs, strict=True)],
                     functools.partial(self._replaced_gradient, target, extra),
                     rule=rule,
-                    # Captum splits into whole batches, of which one is the least.
                     steps_at_once=None if internal_batch_size is None else max(1, internal_batch_size // len(xs[0])),
                     multiply=self._multiply_by_inputs,
                 )
             attributions = maps if isinstance(inputs, tuple) else maps[0]
             if return_convergence_delta:
-                # By Captum's own method, which asks the model anew.
                 return attributions, delta(self, maps, points, bs, target, additional_forward_args)
             return attributions
 
@@ -115,7 +111,6 @@ class IntegratedGradients(Completeness):
         self, target: Any, extra: tuple[object, ...], points: tuple[Tensor, ...], steps: int
     ) -> Sequence[Tensor]:
         """Call the replaced `gradient_func` as Captum does, with everything repeated for each step."""
-        # A single target serves all rows, and is not repeated.
         several = isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1)
         gradient_func: GradientFunc = self.gradient_func
         return gradient_func(

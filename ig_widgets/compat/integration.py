@@ -59,7 +59,6 @@ def integrate(
     # A wide path: what Captum returns for half precision is wider than its inputs.
     xs = tuple(wide(x[:, None] if f else x) for x, f in zip(xs, flat, strict=True))
     index = torch.arange(batch, device="cpu")
-    # The index of the example goes along as a further argument, so that the engine selects it with the rows.
     scalar = ScalarFunction(function, chosen, index, batch)
     if by_row and (not layers or _is_by_row(scalar, xs, bs, index)):
         maps: Sequence[Tensor] = _along_rows(function, make_path(xs, bs), target, index, rule, method, rows, multiply)
@@ -112,7 +111,6 @@ def _captums_sums(
     the steps of a chunk, multiplies that by x - x', and adds the chunks.
     """
     trace = result.path
-    # Captum's weights have single precision: in float64 the engine's own sum is the more exact one.
     if trace is None or any(x.dtype != torch.float32 for x in trace._path.inputs):
         return None
     path, n_steps = trace._path, len(rule.alphas)
@@ -122,7 +120,6 @@ def _captums_sums(
     alphas, examples = (torch.cat([getattr(b, name) for b in blocks]) for name in ("alphas", "examples"))
     # Captum goes along the path, and at each step through the examples.
     order = torch.from_numpy(np.lexsort((examples.numpy(), alphas.numpy())))
-    # Not one sample for each point and example: points that coincide in float32 are sampled once.
     if not torch.equal(alphas[order], torch.tensor(rule.alphas).repeat_interleave(path.batch)):
         return None
     gradients = [torch.cat(parts)[order.to(path.device)] for parts in zip(*(b.gradients for b in blocks), strict=True)]
@@ -232,13 +229,13 @@ def walk(
     chunks = ChunkSize(steps_at_once, device, sum(x.numel() * x.element_size() for p in paths for x in p.inputs))
     sums = [torch.zeros_like(wide(x)) for path in paths for x in path.inputs]
 
-    def run_steps(part: slice) -> Sequence[Tensor]:
+    def ask(part: slice) -> Sequence[Tensor]:
         def run() -> Sequence[Tensor]:
             return gradient(tuple(_points(path, rule.alphas[part]) for path in paths), part.stop - part.start)
 
         return guard.run(run, gradients=True)
 
-    for part, gradients, seconds in chunks.run(len(rule.alphas), run_steps):
+    for part, gradients, seconds in chunks.run(len(rule.alphas), ask):
         steps = part.stop - part.start
         chunks.record(steps, seconds, None)
         for i, slope in enumerate(gradients):

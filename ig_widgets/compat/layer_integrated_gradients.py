@@ -44,7 +44,6 @@ class LayerIntegratedGradients(Completeness, CaptumsLayerIntegratedGradients):  
         device_ids: list[int] | None = None,
         multiply_by_inputs: bool = True,
     ) -> None:
-        # Not Captum's own constructor, which makes an IntegratedGradients of Captum's inside.
         LayerAttribution.__init__(self, forward_func, layer, device_ids=device_ids)
         GradientAttribution.__init__(self, forward_func)
         self._multiply_by_inputs = multiply_by_inputs
@@ -87,7 +86,6 @@ class LayerIntegratedGradients(Completeness, CaptumsLayerIntegratedGradients):  
             # Values that the output does not depend on have no path to walk; they get zeros below.
             ends = list(zip(found.inputs, found.baselines, strict=True))
             moved = [pair for pair, used in zip(ends, found.used, strict=True) if used]
-            # The inputs go along as further arguments (`extra`), for what the model computes beside the layer.
             maps = integrate(
                 found.function,
                 tuple(x for x, _ in moved),
@@ -101,7 +99,6 @@ class LayerIntegratedGradients(Completeness, CaptumsLayerIntegratedGradients):  
                 multiply=self._multiply_by_inputs,
                 layers=True,
             )
-            # In the order of calls, as `found.inputs` has them.
             given = iter(maps)
             every = [
                 next(given) if used else torch.zeros_like(x) for x, used in zip(found.inputs, found.used, strict=True)
@@ -115,7 +112,6 @@ class LayerIntegratedGradients(Completeness, CaptumsLayerIntegratedGradients):  
         members: dict[int, tuple[Tensor, ...]] = {}
         for index, values in maps:
             members[index] = (*members.get(index, ()), values)
-        # A layer of one tensor gives a tensor, of several a tuple, as in Captum.
         layers: list[Tensors] = [m if len(m) > 1 else m[0] for m in members.values()]
         return layers if isinstance(self.layer, list) else layers[0]
 

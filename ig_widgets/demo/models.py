@@ -18,36 +18,11 @@ _SIZE = 224
 
 
 class ImageClassifier(NamedTuple):
-    """A model in eval mode, what makes its input (1, 3, 224, 224) of a photo, and the names of its classes.
-
-    `mean` and `std`, of red, green and blue, are those by which the input is normalised.
-    """
+    """A model in eval mode, what makes its input (1, 3, 224, 224) of a photo, and the names of its classes."""
 
     model: nn.Module
     preprocess: Callable[[Image.Image], Tensor]
     labels: list[str]
-
-    @property
-    def mean(self) -> tuple[float, float, float]:
-        """The mean level of each channel, in [0, 1]."""
-        return _MEAN
-
-    @property
-    def std(self) -> tuple[float, float, float]:
-        """The standard deviation of the levels of each channel."""
-        return _STD
-
-    def to_picture(self, inputs: Tensor) -> Tensor:
-        """Returns the model's input (1, 3, height, width), or (3, height, width), as a picture (3, height, width).
-
-        Its values lie in [0, 1]; what lies beyond is cut off.
-        """
-        picture = inputs[0] if inputs.dim() == 4 else inputs
-        return (picture * _column(_STD, inputs) + _column(_MEAN, inputs)).clamp(0, 1)
-
-    def to_inputs(self, pictures: Tensor) -> Tensor:
-        """Returns pictures (..., 3, height, width) in [0, 1] as the model's input of that shape."""
-        return (pictures - _column(_MEAN, pictures)) / _column(_STD, pictures)
 
     def __repr__(self) -> str:
         return f"ImageClassifier(EfficientNet-Lite0, {len(self.labels)} classes)"
@@ -73,10 +48,6 @@ def image_classifier(device: str | torch.device | None = None) -> ImageClassifie
     layout = torch.channels_last if torch.device(device).type == "cpu" else torch.preserve_format
     model = model.eval().to(device, memory_format=layout)
     return ImageClassifier(model, preprocess, _imagenet_labels())
-
-
-def _column(levels: tuple[float, ...], like: Tensor) -> Tensor:
-    return like.new_tensor(levels).view(-1, 1, 1)
 
 
 def preprocess(photo: Image.Image) -> Tensor:

@@ -56,7 +56,6 @@ class Activations:
             for i, call in enumerate(self.calls):
                 if call[0] == index:
                     every.setdefault(call, []).append(i)
-            # Calls may differ in shape (a decoder that grows by a token a call); what differs cannot be added up.
             shapes = {tuple(self.inputs[i].shape for i in own) for own in every.values()}
             if len(shapes) == 1:
                 made += [(index, list(group)) for group in zip(*every.values(), strict=True)]
@@ -65,7 +64,7 @@ class Activations:
         return made
 
     def added_up(self, values: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
-        """Returns the sums of `values`, like `inputs`, over the calls of each layer, with the layer's place."""
+        """Of values like `inputs` those of `members`, each with the place of its layer."""
         return [(index, sum((values[i] for i in own[1:]), values[own[0]])) for index, own in self.members]
 
 
@@ -120,7 +119,6 @@ def activations_at(
         with torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
             return run(graph, inputs)
 
-    # Without gradients: of both ends only the values are kept, and no graph of the whole model.
     state_guard.run(lambda: unrolled(lambda: (run(end, inputs), run(start, baselines))), gradients=False)
     # A pass of its own: with gradients some modules (nn.TransformerEncoder) compute otherwise. The graph alone is
     # wanted, not what a backward pass along it would need.
@@ -128,7 +126,6 @@ def activations_at(
     used = used_tensors(layers, graph, returned, allow_unused)
     for index, name in enumerate(layers.names):
         times = [sum(own == index for own, _ in recorder.calls) for recorder in (end, start)]
-        # A loop or a branch that depends on the data: a call at one end alone has nothing to draw a line to.
         if times[0] != times[1]:
             raise ArgumentValueError(
                 f"{name} is called more than once at one end of the path: {times[0]} times at inputs and {times[1]} at "

@@ -32,18 +32,17 @@ class Adaptive(SampleSearch, FeatureChecks):
     """Chooses where each example is sampled next: the next rule, single samples, or a test at random places."""
 
     def done(self, tol: float) -> bool:
-        """Whether all errors are within `tol`, and were tested at random places."""
+        """Whether all is within `tol`, and was put to the test."""
         shared = self._shared
         if len(shared) and not (shared.checks and shared.is_settled(tol).all()):
             return False
         return all(own.is_settled(tol) and own.checks for own in self._examples.values())
 
     def where(self) -> tuple[float, float] | None:
-        """The alphas between which most of the error lies, of the example that has the largest; None if unknown."""
+        """Between which alphas most of the error lies, of the example that has the largest; None if it is unknown."""
         if not self._examples:
             return None
         worst = max(self._examples.values(), key=lambda own: -1.0 if own.error is None else own.error)
-        # fmax passes over NaN, which stands for an error that is not known yet.
         largest = np.fmax.reduce(self._shared.errors, initial=-1.0)
         if worst.assessment is None or worst.error is None or worst.error < largest:
             return None
@@ -51,7 +50,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return float(low), float(high)
 
     def rows(self, tol: float, cancel: threading.Event | None = None) -> Wanted:
-        """Returns what to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
+        """What to sample in the next round; nothing if no more can be afforded. Raises as `Sampler.outputs`."""
         shared = self._shared
         if self.evaluations:
             self._next(tol, cancel)
@@ -69,9 +68,8 @@ class Adaptive(SampleSearch, FeatureChecks):
         """Does nothing: errors are estimated at the end of a round."""
 
     def _next(self, tol: float, cancel: threading.Event | None) -> None:
-        """Decides where each example is sampled next; nowhere if it is done, or no more can be afforded."""
+        """Say where each example is to be sampled next; nowhere if it is done, or no more can be afforded."""
         self._pending = {}
-        # One draw for all: examples with the same samples are then tested at the same places, and stay alike.
         chance = self._chance.uniform(size=self.most)
         settled = self._test_shared(tol, chance)
         hard: list[int] = []
@@ -111,7 +109,7 @@ class Adaptive(SampleSearch, FeatureChecks):
             self._pending[e] = np.setdiff1d([*self._pending[e], *more], own.alphas)[: self.most - len(own.alphas)]
 
     def _test_shared(self, tol: float, chance: Floats) -> list[int]:
-        """Tests those that are alike and seem settled, and returns them; the others get a state of their own."""
+        """Put to the test those that are alike and seem settled, which are returned; the others leave them."""
         shared = self._shared
         if not len(shared) or len(shared.alphas) >= self.most:
             return []
@@ -126,7 +124,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return shared.members.tolist() if shared.checks else []
 
     def _larger_rule(self, own: AdaptiveExample, tol: float, affordable: int) -> Floats | None:
-        """Returns the points that the next rule adds; None to use all samples from now on, and add single ones."""
+        """The points that the next rule adds; None where all samples are to serve instead, and single ones be added."""
         by_rule, error = own.assessment is None, own.error
         assessment = self._assess(own)
         local = self._with_rounding(assessment.relative)
@@ -145,7 +143,7 @@ class Adaptive(SampleSearch, FeatureChecks):
         return None
 
     def _at_random(self, example: int, affordable: int, chance: Floats, alphas: Floats) -> Floats:
-        """Returns places at which to test an example with samples at `alphas`; none if that cannot be afforded.
+        """Where an example with samples at `alphas` is put to the test; none if that cannot be afforded.
 
         Anywhere, and where samples crowd at an end, at any distance from it: a gradient may grow there once more.
         """

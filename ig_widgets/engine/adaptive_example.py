@@ -1,4 +1,4 @@
-"""The state of one example that has samples of its own."""
+"""What is known of one example whose samples are its own."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _NO_PRODUCTS: Floats = np.zeros((0, 0))
 
 @dataclass
 class AdaptiveExample:
-    """The state of one example.
+    """What is known of one example.
 
     `rule`: points of the rule of the whole path in use; 0: all samples are. `following`: of the rule being sampled.
+
     `products` are those of its maps in `unit`; `low`, `high` (F at the baseline and the input), `outputs` and `density`
-    are in `scale`. `checks`: samples at random places since others were added; `surprise`: what share of the map these
-    showed to be unforeseen.
+    are in `scale`. `checks`: samples at
+    random places since others were added; `surprise`: what share of the map these showed to be unforeseen.
     """
 
     low: float
@@ -52,7 +53,6 @@ class AdaptiveExample:
 
     def is_hopeless(self, tol: float) -> bool:
         """Whether what is left of the error lies where no sample can reach."""
-        # F changes between neighbouring numbers of floating point: there is no room for another sample.
         return not self.rule and self.error is not None and self.error <= tol < self.surprise
 
     @property
@@ -66,6 +66,5 @@ class AdaptiveExample:
         if self.assessment is None:
             return patterson(self.rule)
         edges = np.concatenate([[0.0], np.cumsum(self.assessment.weights)])
-        # Sums of weights end within rounding of 1, and pieces must tile the path exactly.
         edges[-1] = 1.0
         return Nodes(self.alphas, self.assessment.weights, edges)

@@ -1,4 +1,4 @@
-"""The samples of an adaptive run: their weights, estimated errors, and how far they are from what was predicted."""
+"""What the samples of an adaptive run tell: weights, errors, and what was not foreseen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ CHECKS, CHECKS_OF = 2, 16
 # map is off.
 _OF_OUTPUT, _OF_PATH, _OF_MAP = 8, 32, 3
 
-# Fixed, so that the places of tests, and with them the results, are repeatable.
 _SEED = 20170304
 
 # As good as no length of the path.
@@ -106,17 +105,15 @@ class AdaptiveSamples:
 
     @property
     def unattributed(self) -> Tensor:
-        """The sum of the jumps of F on each path, (batch,) in float64."""
+        """By how much F jumps on the path, (batch,) in float64."""
         sums = torch.zeros(len(self._shared) + len(self._examples), dtype=torch.float64, device="cpu")
         for e, own in self._examples.items():
             sums[e] = own.scale * sum(cut.size for cut in own.cuts if cut.is_jump)
         return sums
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
-        """Takes up the samples of `rows`, all of which are there, and estimates the errors anew."""
+        """All of `rows` has been sampled."""
         self._accept_shared()
-        # By their numbers of samples, so that a group is one array operation: in a large batch Python's time for each
-        # example is more than the model's.
         same: dict[tuple[int, int], list[int]] = {}
         for e, new in self._pending.items():
             own = self._examples[e]
@@ -159,7 +156,7 @@ class AdaptiveSamples:
             own.error = self._with_rounding(self._assess(own).relative)
 
     def _part(self, members: Integers | Sequence[int]) -> list[AdaptiveExample]:
-        """Gives each of `members` a state of its own from now on."""
+        """Know each of `members` by itself from now on."""
         shared = self._shared
         leave = np.isin(shared.members, members)
         for k in np.flatnonzero(leave).tolist():
@@ -198,9 +195,9 @@ class AdaptiveSamples:
     def _extended(
         self, members: Integers, alphas: Floats, new: Floats, products: Floats, units: Floats, scales: Floats
     ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Merges samples at `new` (members, k) with those at `alphas` (members, n); (1, ...) if all have the same.
+        """With samples at `new` (members, k) beside those at `alphas` (members, n), or (1, ...) if all have the same.
 
-        Returns all alphas, ascending, the inner products of the maps in `units`, and F and its slope in `scales`.
+        All alphas, ascending, the inner products of the maps in `units`, and F and its slope in `scales`.
         """
         every, count = np.concatenate([alphas, new], 1), alphas.shape[1]
         fresh = self.samples.products(members, new, every, multiply_by_inputs=self._multiply, units=units)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Unpack
@@ -10,7 +11,7 @@ from ig_widgets.engine.groups import check_feature_mask, check_mask_type
 from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.layers import from_layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, check_chunk_size
-from ig_widgets.engine.options import ModelOptions, Options, check_flag, completed, with_options
+from ig_widgets.engine.options import Options, check_flag, completed, with_options
 from ig_widgets.engine.output import Output, check_output
 from ig_widgets.engine.path import Path, Tensors, make_path
 from ig_widgets.engine.progress import Progress, ProgressLike, check_cancel, check_progress, reported
@@ -20,6 +21,7 @@ from ig_widgets.engine.result import make_attribution as make_attribution
 from ig_widgets.engine.runs import Finish, run
 from ig_widgets.engine.sample_setup import make_samples as make_samples
 from ig_widgets.engine.sample_setup import samples_along as samples_along
+from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.unsupported import refuse_unsupported
 
 
@@ -80,14 +82,13 @@ def attribute(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Opti
         Cancelled: `cancel` was set; it carries the finest result so far.
         Whatever the model itself raises, with a note that names alpha.
     """
-    # Unpacked rather than asked for one item: the generator then runs to its end, which closes a bar.
     *_, last = _items(forward_func, inputs, completed(options), progressive=False)
     return last
 
 
 @with_options
 def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options]) -> Iterator[Attribution]:
-    """Yields ever finer results, the last of which is what `attribute` returns.
+    """As `attribute`, yielding ever finer results, the last of which is what `attribute` returns.
 
     With n_steps the points are visited coarse to fine; an early item weighs each by the piece of the path nearest to
     it. Without, each item is the result of a round of sampling, with an estimate of its own error.
@@ -97,7 +98,6 @@ def refine(forward_func: ForwardFunc, inputs: Tensors, **options: Unpack[Options
 
 
 def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressive: bool) -> Iterator[Attribution]:
-    # No generator: all is checked, and both ends are evaluated, at the call and not at the first `next`.
     begin = time.perf_counter()
     rule = check_rule(o["method"], o["n_steps"], o["tol"], o["max_evaluations"], o["precision"])
     refuse_unsupported(forward_func)
@@ -108,7 +108,6 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
     check_flag("multiply_by_inputs", o["multiply_by_inputs"])
     check_output(o["output"])
     cancel, inside = o["cancel"], None
-    # A tuple of one input gives a tuple of one attribution, as Captum does.
     is_tuple = isinstance(inputs, tuple | list)
     further: tuple[object, ForwardKwargs, Output]
     further = o["additional_forward_args"], o["forward_kwargs"], o["output"]
@@ -117,12 +116,10 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
         path = make_path(inputs, o["baselines"])
         masks = check_feature_mask(o["feature_mask"], path.inputs)
     else:
-        # The path leads through the layer's values; the inputs become arguments that stay as they are.
         inside = from_layer(
             forward_func, o["layer"], inputs, o["baselines"], *further, target=o["target"], cancel=cancel
         )
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
-        # None: the function of the layer's values gives the explained tensor already.
         further = inside.arguments, inside.keywords, None
         masks = inside.masks(o["feature_mask"])
     samples = samples_along(
@@ -144,7 +141,6 @@ def _items(forward_func: ForwardFunc, inputs: Tensors, o: Options, *, progressiv
 def _reported(
     start: Callable[[Progress | None], Iterator[Attribution]], on_progress: ProgressLike
 ) -> Iterator[Attribution]:
-    # Entered when the first item is asked for, so that no bar is left open where nobody asks.
     with reported(on_progress) as progress:
         yield from start(progress)
 
@@ -153,19 +149,32 @@ def attribute_along(
     path: Path,
     forward_func: ForwardFunc,
     *,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     method: str = "auto",
     n_steps: int | None = None,
     tol: float = 0.05,
     max_evaluations: int = 1024,
+    chunk_size: int | None = None,
     is_tuple: bool = False,
     on_progress: Progress | None = None,
-    **model: Unpack[ModelOptions],
+    cancel: threading.Event | None = None,
 ) -> Attribution:
-    """Does as `attribute` along a path that is not straight; `is_tuple`: return a tuple for a single input too."""
+    """As `attribute`, along another path than the straight line; `is_tuple`: give a tuple for a single input too."""
     begin = time.perf_counter()
     rule = check_rule(method, n_steps, tol, max_evaluations, "full")
-    samples = samples_along(path, forward_func, **model)
+    samples = samples_along(
+        path,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+        cancel=cancel,
+    )
     finish = Finish(begin, multiply_by_inputs=True, is_tuple=is_tuple or len(path.inputs) > 1, masks=None)
-    # Not progressive: a single item.
-    *_, last = run(samples, rule, finish, False, on_progress, model.get("cancel"))
+    *_, last = run(samples, rule, finish, False, on_progress, cancel)
     return last

@@ -33,15 +33,13 @@ class BatchNodes(Sequence[Nodes]):
 
     @staticmethod
     def of(nodes: Nodes | Sequence[Nodes], batch: int) -> BatchNodes:
-        """Makes one of nodes that all examples share, or of each example's own."""
+        """Of all examples, or of each."""
         if isinstance(nodes, BatchNodes):
             return nodes
         if isinstance(nodes, Nodes):
             alphas, edges = (np.tile(values, (batch, 1)) for values in (nodes.alphas, nodes.edges))
             return BatchNodes(alphas, edges, np.full(batch, len(nodes.alphas)))
         counts = np.array([len(own.alphas) for own in nodes])
-        # Rows of different lengths, laid end to end: row e begins at (cumsum - counts)[e], and places beyond its own
-        # count stay at its last.
         at = np.minimum(np.arange(counts.max()), counts[:, None] - 1) + (np.cumsum(counts) - counts)[:, None]
         ends = np.minimum(np.arange(counts.max() + 1), counts[:, None]) + (np.cumsum(counts + 1) - counts - 1)[:, None]
         alphas, edges = (np.concatenate([getattr(own, name) for own in nodes]) for name in ("alphas", "edges"))

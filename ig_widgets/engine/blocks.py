@@ -1,4 +1,4 @@
-"""The results of one chunk of samples: points, or cells of the secant rule."""
+"""What a chunk of samples gave: points, or cells of the secant rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ig_widgets.engine.path import Path
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The results of one chunk. Rows are (example, alpha) pairs.
+    """What one chunk gave. Rows are (example, alpha) pairs.
 
     `examples`, `alphas` (float64), `outputs` (float64), `density` (float64, dF/dalpha) are (rows,) on the CPU;
     `gradients` are tensors (rows, ...) like the inputs, on their device; on a curved path, times its tangent; with a
@@ -27,13 +27,13 @@ class Block:
 
     @property
     def output_alphas(self) -> Tensor:
-        """The alphas at which `outputs` were taken."""
+        """Where `outputs` were taken."""
         return self.alphas
 
 
 @dataclass(frozen=True, eq=False)
 class CellBlock(Block):
-    """The results of one chunk of the secant rule. Rows are cells from `lows` to `highs`; `alphas` are their middles.
+    """What one chunk of the secant rule gave. Rows are cells from `lows` to `highs`; `alphas` are their middles.
 
     `gradients` and `density` are means over the cell; `outputs` are F at its beginning. `defects` and `roundings`
     (rows,), float64 on the CPU: what the attributions of the cell miss F(end) - F(beginning) by, both ends taken in the
@@ -49,8 +49,7 @@ class CellBlock(Block):
 
     @property
     def output_alphas(self) -> Tensor:
-        """The alphas at which `outputs` were taken."""
-        # F was taken at both ends of the cell; its middle, by which it is known, is no point that was sampled.
+        """Where `outputs` were taken."""
         return self.lows
 
 
@@ -61,7 +60,6 @@ def smallest_non_finite(
 
     `gradients` (rows,): which gradients of the block are finite.
     """
-    # F first: where it is NaN its gradient is too, and the message should name the cause.
     for finite, what in (
         (torch.isfinite(block.outputs), "forward_func's output"),
         (gradients, "the gradient of forward_func"),

@@ -42,7 +42,7 @@ _LEAST_RATIO = 0.5
 
 
 def _beside(maps: Tensor) -> Tensor:
-    """Returns by how much maps (examples, cells, features) differ from the mean of their neighbours."""
+    """What maps (examples, cells, features) differ by from the mean of their neighbours."""
     beside = torch.zeros_like(maps)
     beside[:, 1:] += maps[:, :-1]
     beside[:, :-1] += maps[:, 1:]
@@ -51,7 +51,7 @@ def _beside(maps: Tensor) -> Tensor:
 
 
 def _ratios(examples: Integers, expected: Floats, measured: Floats, batch: int) -> tuple[Floats, Integers]:
-    """Returns measured over expected errors of each example, 1 where either is zero, and of how many pairs that is."""
+    """Measured over expected for each example, as far as both say something, else 1; and from how many pairs."""
     of, over = (np.bincount(examples, values**2, minlength=batch) for values in (measured, expected))
     says = (of > 0) & (over > 0)
     ratios: Floats = np.sqrt(np.where(says, of, 1) / np.where(says, over, 1))
@@ -128,14 +128,14 @@ class CellErrors:
         """Jumps are not looked for."""
 
     def where(self) -> None:
-        """Where most of the error lies: not known here."""
+        """Not known."""
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`, was put to the test, and no first cell is left whose error is a guess."""
         return self._probed and bool(self._passed.all()) and not self._open(tol).any()
 
     def accept(self, rows: Wanted) -> None:
-        """Takes up the cells of `rows`, all of which are sampled, and estimates the errors anew."""
+        """All of `rows` has been sampled."""
         found = self._found(rows)
         if not self.evaluations:
             self._begin(rows, found)
@@ -145,7 +145,7 @@ class CellErrors:
         self._spent = self._spent + np.bincount(rows.examples, minlength=len(self._spent))
 
     def _found(self, rows: Wanted) -> Integers:
-        """Returns where `rows`, the newest, lie among all samples: at the end, unless one of them was there already."""
+        """Where `rows`, the newest, lie among all samples: at their end, unless one of them was there already."""
         end = self._samples.count
         if end - self._end == len(rows):
             found = np.arange(self._end, end)
@@ -155,7 +155,7 @@ class CellErrors:
         return found
 
     def _begin(self, rows: Wanted, found: Integers) -> None:
-        """Starts with the first cells, as many of each example; their errors are in some unit of their own."""
+        """With the first cells, as many of each example; their errors are in some unit of their own."""
         batch = len(self._units)
         count = len(rows) // batch
         errors, sums = np.ones((batch, count)), []
@@ -180,7 +180,7 @@ class CellErrors:
         self._passed = ~errors.any(1)
 
     def _split(self, found: Integers) -> None:
-        """Replaces cells by their sampled parts, as many as planned, which lie at `found`."""
+        """Put sampled parts, as many as planned, which lie at `found`, in the place of cells."""
         old, batch = self._cells, len(self._units)
         at = np.flatnonzero(self._plan > 1)
         examples, counts, first, tested = old.examples[at], self._plan[at], old.first[at], self._tested[at]
@@ -209,7 +209,7 @@ class CellErrors:
         self._cells = CellTable(old.examples[of], ends[:, 0], ends[:, 1], errors[of], old.first[of] & same, lie)
 
     def _judge(self, at: Integers, own: Floats) -> Floats:
-        """Checks whether the cells `at`, split as a test, have the errors `own` that were expected of them.
+        """See whether the cells `at`, split as a test, have the errors `own` that were expected of them.
 
         Where they miss so much more that the tolerance is in doubt, the next ones are tested. The square of what is
         missing in all then, (batch,), as those say that were drawn; 0 where the test is passed.
@@ -225,7 +225,7 @@ class CellErrors:
         return np.where(passed, 0.0, spread)
 
     def _changes(self, at: Integers, counts: Integers, found: Integers) -> Floats:
-        """Returns by how much splitting the cells `at` changes the map, (cells,), and changes the sums of maps along.
+        """By how much the cells `at` change the map as they are split, (cells,); the sums of maps change along.
 
         Their parts, `counts` of each, lie at `found`.
         """
@@ -245,7 +245,7 @@ class CellErrors:
         return changes
 
     def _shares(self, examples: Integers, lengths: Floats, rows: Integers) -> list[Tensor]:
-        """Returns what the cells of `examples` at `rows` collect, in units of their maps: (cells, features) each."""
+        """What the cells of `examples` at `rows` collect, in units of their maps: (cells, features) for each input."""
         units = self._units[examples]
         given = torch.from_numpy(rows), torch.from_numpy(examples), torch.from_numpy(lengths)
         maps = self._samples.shares(*given, multiply_by_inputs=self._multiply)
@@ -260,7 +260,7 @@ class CellErrors:
 
     @property
     def _factors(self) -> Floats:
-        """The factor by which errors were larger than expected where cells were split again, (batch,)."""
+        """By how much errors were larger than expected where cells were split again, (batch,)."""
         factors: Floats = _STOPPED * np.exp(self._seen / (self._weight + _PRIOR))
         return factors
 
@@ -274,7 +274,7 @@ class CellErrors:
 
     @property
     def _orders(self) -> Floats:
-        """The power of their size with which the errors of cells fall from here, (batch,)."""
+        """With which power of their size the errors of cells fall from here, (batch,)."""
         at_zero, fall = _ORDER
         orders: Floats = np.maximum(_LEAST_ORDER, at_zero - fall * np.minimum(self._errors, 1.0))
         return orders

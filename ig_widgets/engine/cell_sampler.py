@@ -47,16 +47,16 @@ class CellSampler:
         self._pairs: bool | None = None
 
     def takes_pairs(self) -> bool:
-        """Returns whether both ends of a path, in one pass, give what they gave alone; one pass finds out."""
+        """Returns whether both ends of a path, in one pass, give what they gave alone; the model is asked once."""
         if self._pairs is None:
             examples, alphas = torch.zeros(2, dtype=torch.int64, device="cpu"), torch.tensor([0.0, 1.0], device="cpu")
             ends, batch = self._passes.path.ends(slice(0, 2 * self._passes.path.batch)), self._passes.path.batch
 
-            def run_pass() -> Tensor:
+            def ask() -> Tensor:
                 return self._passes.function(tuple(e[[0, batch]] for e in ends), examples).detach().cpu().double()
 
             try:
-                found = self._passes.run(alphas, run_pass, gradients=False)
+                found = self._passes.run(alphas, ask, gradients=False)
             except Exception:  # noqa: BLE001  (it says so by whatever it raises)
                 self._pairs = False
             else:
@@ -102,7 +102,6 @@ class CellSampler:
                 except UnfoldError:
                     continue
                 except LeaveError as error:
-                    # A LeaveError passes by what a model catches; the caller gets an ordinary exception.
                     raise SecantRuleError(str(error)) from error
                 except (RuntimeError, MemoryError) as error:
                     if not self._passes.adapts(error):
@@ -142,7 +141,7 @@ class CellSampler:
         row_examples[row], alphas[row] = examples, lows
         saved = self._passes.saved(self._chunks, cancel)
 
-        def run_pass() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
+        def ask() -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], SecantMode]:
             leaves = self._passes.leaves(row_examples, alphas)
             # Each mode costs each operation a few microseconds.
             folding = FoldedNorms(self._folds) if self._folds.allowed else nullcontext()
@@ -156,7 +155,7 @@ class CellSampler:
             found = self._backward(outputs, leaves, seeds)
             return outputs, leaves, tuple(g.index_select(0, sent(row, g.device)) for g in found), secant
 
-        outputs, leaves, plain, secant = self._passes.run(alphas, lambda: uncompiling(run_pass), gradients=True)
+        outputs, leaves, plain, secant = self._passes.run(alphas, lambda: uncompiling(ask), gradients=True)
         eps, names = coarsest_rounding(secant.dtypes, leaves[0]), [name for name, _ in secant.spans]
         sums = cell_sums(leaves, plain, row)
         spans = [sent(span, outputs.device).reshape(1) for _, span in secant.spans]

@@ -42,7 +42,6 @@ class CellSamples(Samples):
     @property
     def alphas(self) -> Floats:
         """The middles, ascending, of those cells of `nodes` that have been sampled for every example of the batch."""
-        # The index has both ends of a cell as one complex number, low + i high.
         complete = set(self._index.complete())
         return np.array([alpha for alpha, cell in self._cells.items() if complex(*cell) in complete])
 
@@ -61,7 +60,6 @@ class CellSamples(Samples):
 
     def _keys_of_each(self, each: BatchNodes) -> Floats:
         if self._cells:
-            # Cells that were given beforehand are those of all examples.
             first = np.array(self.keys_of(each[0]), dtype=np.float64)
             return np.broadcast_to(first, (len(each), *first.shape))
         # Examples with fewer cells repeat their last one.

@@ -30,19 +30,17 @@ class CellTable:
 
     @property
     def ends(self) -> Floats:
-        """Both ends of each cell, (cells, 2)."""
+        """(cells, 2)."""
         return np.stack([self.lows, self.highs], 1)
 
     def __getitem__(self, chosen: Any) -> CellTable:
         return CellTable(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def parts(self, counts: Integers) -> tuple[Integers, Floats]:
-        """Cuts each cell into `counts` (cells,) equal parts: returns the cell of each part, and its ends (parts, 2)."""
+        """As many equal parts of each cell as `counts` (cells,) says: of which cell each is, its ends (parts, 2)."""
         of = np.repeat(np.arange(len(self)), counts)
         at = np.arange(len(of)) - (np.cumsum(counts) - counts)[of]
         lows, lengths, count = self.lows[of], (self.highs - self.lows)[of], counts[of]
         edges = np.stack([lows + lengths * at / count, lows + lengths * (at + 1) / count], 1)
-        # The last end is the cell's own, bit for bit: cells are found by their ends, and low + length * n / n may be
-        # rounded to a neighbour of high.
         edges[:, 1] = np.where(at + 1 == count, self.highs[of], edges[:, 1])
         return of, edges

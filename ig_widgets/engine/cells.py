@@ -68,7 +68,7 @@ class Cells(CellErrors):
         if not able.any():
             return Wanted.nothing()
         self._plan = self._planned(tol, affordable, able & unsettled)
-        self._stands_for = self._cells_to_test(able & ~unsettled, affordable)
+        self._stands_for = self._suspects(able & ~unsettled, affordable)
         self._tested = self._stands_for > 0
         self._plan[self._tested] = 2
         of, ends = self._cells.parts(np.where(self._plan > 1, self._plan, 0))
@@ -107,31 +107,31 @@ class Cells(CellErrors):
             raise SecantRuleError(f"the secant rule does not hold here: cells do not sum to what F changes{by}")
 
     def _meet_again(self, block: CellBlock) -> None:
-        """Compares F with what it was where cells of another pass share an end; a look at a few cells will do."""
+        """A pass that is not of the same function shows where F is met again; a look at a few cells will do."""
         rows = (t[:_LOOKS].tolist() for t in (block.examples, block.lows, block.outputs, block.roundings))
         for example, low, output, rounding in zip(*rows, strict=True):
             off = abs(self._outputs.setdefault((example, low), output) - output) - rounding
             if off > 0:
                 self._missing[example] += off
 
-    def _cells_to_test(self, to_test: Any, affordable: Integers) -> Floats:
-        """Chooses cells to test, of examples `to_test` (batch,): returns for how many each stands, (cells,).
+    def _suspects(self, asked: Any, affordable: Integers) -> Floats:
+        """Of the examples that are `asked` (batch,) of booleans, the cells to test: for how many each stands, (cells,).
 
         Some are those that differ most from their neighbours; each stands for itself. The others lie at places that
         have nothing to do with what is known of them, and stand for cells of their length all along the path.
         """
         own, stands_for = self._cells, np.zeros(len(self._cells))
-        if not to_test.any():
+        if not asked.any():
             return stands_for
         counts = np.bincount(own.examples, minlength=len(affordable))
-        roughest = np.minimum(np.maximum(_CHECKS, counts // _CHECKS_OF), affordable // 2) * to_test
+        roughest = np.minimum(np.maximum(_CHECKS, counts // _CHECKS_OF), affordable // 2) * asked
         elsewhere = np.minimum(2 * roughest, affordable // 2 - roughest)
-        members = np.repeat(np.arange(len(to_test)), elsewhere)
+        members = np.repeat(np.arange(len(asked)), elsewhere)
         step = np.arange(len(members)) - (np.cumsum(elsewhere) - elsewhere)[members]
         places = (self._spent[members] + step + 1) * _GOLDEN % 1
         drawn = np.searchsorted(own.examples + own.lows, members + places, side="right") - 1
         stands_for[drawn] = 1 / (elsewhere[members] * (own.highs - own.lows)[drawn])
-        rough = self._roughness(np.flatnonzero(to_test[own.examples]))
+        rough = self._roughness(np.flatnonzero(asked[own.examples]))
         rough[(own.errors == 0) | (stands_for > 0)] = 0
         order = np.lexsort((-rough, own.examples))
         rank = np.empty(len(own), dtype=np.int64)
@@ -163,7 +163,7 @@ class Cells(CellErrors):
         return rough
 
     def _planned(self, tol: float, affordable: Integers, able: Any) -> Integers:
-        """Returns into how many parts to split each cell so that errors should come down to `tol`; 1: not at all."""
+        """Into how many parts each cell is to be split so that errors should come down to `tol`; 1: it is not."""
         own = self._cells
         goals = (_AIM * tol * self._sizes / self._factors) ** 2
         chosen = np.flatnonzero(able[own.examples])

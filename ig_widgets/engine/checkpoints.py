@@ -1,4 +1,4 @@
-"""Runs passes without reentrant checkpoints.
+"""Passes in which reentrant checkpoints are none.
 
 `torch.utils.checkpoint` with use_reentrant=True runs its part without a graph, takes no `torch.autograd.grad`, and
 writes gradients of parameters as it runs again. Inside our passes the part is simply run; chunks find what fits memory.
@@ -17,20 +17,19 @@ _T = TypeVar("_T")
 
 
 def unrolled(act: Callable[[], _T]) -> _T:
-    """Returns act(), in which checkpoints of this thread are unrolled; those of other threads are as ever."""
+    """What `act` gives, a pass of this thread; checkpoints of other threads are as ever."""
     return _SWITCH.during(act)
 
 
 def _apply(run_function: Callable[..., Any], preserve_rng_state: bool, *arguments: Any) -> Any:
     if _SWITCH.is_own:
         return run_function(*arguments)
-    # Past our own entry in the class: `CheckpointFunction.apply` would call this function again.
     inherited: Any = super(CheckpointFunction, CheckpointFunction).apply
     return inherited(run_function, preserve_rng_state, *arguments)
 
 
 def _read() -> Any:
-    """Returns the class's own `apply`, None where it only inherits one."""
+    """What the class itself has for `apply`; it inherits one."""
     return vars(CheckpointFunction).get("apply")
 
 

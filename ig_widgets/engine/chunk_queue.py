@@ -64,7 +64,6 @@ class ChunkQueue(Generic[_Block]):
     """
 
     def __init__(self, device: torch.device, chunks: ChunkSize) -> None:
-        # On the CPU a launched chunk is a finished one, and a second would only keep back what can be shown.
         self._most, self._chunks = _AHEAD if is_queued(device) else 1, chunks
         self._waiting: deque[LaunchedChunk[_Block]] = deque()
         self._is_awaited = False
@@ -79,12 +78,12 @@ class ChunkQueue(Generic[_Block]):
         return not self._waiting or (len(self._waiting) < self._most and not self._is_awaited)
 
     def add(self, launched: LaunchedChunk[_Block], *, is_awaited: bool) -> None:
-        """Appends the newest; `is_awaited`: nothing is launched beside it, as somebody is waiting for it to show."""
+        """The newest; `is_awaited`: nothing is launched beside it, as somebody is waiting for it to show."""
         self._waiting.append(launched)
         self._is_awaited = is_awaited
 
     def next_block(self, cancel: threading.Event | None) -> tuple[_Block, Tensor] | None:
-        """Waits for the oldest chunk and returns it, as `LaunchedChunk.arrived`."""
+        """The oldest, as `LaunchedChunk.arrived`."""
         one = self._waiting.popleft()
         found = one.arrived(cancel)
         # From when the device was free for it.

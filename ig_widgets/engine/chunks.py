@@ -1,4 +1,4 @@
-"""Chooses how many rows go through the model at a time.
+"""How many rows go through the model at a time.
 
 A chunk that is too small pays the model's fixed cost too often; one that is too large leaves the processor's
 caches, or memory. Neither is known beforehand, so the size grows while it pays and falls back when it does not.
@@ -87,21 +87,21 @@ class ChunkSize:
 
     @property
     def wants_memory(self) -> bool:
-        """Whether `record` should be given the bytes that a chunk saves."""
+        """Whether `record` should be told how many bytes a row saves."""
         return not self._fixed and not self._measured_memory
 
     def run(
         self,
         count: int,
-        call: Callable[[slice], Found],
+        ask: Callable[[slice], Found],
         *,
         first: int | None = None,
         cancel: threading.Event | None = None,
     ) -> Iterator[tuple[slice, Found, float]]:
-        """Yields what `call` returns of slices of `count` rows, and the seconds; halves them where memory runs out.
+        """What `ask` gives of each slice of `count` rows, and the seconds it took; of halves where memory runs out.
 
         As long as no size is found, short passes are followed by longer ones: nothing else is learnt of them.
-        `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `call` raises.
+        `first` bounds the rows of the first. Raises Cancelled, OutOfMemoryError, and what `ask` raises.
         """
         start, times = 0, 1
         while start < count:
@@ -110,7 +110,7 @@ class ChunkSize:
             rows = min(self.rows * times, self._limit, count - start, (first or count) if start == 0 else count)
             part, begin = slice(start, start + rows), time.perf_counter()
             try:
-                found = call(part)
+                found = ask(part)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -137,7 +137,7 @@ class ChunkSize:
             self._fit()
 
     def _fit(self) -> None:
-        """Fits the size into the memory that is free now."""
+        """Into the memory that is free now."""
         self._limit = _rows_in_memory(self._device, self._row_bytes)
         self._rows = max(1, min(self._rows, self._limit)) if self._tries else self._limit
 
@@ -192,7 +192,7 @@ class ChunkSize:
             other._rows, other._guessed = max(1, min(rows, other._limit)), True
 
     def resume(self) -> None:
-        """Starts a later run: sizes that may have been slow by chance are tried once more, and larger ones if need be.
+        """A later run: what may have been slow by chance is looked at once more, and larger sizes, if need be.
 
         An accelerator is filled anew: others may have taken of its memory meanwhile, or given some back.
         """
@@ -254,7 +254,7 @@ _KNOWN: WeakKeyDictionary[object, dict[Hashable, dict[Hashable, ChunkSize]]] = W
 
 
 def known_chunk_size(forward_func: object, kind: Hashable, shape: Hashable, make: Callable[[], ChunkSize]) -> ChunkSize:
-    """Returns the size learnt for a model in passes of a kind at a shape, or a new one; forgotten with the model.
+    """What has been learnt of a model in passes of a kind at a shape, or a new one; forgotten when the model is.
 
     A new one begins where the same model took as many bytes of input at another shape.
     """

@@ -42,7 +42,7 @@ _COUNTS, _SPREAD = 0.4, 7
 _ROUNDS = 40
 # F at points whose features are at alphas of their own: examples (rows,), alphas (rows,) of the features of a group,
 # and of all others, groups (rows, features).
-Evaluate = Callable[[Integers, Floats, Floats, Tensor], Floats]
+Ask = Callable[[Integers, Floats, Floats, Tensor], Floats]
 
 
 def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
@@ -57,10 +57,8 @@ def corner_points(path: Path, examples: Tensor, own: Tensor, others: Tensor, gro
     return tuple(points)
 
 
-def doubted_places(
-    walks: Sequence[Walk], numbering: Numbering, tol: float, evaluate: Evaluate
-) -> dict[int, list[float]]:
-    """Returns places at which to sample each example, where groups of features miss more than `tol`; of some none."""
+def doubted_places(walks: Sequence[Walk], numbering: Numbering, tol: float, ask: Ask) -> dict[int, list[float]]:
+    """Where each example is to be sampled, as groups of features miss more than `tol` there; of some nowhere."""
     most = max(len(walk.alphas) for walk in walks) + 1
     wanted = min(_ROWS // (2 * most), _GROUPS_BY_FEATURES // walks[0].maps.shape[1])
     groups = numbering.next(int(np.clip(wanted, _LEAST_GROUPS, _GROUPS)))
@@ -74,7 +72,7 @@ def doubted_places(
         for end in (0, 1)
     )
     examples = np.repeat([walk.example for walk in walks], counts)
-    first, last, _ = _corners(evaluate, examples, lows, highs, groups)
+    first, last, _ = _corners(ask, examples, lows, highs, groups)
     shares = _shares(first, last, before, after)
     hints: list[_Place] = []
     for walk, at, edge, share in zip(walks, chosen, edges, np.split(shares, np.cumsum(counts)[:-1]), strict=True):
@@ -85,7 +83,7 @@ def doubted_places(
             held = np.flatnonzero(missing > _SHARE * least)
             hints += _runs(walk, least, edge, at[held], missing[held])
     found: dict[int, list[float]] = {}
-    for place in _search(hints, numbering.next(_GROUPS), evaluate) if hints else ():
+    for place in _search(hints, numbering.next(_GROUPS), ask) if hints else ():
         if not place.is_sampled:
             found.setdefault(place.walk.example, []).extend(place.samples())
     return found
@@ -93,7 +91,7 @@ def doubted_places(
 
 @dataclass(frozen=True)
 class _Place:
-    """A stretch from `low` to `high` in which `missing` is more than the allowed `least`; `depth`: how often cut."""
+    """Where something is missing: between `low` and `high`, in all but `least`, `missing`; `depth`: how often cut."""
 
     walk: Walk
     least: float
@@ -109,7 +107,7 @@ class _Place:
         return int(inside.sum()) >= _SECTIONS
 
     def samples(self) -> list[float]:
-        """Returns places to sample: evenly inside, and at growing distances on both sides, up to the next samples."""
+        """Where to sample it: evenly inside, and at growing distances on both sides, up to the next samples."""
         alphas = np.concatenate([[0.0], self.walk.alphas, [1.0]])
         start = float(alphas[alphas <= self.low][-1])
         end = float(alphas[alphas >= self.high][0])
@@ -132,7 +130,7 @@ def _chosen(walk: Walk, groups: int) -> Integers:
 
 
 def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing: Floats) -> list[_Place]:
-    """Joins neighbouring intervals into places, and returns those that miss most."""
+    """Neighbouring intervals as one place; those that miss most."""
     runs = np.split(np.arange(len(intervals)), np.flatnonzero(np.diff(intervals) > 1) + 1)
     places = [
         _Place(
@@ -149,7 +147,7 @@ def _runs(walk: Walk, least: float, edges: Floats, intervals: Integers, missing:
 
 
 def _corners(
-    evaluate: Evaluate, examples: Integers, lows: Floats, highs: Floats, groups: Groups, edges: Floats | None = None
+    ask: Ask, examples: Integers, lows: Floats, highs: Floats, groups: Groups, edges: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """F where each group has gone first through the intervals (m,), and where it follows: (m, groups) each.
 
@@ -165,7 +163,7 @@ def _corners(
         others.append(edges)
         of.append(np.repeat(examples[::_SECTIONS], each.shape[1]))
         every.append(groups.every[:1].expand(len(edges), -1))
-    values = evaluate(np.concatenate(of), np.concatenate(own), np.concatenate(others), torch.cat(every))
+    values = ask(np.concatenate(of), np.concatenate(own), np.concatenate(others), torch.cat(every))
     return values[: m * k].reshape(m, k), values[m * k : 2 * m * k].reshape(m, k), values[2 * m * k :]
 
 
@@ -181,15 +179,15 @@ def _beyond(differences: Floats, known: Floats) -> Floats:
     return off
 
 
-def _search(hints: Sequence[_Place], groups: Groups, evaluate: Evaluate) -> list[_Place]:
-    """Cuts places into sections, again and again, and returns the smallest in which something is still missing."""
+def _search(hints: Sequence[_Place], groups: Groups, ask: Ask) -> list[_Place]:
+    """The places, ever smaller, in which something is still missing when they are cut."""
     going, found = list(hints), []
     for _ in range(_ROUNDS):
         if not going:
             break
         cut = np.stack([place.low + (place.high - place.low) * _EDGES for place in going])
         of = np.repeat([place.walk.example for place in going], _SECTIONS)
-        first, last, values = _corners(evaluate, of, cut[:, :-1].ravel(), cut[:, 1:].ravel(), groups, cut.ravel())
+        first, last, values = _corners(ask, of, cut[:, :-1].ravel(), cut[:, 1:].ravel(), groups, cut.ravel())
         values = values.reshape(cut.shape)
         shares = _shares(first, last, values[:, :-1].ravel(), values[:, 1:].ravel())
         following: list[_Place] = []

@@ -1,4 +1,4 @@
-"""Limits of devices: no float64 on Apple's, no backward pass of recurrent networks in cuDNN outside of training."""
+"""What devices cannot do: float64 on Apple's, a backward pass of recurrent networks in cuDNN outside of training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fails_in_cudnn(modules: Iterable[nn.Module], device: torch.device) -> bool:
 
 
 def without_cudnn(act: Callable[[], _T]) -> _T:
-    """Returns act(), a pass during which cuDNN is off, and all else as it is set."""
+    """What `act` gives, a pass while which cuDNN is off, all else as it is set."""
     return CUDNN.during(act)
 
 

@@ -1,4 +1,4 @@
-"""Finds out whether a forgotten batch dimension is why a model fails on the rows of a path."""
+"""What is wrong where a model does not take the rows of a path: a forgotten batch dimension."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # For types alone: `result` imports this module.
     from ig_widgets.engine.result import Attribution
 
 
@@ -48,7 +47,7 @@ class NonFiniteError(IGError, ArithmeticError, RuntimeError):
 
 
 class NondeterminismWarning(UserWarning):
-    """The model returned something else for the same input, perhaps among other rows of a chunk.
+    """The model answered differently when it was asked the same again, perhaps in other company in a chunk.
 
     By chance, by a state that it keeps, or since rows mix: attributions are of no one function.
     """
@@ -58,7 +57,6 @@ class ConvergenceWarning(UserWarning):
     """The tolerance was not met within `max_evaluations`; the text says where the error lies and what would help."""
 
 
-# A RuntimeError too, as torch's own is: code written for that catches this one.
 class OutOfMemoryError(IGError, MemoryError, RuntimeError):
     """Not even one row of the path fits into memory."""
 

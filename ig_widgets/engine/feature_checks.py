@@ -23,18 +23,15 @@ class FeatureChecks(AdaptiveSamples):
     def _doubted_places(
         self, members: Sequence[int], tol: float, cancel: threading.Event | None
     ) -> dict[int, list[float]]:
-        """Returns places at which groups of features do not add up to what they do to F, of settled examples."""
+        """Where groups of features do not add up to what they do to F, of examples that seem settled."""
         differ = self._differing
         if not 1 < len(differ) <= MOST_FEATURES:
             return {}
-        # Bounded: where features interact corners never add up, and the example would be looked at for ever.
         able = [e for e in members if e not in self._examples or self._examples[e].looks < LOOKS]
-        # A few examples first: in most batches no map is wrong, and the others are then spared the passes.
         parts = [able] if self._misled else [able[:FIRST_LOOKED_AT], able[FIRST_LOOKED_AT:]]
         found: dict[int, list[float]] = {}
         for part in parts:
             if part and (part is parts[0] or self._misled):
-                # Looks are counted, and samples added, for each example by itself.
                 self._part(part)
                 found |= self._look_beside(part, tol, cancel)
                 self._misled |= bool(found)
@@ -45,13 +42,12 @@ class FeatureChecks(AdaptiveSamples):
     ) -> dict[int, list[float]]:
         path = self.samples.path
 
-        def evaluate(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
+        def ask(examples: Integers, own: Floats, others: Floats, chosen: Tensor) -> Floats:
             of, at, beside = (torch.from_numpy(values) for values in (examples, own, others))
 
             def points(part: slice) -> tuple[Tensor, ...]:
                 return corner_points(path, of[part], at[part], beside[part], self._features(chosen[part]))
 
-            # No small first pass: what a row costs is known by now.
             values = self.samples.sampler.outputs(points, of, at, cancel, first=None)
             scaled: Floats = values.numpy() / np.array([self._examples[e].scale for e in examples.tolist()])
             return scaled
@@ -59,7 +55,7 @@ class FeatureChecks(AdaptiveSamples):
         walks = [self._walk(e) for e in members]
         for e in members:
             self._examples[e].looks += 1
-        return doubted_places(walks, self._numbering, tol, evaluate)
+        return doubted_places(walks, self._numbering, tol, ask)
 
     def _walk(self, example: int) -> Walk:
         own = self._examples[example]
@@ -67,7 +63,6 @@ class FeatureChecks(AdaptiveSamples):
         maps = torch.cat(parts, 1).cpu().double().numpy()[:, self._differing] / own.scale
         nodes = own.nodes
         weights = np.zeros(len(own.alphas))
-        # Samples that only test a rule are among the alphas, and weigh nothing.
         weights[np.searchsorted(own.alphas, nodes.alphas)] = nodes.weights
         return Walk(
             example,
@@ -91,7 +86,6 @@ class FeatureChecks(AdaptiveSamples):
         reduction = self.samples.sampler.reduction
         if reduction is None or reduction.members is None:
             return chosen
-        # Features that the reduction leaves out are -1: clamped to be an index, then masked.
         return chosen[:, reduction.members.clamp(min=0)] & (reduction.members >= 0)
 
     @cached_property

@@ -54,7 +54,6 @@ class Walk:
         """What samples collect for each group in the intervals between them, and how far that is off: (n + 1, k)."""
         density = self.maps @ groups.own.T
         if not self.rule:
-            # Two orders of local polynomials: their difference says how far the sum may be off.
             every, better = (interval_weights(self.alphas, 0.0, 1.0, n) @ density for n in (_ORDER, _HIGHER))
             return every, np.abs(better - every)
         edges = np.concatenate([[0.0], self.alphas, [1.0]])
@@ -82,12 +81,10 @@ class Numbering:
         self._left: list[Floats] = []
 
     def next(self, count: int) -> Groups:
-        """Returns the next `count` groups."""
+        """So many of them."""
         number = len(self._differing)
         while len(self._left) < count:
             order = self._chance.permutation(number)
-            # Any two numbers differ in some binary digit, so that the groups of all digits part every pair of features:
-            # what one gains and another loses shows in one of them.
             digits = self._chance.permutation(max(1, int(number - 1).bit_length()))
             self._left += [((order >> int(digit)) & 1).astype(np.float64) for digit in digits]
         own, self._left = np.stack(self._left[:count]), self._left[count:]

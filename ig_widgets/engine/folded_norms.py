@@ -1,4 +1,4 @@
-"""Folds batch norm in eval mode into the convolution before it, while a pass runs.
+"""Batch norm in eval mode folded into the convolution before it, while a pass runs.
 
 Both are linear, so one convolution with scaled weights does the work of the two, and a third of the time of a
 network of such pairs is saved. The pairs are learnt as the first pass runs; the model itself is not touched. Results
@@ -52,7 +52,7 @@ class Folds:
 
 
 class FoldedNorms(TorchFunctionMode):
-    """The mode of a forward pass with folded norms. Raises UnfoldError where a pair turns out to be none: run again."""
+    """Run a forward pass inside. Raises UnfoldError where a pair turns out to be none: forget it and run again."""
 
     def __init__(self, folds: Folds) -> None:
         super().__init__()
@@ -68,7 +68,6 @@ class FoldedNorms(TorchFunctionMode):
         for value in _members((args, kwargs)):
             if (made := getattr(value, _MARK, None)) is not None:
                 self._folds.pairs.pop(made[0], None)
-                # Scaled by its norm already: the operation would be given other values than the model computes.
                 if made[1]:
                     self._folds.allowed = False
                     raise UnfoldError
@@ -86,7 +85,6 @@ class FoldedNorms(TorchFunctionMode):
             result = func(*args, **kwargs)
         else:
             mean, variance, scale, shift, eps, _ = norm
-            # Statistics are constants of the pass, and a graph over them would be kept with each chunk.
             with torch.no_grad():
                 factor = (variance + eps).rsqrt()
                 factor = factor if scale is None else factor * scale

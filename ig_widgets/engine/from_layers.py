@@ -50,7 +50,6 @@ class FromLayers:
     ) -> bool:
         """Whether one row before the layers gives what all rows give; two rows will show it."""
         if self._seen is None or not _equal(self._seen[0], narrow):
-            # A probe inside a pass: the pass's own modes (secant rule, folding) must not see it, and it needs no graph.
             with torch.no_grad(), torch._C.DisableTorchFunction():
                 few = [h[:2] for h in held]
                 full, one = (pytree.tree_unflatten(_first(leaves, rows, n), structure) for n in (2, 1))
@@ -86,7 +85,6 @@ class FromLayers:
         if seen.shape != expected.shape:
             return False
         size = float(expected.abs().max()) if expected.numel() else 0.0
-        # Up to rounding: kernels add up in another order for one row than for two.
         return torch.allclose(seen, expected, rtol=0.0, atol=64 * torch.finfo(expected.dtype).eps * size)
 
 

@@ -1,4 +1,4 @@
-"""Runs passes with parameters as constants, so that nothing is kept for gradients that nobody asks for.
+"""Passes in which parameters count as constants, so that nothing is kept for gradients that nobody asks for.
 
 A convolution or a linear layer keeps its input only for the gradient of its weight. The parameters themselves are not
 touched: operations are handed detached ones as they are called, in this thread alone.
@@ -33,7 +33,7 @@ class Hooks:
         self._own = _hooks_in_force()
 
     def are_others(self) -> bool:
-        """Whether other hooks than those are in force now."""
+        """Whether others are in force now."""
         now = _hooks_in_force()
         return now is not None and (self._own is None or now[0] is not self._own[0])
 
@@ -51,7 +51,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 class FrozenParameters(TorchFunctionMode):
-    """The mode of a forward pass in which `parameters` are constants."""
+    """Run a forward pass inside; `parameters` are those that count as constants."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()
@@ -79,7 +79,6 @@ class FrozenParameters(TorchFunctionMode):
         if kind is Tensor:
             return value
         if isinstance(value, nn.Parameter):
-            # Parameters that want no gradient, or were made during the pass, go as they are.
             return self._constants.get(id(value), value)
         if kind in (list, tuple):
             return kind(self._frozen(member) for member in value)

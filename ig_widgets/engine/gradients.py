@@ -38,7 +38,7 @@ _ROUNDING = 50.0
 
 
 def cell_sums(leaves: tuple[Tensor, ...], gradients: tuple[Tensor, ...], row: Tensor) -> list[Tensor]:
-    """Returns what each input adds to the attribution of each cell, and the size of what that is summed of: (cells,).
+    """For each input what it adds to the attribution of each cell, and the size of what that is summed of: (cells,).
 
     `row` (cells,): where cells begin.
     """

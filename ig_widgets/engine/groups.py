@@ -41,7 +41,6 @@ def _members(feature_mask: object) -> tuple[object, ...]:
 def _check_type(mask: object, name: str) -> Tensor:
     if not isinstance(mask, Tensor):
         raise ArgumentTypeError(f"{name} must be a tensor of integers, got {type(mask).__name__}.")
-    # A boolean mask usually means a choice of features, not the groups 0 and 1.
     if mask.is_floating_point() or mask.is_complex() or mask.dtype == torch.bool:
         raise ArgumentTypeError(f"{name} must hold integers, the group of each feature, got {mask.dtype}.")
     return mask
@@ -50,7 +49,6 @@ def _check_type(mask: object, name: str) -> Tensor:
 def _check(mask: object, x: Tensor, name: str) -> Tensor:
     mask = _check_type(mask, name)
     try:
-        # `expand` takes no memory: one mask serves a batch.
         expanded = mask.detach().to(x.device, torch.int64).expand(x.shape)
     except RuntimeError:
         raise ArgumentValueError(
@@ -64,7 +62,6 @@ def _check(mask: object, x: Tensor, name: str) -> Tensor:
 
 def group_sums(attributions: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Tensor:
     """The sums (batch, groups) of `attributions` (batch, ...) over each group of `masks`, like them in shape."""
-    # Numbered throughout the inputs, so that a group may hold features of several.
     groups = 1 + max(int(mask.max()) for mask in masks)
     first = attributions[0]
     sums = torch.zeros(len(first), groups, dtype=first.dtype, device=first.device)

@@ -1,4 +1,4 @@
-"""Puts hooks on modules while a function runs, and removes them whatever happens."""
+"""Hooks on modules while something runs, of which none is left."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _REGISTRIES = (
 def hooked(
     modules: Sequence[nn.Module], hooks: Sequence[Callable[..., Any]], act: Callable[[], _T], *, before: bool = False
 ) -> _T:
-    """Returns act(), called while each module has its hook; `before`: a pre-hook, called with the arguments.
+    """What `act` gives, called while each module has its hook; `before`: one that is called with its arguments.
 
-    Hooks are found by identity afterwards: an interrupt may come before torch has returned a handle.
+    They are found by themselves afterwards: an interrupt may come before there is a handle of one.
     """
     try:
         try:
@@ -34,7 +34,6 @@ def hooked(
             return act()
         finally:
             _remove(modules, hooks)
-    # Once more: an interrupt may have come inside of `finally`, and to remove what is gone does no harm.
     except BaseException:
         _remove(modules, hooks)
         raise

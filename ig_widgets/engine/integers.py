@@ -51,6 +51,9 @@ def _embeddings(forward_func: object) -> list[tuple[str, int]]:
     for root in modules_of(forward_func):
         for name, module in root.named_modules():
             if isinstance(module, nn.Embedding | nn.EmbeddingBag) and name:
-                # By identity: a tied embedding has several names, and one is enough.
                 found.setdefault(id(module), (name, module.num_embeddings))
     return list(found.values())
+
+
+def _is_integral(x: Tensor) -> bool:
+    return not (x.is_floating_point() or x.is_complex() or x.is_quantized)

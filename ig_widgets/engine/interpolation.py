@@ -46,7 +46,7 @@ _KEPT = 64
 
 @lru_cache(maxsize=64)
 def _table(alphas: bytes, low: float, high: float, order: int) -> Floats:
-    """Returns the weights of one order. Cached, as most examples of a batch have the same samples."""
+    """The weights of one order. Examples of a batch have mostly the same samples, and all orders are asked again."""
     x = np.frombuffer(alphas)
     edges = np.concatenate([[low], x, [high]])
     weights = np.zeros((len(x) + 1, len(x)))
@@ -90,7 +90,7 @@ def values_at(alphas: Floats, places: Floats, order: int) -> Floats:
 
 
 def _nodes(alphas: Floats, lengths: Floats, order: int) -> tuple[Integers, Integers]:
-    """Returns the samples that each interval's polynomial goes through, and how many: (n + 1, most), (n + 1,)."""
+    """For each interval the samples that its polynomial goes through, and how many: (n + 1, most), (n + 1,)."""
     n, every = len(alphas), np.arange(len(alphas) + 1)
     apart = _APART * lengths
     # Outwards on each side, -1 or n where there is none; beyond both ends is infinity.

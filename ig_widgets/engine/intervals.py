@@ -1,4 +1,4 @@
-"""Compares rules of neighbouring orders in each interval between samples, and bounds what lies beyond samples."""
+"""What the rules of neighbouring orders say of each interval between samples, and what may lie where none can tell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def interval_rules(x: Floats, low: float, high: float, products: Floats) -> tupl
     least, middle, most = _ORDERS
     late = lengths(by_order[most] - by_order[middle], products)
     early = lengths(by_order[middle] - by_order[least], products)
-    # Where the higher order changes the map by more than the lower did, polynomials do not converge.
     orders = np.where(late <= early, most, least)
     near = near_sums(np.square(late)), near_sums(np.square(early))
     settling = share_of(*near)
@@ -38,7 +37,7 @@ def interval_rules(x: Floats, low: float, high: float, products: Floats) -> tupl
 def unseen_beyond(
     x: Floats, low: float, high: float, products: Floats, density: Floats, rises: Floats, nearest: float
 ) -> Floats:
-    """Bounds what may lie in intervals with a sample on one side alone: at least what the gradient changes to the next.
+    """What may lie in each interval with a sample on one side alone: at least what the gradient changes to the next.
 
     Where a norm has no direction at an end of the path the gradient grows toward it as 1 / alpha: a polynomial that is
     continued to there foresees nothing of it, and F may not change. So what grows as a power of the distance, as both

@@ -22,12 +22,12 @@ _ROUNDS = 120
 # What F may change in the sections beside a jump, of the jump.
 _LEVEL = 5e-3
 
-Evaluate = Callable[[Integers, Floats], Floats]
+Ask = Callable[[Integers, Floats], Floats]
 
 
 @dataclass(frozen=True)
 class SteepInterval:
-    """The stretches that hold the change of F which samples did not show: (m,) each, by interval that was searched.
+    """Where the change of F that samples did not show lies: (m,) each, by interval that was searched.
 
     `lows` to `highs`, with F at both; `is_short`: no point of the path lies between. `is_jump`: F is level beside it.
     """
@@ -41,7 +41,7 @@ class SteepInterval:
 
 
 def search(
-    evaluate: Evaluate,
+    ask: Ask,
     examples: Integers,
     lows: Floats,
     highs: Floats,
@@ -51,9 +51,9 @@ def search(
     shortest: Callable[[Integers, Floats], Floats],
     slope: Callable[[Integers, Floats], Floats] | None = None,
 ) -> SteepInterval:
-    """Searches intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
+    """Look into intervals (m,) from `lows` to `highs` of the paths of `examples`, where F is `before` and `after`.
 
-    `evaluate(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
+    `ask(examples, alphas)` gives F; `shown`: how much of the change the samples explain; `shortest(examples,
     alphas)`: how short a section before there is in which no points of the path lie. `slope(intervals, alphas)` gives
     the slope of F as samples foresee it, where that says more than `shown`.
     """
@@ -67,14 +67,13 @@ def search(
             break
         lengths = highs[going] - lows[going]
         places = lows[going, None] + lengths[:, None] * np.arange(1, _SECTIONS) / _SECTIONS
-        inner = evaluate(np.repeat(examples[going], _SECTIONS - 1), places.ravel()).reshape(places.shape)
+        inner = ask(np.repeat(examples[going], _SECTIONS - 1), places.ravel()).reshape(places.shape)
         values = np.concatenate([before[going, None], inner, after[going, None]], 1)
         edges = np.concatenate([lows[going, None], places, highs[going, None]], 1)
         slopes = shown[going, None] / whole[going, None]
         if slope is not None:
             middles = (edges[:, 1:] + edges[:, :-1]) / 2
             slopes = slope(np.repeat(going, _SECTIONS), middles.ravel()).reshape(middles.shape)
-        # Beyond what the samples explain: a steady slope is a change too, and hides nothing.
         change = np.abs(np.diff(values, axis=1) - slopes * np.diff(edges, axis=1))
         counts = change > _COUNTS * change.sum(1, keepdims=True)
         first, last = counts.argmax(1), _SECTIONS - 1 - counts[:, ::-1].argmax(1)
@@ -85,14 +84,13 @@ def search(
         before[at], after[at] = values[rows, first[rows]], values[rows, last[rows] + 1]
         inside = (change * counts).sum(1)
         beside[at] = ((change.sum(1) - inside) / np.maximum(inside, np.finfo(float).tiny))[rows]
-        # Floating point ends the search: between neighbouring numbers there is no point to sample.
         is_short[at] = highs[at] - lows[at] <= shortest(examples[at], highs[at])
         going = at[~is_short[at]]
     return SteepInterval(lows, highs, before, after, is_short, is_short & (beside < _LEVEL))
 
 
 def places_about(low: float, high: float, start: float, end: float) -> list[float]:
-    """Returns places to sample from `low` to `high`, where F is steep, and at growing distances up to both ends."""
+    """Where to sample a steep place from `low` to `high`, and at growing distances from it up to both ends."""
     width = high - low
     places = [low + width * share for share in (0.2, 0.5, 0.8)]
     for edge, sign, room in ((low, -1, low - start), (high, 1, end - high)):

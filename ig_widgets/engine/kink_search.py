@@ -74,12 +74,12 @@ def _look(
     """Lets `found` look at a pass of these rows; F in it is compared with `ends`."""
     saved = passes.saved(None, cancel)
 
-    def run_pass() -> Tensor:
+    def ask() -> Tensor:
         leaves = passes.leaves(examples, alphas)
         with saved.look_at(), KinkMode(leaves, found):
             return passes.function(tuple(leaf.clone() for leaf in leaves), examples, eager=True)
 
-    outputs = passes.run(alphas, lambda: uncompiling(run_pass), gradients=True)
+    outputs = passes.run(alphas, lambda: uncompiling(ask), gradients=True)
     if isinstance(found, KinksByOne):
         found.compare()
     if ends is not None:

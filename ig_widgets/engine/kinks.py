@@ -25,7 +25,6 @@ _AT: dict[str, tuple[float, ...]] = {
     "relu6": (0.0, 6.0),
 }
 CLAMPS = ("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
-# With indices: which element is the largest tells on which piece of the operation a window lies.
 _POOLS = {
     f"{kind}max_pool{n}d": getattr(F, f"{kind}max_pool{n}d_with_indices")
     for kind in ("", "adaptive_")
@@ -88,7 +87,7 @@ class Kinks:
 
 
 class KinksByOne(Kinks):
-    """Counts kinks of points in passes of their own: what operations do in one is compared with the one before."""
+    """Of points that come in passes of their own: what operations did at the last is compared with the one before."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,13 +101,12 @@ class KinksByOne(Kinks):
         self._now += [(label, what) for label, what, _ in _pieces(name, func, args, kwargs, on_path)]
 
     def compare(self) -> None:
-        """Ends a pass, and counts what differs from the pass before it."""
+        """A pass is over: count what is otherwise than in the one before it."""
         before, now = self._before, self._now
         self._before, self._now = now, []
         if not before:
             return
         if [(label, what.shape) for label, what in before] != [(label, what.shape) for label, what in now]:
-            # Branches that depend on the data: there is no operation to compare with.
             self.hidden.add("a function that runs otherwise at both ends")
             return
         self._before = []
@@ -124,13 +122,12 @@ def _share(share: float) -> str:
 def _pieces(
     name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_path: Sequence[Tensor]
 ) -> list[tuple[str, Tensor, Whereabouts]]:
-    """Returns on which piece of the operation each element lies, and where points lie in that; [] without pieces."""
+    """On which piece of the operation each element lies, and where points lie in that; nothing if it has no pieces."""
     if name not in KINKED:
         # Conditions and positions that move with the points choose between pieces.
         return [(jump, t, whereabouts(t)) for t in on_path if (jump := jump_in(t)) is not None]
     try:
         return [(name, *_piece(name, func, args, kwargs, on_path))] if isinstance(args[0], Tensor) else []
-    # Arguments in a form that is not known here: the operation itself will say whether they are wrong.
     except (RuntimeError, TypeError, ValueError, IndexError, StopIteration):
         return []
 
@@ -150,7 +147,6 @@ def _piece(
     if name in _LARGEST:
         dim: Any = kwargs.get("dim", args[1] if len(args) > 1 else None)
         dims = sorted(d % x.dim() for d in ([dim] if isinstance(dim, int) else dim))
-        # A maximum over the points themselves has no piece for each point.
         if not isinstance(where, str) and where.dim in dims:
             return x, name
         flat = x.movedim(dims, tuple(range(-len(dims), 0))).flatten(-len(dims))
@@ -179,16 +175,14 @@ def _at(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float
         width = float(kwargs.get("lambd", 0.5 if first is None else first))
         return -width, width
     if name == "elu":
-        # With alpha = 1 the slope of ELU is 1 on both sides of zero.
         return () if float(kwargs.get("alpha", 1.0 if first is None else first)) == 1 else (0.0,)
     return _AT[name]
 
 
 def bounds(name: str, *args: Any, **kwargs: Any) -> tuple[float, float]:
-    """Returns the values between which an operation that clamps is the identity."""
+    """Between which values an operation that clamps is the identity."""
     low_name, high_name = ("min_val", "max_val") if name == "hardtanh" else ("min", "max")
     defaults = (-1.0, 1.0) if name == "hardtanh" else (None, None)
-    # clamp_max(x, max) has its upper bound first.
     given = (None, *args) if name == "clamp_max" else args
     low = kwargs.get(low_name, given[0] if given else defaults[0])
     high = kwargs.get(high_name, given[1] if len(given) > 1 else defaults[1])

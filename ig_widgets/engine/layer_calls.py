@@ -102,7 +102,7 @@ class Layers:
         return self._hooked(replace, lambda: chosen(self.forward_func(*arguments, **keywords), self._output))
 
     def _hooked(self, replace: Replace, act: Callable[[], Tensor]) -> Tensor:
-        """Returns act(), with hooks on the layers in this thread's calls alone."""
+        """What `act` gives, with hooks on the layers in this thread's calls alone."""
         thread = threading.get_ident()
         calls = [0] * len(self.modules)
 
@@ -168,7 +168,7 @@ class Recorder:
 
     @property
     def calls(self) -> list[Call]:
-        """The calls, layer by layer, those of each in their order."""
+        """By layer, and of each in their order."""
         return sorted(self._leaves)
 
     def held(self, call: Call) -> list[Tensor]:
@@ -176,11 +176,11 @@ class Recorder:
         return [leaf.detach() for leaf in self._leaves[call]]
 
     def shapes(self, index: int) -> list[tuple[int, ...]]:
-        """The shapes of all that a layer gives."""
+        """Of all that a layer gives."""
         return [tuple(t.shape) for call in self.calls if call[0] == index for t in self._leaves[call]]
 
     def reached_by(self, value: object) -> dict[Call, set[int]]:
-        """Returns, for each call recorded so far, which of its tensors `value` was computed from."""
+        """For each call recorded so far: which of its tensors `value` was computed from."""
         nodes = [leaf.grad_fn for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor) and leaf.grad_fn]
         seen: set[Any] = set(nodes)
         variables: set[int] = set()
@@ -199,9 +199,7 @@ class Recorder:
     def _keep(self, call: Call, value: Any) -> Any:
         self.sources[call] = {source for source, places in self.reached_by(value).items() if places}
         held, put_back = self._layers.members(value, call[0])
-        # New leaves: the graph of the output ends here, so that the leaves it reaches are what it was computed from.
         self._leaves[call] = [t.detach().clone().requires_grad_() for t in held]
-        # Clones: torch lets no model write in place to a leaf that wants a gradient.
         return put_back([leaf.clone() for leaf in self._leaves[call]])
 
 
@@ -234,7 +232,7 @@ def used_tensors(layers: Layers, graph: Recorder, output: Tensor, allow_unused: 
 
 
 def copies(arguments: Sequence[Any]) -> list[Any]:
-    """Copies tensors, for a model that changes its arguments in place, or those that were made in inference mode."""
+    """For a model that changes its arguments in place, or arguments that were made in inference mode."""
     return [_copy(a) if isinstance(a, Tensor) else a for a in arguments]
 
 

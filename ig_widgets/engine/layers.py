@@ -1,4 +1,4 @@
-"""Restates an attribution in terms of what layers give: the function, both ends, further arguments."""
+"""A question about a model asked of what its layers give: function, both ends and arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ig_widgets.engine.target import TargetLike, make_target
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """An attribution to what layers hold: the function, both ends (batch, ...), further arguments.
+    """The same question asked of what layers hold: function, both ends (batch, ...), further arguments.
 
     Of a layer that is called several times each call has an end of its own.
     """
@@ -63,7 +63,6 @@ class Inside:
     def as_held(self, values: Sequence[Tensor]) -> Tensors:
         """Values like `inputs` in the shapes of what the layers give, those of several calls added up."""
         given = iter([layout.as_held(v) for layout, v in zip(self.layouts, values, strict=True)])
-        # What the output does not depend on gets zeros, so that the result keeps the form of the layer.
         every = [
             next(given) if used else torch.zeros_like(x)
             for x, used in zip(self.found.inputs, self.found.used, strict=True)
@@ -80,8 +79,7 @@ class Inside:
         return members if len(members) > 1 else members[0]
 
     def for_each(self, functions: Reduce) -> Reduce:
-        """Returns one function for each of `inputs`, given one for all, or one for each tensor that `as_held` gives."""
-        # One function takes tensors of any shape; of several each belongs to one tensor of the layer, in all its calls.
+        """One function for each of `inputs`, of one for all, or one for each tensor that `as_held` gives."""
         if not isinstance(functions, tuple | list):
             return functions
         if len(functions) != len(self.parts):
@@ -94,13 +92,12 @@ class Inside:
 
     @property
     def parts(self) -> list[list[int]]:
-        """Which of `inputs` are added up in each tensor that `as_held` returns."""
-        # `members` counts all tensors, `inputs` the used ones alone: the place is how many of those come before.
+        """For each tensor that `as_held` gives: which of `inputs` are added up in it."""
         places = [sum(self.found.used[:i]) for i in range(len(self.found.used))]
         return [[places[i] for i in own if self.found.used[i]] for _, own in self.found.members]
 
     def by_part(self, values: Sequence[object]) -> list[object]:
-        """Moves the batch of values first that have the shapes which `as_held` gives; others stay as they are."""
+        """Values as `as_held` gives them, batch first, where their shapes are those."""
         shapes = [tuple(self.found.inputs[own[0]].shape) for _, own in self.found.members]
         return [
             self.layouts[own[0]].by_example(v) if own and isinstance(v, Tensor) and tuple(v.shape) == shape else v
@@ -108,7 +105,7 @@ class Inside:
         ]
 
     def masks(self, feature_mask: object) -> tuple[Tensor, ...] | None:
-        """Returns one mask for each of `inputs`, given one for each tensor that `as_held` returns."""
+        """One mask for each of `inputs`, of one for each tensor that `as_held` returns."""
         members = [own for _, own in self.found.members]
         given = check_feature_mask(feature_mask, tuple(self.found.inputs[own[0]] for own in members))
         if given is None:
@@ -129,12 +126,12 @@ def from_layer(
     target: TargetLike = None,
     cancel: threading.Event | None = None,
 ) -> Inside:
-    """Restates an attribution to `inputs` as one to what `layer` holds.
+    """The same question asked of what `layer` holds.
 
     Raises as `activations_at`, and ArgumentTypeError or ArgumentValueError for inputs and baselines.
     """
     tensors, starts = make_ends(inputs, baselines, integers=True)
-    make_target(target, len(tensors[0]))  # before the model runs
+    make_target(target, len(tensors[0]))  # before the model is asked
     extra, keywords = as_args(additional_forward_args), as_kwargs(forward_kwargs)
     found = activations_at(
         forward_func,
@@ -146,7 +143,6 @@ def from_layer(
         output=output,
         cancel=cancel,
     )
-    # The model's own inputs are arguments now, which stay as they are along the path.
     arguments = (*tensors, *extra)
     layouts = layouts_of(found, arguments, keywords, batch=tensors[0].shape[0])
     found.function.layouts = layouts

@@ -68,11 +68,10 @@ def _is_plain(tensor: Tensor, batch: int) -> bool:
 
 
 def _layout(tensor: Tensor, other: Tensor, batch: int, number: int) -> Layout | None:
-    """Finds the layout by comparing `tensor` with `other`, the same of `number` examples; None if it is unclear."""
+    """From the same tensor with `number` examples."""
     if tensor.dim() != other.dim():
         return None
     differing = [d for d in range(tensor.dim()) if tensor.shape[d] != other.shape[d]]
-    # The size that changes with the number of examples tells the dimension; where several do, nothing is told.
     if len(differing) != 1:
         return None
     dim = differing[0]

@@ -19,17 +19,15 @@ class Layout:
     is_whole: bool = False
 
     def by_example(self, held: Tensor) -> Tensor:
-        """Returns what the layer gives as (batch, ...)."""
+        """(batch, ...), of what the layer gives."""
         if self.is_whole:
             return held[None]
         if self.count > 1:
-            # A sentence encoder of documents, say, holds one row for each sentence of each document.
             held = held.unflatten(self.dim, (-1, self.count))
-        # Layers that have steps first, (steps, batch, ...): all else in the engine has the batch first.
         return held.movedim(self.dim, 0) if self.dim else held
 
     def as_held(self, values: Tensor) -> Tensor:
-        """Returns values (batch, ...) in the shape of what the layer gives."""
+        """What the layer gives, of (batch, ...)."""
         if self.is_whole:
             if len(values) > 1:
                 raise ValueError(f"a layer that holds one example cannot hold {len(values)} rows; give chunk_size=1")

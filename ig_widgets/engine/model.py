@@ -105,7 +105,6 @@ class ScalarFunction(Forward):
             single = [self(tuple(p[i : i + 1] for p in points), examples[i : i + 1], eager=eager) for i in range(rows)]
             return torch.cat(single)
         output = self.tensor(points, examples, eager=eager)
-        # model(x).sum(), say: of a batch of one it is clear what is meant, and points then go one at a time.
         if output.dim() == 0:
             if self.batch > 1:
                 raise OutputError(
@@ -163,12 +162,10 @@ def tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """`value` with its tensors changed, also those in tuples, lists and dicts; what holds none stays itself."""
     if isinstance(value, Tensor):
         return change(value)
-    # Exact types alone: a subclass (a tokenizer's BatchEncoding, a named tuple) cannot be built from its members.
     if type(value) is dict:
         changed = {key: tensors_changed(member, change) for key, member in value.items()}
         return changed if any(changed[key] is not value[key] for key in value) else value
     if type(value) in (list, tuple):
-        # As for dicts, the same object where nothing changed: a cache that the model writes to stays the caller's own.
         members = [tensors_changed(member, change) for member in value]
         return type(value)(members) if any(m is not v for m, v in zip(members, value, strict=True)) else value
     return value
@@ -194,7 +191,7 @@ def uncompiled(forward_func: ForwardFunc) -> ForwardFunc:
 
 
 def uncompiling(act: Callable[[], _T]) -> _T:
-    """Returns act(), called while what was compiled, wherever it is inside the model, runs as it was written."""
+    """What `act` gives, called while what was compiled, wherever it is inside the model, runs as it was written."""
     # Where nothing was compiled, the compiler is not even loaded.
     if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
         return act()
@@ -221,8 +218,7 @@ def _holds_compiled(forward_func: object) -> bool:
 
 
 def fingerprint(forward_func: ForwardFunc) -> tuple[tuple[int, int], ...]:
-    """Returns a value that changes when a parameter of the model is replaced or written to."""
-    # torch counts writes in place in `_version`, so that no values are copied or compared.
+    """Changes when a parameter of the model is replaced or written to."""
     return tuple((id(p), p._version) for root in modules_of(forward_func) for p in root.parameters())
 
 
@@ -230,7 +226,6 @@ def check_chunk_size(chunk_size: object) -> int | None:
     """`chunk_size` as None or an int of at least 1. Raises ArgumentTypeError, ArgumentValueError."""
     if chunk_size is None:
         return None
-    # In Python a bool is an int.
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, int | np.integer):
         raise ArgumentTypeError(f"chunk_size must be None or an integer >= 1, got {chunk_size!r}.")
     chunk_size = int(chunk_size)

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class ModelLock:
-    """The lock of one model, and what its passes were seen to do.
+    """Of one model: its lock, and what its passes were seen to do.
 
     `writes`: to buffers. `draws`: random numbers. `seen`: the kinds of passes that were looked at, with gradients
     (True) and without.
@@ -30,14 +30,12 @@ class ModelLock:
         self.seen: set[bool] = set()
 
 
-# Weak, so that a lock keeps no model alive; by the model and not its id, which another may get later.
 _known: weakref.WeakKeyDictionary[object, ModelLock] = weakref.WeakKeyDictionary()
 _known_guard = threading.RLock()
 
 
 def model_lock_of(model: object) -> ModelLock:
-    """Returns the `ModelLock` of a model, the same for all callers."""
-    # `model.forward` is another object at each access, and the module behind it one.
+    """What is known of a model, the same for all."""
     model = model.__self__ if isinstance(model, MethodType) else model
     try:
         found = _known.get(model)
@@ -47,7 +45,7 @@ def model_lock_of(model: object) -> ModelLock:
 
 
 def _after_fork() -> None:
-    """Replaces all locks in a forked child, where no thread is left that could release them."""
+    """In a child no thread is left that could let a lock go."""
     global _known_guard
     _known_guard = threading.RLock()
     for turns in list(_known.values()):
@@ -64,9 +62,9 @@ def lock_of(model: object) -> threading.RLock:
 
 
 def in_turn(locks: list[Any], act: Callable[[], _T]) -> _T:
-    """Returns act(), called while this thread holds re-entrant `locks`; those that it did not hold are released.
+    """What `act` gives, called while this thread holds re-entrant `locks`; those that it did not hold are let go.
 
-    Whatever the moment of an interrupt: the lock itself knows who holds it.
+    Whatever the moment of an interrupt: who holds a lock is asked of the lock itself.
     """
     if not locks:
         return act()
@@ -79,7 +77,6 @@ def in_turn(locks: list[Any], act: Callable[[], _T]) -> _T:
             return in_turn(others, act)
         finally:
             _let_go(lock)
-    # Once more: an interrupt may have come inside of `finally`.
     except BaseException:
         _let_go(lock)
         raise

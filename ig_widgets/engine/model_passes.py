@@ -49,7 +49,6 @@ class ModelPasses:
         self.path = path
         self._state_guard = StateGuard(function.forward_func, path.device)
         self._modules = modules_of(function.forward_func)
-        # By storage: a view of a weight that is saved for the backward pass takes no memory of its own.
         self._parameters = {p.untyped_storage().data_ptr() for m in self._modules for p in m.parameters()}
         self._guard = guard if guard is not None else nullcontext()
         self._preview = preview
@@ -77,7 +76,6 @@ class ModelPasses:
         except Exception as error:
             if not is_out_of_memory(error):
                 place = self.path.place(float(alphas.min()), float(alphas.max()))
-                # A graph of torch.export checks shapes by expressions, and names neither the dimension nor a remedy.
                 if says(error, "Guard failed"):
                     raise ArgumentValueError(
                         "forward_func was exported for fixed shapes; export it with a dynamic first dimension, "
@@ -87,7 +85,7 @@ class ModelPasses:
             raise
 
     def _with_switches(self, run: Callable[[], _T]) -> _T:
-        """Returns run(), without cuDNN and reentrant checkpoints where these allow us no backward pass."""
+        """What `run` gives, without what has no backward pass that we could take."""
         if self._cudnn_fails or fails_in_cudnn(self._modules, self.path.device):
             return unrolled(lambda: without_cudnn(run))
         return unrolled(run)
@@ -97,9 +95,9 @@ class ModelPasses:
         return torch.autocast(self.path.device.type, torch.bfloat16) if self._preview else nullcontext()
 
     def freezing(self) -> FrozenParameters | None:
-        """Returns a mode that freezes parameters, made anew for each pass: some may have been replaced, or frozen."""
-        trainable = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
-        return FrozenParameters(trainable) if trainable else None
+        """Made anew for each pass: a parameter may have been replaced, or frozen by its owner."""
+        asking = [p for m in self._modules for p in m.parameters() if p.requires_grad and self._freezes]
+        return FrozenParameters(asking) if asking else None
 
     def adapts(self, error: BaseException) -> bool:
         """Whether the pass should be run again, as the model bears less than others.

@@ -35,10 +35,9 @@ class Modes:
         self._casts = _casts()
 
     def put_back(self) -> None:
-        """Restores the modes, whatever was left in the middle; what is unchanged is not touched."""
+        """As they were, whatever was left in the middle. What is as it was is not touched."""
         if _C._functorch.get_dynamic_layer_stack_depth() > self._transforms:
             _C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(self._transforms)
-        # Only what lies above was entered since; what lies below is the caller's.
         while _C._len_torch_dispatch_stack() > self._dispatches:
             _C._pop_torch_dispatch_stack(None)
         self._put_back_functions()
@@ -54,7 +53,6 @@ class Modes:
                 torch.set_autocast_enabled(device, enabled)
                 torch.set_autocast_dtype(device, dtype)
             torch.set_autocast_cache_enabled(self._casts[1])
-            # As `torch.autocast.__exit__`: the cache holds cast weights of the context that was left.
             torch.autocast_decrement_nesting()
             torch.clear_autocast_cache()
         if torch.is_grad_enabled() != self._grad:
@@ -63,7 +61,6 @@ class Modes:
     def _put_back_functions(self) -> None:
         before = self._functions
         now = [_C._get_function_stack_at(i) for i in range(_C._len_torch_function_stack())]
-        # What both stacks have in common at the bottom stays; the rest is taken down and built as it was.
         same = 0
         while same < min(len(now), len(before)) and now[same] is before[same]:
             same += 1
@@ -82,7 +79,7 @@ def _casts() -> tuple[list[tuple[str, bool, torch.dtype]], bool]:
 
 
 def without_gradients(act: Callable[[], _T]) -> _T:
-    """Returns act(), called with gradients switched off."""
+    """What `act` gives, called with gradients switched off."""
     modes = Modes()
     try:
         with torch.no_grad():
@@ -93,7 +90,7 @@ def without_gradients(act: Callable[[], _T]) -> _T:
 
 
 def outside_inference_mode(act: Callable[[], _T]) -> _T:
-    """Returns act(), called outside of inference mode, in which nothing can be differentiated."""
+    """What `act` gives, called outside of inference mode, in which nothing can be differentiated."""
     if not torch.is_inference_mode_enabled():
         return act()
     # Not `torch.inference_mode`, whose object would leave it once more when it is collected.

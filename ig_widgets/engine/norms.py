@@ -36,7 +36,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def unit_of(largest: Tensor) -> Tensor:
-    """Returns a power of two near each of `largest`, to divide by without loss; 1 for zero and what is not finite."""
+    """A power of two near each of `largest`, by which to divide loses no digit; 1 for zero and what is not finite."""
     able = (largest > 0) & torch.isfinite(largest)
     _, exponents = torch.frexp(torch.where(able, largest, 1.0))
     return torch.ldexp(torch.full_like(largest, 0.5), exponents)

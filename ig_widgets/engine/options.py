@@ -21,32 +21,25 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-# Written once: functions that hand them on take `**model: Unpack[ModelOptions]`, and none can lack one of them. Python
-# itself refuses unknown names, in `samples_along`, which ends the chain and spells them out.
-class ModelOptions(TypedDict, total=False):
-    """The keywords by which a model is called, and that say which number of its output is explained."""
+class Options(TypedDict, total=False):
+    """As `attribute` documents them."""
 
+    baselines: Baselines
     target: TargetLike
     additional_forward_args: object
     forward_kwargs: ForwardKwargs
     output: Output
-    chunk_size: int | None
-    cancel: threading.Event | None
-
-
-class Options(ModelOptions, total=False):
-    """The keywords of `attribute`, which documents them, and of `refine`."""
-
-    baselines: Baselines
     method: str
     n_steps: int | None
     tol: float
     max_evaluations: int
+    chunk_size: int | None
     precision: str
     multiply_by_inputs: bool
     layer: Layer | None
     feature_mask: FeatureMask
     on_progress: ProgressLike
+    cancel: threading.Event | None
 
 
 DEFAULTS: Options = {
@@ -71,7 +64,6 @@ DEFAULTS: Options = {
 
 def completed(options: Options) -> Options:
     """The options with the defaults of those that were not given. Raises ArgumentTypeError for unknown ones."""
-    # `**options` takes any name, so that what Python refuses elsewhere is refused here.
     for name in options:
         if name not in DEFAULTS:
             near = difflib.get_close_matches(name, DEFAULTS, 1)
@@ -87,7 +79,7 @@ def check_flag(name: str, value: object) -> None:
 
 
 def with_options(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Gives `function` a signature that lists its options one by one, as help() and notebooks show it."""
+    """Let `function` show its options one by one where it is asked for its signature, as help() and notebooks do."""
     signature = inspect.signature(function)
     given = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     types = Options.__annotations__
@@ -96,11 +88,9 @@ def with_options(function: Callable[_P, _R]) -> Callable[_P, _R]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
-            # The text as it is written above, not ForwardRef('...').
             annotation=getattr(types[name], "__forward_arg__", types[name]),
         )
         for name, default in DEFAULTS.items()
     ]
-    # inspect, help() and Jupyter read it; calls are not affected.
     function.__signature__ = signature.replace(parameters=[*given, *further])  # type: ignore[attr-defined]
     return function

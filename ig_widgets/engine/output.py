@@ -21,7 +21,6 @@ def check_output(output: object) -> Output:
     """`output` as it is. Raises ArgumentTypeError."""
     members = output if isinstance(output, tuple) and output else (output,)
     named = all(isinstance(m, str | int) and not isinstance(m, bool) for m in members)
-    # A class is callable too, and a mistake here: output=tuple.
     if output is None or named or (callable(output) and not isinstance(output, type)):
         return output  # type: ignore[return-value]
     raise ArgumentTypeError(
@@ -41,9 +40,7 @@ def chosen(returned: object, output: Output) -> Tensor:
         found = logits_of(returned)
         if isinstance(found, Tensor):
             return floating(found)
-        raise OutputError(
-            f"forward_func must return a tensor, it returned {_description(returned)}; {_remedy(returned)}"
-        )
+        raise OutputError(f"forward_func must return a tensor, it returned {_told(returned)}; {_remedy(returned)}")
     steps = output if isinstance(output, tuple) else (output,)
     value = returned
     for step in steps:
@@ -54,10 +51,10 @@ def chosen(returned: object, output: Output) -> Tensor:
             )
         members = _members(value)
         if step not in members:
-            raise OutputError(f"output={output!r}: forward_func returned {_description(value)}; {_remedy(value)}")
+            raise OutputError(f"output={output!r}: forward_func returned {_told(value)}; {_remedy(value)}")
         value = members[step]
     if not isinstance(value, Tensor):
-        raise OutputError(f"output={output!r} is no tensor but {_description(value)}; {_remedy(value, steps)}")
+        raise OutputError(f"output={output!r} is no tensor but {_told(value)}; {_remedy(value, steps)}")
     return floating(value)
 
 
@@ -81,7 +78,7 @@ def floating(tensor: Tensor) -> Tensor:
 
 
 def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
-    """Returns the error for another number of rows than the model was given, with its likely cause."""
+    """That the model returned another number of rows than it was given, and what that may come from."""
     rows, found = len(points[0]), output.shape[0]
     seen = (
         f"forward_func returned shape {tuple(output.shape)} for {rows} rows; the first dimension must be one row for "
@@ -89,7 +86,6 @@ def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
     )
     for i, point in enumerate(points):
         name = "inputs" if len(points) == 1 else f"inputs[{i}]"
-        # The likeliest cause: steps come first, and were taken for rows.
         for dim in range(1, point.dim()):
             if point.shape[dim] == found:
                 return OutputError(
@@ -103,8 +99,7 @@ def wrong_rows(output: Tensor, points: tuple[Tensor, ...]) -> OutputError:
 
 
 def _members(value: object) -> dict[str | int, Any]:
-    """Returns what is inside, by key, attribute and position; a key comes before a position of the same number."""
-    # A text is a sequence of texts: its letters are no members.
+    """What is inside, by key, attribute and position; a key is found before a position of the same number."""
     if isinstance(value, Tensor | str | bytes) or value is None:
         return {}
     found: dict[str | int, Any] = {}
@@ -115,12 +110,10 @@ def _members(value: object) -> dict[str | int, Any]:
         # Hugging Face's ModelOutput leaves out what is None, and has positions too.
         if hasattr(value, "to_tuple"):
             found.update(enumerate(value.values()))
-        # Keys come after positions, so that integer keys overwrite them.
         found.update({key: member for key, member in value.items() if isinstance(key, str | int)})
     elif is_dataclass(value):
         found.update({f.name: getattr(value, f.name, None) for f in fields(value)})
     else:
-        # Plain attributes alone: a property may compute, or raise. `logits`, which is asked for by default, may be one.
         found.update({k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")})
         for name in getattr(type(value), "__slots__", ()):
             if not name.startswith("_") and hasattr(value, name):
@@ -137,7 +130,7 @@ def _named(value: object) -> dict[str | int, Any]:
     return texts or members
 
 
-def _description(value: object) -> str:
+def _told(value: object) -> str:
     kind = type(value).__name__
     members = _named(value)
     if not members:

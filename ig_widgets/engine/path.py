@@ -44,7 +44,7 @@ class Path:
 
     @property
     def device(self) -> torch.device:
-        """The device of the inputs."""
+        """Where the inputs lie."""
         return self.inputs[0].device
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
@@ -59,7 +59,6 @@ class Path:
 
     def ends(self, rows: slice) -> tuple[Tensor, ...]:
         """The baselines and then the inputs themselves, (2 * batch, ...), of these the `rows`."""
-        # Of the 2 * batch rows only those that are wanted are ever copied.
         first, last = (slice(max(rows.start - k, 0), max(rows.stop - k, 0)) for k in (0, self.batch))
         return tuple(torch.cat([b[first], x[last]]) for x, b in zip(self.inputs, self.baselines, strict=True))
 
@@ -76,7 +75,7 @@ class Path:
         return self.differences(examples)
 
     def place(self, low: float, high: float) -> str:
-        """Says where rows between these alphas lie, for a message."""
+        """Where the rows between these alphas lie, for a message."""
         return f"at alpha = {low:.4g}" if low == high else f"at alpha between {low:.4g} and {high:.4g}"
 
 
@@ -107,13 +106,12 @@ class CurvedPath(Path):
 
 def along(values: Tensor, like: Tensor) -> Tensor:
     """`values` (rows,) as a factor of `like` (rows, ...), on its device, in its dtype or float32 if that is less."""
-    # In half precision alpha itself would be off in its third digit.
     dtype = torch.float32 if like.element_size() < 4 else like.dtype
     return sent(values, like.device, dtype).view(-1, *[1] * (like.dim() - 1))
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """Returns `tensor` in at least float32."""
+    """In at least float32."""
     return tensor.float() if tensor.element_size() < 4 else tensor
 
 
@@ -132,7 +130,7 @@ def _interpolate(start: Tensor, end: Tensor, alphas: Tensor) -> Tensor:
 
 
 def make_path(inputs: Tensors, baselines: Baselines) -> Path:
-    """Makes the straight path of checked `inputs` and `baselines`.
+    """Check and bring `inputs` and `baselines` into one form.
 
     Raises ArgumentTypeError, ArgumentValueError: each names the argument, what was seen and what would work.
     """
@@ -142,7 +140,7 @@ def make_path(inputs: Tensors, baselines: Baselines) -> Path:
 def make_ends(
     inputs: object, baselines: Any, *, integers: bool = False
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Returns copies of the inputs and of a baseline for each, equal in shape; `integers`: token ids may be among them.
+    """The inputs and the baseline of each, copies, equal in shape; `integers`: token ids may be among them.
 
     Raises as `make_path`.
     """
@@ -200,7 +198,6 @@ def _check_inputs(inputs: object, integers: bool) -> tuple[Tensor, ...]:
                 f"{name} has {x.shape[0]} rows, inputs[0] has {members[0].shape[0]}; the first dimension of each input "
                 f"must be the same batch."
             )
-        # Else NaN would show as late as in a gradient, as if the model were at fault.
         if not torch.isfinite(x).all():
             raise ArgumentValueError(f"{name} holds NaN or infinite values; a path to them has no integral.")
     # Copies: what is changed in place afterwards does not change the path.
@@ -232,7 +229,6 @@ def _check_baseline(baseline: object, x: Tensor, name: str) -> Tensor:
     elif isinstance(baseline, Tensor):
         if baseline.is_complex() or (baseline.is_floating_point() and not x.is_floating_point()):
             raise ArgumentTypeError(f"{name} holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")
-        # A copy, as of the inputs: the caller may write to the tensor later.
         value = baseline.detach().to(device=x.device, dtype=x.dtype, copy=True)
     else:
         raise ArgumentTypeError(

@@ -27,7 +27,6 @@ class Place(NamedTuple):
     def ends(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """Views of the beginnings and the ends of all cells."""
         tensor, dim = self.opened(tensor)
-        # Two views, one step apart. Pairs across two paths are among them, and are no cells: callers pick theirs.
         cells = tensor.shape[dim] - self.step
         return tensor.narrow(dim, 0, cells), tensor.narrow(dim, self.step, cells)
 
@@ -44,7 +43,6 @@ class Place(NamedTuple):
         result = torch.empty_like(tensor)
         into, _ = self.ends(result)
         if begin.is_floating_point() or begin.is_complex():
-            # One pass over memory, and no temporary.
             torch.lerp(begin, end, 0.5, out=into)
         else:
             into.copy_(begin)
@@ -71,16 +69,15 @@ _MARK = "_ig_widgets_rows"
 
 
 def whereabouts(tensor: Tensor) -> Whereabouts:
-    """Returns where the points of `tensor` lie, or the operation behind which that is not known."""
+    """What is known of `tensor`."""
     return getattr(tensor, _MARK, "an operation that was not seen")
 
 
 def is_known(tensor: Tensor) -> bool:
-    """Whether `tensor` has a note of where its points lie, or of that being unknown."""
+    """Whether something was noted of `tensor`, be it that nothing is known."""
     return hasattr(tensor, _MARK)
 
 
 def note(tensor: Tensor, where: Whereabouts) -> None:
     """Note where the points of `tensor` lie."""
-    # On the tensor and not in a table by id: the note goes when the tensor does, and ids are used again.
     setattr(tensor, _MARK, where)

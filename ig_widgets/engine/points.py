@@ -67,7 +67,7 @@ class Points:
         """Jumps are not looked for."""
 
     def where(self) -> None:
-        """Where most of the error lies: not known here."""
+        """Not known."""
 
     def done(self, tol: float) -> bool:
         """Whether all is within `tol`."""
@@ -94,7 +94,7 @@ class Points:
         """Does nothing: errors are estimated at the end of a round."""
 
     def accept(self, rows: Wanted) -> None:  # noqa: ARG002  (what it is for is known)
-        """Goes over to the next rule, all of whose points have been sampled, and estimates its errors."""
+        """All of `rows` has been sampled."""
         self._n = self._next
         trace = self.samples.trace(self.nodes, multiply_by_inputs=self._multiply)
         # What the rule collects beside what F changes, of how far F goes up and down.

@@ -28,7 +28,6 @@ class Product(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         a, b = ctx.saved_tensors
         place_a, place_b = ctx.places
-        # a1 b1 - a0 b0 = mean(b) (a1 - a0) + mean(a) (b1 - b0), exactly: Shapley values of two players.
         needs = ctx.needs_input_grad
         grad_a = _factor(grad, place_b.middle(b), a) if needs[0] else None
         grad_b = _factor(grad, place_a.middle(a), b) if needs[1] else None
@@ -40,8 +39,7 @@ def _factor(grad: Tensor, other: Tensor, like: Tensor) -> Tensor:
 
 
 def _fitted(gradient: Tensor, like: Tensor) -> Tensor:
-    """Returns `gradient` summed over what was broadcast, and real where `like` is."""
-    # autograd wants the operand's own shape, and a real gradient for a real factor of a complex product.
+    """Summed over what was broadcast, and real where `like` is."""
     result = gradient.sum_to_size(like.shape)
     return (result if like.is_complex() or not result.is_complex() else result.real).to(like.dtype)
 
@@ -88,7 +86,6 @@ class MatrixProduct(Function):
 
 
 def _pull_back(linear: Op, at: Tensor, grad: Tensor) -> Tensor:
-    # In a backward pass gradients are off. The operation is linear, so that its derivative is the same anywhere.
     with torch.enable_grad():
         at = at.detach().requires_grad_()
         (result,) = torch.autograd.grad(linear(at), at, grad)

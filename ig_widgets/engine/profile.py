@@ -58,7 +58,7 @@ class Cut:
 
     @property
     def size(self) -> float:
-        """The jump of F, after less before."""
+        """By how much F jumps."""
         return self.after - self.before
 
 
@@ -107,7 +107,7 @@ class Profile:
     nearest: float = float(np.finfo(np.float64).eps)
 
     def assess(self) -> Assessment:
-        """Weighs all samples and estimates the error, each stretch between jumps on its own."""
+        """Weigh all samples, and tell the error; each stretch between jumps on its own."""
         weights = np.zeros(len(self.alphas))
         parts = []
         for low, high, before, after, chosen in self._stretches():
@@ -139,7 +139,7 @@ class Profile:
         rises = np.diff(outputs, axis=1)[:, 0]
         # How large the map of an interval is beside the rise of F.
         usual = root_of_squares(pieces) / max(root_of_squares(rises), np.finfo(float).tiny)
-        return self._assessment(
+        return self._told(
             weights,
             size,
             usual,
@@ -153,7 +153,7 @@ class Profile:
             rises - lower_collected,
         )
 
-    def _assessment(
+    def _told(
         self,
         weights: Floats,
         size: float,

@@ -36,7 +36,6 @@ def check_cancel(cancel: object) -> None:
         )
 
 
-# A generator may hold a bar, though an interrupt may leave it open: nothing of the model depends on it.
 @contextmanager
 def reported(on_progress: ProgressLike) -> Iterator[Progress | None]:
     """What is to be called with (done, total): a bar where `on_progress` is True, which is closed at the end."""
@@ -64,7 +63,6 @@ def with_progress(function: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         on_progress = kwargs.get("on_progress")
-        # Before any pass: a wrong type would otherwise show after the first chunk, or never.
         check_progress(on_progress)
         check_cancel(kwargs.get("cancel"))
         if not isinstance(on_progress, bool):

@@ -103,7 +103,7 @@ def _values(code: CodeType, names: dict[str, Any], cells: dict[str, object]) -> 
 
 
 def _attribute(value: object, name: str) -> object:
-    """Returns an attribute that is simply there; no property or method is called."""
+    """An attribute that is simply there; no property or method is asked."""
     if isinstance(value, nn.Module):
         return value._modules.get(name, _MISSING)
     return getattr(value, "__dict__", {}).get(name, _MISSING)

@@ -39,7 +39,7 @@ class Reduction:
     like: tuple[Tensor, ...]
 
     def __call__(self, products: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Returns the maps (rows, *shape) that are kept of products (rows, ...) of gradient and x - x'.
+        """Of products (rows, ...) of gradient and x - x' the maps that are kept (rows, *shape).
 
         Raises ArgumentValueError where a shape is another than it was at first.
         """
@@ -118,7 +118,6 @@ def _checked_shape(function: ReduceOne, row: Tensor, name: str) -> tuple[int, ..
             f"{name} made {tuple(alone.shape)} of {tuple(one.shape)} and {tuple(rows.shape)} of "
             f"{(4, *one.shape[1:])}; it must keep each row apart."
         )
-    # Additive, homogeneous (for a negative factor, which abs would not pass), and the same alone as among others.
     off = torch.stack([rows[0] + rows[1] - rows[2], 2 * rows[0] + rows[3], rows[0] - alone[0]]).abs().max()
     if not bool(off <= _LINEAR * rows.abs().max()):
         raise ArgumentValueError(
@@ -150,12 +149,10 @@ def _called(function: ReduceOne, rows: Tensor, name: str) -> Tensor:
 
 
 def _members(function: ReduceOne, row: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """Returns to which value of the function's result each feature of `row` is added, as `Reduction.members`."""
+    """Which value of what the function gives each feature of `row` is added to, as `Reduction.members`."""
     with torch.enable_grad():
-        # A linear function has one gradient, wherever it is taken.
         leaf = torch.zeros_like(row).requires_grad_()
         made = function(leaf.clone())
-        # Computed beside autograd, in numpy say: nothing tells what was added to what.
         if not made.requires_grad:
             return None
         count = math.prod(shape)

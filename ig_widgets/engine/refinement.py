@@ -38,7 +38,7 @@ _NEAR = 4.0
 
 @dataclass(frozen=True)
 class Stage:
-    """The state after a round of sampling: `nodes`, for all examples or each, of `samples`; `errors` (batch,) or None.
+    """What is there after a round: `nodes`, for all examples or each, of `samples`; `errors` (batch,) or None.
 
     `evaluations`: all that were spent, the most of any example. `is_last`: nothing follows. `verdict`: what was found.
     """
@@ -58,7 +58,6 @@ class Stage:
         return self.verdict.converged
 
 
-# `Adaptive`, `Cells` and `Points`, which have no base class in common.
 class _Refiner(Protocol):
     method: str
     samples: Samples
@@ -106,7 +105,7 @@ def refined(
             yield from run.by_points()
         else:
             yield from run.by(Points(samples, method, multiply_by_inputs=multiply_by_inputs, most=most), "")
-    except Cancelled:  # during forward passes
+    except Cancelled:  # while F alone was asked for
         return
 
 
@@ -134,7 +133,7 @@ class _Run:
         self._used: list[_Refiner] = []
 
     def by_what_suits(self) -> Iterator[Stage]:
-        """Samples by points where the path is smooth, by cells where kinks lie on it; else by which does better."""
+        """By points where the path is smooth, by cells where kinks lie on it; where both could do, by which does."""
         kinks = self._kinks
         reason = f"{kinks} between baseline and input"
         if not kinks.crossed.total():
@@ -145,7 +144,7 @@ class _Run:
             yield from self._by_both(reason)
 
     def by(self, one: _Refiner, reason: str) -> Iterator[Stage]:
-        """Samples by one method to the end."""
+        """By one method to the end."""
         if one not in self._used:
             self._used.append(one)
         while (rows := self._step(one)) is not None:
@@ -157,18 +156,18 @@ class _Run:
                 return
 
     def by_cells(self, reason: str = "") -> Iterator[Stage]:
-        """Samples by cells, or by points where the secant rule does not hold."""
+        """By cells, or by points where the secant rule does not hold."""
         try:
             yield from self.by(self._cells(self._most), reason)
         except SecantRuleError as error:
             yield from self.by_points("; ".join(filter(None, (reason, str(error)))))
 
     def by_points(self, reason: str = "") -> Iterator[Stage]:
-        """Samples by points where they are needed, as many as can still be afforded."""
+        """By points where they are needed, as many as can still be afforded."""
         yield from self.by(self._points(max(1, self._most - self._spent)), reason)
 
     def _by_both(self, reason: str) -> Iterator[Stage]:
-        """Samples by points and by cells in turns, the better first, each time for longer; a few points may do."""
+        """By points and by cells in turns, the better first, each time for longer; a few points may do."""
         points, cells = self._points(self._most), self._cells(self._most)
         self._used += [points, cells]
         turn, allowed, seen = points, _FEW, reason
@@ -204,7 +203,6 @@ class _Run:
 
     def _points(self, most: int) -> _Refiner:
         kinks = self._kinks
-        # What cannot be looked into may hide kinks, for which an estimate of smooth paths is too low.
         smooth = not kinks.crossed.total() and not kinks.hidden
         return Adaptive(self._samples, multiply_by_inputs=self._multiply, most=most, is_smooth=smooth)
 
@@ -220,12 +218,10 @@ class _Run:
         return self._lost + sum(one.evaluations for one in self._used)
 
     def _step(self, one: _Refiner) -> Wanted | None:
-        """Runs a round of one method; returns None if it was cancelled."""
-        # One budget for all methods of the run: what another has spent is gone.
+        """A round of one method; None if it was cancelled."""
         one.most = max(self._most - self._spent + one.evaluations, 0)
         rows = one.rows(self._tol, self._cancel)
-        # Some may be at hand: of a run that was cancelled, or of another rule.
-        total = self._done + len(one.samples.lacking(rows))
+        total = self._done + len(rows)
         begun = self._done
         for block in one.samples.take(rows, cancel=self._cancel):
             self._done += len(block.alphas)
@@ -234,7 +230,6 @@ class _Run:
             try:
                 one.look_at(block)
             except SecantRuleError:
-                # Cells in vain count too: `max_evaluations` is a promise of what a run costs.
                 self._lost += math.ceil((self._done - begun) / self._samples.path.batch)
                 raise
         if self._done < total:
@@ -264,7 +259,7 @@ class _Run:
 
 
 def suits(samples: Samples, n_steps: int, cancel: threading.Event | None) -> tuple[str, str]:
-    """Chooses the method for a fixed number of evaluations; returns it, and why."""
+    """The method for a fixed number of evaluations, and why."""
     kinks = samples.sampler.kinks(cancel)
     kinked = kinks.crossed.total() and (not kinks.curved or n_steps >= _CURVED_CELLS)
     method = rules.SECANT if kinked else "gausslegendre"

@@ -1,4 +1,4 @@
-"""The requested method, and how many points of it or which tolerance."""
+"""The method that is asked for, and how many points of it or which tolerance."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ class Rule:
 
 
 def check_rule(method: object, n_steps: object, tol: object, max_evaluations: object, precision: object) -> Rule:
-    """Returns the requested rule. Raises ArgumentTypeError, ArgumentValueError."""
+    """The rule that is asked for. Raises ArgumentTypeError, ArgumentValueError."""
     checked = method if method in (rules.AUTO, rules.ADAPTIVE) else rules.check_method(method)
     count = None if n_steps is None else rules.check_n_steps(n_steps)
-    # Where it samples next follows from what it has seen: no number of points can be kept to.
     if checked == rules.ADAPTIVE and count is not None:
         raise ArgumentValueError(
             f"method='adaptive' samples to a tolerance, not n_steps={count} points; leave n_steps out, or give one of "
@@ -44,6 +43,5 @@ def _check_precision(precision: object, method: str, n_steps: int | None) -> str
             "precision='preview' has too few digits for the secant rule, which divides differences; give a point rule "
             "as method, or precision='full'."
         )
-    # Without cells kinks decide nothing. Fejér's points are kept as their number grows.
     settled = rules.FEJER if n_steps is None else "gausslegendre"
     return settled if method == rules.AUTO else method

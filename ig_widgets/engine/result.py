@@ -15,7 +15,6 @@ from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import Tensors
 from ig_widgets.engine.samples import Samples
 from ig_widgets.engine.trace import PathTrace
-from ig_widgets.engine.trust import USUAL_TOL, Evidence, Trust, judge, worst
 from ig_widgets.engine.verdict import Verdict, caveats
 from ig_widgets.tables import html_table
 
@@ -37,7 +36,6 @@ class Attribution:
     `reason`, why so. `fallbacks`: operations for which a plain derivative was taken where the method has a better one.
     `path`: the samples. `complete`: False for an early or a cancelled one; with n_steps it weighs what was sampled by
     the piece of the path nearest to it. `standard_error`: like `attributions`, where these are a mean over draws.
-    `tol`: what a run to a tolerance was asked for, else None.
     """
 
     attributions: Tensors
@@ -58,18 +56,8 @@ class Attribution:
     standard_error: Tensors | None = field(default=None, repr=False)
     caveats: tuple[str, ...] = ()
     unattributed: Tensor | None = None
-    tol: float | None = None
-
-    @property
-    def trust(self) -> Trust:
-        """How far it can be trusted: within tolerance, rough, or not to be used, and why; of a batch, the worst.
-
-        The tolerance is that of the run, or 5% where the number of points was given. docs/verdict.md has the rule.
-        """
-        return worst([judge(one) for one in _evidence(self)])
 
     def __repr__(self) -> str:
-        # Of a batch the worst: trouble of a single example should show.
         deltas = self.convergence_delta
         delta = "" if deltas is None else f", delta {float(deltas[deltas.abs().argmax()]):.2g}"
         partial = "" if self.complete else " so far" if self.converged is not None else f" on the way to {self.n_steps}"
@@ -84,7 +72,6 @@ class Attribution:
         found = {
             "method": self.method,
             "evaluations": str(self.evaluations) + ("" if self.complete else ", not complete"),
-            "trust": str(self.trust),
             "relative error": _largest(self.error_estimate),
             "converged": "" if self.converged is None else "yes" if self.converged else "no",
             "F(x)": _several(self.output),
@@ -95,52 +82,7 @@ class Attribution:
             else "",
             **{f"caveat {i}": text for i, text in enumerate(self.caveats, 1)},
         }
-        # Caveats may quote names of the user's model; the table escapes them.
         return html_table(("Attribution", ""), [(name, value) for name, value in found.items() if value], widest=1000)
-
-
-def _evidence(result: Attribution) -> list[Evidence]:
-    """What is known of each example."""
-
-    def of_each(values: Tensor | None) -> list[float] | None:
-        return None if values is None else values.detach().double().cpu().tolist()
-
-    outputs = of_each(result.output) or []
-    baselines, deltas = of_each(result.baseline_output), of_each(result.convergence_delta)
-    # A mean over draws is off by chance, however well each of them is known.
-    drawn = None if result.standard_error is None else _drawn_errors(result)
-    known = [errors for errors in (of_each(result.error_estimate), drawn) if errors is not None]
-    found = [max(errors) for errors in zip(*known, strict=True)] if known else None
-    return [
-        Evidence(
-            output,
-            None if baselines is None else baselines[i],
-            None if deltas is None else deltas[i],
-            None if found is None else found[i],
-            tol=result.tol or USUAL_TOL,
-            converged=result.converged,
-            complete=result.complete,
-            caveats=result.caveats,
-            is_random=drawn is not None,
-        )
-        for i, output in enumerate(outputs)
-    ]
-
-
-def _drawn_errors(result: Attribution) -> list[float]:
-    """The standard error of a mean over draws, relative to the mean, of each example."""
-    means, errors = (_as_tuple(value) for value in (result.attributions, result.standard_error))
-
-    def size(parts: tuple[Tensor, ...]) -> Tensor:
-        return torch.stack([part.detach().double().flatten(1).square().sum(1) for part in parts]).sum(0).sqrt()
-
-    length, off = size(means), size(errors)
-    shares: list[float] = torch.where(off == 0, 0.0, off / length).cpu().tolist()
-    return shares
-
-
-def _as_tuple(value: Tensors | None) -> tuple[Tensor, ...]:
-    return () if value is None else (value,) if isinstance(value, Tensor) else tuple(value)
 
 
 def _largest(values: Tensor | None) -> str:
@@ -196,10 +138,8 @@ def make_attribution(
     trace = samples.trace(nodes, multiply_by_inputs=multiply_by_inputs, is_tuple=is_tuple)
     sums = trace._sum()
     attributions = tuple(s.to(x.dtype) for s, x in zip(sums, path.inputs, strict=True))
-    # Summed in float64, and told in the dtype of the inputs: float16 ends at 65,504.
     refuse_overflow("An attribution", *attributions)
     total = _total(samples, trace, sums)
-    # The delta is a small difference of large numbers: in half precision it would be rounding alone.
     dtype = torch.float64 if path.inputs[0].dtype == torch.float64 else torch.float32
     output, baseline_output = (v.to(dtype).to(path.device) for v in (samples.output, samples.baseline_output))
     sampled = trace.alphas.shape[1]
@@ -207,8 +147,6 @@ def make_attribution(
     delta = (total - difference).to(dtype)
     refuse_overflow("The sum of an attribution", delta)
     jumps = None if verdict is None else verdict.unattributed
-    # Notes of cells are no caveat of points that were taken after cells had failed, hence `scales` of the secant
-    # rule alone.
     sentences = caveats(
         verdict,
         nondeterminism=samples.sampler.nondeterminism,
@@ -238,5 +176,4 @@ def make_attribution(
         complete=complete,
         caveats=sentences,
         unattributed=None if jumps is None else jumps.to(dtype).to(path.device),
-        tol=None if verdict is None else verdict.tol,
     )

@@ -38,17 +38,16 @@ def agreed(places: Sequence[Place | None]) -> Place | None:
 
 
 def if_whole(place: Place, tensor: Tensor, dim: int, result: Tensor) -> Place | None:
-    """Returns `place` moved to `dim` of the result, or None where that is not as long as the dimension in `tensor`."""
-    # The length is a check and never the reason: an operation that changes it has moved the points.
+    """In dimension `dim` of the result, if it is as long there as `tensor` where its points lie."""
     fits = 0 <= dim < result.dim() and result.shape[dim] == tensor.shape[place.dim]
     return place._replace(dim=dim) if fits else None
 
 
 def aligned(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for operations that work element by element on operands that are broadcast."""
+    """Element by element, of operands that are broadcast."""
     return agreed([if_whole(p, t, p.dim + result.dim() - t.dim(), result) for t, p in call.moving])
 
 
 def positive_dims(value: Any, count: int) -> list[int]:
-    """Returns one or several dimensions as a list, counted from the first."""
+    """Dimensions counted from the first, of one or several."""
     return [d % count for d in ([value] if isinstance(value, int) else value)]

@@ -25,11 +25,10 @@ from ig_widgets.engine.view_rules import (
 
 
 def _along(position: int, default: Any = None, names: tuple[str, ...] = ("dim", "dims", "axis")) -> Rule:
-    """Rule for operations along dimensions: these (all, if none is named) must not be the points'; all stay."""
+    """Dimensions stay; those that the operation works along (all, if none is named) must not be the points'."""
 
     def rule(call: Call, result: Tensor, index: int) -> Place | None:
         given = call.argument(position, *names)
-        # x.flip(0, 1) has its dimensions in several arguments, x.flip((0, 1)) in one.
         if isinstance(given, int) and call.name == "flip":
             given = [a for a in call.args[position:] if isinstance(a, int)]
         dims = default if given is None else given
@@ -43,16 +42,14 @@ def _along(position: int, default: Any = None, names: tuple[str, ...] = ("dim", 
 
 
 def _reduction(position: int = 1, default: Any = None) -> Rule:
-    """Rule for reductions, which sum over dimensions, or keep them with one element."""
+    """Dimensions are summed over, or kept with one element."""
 
     def rule(call: Call, result: Tensor, index: int) -> Place | None:
         given = call.argument(position, "dim", "axis")
-        # max(x, other) works element by element, max(x, dim) reduces: both are called max.
         if isinstance(given, Tensor):
             return aligned(call, result, index)
         given = default if given is None else given
         tensor, place = call.moving[0]
-        # Over all dimensions, the points' too; a bool in this place is `unbiased`, of var and std.
         if given is None or isinstance(given, bool):
             return None
         dims = positive_dims(given, tensor.dim())
@@ -65,19 +62,18 @@ def _reduction(position: int = 1, default: Any = None) -> Rule:
 
 
 def _spatial(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for convolutions and pools over the last dimensions; a convolution mixes channels too."""
+    """Convolutions and pools, whose last dimensions are those of space; a convolution mixes channels too."""
     tensor, place = call.moving[0]
     digits = [c for c in call.name.removesuffix("_with_indices") if c.isdigit()]
     size = int(digits[-1])
     mixes = "conv" in call.name
-    # conv2d takes (channels, height, width) as well: its first dimension is then mixed.
     if mixes and (place.dim != 0 or tensor.dim() != size + 2):
         return None
     return if_whole(place, tensor, place.dim, result) if place.dim < tensor.dim() - size else None
 
 
 def _batched(*dims: int) -> Rule:
-    """Rule for operations that treat each index of `dims` by itself."""
+    """Whatever it does, it does to each index of these dimensions alone."""
 
     def rule(call: Call, result: Tensor, index: int) -> Place | None:
         tensor, place = call.moving[0]
@@ -88,7 +84,6 @@ def _batched(*dims: int) -> Rule:
 
 def _batch_norm(call: Call, result: Tensor, index: int) -> Place | None:
     tensor, place = call.moving[0]
-    # In eval mode each channel is scaled by constants, so that only the channels' own dimension matters.
     return None if place.dim == 1 else if_whole(place, tensor, place.dim, result)
 
 
@@ -100,7 +95,6 @@ def _layer_norm(call: Call, result: Tensor, index: int) -> Place | None:
 
 def _per_channel(call: Call, result: Tensor, index: int) -> Place | None:
     tensor, place = call.moving[0]
-    # Statistics, or parameters, along the other dimensions.
     return if_whole(place, tensor, place.dim, result) if place.dim == 0 else None
 
 
@@ -112,12 +106,11 @@ def _linear(call: Call, result: Tensor, index: int) -> Place | None:
 
 
 def _products(left: int, right: int) -> Rule:
-    """Rule for matrix products of the operands at these positions; other operands are added."""
+    """Matrix products of the operands at these positions; others are added."""
 
     def rule(call: Call, result: Tensor, index: int) -> Place | None:
         a = call.argument(left, *(("mat1", "batch1", "mat") if left else ("input",)))
         b = call.argument(right, "other", "mat2", "vec", "vec2", "batch2")
-        # Tensor.__rmatmul__(self, other) is other @ self.
         if call.name == "rmatmul":
             a, b = b, a
         outer = result.dim() - (a.dim() > 1) - (b.dim() > 1)
@@ -148,7 +141,6 @@ def _einsum(call: Call, result: Tensor, index: int) -> Place | None:
     operands = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
-    # Without an arrow torch gives the letters that occur once, sorted.
     if not arrow:
         letters = inputs.replace(",", "").replace("...", "")
         output = ("..." if "..." in inputs else "") + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
@@ -172,7 +164,6 @@ def _spelt(term: str, dims: int) -> list[str]:
 
 
 def _attention(call: Call, result: Tensor, index: int) -> Place | None:
-    # Attention and triangles mix the last two dimensions alone.
     if any(p.dim >= t.dim() - 2 for t, p in call.moving):
         return None
     return aligned(call, result, index)
@@ -180,7 +171,6 @@ def _attention(call: Call, result: Tensor, index: int) -> Place | None:
 
 def _recurrent(call: Call, result: Tensor, index: int) -> Place | None:
     tensor, place = call.moving[0]
-    # torch.lstm and its like have `batch_first` last; states have layers first in any case.
     first = call.args[-1] is True
     if tensor is not call.args[0] or tensor.dim() != 3 or place.dim != (0 if first else 1):
         return None

@@ -2,7 +2,7 @@
 
 The inputs hold a point in each row. From there each operation says where the points lie in what it gives, by what it
 does with dimensions, never by their sizes: a dimension that happens to be as long as there are points proves nothing.
-An operation that mixes or permutes points, or is not known here, leaves its name in place of an answer.
+An operation that mixes or permutes points, or is not known here, leaves a word of itself in place of an answer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def follow(
     found: Sequence[tuple[Tensor, Whereabouts]],
     results: list[Tensor],
 ) -> list[Whereabouts]:
-    """Returns where the points lie in each of `results` of an operation, given where they lie in its arguments."""
-    # Once lost it stays lost, under the name of the first operation: that is what an error has to name.
+    """Where the points lie in each of `results`, of an operation that was given points as `found` says."""
     lost = next((where for _, where in found if isinstance(where, str)), None)
     if lost is not None:
         return [lost] * len(results)
@@ -39,17 +38,15 @@ def follow(
         if rule is view:
             return list(views_of(call, results))
         return [rule(call, result, index) or name for index, result in enumerate(results)]
-    # A signature that the rule does not know: rather lost than guessed.
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
         return [name] * len(results)
 
 
 def written(buffer: Tensor, index: Any, value: Tensor) -> Whereabouts:
-    """Returns where the points lie in `buffer` after buffer[index] = value."""
+    """Where the points lie in `buffer` after buffer[index] = value."""
     where = whereabouts(value)
     if isinstance(where, str):
         return where
-    # The index is tried on a tensor without values, whose strides tell which dimension the points fill.
     phantom = _phantom(buffer.shape)
     try:
         part = phantom[index]

@@ -66,7 +66,6 @@ def _by_rule(
         method, reason = suits(samples, n_steps, cancel)
     if method == rules.SECANT:
         nodes = rules.nodes(method, n_steps)
-        # `like`: F at both ends is known, and is not evaluated again.
         cells = CellSamples(samples.sampler, samples.path, nodes, like=samples)
         try:
             yield from _by_steps(cells, nodes, method, reason, finish, progressive, on_progress, cancel)
@@ -81,7 +80,7 @@ def _by_rule(
 
 @dataclass(frozen=True)
 class Finish:
-    """Makes an attribution of samples."""
+    """What makes an attribution of samples."""
 
     begin: float
     multiply_by_inputs: bool
@@ -120,13 +119,11 @@ def _by_tolerance(
     for stage in stages:
         if isinstance(on_progress, Bar) and stage.errors is not None:
             on_progress.found(float(stage.errors.max()))
-        # Of a model that answers by chance a warning was given, and more evaluations would not help.
         if stage.is_last and not stage.converged and not stage.samples.sampler.nondeterminism:
             text = not_converged(stage.verdict, stage.errors, stage.evaluations)
             _warn(text)
         if progressive or stage.is_last:
             yield made(stage)
-    # Stages end without a last one only when they are cancelled.
     if stage is None or not stage.is_last:
         spent = 0 if stage is None else stage.evaluations
         partial = None if stage is None else made(stage)
@@ -135,7 +132,6 @@ def _by_tolerance(
 
 def _warn(text: str) -> None:
     """Warn at the line that called this package."""
-    # A fixed `stacklevel` would point into this package, which calls this by ways of different length.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ig_widgets."):
         frame, level = frame.f_back, level + 1
@@ -156,7 +152,6 @@ def _by_steps(
     levels = rules.visits(method, n_steps, progressive=progressive)
     batch = samples.path.batch
     total, done = n_steps * batch, 0
-    # After a whole level samples are spread evenly: before, a partial map is not worth a look.
     milestones = np.cumsum([len(level) for level in levels[:-1]]) * batch if progressive else np.array([])
     first = min(_FIRST_POINTS * batch, total) if progressive else None
     # Cells are taken example by example, so that neighbours meet; each level for all examples.

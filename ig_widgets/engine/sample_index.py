@@ -1,4 +1,4 @@
-"""An index of samples by example and key, which is searched for many examples at once."""
+"""Where the samples of many examples lie: found for all of them at once."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _AT_END, _UNEVEN = 0.3, 4
 
 
 def places_for(one: Assessment, goal: float, shortest: Floats) -> list[float]:
-    """Returns places to sample, one in an interval, so that what is left of the error should be about `goal`.
+    """Where to sample, one place in each interval, so that what is left of the error should be about `goal`.
 
     None in intervals that are not longer than `shortest` (m,), and none at all where these hold more than is allowed
     and the others hardly anything.

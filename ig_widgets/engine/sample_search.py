@@ -46,7 +46,7 @@ class SampleSearch(AdaptiveSamples):
     """Chooses places for single samples by the samples at hand, and by forward passes where these show nothing."""
 
     def _steps(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, list[float]]:
-        """Returns places at which F changes more than samples show, of examples that seem settled.
+        """Where F changes more than samples show, of examples that seem settled.
 
         Of many features' F it may be little, and yet more than the tolerance of their map, if it is all of one feature.
         """
@@ -119,7 +119,7 @@ class SampleSearch(AdaptiveSamples):
         return values_at(own.alphas, places, _LOCALLY) @ own.density
 
     def _hard(self, members: Sequence[int], tol: float, cancel: threading.Event | None) -> dict[int, Floats]:
-        """Returns places for single samples; steep places and jumps are looked for by forward passes."""
+        """Where single samples are to be added; steep places and jumps are looked for by forward passes."""
         places: dict[int, list[float]] = {e: [] for e in members}
         wanted = [(e, i) for e in members for i in self._steep(e, tol)]
         if wanted:
@@ -163,7 +163,7 @@ class SampleSearch(AdaptiveSamples):
                 found[intervals == k] = self._slopes(self._examples[wanted[k][0]], alphas[intervals == k])
             return found
 
-        def evaluate(examples: Integers, alphas: Floats) -> Floats:
+        def ask(examples: Integers, alphas: Floats) -> Floats:
             of, at = torch.from_numpy(examples), torch.from_numpy(alphas)
             path = self.samples.path
             values = self.samples.sampler.outputs(lambda part: path.points(of[part], at[part]), of, at, cancel)
@@ -176,7 +176,7 @@ class SampleSearch(AdaptiveSamples):
         shown = np.array([one.rises[i] - one.defects[i] for _, one, i in spans if one is not None])
         examples = np.array([e for e, _ in wanted], dtype=np.int64)
         known = (ends[:, 0], ends[:, 1], values[:, 0], values[:, 1], shown)
-        found = search(evaluate, examples, *known, self._shortest, slope if foresee else None)
+        found = search(ask, examples, *known, self._shortest, slope if foresee else None)
         for k, (e, _) in enumerate(wanted):
             own = self._examples[e]
             own.searches += 1

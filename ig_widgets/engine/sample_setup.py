@@ -1,10 +1,9 @@
-"""Makes an empty collection of samples from the arguments of `attribute`."""
+"""From the arguments of a question to an empty collection of samples."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from ig_widgets.engine.integers import refuse_integers
 from ig_widgets.engine.layer_calls import Layer
 from ig_widgets.engine.layers import from_layer
 from ig_widgets.engine.model import ForwardFunc, ForwardKwargs, ScalarFunction, check_chunk_size, refuse_training_mode
-from ig_widgets.engine.options import ModelOptions
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Path, Tensors, make_path
 from ig_widgets.engine.reduction import Reduce, make_reduction
@@ -28,24 +26,24 @@ from ig_widgets.engine.target import TargetLike, make_target
 from ig_widgets.engine.unsupported import refuse_unsupported
 
 
-class SampleOptions(ModelOptions, total=False):
-    """Further keywords of `make_samples` and `samples_along`, which the former documents."""
-
-    precision: str
-    guard: AbstractContextManager[object] | None
-    chunks: ChunkSize | None
-    known_output: Tensor | None
-    cells: rules.Nodes | None
-
-
 def make_samples(
     forward_func: ForwardFunc,
     inputs: Tensors,
     *,
     baselines: Baselines = None,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
+    chunk_size: int | None = None,
     layer: Layer | None = None,
     reduce: Reduce = None,
-    **options: Unpack[SampleOptions],
+    precision: str = "full",
+    guard: AbstractContextManager[object] | None = None,
+    chunks: ChunkSize | None = None,
+    known_output: Tensor | None = None,
+    cells: rules.Nodes | None = None,
+    cancel: threading.Event | None = None,
 ) -> Samples:
     """Checks the arguments, evaluates both ends, and returns an empty collection of samples to extend.
 
@@ -68,29 +66,34 @@ def make_samples(
     Raises:
         As `attribute`, and ArgumentTypeError or ArgumentValueError where `reduce` cannot work.
     """
+    further: tuple[object, ForwardKwargs, Output] = additional_forward_args, forward_kwargs, output
     arrange: Arrange | None = None
     if layer is None:
         refuse_integers(forward_func, inputs)
         path = make_path(inputs, baselines)
     else:
-        # Before `from_layer`, which runs the model.
         refuse_unsupported(forward_func)
-        inside = from_layer(
-            forward_func,
-            layer,
-            inputs,
-            baselines,
-            options.get("additional_forward_args"),
-            options.get("forward_kwargs"),
-            options.get("output"),
-            target=options.get("target"),
-            cancel=options.get("cancel"),
-        )
+        inside = from_layer(forward_func, layer, inputs, baselines, *further, target=target, cancel=cancel)
         forward_func, path = inside.function, make_path(inside.inputs, inside.baselines)
-        options |= {"additional_forward_args": inside.arguments, "forward_kwargs": inside.keywords, "output": None}
-        # Reduced maps no longer have the shapes of what the layer gives; of these only calls are added up.
+        further = inside.arguments, inside.keywords, None
         reduce, arrange = inside.for_each(reduce), inside.as_held if reduce is None else inside.added_up
-    return samples_along(path, forward_func, reduce=reduce, arrange=arrange, **options)
+    return samples_along(
+        path,
+        forward_func,
+        target=target,
+        additional_forward_args=further[0],
+        forward_kwargs=further[1],
+        output=further[2],
+        chunk_size=chunk_size,
+        reduce=reduce,
+        precision=precision,
+        guard=guard,
+        chunks=chunks,
+        known_output=known_output,
+        cells=cells,
+        arrange=arrange,
+        cancel=cancel,
+    )
 
 
 def samples_along(
@@ -112,9 +115,8 @@ def samples_along(
     arrange: Arrange | None = None,
     cancel: threading.Event | None = None,
 ) -> Samples:
-    """Does as `make_samples` along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
+    """As `make_samples`, along any path; `freezes` is that of `Sampler`, `arrange` that of `Samples`."""
     refuse_unsupported(forward_func)
-    # Tried on random rows, before the model is asked for anything.
     reduction = make_reduction(reduce, path.inputs)
     function = ScalarFunction(
         forward_func,
@@ -124,7 +126,6 @@ def samples_along(
         forward_kwargs=forward_kwargs,
         output=output,
     )
-    # `output` may be a function that holds a module of its own.
     refuse_training_mode((forward_func, output))
     sampler = Sampler(
         function,
@@ -137,7 +138,6 @@ def samples_along(
         reduction=reduction,
     )
 
-    # Samples evaluate both ends as they are made: here the model is given rows for the first time.
     def evaluated() -> Samples:
         if cells is None:
             return Samples(sampler, path, known_output, arrange=arrange, cancel=cancel)
@@ -145,9 +145,7 @@ def samples_along(
 
     try:
         return evaluated()
-    # Our own errors are clear, and chunks were halved down to one row: neither is a matter of shapes.
     except (IGError, MemoryError, torch.OutOfMemoryError) as error:
-        # Raises only where a missing batch dimension explains the error.
         raise_clearer(error, function, path)
         raise
     except Exception as error:

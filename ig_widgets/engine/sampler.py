@@ -77,7 +77,7 @@ class Sampler:
 
     @property
     def nondeterminism(self) -> str:
-        """The warning that the model returns something else for the same input; empty where it does not."""
+        """The warning that the model answers differently when it is asked again; empty where it does not."""
         return self._ends.nondeterminism
 
     @property
@@ -101,25 +101,22 @@ class Sampler:
         total = 2 * batch if output is None and not alone else batch
         examples = torch.arange(batch, device="cpu").repeat(2)
         alphas = torch.arange(2, dtype=torch.float64, device="cpu").repeat_interleave(batch)
-        # Baselines first, then inputs, as `Path.ends` has them.
         values = self.outputs(self._path.ends, examples[:total], alphas[:total], cancel)
         if alone:
             return values, values
         known = values[:batch], values[batch:] if output is None else output.detach().cpu().double()
         self._ends.keep(*known)
-        # Only of a model that drew random numbers; others are compared where F is met again anyway.
         if self._passes.draws and not self._preview and not self._is_single_row:
             self._ask_again(examples, alphas, cancel)
         return known
 
     def _ask_again(self, examples: Tensor, alphas: Tensor, cancel: threading.Event | None) -> None:
-        """Compares F at the ends in other rows, of a model that draws random numbers; others are not called again."""
+        """Compares F at the ends in other rows, of a model that draws random numbers; others are not asked again."""
         total = len(examples)
 
         def points(part: slice) -> tuple[Tensor, ...]:
             return tuple(p.flip(0) for p in self._path.ends(slice(total - part.stop, total - part.start)))
 
-        # In other rows: as the random state is put back after each pass, the same rows would draw the same numbers.
         examples, alphas = examples.flip(0), alphas.flip(0)
         again = self.outputs(points, examples, alphas, cancel)
         if self._ends.differ(examples, alphas, again, beyond=0.0).any():
@@ -151,16 +148,15 @@ class Sampler:
         `first` bounds the rows of the first pass. Raises Cancelled, OutOfMemoryError, and what the model raises.
         """
 
-        def run_pass(part: slice) -> Fetch:
-            def run_rows() -> Fetch:
+        def ask(part: slice) -> Fetch:
+            def ask_part() -> Fetch:
                 return Fetch([self._function(points(part), examples[part])])
 
-            return self._passes.run(alphas[part], run_rows, gradients=False)
+            return self._passes.run(alphas[part], ask_part, gradients=False)
 
         fetched = []
         # As few rows as say what a row costs, before it is known how many fit.
-        for part, fetch, seconds in self.chunks.run(len(examples), run_pass, first=first, cancel=cancel):
-            # Points and cells both learn what a row costs from these passes.
+        for part, fetch, seconds in self.chunks.run(len(examples), ask, first=first, cancel=cancel):
             for chunks in (self.chunks, self._cell_chunks):
                 chunks.start(seconds / (part.stop - part.start))
             fetched.append(fetch)
@@ -209,7 +205,6 @@ class Sampler:
             if non_finite is None:
                 yield block
             else:
-                # The error names the smallest alpha: rows below it are still sampled, all others are not.
                 before = alphas < non_finite[0]
                 examples, alphas = examples[before], alphas[before]
         if non_finite is not None:
@@ -236,15 +231,14 @@ class Sampler:
         begin = time.perf_counter()
         saved = self._passes.saved(self.chunks, cancel)
 
-        def run_pass() -> tuple[Tensor, tuple[Tensor, ...]]:
+        def ask() -> tuple[Tensor, tuple[Tensor, ...]]:
             leaves = self._passes.leaves(examples, alphas)
             with saved.look_at(), self._passes.freezing() or nullcontext(), self._passes.casting():
                 # The model is given a copy, which it may change in place.
                 outputs = self._function(tuple(leaf.clone() for leaf in leaves), examples)
             return outputs, differentiate(outputs, leaves)
 
-        outputs, gradients = self._passes.run(alphas, run_pass, gradients=True)
-        # Outside of the pass, whose modes and locks our own arithmetic does not need.
+        outputs, gradients = self._passes.run(alphas, ask, gradients=True)
         kept, products, checked = weighed(self._path, self.reduction, gradients, self._path.tangents(examples, alphas))
 
         def made(values: Tensor, density: Tensor, further: list[Tensor]) -> Block:  # noqa: ARG001  (of cells alone)
@@ -265,5 +259,4 @@ class Sampler:
         if fixed is not None:
             return make()
         shapes = tuple((x.shape[1:], x.dtype) for x in inputs)
-        # With another number of threads a row costs another time, and another size suits.
         return known_chunk_size(self._function.forward_func, (kind, device, torch.get_num_threads()), shapes, make)

@@ -79,7 +79,6 @@ class Samples:
     @property
     def nbytes(self) -> int:
         """What its gradients take, in bytes."""
-        # Of a copy of the list: others may ask while a thread appends.
         return sum(g.nbytes for block in list(self._blocks) for g in block.gradients)
 
     @property
@@ -114,17 +113,12 @@ class Samples:
         """Sample what is missing of `alphas`, in their order, for every example; as `take`."""
         return self.take(self._order(alphas), first=first, cancel=cancel)
 
-    def lacking(self, rows: Wanted) -> Wanted:
-        """Those of `rows` that are not sampled yet, in their order."""
-        return rows[self._index.find(rows.examples, rows.keys) < 0]
-
     def take(self, rows: Wanted, *, first: int | None = None, cancel: threading.Event | None = None) -> Iterator[Block]:
         """Sample what is missing of `rows` in their order; each block as it comes.
 
         Stops early when `cancel` is set. Raises as `Sampler.sample` does, and NonFiniteError for the ends.
         """
-        # What was sampled for another rule, or at other steps, is not sampled again.
-        rows = self.lacking(rows)
+        rows = rows[self._index.find(rows.examples, rows.keys) < 0]
         _refuse_non_finite(self.baseline_output, 1.0 if self.path.baselines is self.path.inputs else 0.0)
         # Where F(x) is not finite there will be nothing to show, and only the smallest alpha is looked for.
         hopeless = not bool(torch.isfinite(self.output).all())
@@ -132,7 +126,6 @@ class Samples:
             if hopeless:
                 continue
             start, count = self._offsets[-1], len(block.alphas)
-            # The index last: who finds a row there also finds its block.
             self._blocks.append(block)
             self._offsets.append(start + count)
             self._index.add(block.examples.numpy(), self._keys_of_block(block), np.arange(start, start + count))
@@ -141,7 +134,7 @@ class Samples:
             _refuse_non_finite(self.output, 1.0)
 
     def map(self, example: int, key: Key, *, multiply_by_inputs: bool) -> tuple[Tensor, ...]:
-        """Returns the gradient of one sample, times (x - x') if requested, like the inputs; in at least float32.
+        """The gradient of one sample, times (x - x') if asked for, like the inputs; in at least float32.
 
         On a curved path always times its tangent, with a reduction always what that gives, as in `maps`.
         """
@@ -154,7 +147,7 @@ class Samples:
         return tuple(wide)
 
     def maps(self, example: int, keys: Sequence[Key], *, multiply_by_inputs: bool) -> Iterator[Tensor]:
-        """Yields maps of several samples, flat, some features at a time to keep copies small: (samples, features)."""
+        """Those of several samples, flat, some features at a time so that copies stay small: (samples, features)."""
         found = self._found(example, keys)
         for i, (x, b) in enumerate(zip(self.path.inputs, self.path.baselines, strict=True)):
             rows = [self._blocks[block].gradients[i][row].reshape(-1) for block, row in found]
@@ -196,7 +189,6 @@ class Samples:
             factor = unit.expand(len(examples), math.prod(self.map_shapes[i]))
             if self._needs_factor(multiply_by_inputs):
                 factor = factor * (x[chosen].to(dtype) - b[chosen].to(dtype)).reshape(len(examples), -1)
-            # Some features at a time: all maps of a batch in float64 may not fit beside the samples.
             step = max(1, _WIDE_ELEMENTS // (rows.numel() + other_rows.numel()))
             for at in range(0, factor.shape[1], step):
                 part = slice(at, at + step)
@@ -233,7 +225,7 @@ class Samples:
         return result
 
     def rows(self, examples: Integers, keys: Floats) -> Tensor:
-        """Returns where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
+        """Where samples lie if all blocks are laid end to end, as many for each example: (examples, samples).
 
         `keys` (examples, samples), or (1, samples) if they are those of all.
         """
@@ -252,7 +244,6 @@ class Samples:
         """Some features of the gradients of `rows` (...): (..., features)."""
         flat = rows.flatten()
         order = None
-        # Sorted, each block is indexed once; most rows come sorted.
         if not bool((flat[1:] >= flat[:-1]).all()):
             flat, order = flat.sort(stable=True)
         bounds = torch.searchsorted(flat, torch.tensor(self._offsets, device="cpu")).tolist()
@@ -290,7 +281,7 @@ class Samples:
         return alphas
 
     def _order(self, alphas: Floats, *, by_alpha: bool = True) -> Wanted:
-        """Returns every example at each of `alphas`, one alpha after the other, or one example after the other."""
+        """Every example at each of `alphas`, one alpha after the other, or one example after the other."""
         keys, examples = self._keys_at(alphas), np.arange(self.path.batch)
         if by_alpha:
             return Wanted(np.tile(examples, len(alphas)), np.repeat(keys, len(examples), 0))
@@ -309,7 +300,6 @@ class Samples:
         self, nodes: Nodes | Sequence[Nodes], *, multiply_by_inputs: bool = True, is_tuple: bool = False
     ) -> PathTrace:
         """The samples at `nodes`, or those of each example, all of which have been taken, weighed by their pieces."""
-        # Raises here, and not only when the sums are taken, where the factor can no longer be left out.
         self._needs_factor(multiply_by_inputs)
         each = BatchNodes.of(nodes, self.path.batch)
         keys = self._keys_of_each(each)
@@ -317,7 +307,6 @@ class Samples:
         edges = torch.from_numpy(each.edges)
         start = torch.zeros(self._offsets[-1], dtype=torch.float64, device="cpu")
         stop = torch.zeros_like(start)
-        # Examples with fewer samples repeat their last one, in pieces without length that must not replace its own.
         used = edges[:, 1:] > edges[:, :-1]
         start[rows[used]], stop[rows[used]] = edges[:, :-1][used], edges[:, 1:][used]
         sizes = [len(block.alphas) for block in self._blocks]
@@ -348,7 +337,6 @@ class Samples:
         return Nodes(alphas, np.diff(edges), edges)
 
     def _with_ends(self, alphas: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        # F at both ends belongs to each curve; rules with a point there have it already.
         at, columns = [alphas], [outputs]
         if (alphas[:, 0] > 0).all():
             at.insert(0, torch.zeros_like(alphas[:, :1]))

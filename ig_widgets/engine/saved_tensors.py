@@ -1,4 +1,4 @@
-"""Looks at the tensors that a forward pass saves for the backward pass: counts their bytes, and may cancel there."""
+"""A look at the tensors that a forward pass saves for the backward pass: their bytes, and a place to cancel at."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class SavedTensors:
 
     def _keep(self, tensor: Tensor) -> Tensor:
         if self._parameters is not None:
-            # By storage: several views of one tensor take its memory once.
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self._parameters:
                 self._sizes[storage.data_ptr()] = storage.nbytes()

@@ -36,9 +36,8 @@ class SharedSamples:
 
     @staticmethod
     def begin(ends: Floats) -> SharedSamples:
-        """Starts with all of a batch, of which only F at both `ends` (batch, 2) is known."""
+        """All of a batch, of which nothing is known but F at both `ends` (batch, 2)."""
         batch = len(ends)
-        # Several fields begin as one array: none is ever written in place, each is replaced.
         none, ones = np.zeros((batch, 0)), np.ones(batch)
         return SharedSamples(
             members=np.arange(batch),
@@ -61,13 +60,11 @@ class SharedSamples:
         return len(self.members)
 
     def is_settled(self, tol: float) -> Any:
-        """Which examples, (m,) of booleans, have errors within `tol`, and surprises too."""
-        # NaN, an error that is not known yet, compares as False.
+        """Whose error is within `tol`, and of which nothing unforeseen was seen that is not: (m,) of booleans."""
         return (self.errors <= tol) & (self.surprises <= tol)
 
     def keep(self, chosen: Any) -> None:
-        """Keeps only the examples that are `chosen` (m,)."""
-        # By field, so that an array by example that is added later cannot be forgotten.
+        """Keep those that are `chosen` (m,) alone."""
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name not in ("alphas", "pending", "rule", "following", "checks"):

@@ -30,7 +30,7 @@ class Generators:
         return states if self._cuda is None else [*states, torch.cuda.get_rng_state(self._cuda)]
 
     def set(self, states: list[Tensor]) -> None:
-        """Sets the states where they differ: to set one discards the numbers that torch has drawn ahead."""
+        """Only where they are others: the setting of a state forgets what was drawn ahead."""
         cpu, *cuda = states
         if not torch.equal(cpu, torch.get_rng_state()):
             torch.default_generator.set_state(cpu)
@@ -39,7 +39,7 @@ class Generators:
 
 
 class Watched:
-    """A buffer that is to be restored: the tensor and, with `copies`, a copy of its values.
+    """A buffer as it is to be again: the tensor, and, with `copies`, a copy of its values.
 
     Where torch has counted another write than the pass's own, somebody else has written.
     """
@@ -50,7 +50,7 @@ class Watched:
         self.note()
 
     def note(self) -> None:
-        """Takes the buffer's present version for the pass's own."""
+        """That it is as the pass knows it."""
         self._version = version_of(self.buffer)
 
     def is_theirs(self) -> bool:
@@ -65,7 +65,7 @@ class Watched:
         return not (torch.equal(buffer, copy) or bool(((buffer == copy) | ((buffer != buffer) & (copy != copy))).all()))
 
     def put_back(self) -> None:
-        """Restores the values that it held."""
+        """The values that it held."""
         if self.copy is not None:
             with torch.no_grad():
                 self.buffer.copy_(self.copy)
@@ -78,7 +78,7 @@ def version_of(tensor: Tensor) -> int:
 
 
 class EffectRecorder(TorchDispatchMode):
-    """Mode that sees which of the `watched` buffers a pass writes to, and which tensors it makes.
+    """Run a pass inside: it sees which of the `watched` buffers the pass writes to, and what it makes.
 
     Random numbers are drawn from a stream of the pass's own, which begins at the states `stream`, or as the session's
     stands: what others draw meanwhile is theirs. It costs about ten microseconds an operation.
@@ -109,7 +109,7 @@ class EffectRecorder(TorchDispatchMode):
         self._outside: list[Tensor] | None = None
 
     def run(self, act: Callable[[], _T]) -> _T:
-        """Returns act(), run under this mode. Whoever calls it takes the mode away after an interrupt.
+        """What `act` gives, seen. Whoever calls it takes the mode away after an interrupt.
 
         Not by `with`: torch notes in one place for all threads whether there is such a mode anywhere, and two threads
         that enter and leave in turns would leave it so.
@@ -131,7 +131,7 @@ class EffectRecorder(TorchDispatchMode):
         return version_of(tensor) > self._writes[id(tensor)]
 
     def put_back(self) -> None:
-        """Restores the session's random state after an operation that was left in the middle, and counts its writes."""
+        """The session's random state, if an operation was left in the middle; what it had written is the pass's own."""
         self._count()
         if self._outside is not None:
             self._generators.set(self._outside)

@@ -35,7 +35,7 @@ _FEW = 0.15
 
 @dataclass(frozen=True)
 class Smooth:
-    """A smooth operation: its slope is the quotient of differences, or between close ends the derivative in the middle.
+    """Where ends lie close together, the derivative in the middle stands for the quotient.
 
     `scaled`: the operation bends over lengths that grow with x, as powers and logarithms do; others over a length of 1.
     """
@@ -80,7 +80,7 @@ class Smooth:
 
 @dataclass(frozen=True)
 class Kinked(Smooth):
-    """An operation that is linear but for kinks: quotients are exact however close the ends are."""
+    """Linear but for kinks: a quotient is exact however close the ends are."""
 
     def _too_close(self, begin: Tensor, run: Tensor) -> Tensor:
         return run == 0

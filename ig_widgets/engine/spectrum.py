@@ -30,11 +30,9 @@ def tail(maps: Iterable[Tensor], n: int) -> tuple[float, float]:
     """
     coefficients, weights = _matrices(n)
     quarter, half = max(2, n // 4), n // 2
-    # The last quarter of the coefficients, those before it, and the integral, by one product with the maps.
     wanted = torch.from_numpy(np.concatenate([coefficients[-quarter:], coefficients[n // 4 : half], weights[None]]))
     sizes = torch.zeros(len(wanted), dtype=torch.float64, device="cpu")
     for part in maps:
-        # Features come in parts, whose lengths add up as roots of sums of squares.
         sizes = torch.hypot(sizes, norm(wanted.to(part) @ part))
     last = float(norm(sizes[:quarter])) / math.sqrt(quarter)
     before = float(norm(sizes[quarter:-1])) / math.sqrt(len(sizes) - 1 - quarter)

@@ -13,7 +13,7 @@ _MOST_PARTS = 6
 
 
 def remaining(parts: Any, orders: Any) -> Floats:
-    """Returns the share of a cell's squared error that is left when it is split into `parts`."""
+    """What is left of the square of a cell's error when it is split into `parts`."""
     left: Floats = np.asarray(parts, dtype=np.float64) ** (1 - 2 * orders)
     return left
 
@@ -28,7 +28,7 @@ def plan_of(
     *,
     probes: tuple[int, int] | None,
 ) -> Integers:
-    """Returns into how many parts to split cells (cells,) of `examples`, sorted; 1: not at all.
+    """Into how many parts to split cells (cells,) of `examples`, sorted; 1: not at all.
 
     `goals` (batch,): what is to be left of the sum of the squares of `errors`; `orders` (batch,): with which power of
     their size these fall; `affordable` (batch,): how many parts. Cells that are `first` are split in any case.
@@ -56,7 +56,7 @@ def plan_of(
 
 
 def _wanted(examples: Integers, errors: Floats, first: Any, goals: Floats, orders: Floats) -> Integers:
-    """Returns the fewest parts that meet the goals: all parts have equal errors, the largest that will do."""
+    """The cheapest parts for the goals: all of equal errors, the largest that will do."""
     batch = len(goals)
     least = np.where(first & (errors > 0), 2, 1)
     squares = errors**2
@@ -79,7 +79,7 @@ def _wanted(examples: Integers, errors: Floats, first: Any, goals: Floats, order
 
 
 def _parts(squares: Floats, goal: Floats, orders: Floats, least: Integers) -> Integers:
-    """Returns into how many parts to split cells so that the squared error of each part comes to about `goal`."""
+    """Into how many parts to split so that the square of the error of each comes to about `goal`."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         raw = np.round((squares / goal) ** (1 / (2 * orders)))
     # Nothing divided by nothing: there is no error.

@@ -34,17 +34,15 @@ class StateGuard:
     def __init__(self, forward_func: ForwardFunc, device: torch.device) -> None:
         roots = modules_of(forward_func)
         self._owners = [m for root in roots for m in root.modules()]
-        # A function without modules may have a state of its own: passes take turns by the function then.
-        lock_owners: list[object] = [*roots] or [forward_func]
-        # The same order in all threads, so that two that hold several models cannot wait for each other.
-        self._turns = sorted(map(model_lock_of, lock_owners), key=id)
+        asked: list[object] = [*roots] or [forward_func]
+        self._turns = sorted(map(model_lock_of, asked), key=id)
         self._generators = Generators(device)
         self._device = device
         # Whether random numbers were drawn in a pass, of this or of another guard of the model.
         self.draws = False
 
     def run(self, act: Callable[[], _T], *, gradients: bool) -> _T:
-        """Returns act(), a pass of the model with `gradients` or without, outside of inference mode.
+        """What `act` gives, a pass of the model with `gradients` or without, outside of inference mode.
 
         Passes of models that write to buffers or draw random numbers take turns, as does the first of each kind. Each
         draws the same numbers, as those that are drawn are put back.
@@ -63,7 +61,6 @@ class StateGuard:
         except BaseException as error:
             _end_contexts(error)
             before.put_back()
-            # Contexts that an interrupt has cut short raise errors of their own, which would hide the person's Ctrl-C.
             interrupt = _interrupt_in(error)
             if interrupt is None:
                 raise
@@ -73,7 +70,7 @@ class StateGuard:
 
 
 def drawn_from(state: Tensor, act: Callable[[], _T]) -> _T:
-    """Returns act(), whose random numbers on the CPU are those that follow `state`; the session's state stays."""
+    """What `act` gives, whose random numbers on the CPU are those that follow `state`; the session's stay."""
     modes, recorder = Modes(), EffectRecorder((), Generators(torch.device("cpu")), [state])
     try:
         return recorder.run(act)
@@ -85,21 +82,20 @@ def drawn_from(state: Tensor, act: Callable[[], _T]) -> _T:
 
 
 def _end_contexts(error: BaseException) -> None:
-    """Ends contexts of torch that an interrupt has left in the middle: generators, which frames of the traceback hold.
+    """End contexts of torch that an interrupt has left in the middle: generators, which frames of the traceback hold.
 
     Else they end whenever the traceback goes, and switch on again, for good, the mode that they had switched off.
     """
     chain = [error]
     while (before := chain[-1].__context__) is not None and before not in chain:
         chain.append(before)
-    # An ordinary error leaves its contexts in order, and debuggers want the locals of its frames.
     if not all(isinstance(one, Exception) for one in chain):
         for one in chain:
             traceback.clear_frames(one.__traceback__)
 
 
 def _interrupt_in(error: BaseException) -> KeyboardInterrupt | None:
-    """Returns the interrupt that `error` hides: contexts left in the middle raise as they are left again."""
+    """The interrupt that `error` stands in the place of: contexts left in the middle raise as they are left again."""
     while (before := error.__context__) is not None and not error.__suppress_context__:
         if isinstance(before, KeyboardInterrupt):
             return before
@@ -132,7 +128,6 @@ class _Before:
         looks = not (known or (self._alone and device.type == "cpu")) or (noisy and not self._alone)
         # What the pass is known to leave alone is not copied: where it is otherwise, others have been at it.
         copies = looks or self._alone
-        # Modules may share a buffer.
         unique = {id(b): b for _, _, b in self._buffers if b is not None}
         self._watched = [Watched(b, copies=copies) for b in unique.values()]
         self._recorder = EffectRecorder(self._watched, generators) if looks else None
@@ -147,7 +142,7 @@ class _Before:
             return result
 
     def put_back(self) -> None:
-        """Restores all of it; a second call changes nothing. Notes what was learnt of the model."""
+        """All of it; a second time changes nothing. What is learnt of the model is noted."""
         self._modes.put_back()
         if self._recorder is not None:
             self._recorder.put_back()
@@ -171,7 +166,7 @@ class _Before:
                 turns.seen.discard(self._gradients)
 
     def _put_back_random_state(self) -> bool:
-        """Restores the random state, unless others may have drawn from it; returns whether it has moved."""
+        """Whether it has moved. Where others may have drawn, it stays: what the pass draws then is its own."""
         if self._is_seeded():
             self._generators.set(self._states)
             return True
@@ -191,7 +186,7 @@ class _Before:
         return threading.current_thread() is threading.main_thread() and torch.initial_seed() != self._seed
 
     def _put_back_tensor(self, owner: nn.Module, name: str, buffer: Tensor | None) -> tuple[bool, bool]:
-        """Undoes what the pass has put in a buffer's place; returns whether it has, and whether that is unknown."""
+        """Whether the pass has put another tensor there, which is undone, and whether that is not known."""
         # Those of a ScriptModule are no dict.
         is_there = name in owner._buffers
         now = owner._buffers[name] if is_there else None
@@ -204,7 +199,7 @@ class _Before:
         return ours, not ours and recorder is None
 
     def _put_back_values(self, one: Watched) -> tuple[bool, bool]:
-        """Undoes what the pass has written to a buffer; returns whether it has, and whether that is unknown."""
+        """Whether the pass has written to a buffer, which is undone, and whether that is not known."""
         written = self._recorder is not None and id(one) in self._recorder.written
         if not written and not one.is_changed():
             return False, False

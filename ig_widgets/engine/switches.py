@@ -1,4 +1,4 @@
-"""Process-wide settings that passes need changed: switched while any pass runs, in whatever thread."""
+"""Settings of the whole process that passes need otherwise: switched while any of them runs, in whatever thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Switch(Generic[_Value]):
         self._passes: dict[object, int] = {}
 
     def during(self, act: Callable[[], _T]) -> _T:
-        """Returns act(), called while the setting is switched, and restores it whenever an interrupt may come."""
+        """What `act` gives, called while the setting is switched; left at whatever moment an interrupt comes."""
         key = object()
         try:
             try:
@@ -33,7 +33,6 @@ class Switch(Generic[_Value]):
                 return act()
             finally:
                 in_turn([lock_of(self)], lambda: self._leave(key))
-        # Once more: an interrupt may have come inside of `finally`.
         except BaseException:
             in_turn([lock_of(self)], lambda: self._leave(key))
             raise
@@ -56,7 +55,6 @@ class Switch(Generic[_Value]):
         if not self._passes:
             self._before = self._read()
         self._passes[key] = threading.get_ident()
-        # Also beside other passes: what they run may have set it anew.
         self._write(self._value)
 
     def _leave(self, key: object) -> None:

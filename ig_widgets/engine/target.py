@@ -38,7 +38,6 @@ class Target:
         """
         row = tuple(output.shape[1:])
         if not self.indices:
-            # A row of one value, (rows, 1), needs no target.
             if output[0].numel() != 1:
                 raise OutputError(
                     f"target is None, and forward_func returns {row} values per example; "
@@ -59,7 +58,6 @@ class Target:
             )
         for index in set(self.indices):
             for place, size in zip(index, row, strict=True):
-                # Said here in words: on CUDA an index out of range is an assertion of the device, and that comes late.
                 if not -size <= place < size:
                     raise ArgumentValueError(
                         f"target {index if depth > 1 else place} is out of range: forward_func returns rows of "
@@ -82,7 +80,6 @@ def make_target(target: TargetLike, batch: int) -> Target:
         integral = not target.dtype.is_floating_point if isinstance(target, Tensor) else target.dtype.kind in "iu"
         if not integral:
             raise ArgumentTypeError(f"target holds {target.dtype}; positions must be integers.")
-        # Python's numbers: the tensor may be on a device, and is compared with shapes.
         target = target.tolist()
     if isinstance(target, tuple) or not isinstance(target, Sequence):
         return Target((_index(target),), per_example=False)
@@ -105,7 +102,6 @@ def _index(entry: object) -> tuple[int, ...]:
     if not members:
         raise ArgumentValueError("target is an empty tuple; use None if F is a scalar already.")
     try:
-        # operator.index takes True for 1.
         if any(isinstance(member, bool) for member in members):
             raise TypeError
         return tuple(operator.index(member) for member in members)

@@ -53,19 +53,16 @@ class PathTrace:
         return cast if self._is_tuple else cast[0]
 
     def _sum(self, alpha: float = 1.0) -> tuple[Tensor, ...]:
-        """Returns the sums in the dtype they are added up in: blocks in at least float32, sums in float64."""
+        """The same in the dtype it is added up in: the blocks in at least float32, their sum in float64."""
         device = self._path.device
         dtype = widest(device)
-        # With a reduction samples have other shapes than the inputs.
         like = self._pieces[0][0].gradients if self._pieces else self._path.inputs
         batch = len(self._path.inputs[0])
         sums = [torch.zeros((batch, *one.shape[1:]), dtype=dtype, device=device) for one in like]
         for block, start, stop in self._pieces:
-            # The length of the part of each piece that lies below alpha.
             weight = (start.clamp(max=alpha) - stop.clamp(max=alpha)).neg()
             for total, gradient in zip(sums, block.gradients, strict=True):
                 _add_weighted(total, gradient, weight, block.examples)
-        # Once, of the sum: on the straight line x - x' is the same for all samples.
         if self.multiply_by_inputs and not self._keeps_products:
             for total, x, b in zip(sums, self._path.inputs, self._path.baselines, strict=True):
                 total.mul_(x.to(dtype) - b.to(dtype))
@@ -75,7 +72,6 @@ class PathTrace:
 def _add_weighted(total: Tensor, gradient: Tensor, weight: Tensor, examples: Tensor) -> None:
     wide = total.dtype if gradient.dtype == torch.float64 else torch.float32
     weighted = gradient.to(wide) * sent(weight, gradient.device, wide).view(-1, *[1] * (gradient.dim() - 1))
-    # A plain sum is cheaper and, on CUDA, repeatable, which `index_add_` is not.
     if total.shape[0] == 1:
         total.add_(weighted.sum(0))
     else:

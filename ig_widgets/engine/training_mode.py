@@ -19,7 +19,6 @@ def refuse_training_mode(forward_func: object) -> None:
                         f"forward_func holds {label} in training mode, which mixes the points of the path "
                         f"with each other and changes running statistics; call model.eval() first."
                     )
-                # Then eval mode takes the statistics of the batch as well.
                 if module.running_mean is None:
                     raise TrainingModeError(
                         f"forward_func holds {label} without running statistics, which mixes the points of the "
@@ -33,7 +32,7 @@ def refuse_training_mode(forward_func: object) -> None:
 
 
 def refuse_chance(forward_func: object) -> None:
-    """Raises TrainingModeError if a module is training, of a model that drew random numbers and answered differently.
+    """Of a model that drew random numbers and answered differently: raise TrainingModeError if a module is training.
 
     Many models drop units in functions that ask for the mode of the module.
     """

@@ -30,7 +30,7 @@ def is_queued(device: torch.device) -> bool:
 
 
 def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Returns `values` on `device`, as `dtype` if given; small ones leave the CPU without waiting for the queue."""
+    """`values` on `device`, as `dtype` if it is given; of a few from the CPU nobody waits for what is queued there."""
     kind = values.dtype if dtype is None else dtype
     if values.device.type == "cpu" and is_queued(device) and values.nbytes <= _MOST_PINNED:
         # From other memory the driver may wait for the queue all the same.

@@ -25,7 +25,7 @@ _SHORT = 0.4
 
 @dataclass(frozen=True, eq=False)
 class Length:
-    """The length of a tensor over some dimensions (negative): sqrt(scale * sum of squares + eps)."""
+    """Of which tensor, over which dimensions (negative) something is the length: sqrt(scale * sum of squares + eps)."""
 
     of: Tensor
     dims: tuple[int, ...]
@@ -117,7 +117,7 @@ def _is_short(far: Tensor, total: Tensor) -> bool:
 def _over_short_cells(
     begin: Tensor, run: Tensor, far: Tensor, l_a: Tensor, l_b: Tensor, g: Tensor, dims: tuple[int, ...]
 ) -> Tensor:
-    """The same over short cells, where nothing cancels: along d(s) = begin + s run with the length l(s), s from 0 to 1.
+    """Where nothing cancels, along d(s) = begin + s run with the length l(s) there, s from 0 to 1.
 
     The integral of 1 / l is 2 artanh(far / (l_a + l_b)) / far, as for the potential of a rod; those of 1 / l^3, s / l^3
     and s^2 / l^3 follow from it and the lengths at both ends. What is lost in the last counts times far^2.
@@ -146,7 +146,7 @@ def _over_any_cells(
     dims: tuple[int, ...],
     eps: float,
 ) -> Tensor:
-    """The same over cells of any length, wherever they lie."""
+    """However far the ends are apart, and wherever they lie."""
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
         return (a * b).sum(dims, keepdim=True)

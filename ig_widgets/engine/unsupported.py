@@ -15,7 +15,6 @@ def refuse_unsupported(forward_func: object) -> None:
         raise ArgumentTypeError(
             f"forward_func must be a module or another callable, got {type(forward_func).__name__}."
         )
-    # By its name, so that torch.export need not be imported.
     if type(forward_func).__name__ == "ExportedProgram":
         raise ArgumentTypeError(
             "forward_func is an ExportedProgram, which cannot be called; give exported_program.module()."
@@ -26,13 +25,11 @@ def refuse_unsupported(forward_func: object) -> None:
 
 
 def _refuse(label: str, module: nn.Module) -> None:
-    # Quantised modules have no base class in common, but all live in torch's packages of that name.
     if ".quantized" in type(module).__module__:
         raise ArgumentTypeError(
             f"forward_func holds {label}, which is quantised: integers have no gradient. Explain the model in floating "
             f"point from which it was made."
         )
-    # Of this module alone: the others come by in the loop of the caller.
     for parameter in (*getattr(module, "_parameters", {}).values(), *getattr(module, "_buffers", {}).values()):
         if parameter is None:
             continue

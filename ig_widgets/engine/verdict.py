@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ig_widgets.engine.number_text import counted
 
-# Of a result whose sum is right and whose map is not.
-NOT_IG = "attributions sum up, but are not those of Integrated Gradients"
 # Below it a part of the path is as good as the baseline itself.
 _NEAR_BASELINE = 0.02
 # A delta that is said of a result whose number of points was given, as a share of how far F goes up and down.
@@ -43,10 +41,9 @@ def caveats(
     delta: Tensor,
     variation: Tensor,
 ) -> tuple[str, ...]:
-    """Returns the sentences that a result needs. `delta` and `variation` of F along the path: (batch,)."""
+    """What is to be said of a result. `delta` and `variation` of F along the path: (batch,)."""
     sentences = [nondeterminism] if nondeterminism else []
     if verdict is None:
-        # Beside how far F goes up and down: F(x) - F(x') may happen to be nothing.
         share = float((delta.abs() / variation.clamp(min=1e-300)).max()) if len(delta) else 0.0
         if share > _LARGE_DELTA:
             sentences.append(
@@ -56,8 +53,8 @@ def caveats(
         if scales:
             sentences.append(
                 f"{', '.join(sorted(scales))} passes over many scales within a cell, as where a norm has no direction "
-                f"at the baseline, or an activation levels off on both sides; {NOT_IG}. Leave n_steps out or give "
-                f"method='gausslegendre'."
+                f"at the baseline, or an activation levels off on both sides; attributions sum up, but are not those "
+                f"of Integrated Gradients. Leave n_steps out or give method='gausslegendre'."
             )
         return tuple(sentences)
     if verdict.unattributed is not None and bool((verdict.unattributed != 0).any()):
@@ -72,9 +69,8 @@ def caveats(
 
 
 def not_converged(verdict: Verdict, errors: Tensor | None, evaluations: int) -> str:
-    """Says that the tolerance was not met, and what would help."""
+    """That the tolerance was not met, and what would help."""
     spent = f"After {counted(evaluations, 'evaluation')}"
-    # Evaluations ended before the test at random places.
     if errors is not None and float(errors.max()) <= verdict.tol:
         return (
             f"{spent} the relative error seems to be {float(errors.max()):.2g}, but that could not be put to the test."

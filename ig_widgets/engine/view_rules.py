@@ -18,11 +18,10 @@ _BASIC = (Integral, slice, EllipsisType, type(None))
 
 
 def reshape(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for reshapes: the same elements in the same order, in other dimensions."""
+    """The same elements in the same order, counted otherwise."""
     tensor, place = call.moving[0]
     if result.numel() != tensor.numel():
         return None
-    # What keeps its order: how many blocks of points come before in memory, and how many points a block has.
     before = math.prod(tensor.shape[: place.dim]) * place.outer
     count = tensor.shape[place.dim] // (place.outer * place.step)
     ahead = 1
@@ -36,7 +35,7 @@ def reshape(call: Call, result: Tensor, index: int) -> Place | None:
 
 
 def dims_in_front(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for operations that change only dimensions behind the points' own."""
+    """What changes are dimensions behind those of the points."""
     tensor, place = call.moving[0]
     return if_whole(place, tensor, place.dim, result)
 
@@ -52,7 +51,7 @@ def _dim_of(stride: int, size: int, tensor: Tensor) -> int | None:
 
 
 def views_of(call: Call, results: list[Tensor]) -> list[Whereabouts]:
-    """Rule for views of one tensor, all results at once: taken of its shape alone, strides tell what came out."""
+    """Of operations that give views of one tensor: they are done to its shape alone, and strides tell what came out."""
     tensor, place = call.moving[0]
     phantom = _phantom(tensor.shape)
     if call.args and call.args[0] is tensor:
@@ -69,12 +68,11 @@ def views_of(call: Call, results: list[Tensor]) -> list[Whereabouts]:
 
 def view(call: Call, result: Tensor, index: int) -> Place | None:
     """Stands in the table for `views_of`."""
-    # `rows.follow` calls `views_of` in its place, as that takes all results at once.
     raise NotImplementedError
 
 
 def view_property(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for attributes: parts of complex numbers, and transposed tensors."""
+    """Parts of complex numbers and transposed tensors, asked for as attributes."""
     name = getattr(getattr(call.func, "__self__", None), "__name__", "")
     if name in ("real", "imag", "data"):
         return aligned(call, result, index)
@@ -83,7 +81,7 @@ def view_property(call: Call, result: Tensor, index: int) -> Place | None:
 
 
 def indexed(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for x[...]: slices and numbers make a view; lists of positions must leave the points as they are."""
+    """x[...]: slices and numbers make a view; lists of positions must leave the points as they are."""
     tensor, place = call.moving[0]
     if call.args[0] is not tensor or len(call.moving) > 1:
         return None
@@ -96,7 +94,6 @@ def indexed(call: Call, result: Tensor, index: int) -> Place | None:
     if place.dim != 0 or lists != list(range(lists[0], lists[-1] + 1)):
         return None
     if lists[0] > 0:
-        # A mask takes up as many dimensions as it has, None takes up none.
         used = sum(
             getattr(p, "ndim", 1) if getattr(p, "dtype", None) is torch.bool else p is not None for p in parts[1:]
         )
@@ -116,7 +113,7 @@ def indexed(call: Call, result: Tensor, index: int) -> Place | None:
 
 
 def cat(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for tensors joined along another dimension than the points'."""
+    """Joined along another dimension than that of the points."""
     dims = call.argument(1, "dim", "axis")
     dim = (0 if dims is None else dims) % result.dim()
     if any(p.dim == dim or t.dim() != result.dim() for t, p in call.moving):
@@ -125,29 +122,28 @@ def cat(call: Call, result: Tensor, index: int) -> Place | None:
 
 
 def hstack(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for tensors joined along the second dimension."""
+    """Joined along the second dimension."""
     beside = all(t.dim() == result.dim() > 1 and p.dim != 1 for t, p in call.moving)
     return agreed([p for _, p in call.moving]) if beside else None
 
 
 def stack(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for tensors joined along a new dimension."""
+    """Joined along a new dimension."""
     dims = call.argument(1, "dim", "axis")
     dim = (0 if dims is None else dims) % result.dim()
     return agreed([p._replace(dim=p.dim + (dim <= p.dim)) for _, p in call.moving])
 
 
 def pad(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for padding in other dimensions than the points'."""
+    """Padded in other dimensions than that of the points."""
     tensor, place = call.moving[0]
     widths = call.argument(1, "pad")
-    # Widths come in pairs, the last dimension first.
     padded = widths[2 * (tensor.dim() - 1 - place.dim) :][:2]
     return None if any(padded) else if_whole(place, tensor, place.dim, result)
 
 
 def repeat_interleave(call: Call, result: Tensor, index: int) -> Place | None:
-    """Rule for elements that are repeated in place: of points the step grows."""
+    """Each element several times: of points the step grows."""
     tensor, place = call.moving[0]
     times, dim = call.argument(1, "repeats"), call.argument(2, "dim")
     if not isinstance(times, int) or dim is None:

@@ -9,10 +9,9 @@ from typing import Any
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.image.explorer import ImageExplorer
-from ig_widgets.explorers.image.sources import is_sequence
+from ig_widgets.explorers.image.picture import is_picture
 from ig_widgets.explorers.table.explorer import TableExplorer
 from ig_widgets.explorers.table.row import is_row
-from ig_widgets.figures.pixels import is_picture
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "image": Kind(
-        ImageExplorer,
-        lambda data: is_picture(data) or is_sequence(data),
-        "a PIL image, a file, an array (height, width, 3), a tensor (3, height, width), or several of them, a folder",
-    ),
+    "image": Kind(ImageExplorer, is_picture, "a PIL image, an array (height, width, 3), a tensor (3, height, width)"),
     "table": Kind(TableExplorer, is_row, "a row: numbers (features,), a mapping, a pandas Series"),
 }
 
@@ -39,7 +34,7 @@ def explore(model: Any, data: object, /, kind: str | None = None, **options: Any
 
     Args:
         model: as the explorer takes it.
-        data: what is explained: a picture or several, or a row of a table.
+        data: what is explained: a picture, or a row of a table.
         kind: "image" or "table", where the data alone do not tell; None asks each explorer whether it accepts them.
         options: the explorer's own: labels, target, baseline, method and so on.
 

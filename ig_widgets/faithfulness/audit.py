@@ -135,7 +135,6 @@ def audit_regions(
         chunk_size=chunk_size,
         **subject.further,
     )
-    # Attributed to what goes into the subject's function: of a layer's calls each by itself, added up here.
     maps = subject.added_up(made.attributions)
     return _audits(subject, names, masks, target=target, attributions=made, maps=maps, chunk_size=chunk_size)
 
@@ -178,8 +177,8 @@ def _audits(
 ) -> RegionAudits:
     """The audits of `masks`. `maps`: the attributions, one for each part of the subject, if they are known already."""
     values = _sums(_maps_of(attributions, subject) if maps is None else maps, subject)
-    evaluate = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
-    outputs = _outputs(evaluate, subject, masks)
+    ask = Evaluator(subject, target=target, chunk_size=_ROWS if chunk_size is None else chunk_size, guard=guard)
+    outputs = _outputs(ask, subject, masks)
     at_input, at_baseline = outputs[:2]
     if isinstance(attributions, Attribution):
         _check_ends(attributions, at_input, at_baseline)
@@ -208,20 +207,17 @@ def _audits(
     return RegionAudits(tuple(audits))
 
 
-def _outputs(evaluate: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
+def _outputs(ask: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, ...]]) -> list[float]:
     """F(x), F(x'), and for each region F without and F with only it."""
     # F(x) is without a region of nothing, F(x') with that only.
-    # So that all rows are made alike, and go through the model together.
     regions = [tuple(np.zeros_like(mask) for mask in masks[0]), *masks]
 
     def points(part: slice) -> tuple[Tensor, ...]:
         found: dict[int, Tensor] = {}
         for number, own in enumerate(subject.parts):
-            # Rows come in pairs, without the region and with it only: exclusive or turns the mask over for the first.
             from_x = [regions[row // 2][number] ^ (row % 2 == 0) for row in range(part.start, part.stop)]
             for i in own:
                 x, b = subject.inputs[i], subject.baselines[i]
-                # A mask of pixels serves all channels.
                 taken = torch.from_numpy(np.stack(from_x)).to(x.device)
                 found[i] = torch.where(taken.unsqueeze(1) if x.dim() == 4 else taken, x, b)
         return tuple(found[i] for i in range(len(subject.inputs)))
@@ -232,7 +228,7 @@ def _outputs(evaluate: Evaluator, subject: Subject, masks: Sequence[tuple[Mask, 
         return f"{('without the region', 'with the region only')[row % 2]} (region {row // 2})"
 
     rows = torch.zeros(2 * len(regions), dtype=torch.int64, device="cpu")
-    found: list[float] = evaluate(rows, points, where, alphas=(1.0, 0.0)).tolist()
+    found: list[float] = ask(rows, points, where, alphas=(1.0, 0.0)).tolist()
     return found
 
 

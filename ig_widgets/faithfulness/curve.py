@@ -35,7 +35,6 @@ class Curves:
     @property
     def area(self) -> Tensor:
         """The area under F (batch,), by the trapezoid rule: smaller is better for deletion, larger for insertion."""
-        # Over shares, not steps: parts may differ by one feature.
         return torch.trapezoid(self.outputs, self.shares)
 
     @property
@@ -46,7 +45,6 @@ class Curves:
     @property
     def advantage(self) -> Tensor:
         """By how much the map does better than random orders on average (batch,); 0 is chance."""
-        # In the sense in which more is better, for both kinds.
         ahead = self.area - self.random_area.mean(1)
         return ahead if self.kind == INSERTION else -ahead
 
@@ -66,5 +64,4 @@ class Curves:
             [self.outputs[:, 0], self.outputs[:, -1], self.area, self.random_area.mean(1), self.advantage], dim=1
         )
         rows = [(f"example {i}", *map(numbers, values)) for i, values in enumerate(columns.tolist())]
-        # Of one example the mean is the example.
         return rows if len(rows) == 1 else [*rows, ("mean", *map(numbers, columns.mean(0).tolist()))]

@@ -11,7 +11,7 @@ from ig_widgets.faithfulness.subject import Subject
 
 
 def all_ranks(values: Tensor, n_random: int, seed: int) -> Tensor:
-    """Returns each feature's turn (batch + n_random, features), in the order of each map, then in random orders."""
+    """When each feature's turn is (batch + n_random, features): in the order of each map, and in random orders."""
     generator = torch.Generator().manual_seed(seed)
     features = values.shape[1]
     # Equal attributions are ordered by chance: their order in memory would favour one corner of a picture.
@@ -65,7 +65,6 @@ class CurveRows:
     def _points(self, number: int, part: slice) -> Tensor:
         ranks, shape = self._ranks[number]
         examples, orders, device = self.examples[part], self._orders[part], ranks.device
-        # Ranks hold the maps' own orders first, one for each example, then the random ones, which all share.
         places = torch.where(orders == 0, examples, self._batch - 1 + orders)
         counts = self._counts[self._steps[part]].to(device, torch.int32)
         taken = ranks[places.to(device)] < counts[:, None]

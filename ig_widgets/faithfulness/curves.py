@@ -75,7 +75,6 @@ def deletion(
         OutputError, TrainingModeError, NonFiniteError, OutOfMemoryError, and what the model raises: as `attribute`.
         Cancelled: `cancel` was set.
     """
-    # Deletion and insertion are one walk between two pictures, begun at either end.
     return _curves(
         DELETION,
         forward_func,
@@ -166,10 +165,8 @@ def _curves(
     on_progress: Progress | None,
     cancel: threading.Event | None,
 ) -> Curves:
-    # All arguments are checked before the first pass of the model.
     n_steps = check_count("n_steps", n_steps, 1, "the number of parts in which features are replaced")
     n_random = check_count("n_random", n_random, 1, "the number of random orders")
-    # One seed for ties, random orders and noise: a result can be made again from its repr.
     check_seed(seed)
     subject = make_subject(
         forward_func,
@@ -188,16 +185,12 @@ def _curves(
     for given, own in zip(maps, subject.parts, strict=True):
         # Calls of one layer share a map, and a feature is replaced in all of them at once.
         x = subject.inputs[own[0]]
-        # A map of one channel ranks pixels; to rank values it is repeated for each channel.
         pixels = by_pixel and x.dim() == 4
         values.append(by_feature(given if pixels else given.expand_as(x), by_pixel=pixels))
-    # Of what the layer gives where there is a layer: `subject.inputs` are those.
     filled, name = make_fill(fill, subject, baselines, seed)
-    # Forward passes alone: larger chunks fit than for attributions.
-    evaluate = Evaluator(subject, target=target, chunk_size=chunk_size)
+    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
     rows = CurveRows(
         kind, subject, filled, all_ranks(torch.cat(values, dim=1), n_random, seed), n_steps, n_random, by_pixel
     )
-    # All orders in one series: chunks are filled across examples and orders.
-    found = evaluate(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
+    found = ask(rows.examples, rows.points, rows.where, on_progress=on_progress, cancel=cancel)
     return rows.curves(found, name, seed)

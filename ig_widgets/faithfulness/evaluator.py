@@ -45,7 +45,6 @@ class Evaluator:
             forward_kwargs=subject.forward_kwargs,
             output=subject.output,
         )
-        # `output` may be a function that holds a module of its own.
         refuse_training_mode((forward_func, subject.output))
         self._state_guard = StateGuard(forward_func, device)
         self._guard = guard if guard is not None else nullcontext()
@@ -76,22 +75,20 @@ class Evaluator:
         """
         count, chunks = len(examples), self._chunks
 
-        def run_rows(part: slice) -> Tensor:
+        def ask(part: slice) -> Tensor:
             def run() -> Tensor:
-                # float64 on the CPU, as differences of F are taken afterwards.
                 return self._function(points(part), examples[part]).detach().cpu().double()
 
             with self._guard:
                 return self._state_guard.run(run, gradients=False)
 
         found = []
-        for part, values, seconds in chunks.run(count, run_rows, cancel=cancel):
+        for part, values, seconds in chunks.run(count, ask, cancel=cancel):
             if part.start:
                 chunks.record(len(values), seconds, None)
             else:
                 # Meant for gradients, which cost thrice as much: a low guess, after which larger ones are tried.
                 chunks.start(seconds / len(values))
-            # One copy for the chunk: to look at each value on a device would wait for it each time.
             for row, value in enumerate(values.tolist(), part.start):
                 if not math.isfinite(value):
                     alpha = alphas[row] if row < len(alphas) else math.nan

@@ -24,7 +24,7 @@ Explain: TypeAlias = Callable[..., Attribution | Tensors]
 
 
 class Explainer:
-    """Makes maps by `explain`, called with (model, inputs), or (model, inputs, baselines) where the check sets these.
+    """Maps by `explain`, called with (model, inputs), or (model, inputs, baselines) where the check sets these.
 
     `layer` is that of `attribute`, or what makes it of a model. None is `attribute` with its defaults and the arguments
     given here.
@@ -47,7 +47,6 @@ class Explainer:
             raise ArgumentTypeError(
                 f"explain must be a callable (model, inputs) -> Attribution or tensor, got {type(explain).__name__}."
             )
-        # `cancel` is not among them: the check itself looks at it between maps.
         given = (baselines, target, additional_forward_args, forward_kwargs, output, layer, chunk_size)
         if explain is not None and any(argument is not None for argument in given):
             raise ArgumentValueError(
@@ -77,15 +76,12 @@ class Explainer:
                 return self._of_layer(model, inputs, start)
             found: object = attribute(model, inputs, baselines=start, **self._arguments)
         else:
-            # Copies, and a state guard: a stranger's method may write to either.
             copies: Tensors = tuple(x.clone() for x in xs) if isinstance(inputs, tuple) else inputs.clone()
-            # With gradients, which a check may have been called without.
             found = StateGuard(model, xs[0].device).run(lambda: explain(model, copies, *baselines), gradients=True)
         return _as_maps(found, len(xs[0]))
 
     def _of_layer(self, model: ForwardFunc, inputs: Tensors, baselines: Baselines) -> tuple[Tensor, ...]:
         layer, options = self._layer, dict(self._arguments)
-        # A function finds the layer in whatever model it is given: in a copy with other weights, say.
         if callable(layer) and not isinstance(layer, nn.Module):
             layer = layer(model)
         further = {name: options.pop(name) for name in ("additional_forward_args", "forward_kwargs", "output")}
@@ -105,7 +101,6 @@ def _as_maps(found: object, batch: int) -> tuple[Tensor, ...]:
         if not isinstance(member, Tensor):
             kind = type(member).__name__
             raise ArgumentTypeError(f"explain must return an Attribution or a tensor, it returned {kind}.")
-        # The one thing that can be checked of a stranger's map; its other dimensions are its own.
         if member.dim() == 0 or len(member) != batch:
             raise ArgumentValueError(
                 f"explain returned shape {tuple(member.shape)} for {batch} examples; the first dimension must be the "
@@ -119,13 +114,12 @@ def _as_maps(found: object, batch: int) -> tuple[Tensor, ...]:
 
 
 def flat(maps: tuple[Tensor, ...]) -> Tensor:
-    """Returns all that was attributed to each example, (batch, features), float64 on the CPU."""
+    """All that was attributed to each example, (batch, features), float64 on the CPU."""
     return torch.cat([values.detach().cpu().double().reshape(len(values), -1) for values in maps], dim=1)
 
 
 def relative_difference(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
     """The L2 norm of one - other over that of other (batch,), or as it is where other is all zeros; float64, CPU."""
     a, b = flat(one), flat(other)
-    # `norms` and not torch's: squares of gradients may overflow, or vanish.
     scale = norms([b])
     return norms([a - b]) / torch.where(scale == 0, 1.0, scale)

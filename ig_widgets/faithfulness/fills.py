@@ -1,4 +1,4 @@
-"""Fills: values that replace features which are taken away."""
+"""What replaces a feature that is taken away."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = ("baseline", "blur", "mean", "noise")
 
 
 def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> tuple[tuple[Tensor, ...], str]:
-    """Returns what replaces each value of the subject's inputs, in their shape, dtype and device, and its name.
+    """What replaces each value of the subject's inputs, of their shape, dtype and device, and what it is called.
 
     "baseline" is `baselines`. For pictures (batch, channels, height, width), normalised or not: "blur" is
     `ig_widgets.baselines.blur`, "mean" the mean of each channel, "noise" normal noise of each channel's mean and
@@ -32,14 +32,12 @@ def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> 
     of_layer = subject.inside is not None
     if fill is None:
         fill = "blur" if baselines is None and not of_layer else "baseline"
-    # The type is looked at too: a tensor compares element by element.
     if fill == "baseline" and isinstance(fill, str):
         return subject.baselines, "baseline" if baselines is None else _name(baselines)
-    # Of a single input a tuple is a mistake, which is told below.
     if isinstance(fill, tuple | list) and (subject.is_tuple or len(subject.inputs) > 1):
         return _each(fill, subject, baselines is not None or of_layer, seed)
     if baselines is not None and not of_layer:
-        raise ArgumentValueError("baselines counts with fill='baseline' only; give one of both.")
+        raise ArgumentValueError("baselines is heeded with fill='baseline' only; give one of both.")
     if isinstance(fill, str):
         return tuple(_named(fill, x, seed) for x in subject.inputs), fill
     if isinstance(fill, bool) or not (isinstance(fill, int | float | Tensor) or callable(fill)):
@@ -56,7 +54,7 @@ def make_fill(fill: Fill, subject: Subject, baselines: Baselines, seed: int) -> 
 
 
 def _each(fill: Sequence[Any], subject: Subject, has_baselines: bool, seed: int) -> tuple[tuple[Tensor, ...], str]:
-    """Makes fills of a tuple of them, one for each input."""
+    """Of a tuple of fills, one for each input."""
     if len(fill) != len(subject.inputs):
         raise ArgumentValueError(
             f"fill has {len(fill)} members, and there are {counted(len(subject.inputs), 'tensor')} to fill; give one "
@@ -66,7 +64,6 @@ def _each(fill: Sequence[Any], subject: Subject, has_baselines: bool, seed: int)
     found = [
         make_fill(
             "baseline" if one is None and has_baselines else one,
-            # One input at a time, as if it were alone.
             Subject(subject.forward_func, (x,), (b,), is_tuple=False),
             None,
             seed,
@@ -89,10 +86,8 @@ def _named(fill: str, inputs: Tensor, seed: int) -> Tensor:
     mean = inputs.mean(dim=(2, 3), keepdim=True)
     if fill == "mean":
         return mean.expand_as(inputs)
-    # Dividing by n: `std` would divide by n - 1, and be NaN for a picture of one pixel.
     deviation = (inputs - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
     generator = torch.Generator().manual_seed(seed)
-    # On the CPU in float64, so that a seed gives the same noise on every device and in every dtype.
     drawn = torch.randn(inputs.shape[1:], generator=generator, dtype=torch.float64, device="cpu")
     return mean + deviation * drawn.to(inputs.device, inputs.dtype)
 

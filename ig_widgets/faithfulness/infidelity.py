@@ -1,4 +1,4 @@
-"""Infidelity: the change of F that a map promises for a change of the input, against the model's own."""
+"""Infidelity: what the map promises of a change of the input, against what the model does."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from ig_widgets.tables import html_table, text_table
 
 @dataclass(frozen=True, eq=False)
 class Infidelity:
-    """How far the change of F that a map promises is from the model's own, in the units of F squared.
+    """How far the map's promise lies from what the model does, in the units of F squared.
 
     `values` (batch,): the mean square of (promised change - change of F) over the perturbations; 0 is perfect.
     `of_zeros` (batch,): that of a map of zeros, the mean square of the change, to be compared with. Both float64, on
-    the CPU. `perturbation`, `n_perturb_samples`, `normalize`, `seed`: the arguments. Prints as a table.
+    the CPU. `perturbation`, `n_perturb_samples`, `normalize`, `seed`: what was asked. Prints as a table.
     """
 
     values: Tensor
@@ -117,7 +117,6 @@ def infidelity(
         cancel=cancel,
     )
     maps = subject.maps(attributions)
-    # The promise is a sum over single values: of a map that is added up over calls they are not known.
     subject.refuse_shared("the promise")
     # A map summed over channels does not say what each channel promises.
     for values, x in zip(maps, subject.inputs, strict=True):
@@ -132,9 +131,8 @@ def infidelity(
         trace = attributions.path if isinstance(attributions, Attribution) else None
         multiply_by_inputs = True if trace is None else trace.multiply_by_inputs
     perturb = subset() if perturb is None else perturb
-    # By number, and not one after the other: a chunk that is run again after memory ran out draws the same.
     draws = Draws(perturb, subject.inputs, subject.baselines, n, seed, subject.is_tuple)
-    evaluate = Evaluator(subject, target=target, chunk_size=chunk_size)
+    ask = Evaluator(subject, target=target, chunk_size=chunk_size)
     # Of each example F itself, and then its perturbations; what they promise is noted as they are made.
     batch = subject.batch
     promised = torch.zeros(batch, n + 1, dtype=torch.float64, device="cpu")
@@ -148,7 +146,6 @@ def infidelity(
             rows.append(tuple(x[one] for x in subject.inputs) if number == 0 else draws(example, number - 1))
             for values, x, x0, point in zip(maps, subject.inputs, subject.baselines, rows[-1], strict=True):
                 promise = _promise(values[one], x[one], x0[one], point, multiply_by_inputs)
-                # Several inputs: the promises add up.
                 promised[example, number] += promise.to("cpu", torch.float64)
         return tuple(map(torch.cat, zip(*rows, strict=True)))
 
@@ -156,10 +153,7 @@ def infidelity(
         example, number = divmod(row, n + 1)
         return f"at the input (example {example})" if number == 0 else f"in perturbation {number} of example {example}"
 
-    outputs = evaluate(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(
-        batch, n + 1
-    )
-    # x - I in place of x: what is promised is the fall of F.
+    outputs = ask(examples, points, where, on_progress=progress_of(on_progress), cancel=cancel).reshape(batch, n + 1)
     a, b = promised[:, 1:], outputs[:, :1] - outputs[:, 1:]
     if normalize:
         # Least squares over the perturbations; a map that promises nothing keeps a scale of 0.

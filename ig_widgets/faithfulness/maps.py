@@ -1,4 +1,4 @@
-"""Checks maps that callers give, and ranks features by them."""
+"""What may be given as a map, and the features that it ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 
 
 def check_map(values: object, inputs: Tensor, name: str = "attributions", of: str = "inputs") -> Tensor:
-    """Returns what was attributed to each value of `inputs` (batch, ...), in their shape, detached.
+    """What was attributed to each value of `inputs` (batch, ...), of their shape, detached.
 
     Of pictures (batch, channels, height, width) a map (batch, height, width) or (batch, 1, height, width) is taken too,
     and returned as (batch, 1, height, width); of a single one, (height, width) and (channels, height, width). Of a map
@@ -23,7 +23,6 @@ def check_map(values: object, inputs: Tensor, name: str = "attributions", of: st
             f"{name} must be an Attribution of these inputs, or a tensor like each, got {type(values).__name__}."
         )
     values, shape = values.detach(), tuple(inputs.shape)
-    # Before the shapes of pictures are tried: those have as many dimensions as their inputs.
     if values.dim() > len(shape) and tuple(values.shape[: len(shape)]) == shape:
         # What a layer makes of each value, the embedding of a token, say.
         values = values.flatten(len(shape)).sum(-1)
@@ -58,13 +57,11 @@ def by_feature(values: Tensor, *, by_pixel: bool = True) -> Tensor:
 
 def order_of(values: Tensor, shuffled: Tensor) -> Tensor:
     """The features (batch, features) of `values` by falling value; those of equal value as they come in `shuffled`."""
-    # A stable sort of shuffled values: ties keep the shuffled order.
     return shuffled[values[:, shuffled].argsort(dim=1, descending=True, stable=True)]
 
 
 def ranks_of(order: Tensor) -> Tensor:
-    """Returns the place, from 0, that each feature has in `order` (rows, features)."""
-    # The inverse of a permutation.
+    """Which place, from 0, each feature has in `order` (rows, features)."""
     return torch.empty_like(order).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
@@ -73,7 +70,6 @@ def ranks_of(order: Tensor) -> Tensor:
 def mean_ranks(values: Tensor) -> Tensor:
     """The rank of each of `values` (rows, features), float64; equal values share the mean of theirs."""
     ordered = values.sort(dim=1).values
-    # Equal values take places `first` to one before the second search: their mean is half the sum of both ends.
     first = torch.searchsorted(ordered, values, right=False)
     return (first + torch.searchsorted(ordered, values, right=True) - 1).double() / 2
 
@@ -82,7 +78,6 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     """Spearman's rank correlation of each row of two (rows, features); NaN where one has no order at all."""
     a, b = (ranks - ranks.mean(1, keepdim=True) for ranks in (mean_ranks(one), mean_ranks(other)))
     scale = a.norm(dim=1) * b.norm(dim=1)
-    # Clamped: rounding makes 1.0000000002 of a perfect correlation.
     return torch.where(scale > 0, (a * b).sum(1) / scale, torch.nan).clamp(-1, 1)
 
 

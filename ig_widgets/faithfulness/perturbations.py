@@ -1,4 +1,4 @@
-"""Perturbations: random small changes of an input, by which a map is tested."""
+"""Small changes of an input, drawn at random: what a map's promises are put to the test with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Perturbation(ABC):
     def several(
         self, inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Changes an example that has several inputs: each by itself, one after the other."""
+        """Of an example that has several inputs: each changed for itself, one after the other."""
         return tuple(self(x, b, generator) for x, b in zip(inputs, baselines, strict=True))
 
     @abstractmethod
@@ -62,13 +62,11 @@ class subset(Perturbation):  # noqa: N801
         self, inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], generator: torch.Generator
     ) -> tuple[Tensor, ...]:
         """A share of the features of all inputs together."""
-        # One channel stands for all: pixels are replaced whole.
         shapes = [(1, 1, *x.shape[2:]) if x.dim() == 4 else tuple(x.shape) for x in inputs]
         sizes = [torch.Size(shape).numel() for shape in shapes]
         features = sum(sizes)
         share = float(torch.rand((), generator=generator, device="cpu")) if self.share is None else self.share
         taken = torch.zeros(features, dtype=torch.bool, device="cpu")
-        # At least one: a perturbation of nothing promises nothing, and proves nothing.
         taken[torch.randperm(features, generator=generator, device="cpu")[: max(1, round(share * features))]] = True
         return tuple(
             torch.where(part.reshape(shape).to(x.device), b, x)
@@ -107,7 +105,6 @@ class square(Perturbation):  # noqa: N801
         side = self.side or 1 + int(torch.randint(min(height, width), (), generator=generator, device="cpu"))
         if side > min(height, width):
             raise ArgumentValueError(f"side is {side}, and the picture {height} x {width} pixels; give a smaller one.")
-        # Anywhere inside: a square that is cut off at the border would be a smaller one.
         top, left = (
             int(torch.randint(size - side + 1, (), generator=generator, device="cpu")) for size in (height, width)
         )
@@ -140,7 +137,6 @@ class noise(Perturbation):  # noqa: N801
     def __call__(self, inputs: Tensor, baselines: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """`inputs` under noise."""
         draw = torch.rand if self.sigma is None else torch.randn
-        # On the CPU in float64, so that a seed means the same on every device.
         drawn = draw(inputs.shape, generator=generator, dtype=torch.float64, device="cpu")
         drawn = (self.radius or 0) * (2 * drawn - 1) if self.sigma is None else self.sigma * drawn
         return inputs + drawn.to(inputs.device, inputs.dtype)
@@ -172,7 +168,6 @@ class Draws:
             )
         self._perturb, self._inputs, self._baselines, self._is_tuple = perturb, inputs, baselines, is_tuple
         generator = torch.Generator().manual_seed(seed)
-        # A seed for each number: draws depend on neither the order nor the chunk in which they are made.
         self._seeds = torch.randint(2**62, (count,), generator=generator, device="cpu").tolist()
 
     def __call__(self, example: int, number: int) -> tuple[Tensor, ...]:
@@ -190,14 +185,12 @@ class Draws:
                     f"perturb returned shape {tuple(changed.shape)} for an input {tuple(own[one].shape)}; both must "
                     f"be the same."
                 )
-        # A stranger's perturbation may come from NumPy, in another dtype.
         return tuple(t.detach().to(own.device, own.dtype) for t, own in zip(drawn, self._inputs, strict=True))
 
     def _drawn(self, x: tuple[Tensor, ...], b: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
         if isinstance(self._perturb, Perturbation):
             return self._perturb.several(x, b, generator)
         if not self._is_tuple:
-            # Captum's convention for a single input: tensors, no tuples.
             found: Any = self._perturb(x[0], b[0], generator)
             return (found,)
         found = self._perturb(x, b, generator)

@@ -1,4 +1,4 @@
-"""The pointing game: whether a map points at regions that are known to be the reason."""
+"""Does the map point at what is known to be the reason?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Truth: TypeAlias = Region | Sequence[Region]
 
 @dataclass(frozen=True, eq=False)
 class Pointing:
-    """How well maps (batch) point at regions that are known to be the reason; float64, on the CPU, each from 0 to 1.
+    """How the maps (batch) lie to what is known to be the reason; all float64, on the CPU, each from 0 to 1.
 
     `hit`: whether the largest attribution is inside, or within `tolerance` pixels; where several are largest, the share
     of them that is. `positive_share`, `absolute_share`: of the sum of positive, and of absolute, attributions, what
@@ -84,7 +84,6 @@ def pointing(attributions: Attribution | Tensor, truth: Truth, *, tolerance: flo
 
     def share(values: Tensor) -> Tensor:
         total = values.sum(1)
-        # A map without a positive value has no share of them, rather than none.
         return torch.where(total > 0, (values * within).sum(1) / total, torch.nan)
 
     return Pointing(
@@ -120,8 +119,7 @@ def _as_maps(attributions: object) -> Tensor:
 
 
 def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
-    """Returns masks (batch, height, width), True inside of the regions."""
-    # A rectangle is a tuple of four numbers, several regions are a list.
+    """True inside, (batch, height, width)."""
     several = isinstance(truth, list) or (isinstance(truth, Tensor | np.ndarray) and truth.ndim == 3)
     regions = list(truth) if several else [truth]  # type: ignore[call-overload]
     if several and len(regions) != batch:
@@ -133,14 +131,13 @@ def _as_masks(truth: object, batch: int, height: int, width: int) -> Tensor:
         try:
             masks.append(region_mask(region, height, width))
         except (ArgumentTypeError, ArgumentValueError) as error:
-            # `region_mask` calls what it is given `region`.
             error.add_note(f"This is truth{f'[{i}]' if several else ''}.")
             raise
     return torch.from_numpy(np.stack(masks)).expand(batch, -1, -1)
 
 
 def _widened(inside: Tensor, tolerance: float) -> Tensor:
-    """Returns masks of what is inside or at most `tolerance` pixels away, (batch, height, width)."""
+    """What is inside or at most `tolerance` pixels away, (batch, height, width)."""
     if tolerance < 1:
         return inside
     # A convolution with a disc, cut to the picture's size, beyond which nothing changes.

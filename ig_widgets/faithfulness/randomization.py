@@ -1,4 +1,4 @@
-"""The model randomisation check: whether the map changes when the weights of the model are drawn anew."""
+"""The model randomisation check: does the map change when what the model has learnt is thrown away?"""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def randomize_model(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` or the model raises.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
             f"model must be a torch.nn.Module, of which a copy is given new weights, got {type(model).__name__}."
@@ -121,7 +121,6 @@ def randomize_model(
         make_ends(inputs, None, integers=layer is not None or explain is not None)[0],
         isinstance(inputs, tuple | list),
     )
-    # `explain` is called as the person would call it.
     x: Tensors = xs if is_tuple else xs[0]
     explainer = Explainer(
         explain,
@@ -134,18 +133,16 @@ def randomize_model(
         chunk_size=chunk_size,
         cancel=cancel,
     )
-    # Checked before the first map, which may take minutes.
     names = None if layers is None else _check_layers(layers, model)
     # The user's own model is not even called: what a method hangs onto a model hangs on a copy.
     changed = copy.deepcopy(model)
     with _Calls(changed) as calls:
         maps = [explainer(changed, x)]
-    # The order of calls is known only once the model has run.
     names = calls.in_reverse_order() if names is None else names
     total = len(names) + 1
     for done, name in enumerate(names, 1):
-        if notify is not None:
-            notify(done, total)
+        if tell is not None:
+            tell(done, total)
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
         # Cascading: layers that were drawn before stay so.
@@ -153,9 +150,8 @@ def randomize_model(
             changed = copy.deepcopy(model)
         _redraw_layer(changed, name, seed)
         maps.append(explainer(changed, x))
-    if notify is not None:
-        notify(total, total)
-    # By pixel, so that channels do not count as features of their own.
+    if tell is not None:
+        tell(total, total)
     own, *others = (torch.cat([by_feature(values) for values in members], dim=1) for members in maps)
     shown: list[Tensors] = [members if len(members) > 1 or is_tuple else members[0] for members in maps]
     return Randomization(
@@ -174,7 +170,6 @@ class _Named:
 
     def __init__(self, model: nn.Module, layer: Layer) -> None:
         names = {id(module): name for name, module in model.named_modules()}
-        # Found in the user's model, by module or name, as `attribute` finds them.
         found = Layers(model, layer, False).modules
         self._is_list = isinstance(layer, list)
         self._places: list[int | str] = []
@@ -186,7 +181,7 @@ class _Named:
             self._places.append(module if isinstance(module, int) else names[id(module)])
 
     def __call__(self, model: Any) -> Layer:
-        """Returns the same layers of `model`."""
+        """The same layers of `model`."""
         found: list[Any] = [p if isinstance(p, int) else model.get_submodule(p) for p in self._places]
         layer: Layer = found if self._is_list else found[0]
         return layer
@@ -206,7 +201,6 @@ class _Calls:
         self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> _Calls:
-        # Pre-hooks, which come in the order of calls; a hook would come when the call ends, parents last.
         for name, module in self._modules.items():
             self._hooks.append(module.register_forward_pre_hook(partial(self._note, name)))
         return self
@@ -255,9 +249,8 @@ def _check_layers(layers: object, model: nn.Module) -> list[str]:
 
 
 def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
-    """Draws the weights of `layer`, and of all inside, anew, in place."""
+    """Draw the weights of `layer`, and of all inside, anew, in place."""
     inside = {id(module) for module in model.get_submodule(layer).modules()}
-    # In the order of the whole model: a module's seed does not depend on which layer is drawn.
     parametrised = [module for module in model.modules() if _own_parameters(module)]
     generator = torch.Generator().manual_seed(seed)
     # A seed for each module, whichever are drawn, so that a layer is the same in both orders.

@@ -45,7 +45,6 @@ class RegionAudit:
     @property
     def drop(self) -> float:
         """By how much F falls when the region is replaced by the baseline."""
-        # The sign of an attribution: positive where the region speaks for F.
         return self.output - self.output_without_region
 
     @property
@@ -71,7 +70,6 @@ class RegionAudits(Sequence[RegionAudit]):
     def __getitem__(self, index: int) -> RegionAudit: ...
     @overload
     def __getitem__(self, index: slice) -> RegionAudits: ...
-    # A slice is a table as well.
     def __getitem__(self, index: int | slice) -> RegionAudit | RegionAudits:
         """One, or some of them."""
         return RegionAudits(self.audits[index]) if isinstance(index, slice) else self.audits[index]
@@ -90,7 +88,6 @@ class RegionAudits(Sequence[RegionAudit]):
 
     @property
     def _head(self) -> tuple[str, ...]:
-        # Of no regions at all the table has the words for pictures.
         units = {f"{audit.unit}s" for audit in self.audits} or {"pixels"}
         return _HEAD[0], "pixels" if units == {"pixels"} else "values", *_HEAD[2:]
 
@@ -100,7 +97,6 @@ _HEAD = ("region", "pixels", "attribution", "share", "F(x)", "without it", "drop
 
 def _row(audit: RegionAudit) -> tuple[str, ...]:
     return (
-        # A name may hold line breaks, and a row is one line.
         " ".join(audit.name.split()),
         str(audit.pixels),
         f"{audit.attribution_sum:.3g}",

@@ -1,4 +1,4 @@
-"""Converts regions that a caller gives to names and boolean masks of each input."""
+"""The regions that a caller asks about, as names and boolean masks of each input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def check_regions(regions: object, subject: Subject) -> tuple[list[str], list[tu
         raise ArgumentTypeError(f"regions must be a list of regions or a mapping, got {type(regions).__name__}.")
     if not named:
         raise ArgumentValueError("regions is empty; give at least one.")
-    # A rectangle is four numbers too: the likeliest mistake is to forget the list around it.
     if all(isinstance(region, int | float) and not isinstance(region, bool) for _, region in named):
         raise ArgumentTypeError("regions is a single region; put it into a list, or use audit_region.")
     shapes = [tuple(subject.inputs[own[0]].shape[1:]) for own in subject.parts]
@@ -31,7 +30,6 @@ def check_regions(regions: object, subject: Subject) -> tuple[list[str], list[tu
         try:
             masks.append(_masks_of(region, shapes))
         except (ArgumentTypeError, ArgumentValueError) as error:
-            # Of a single region the error says enough.
             if len(named) > 1:
                 error.add_note(f"This is region {name!r}.")
             raise
@@ -40,7 +38,6 @@ def check_regions(regions: object, subject: Subject) -> tuple[list[str], list[tu
 
 def _masks_of(region: object, shapes: list[tuple[int, ...]]) -> tuple[Mask, ...]:
     """The masks of one region, for each tensor."""
-    # Not in a tuple: a rectangle is one already.
     if len(shapes) == 1:
         masks: tuple[Mask, ...] = (part_mask(region, shapes[0]),)
     elif isinstance(region, tuple | list) and len(region) == len(shapes):

@@ -1,4 +1,4 @@
-"""Converts regions of a picture, rectangles, masks and polygons, to masks of the pixels that they hold."""
+"""Regions of a picture: rectangles, masks and polygons, all as the pixels that they hold."""
 
 from __future__ import annotations
 
@@ -70,7 +70,6 @@ def part_mask(region: object, shape: tuple[int, ...], name: str = "region") -> M
             f"{name} is a mask of shape {values.shape}, the example {own}; they must be the same, or the same in the "
             f"first dimensions."
         )
-    # A copy: a broadcast array may not be written to, and has zero strides.
     return np.broadcast_to(values.reshape(*values.shape, *[1] * (len(own) - values.ndim)), own).copy()
 
 
@@ -135,7 +134,7 @@ def _edges(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _where(values: npt.NDArray[np.float64], height: int, width: int) -> str:
-    """Says in words why a region may hold nothing."""
+    """Why a region may hold nothing, in words."""
     xs, ys = (values[0::2], values[1::2]) if values.ndim == 1 else values.T
     numbers = ", ".join(f"{v:g}" for v in (xs.min(), ys.min(), xs.max(), ys.max()))
     if values.ndim == 1 and (values[2] <= values[0] or values[3] <= values[1]):

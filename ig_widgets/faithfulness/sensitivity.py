@@ -30,7 +30,7 @@ class Sensitivity:
     """The largest change of the map over the perturbations, relative to the map (L2), a pure number.
 
     `values` (batch,): that of each example. `changes` (batch, n_perturb_samples): of each perturbation. Both float64,
-    on the CPU. `perturbation`, `n_perturb_samples`, `seed`: the arguments. Prints as a table.
+    on the CPU. `perturbation`, `n_perturb_samples`, `seed`: what was asked. Prints as a table.
     """
 
     values: Tensor
@@ -93,7 +93,7 @@ def sensitivity_max(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     n = check_count("n_perturb_samples", n_perturb_samples, 1, "the number of perturbations")
     check_seed(seed)
     perturb = noise(radius=0.02) if perturb is None else perturb
@@ -108,7 +108,6 @@ def sensitivity_max(
         forward_func, inputs, None if inside is None else baselines, layer=inside, target=target, cancel=cancel,
         **(further if explain is None else {}),
     )  # fmt: skip
-    # Perturbations that replace something have nothing to replace it by: the inputs stand for baselines.
     draws = Draws(perturb, subject.inputs, subject.inputs, n, seed, subject.is_tuple)
     explainer = Explainer(
         explain,
@@ -123,7 +122,6 @@ def sensitivity_max(
     for number in range(n + 1):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"Cancelled after {number} of {n + 1} maps.", None)
-        # One batch for each draw, so that `explain` is called as it would be by a person.
         points = subject.inputs if maps is None else _perturbed(draws, number - 1, subject.batch)
         made = explainer(subject.forward_func, points if subject.is_tuple else points[0])
         found = flat(made if inside is None else subject.added_up(made))
@@ -132,12 +130,10 @@ def sensitivity_max(
             maps = found
         else:
             changes.append(norm(found - maps))
-        if notify is not None:
-            notify(number + 1, n + 1)
-    # For types: n is at least 1, so that there was a first map.
+        if tell is not None:
+            tell(number + 1, n + 1)
     assert maps is not None
     scale = norm(maps)
-    # Where the map is all zeros the change itself is told: 0 / 0 and 1 / 0 would tell nothing.
     relative = torch.stack(changes, dim=1) / torch.where(scale == 0, 1.0, scale)[:, None]
     refuse_overflow("A relative change", relative)
     return Sensitivity(

@@ -59,12 +59,11 @@ class _Shifted(nn.Module):
         self.shifts = shifts  # no buffers: they are no state of the model's
 
     def forward(self, *inputs: Any, **keywords: object) -> object:
-        """Calls f at the inputs, shifted back."""
+        """f at the inputs, shifted back."""
         return self.model(*_shifted_back(inputs, self.shifts), **keywords)
 
 
 def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
-    # A method may look for modules, of a layer say: the twin holds the model.
     if isinstance(forward_func, nn.Module):
         return _Shifted(forward_func, shifts)
 
@@ -75,7 +74,6 @@ def _twin(forward_func: ForwardFunc, shifts: tuple[Tensor, ...]) -> ForwardFunc:
 
 
 def _shifted_back(arguments: tuple[Any, ...], shifts: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    # Not strict: further arguments come after the inputs, and are not shifted.
     moved = (x - by for x, by in zip(arguments, shifts, strict=False))
     return (*moved, *arguments[len(shifts) :])
 
@@ -113,7 +111,7 @@ def input_shift(
 
     Raises ArgumentTypeError, ArgumentValueError, Cancelled, and what `explain` raises.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     path, is_tuple = make_path(inputs, baselines), isinstance(inputs, tuple | list)
     shifts = _check_shifts(shift, path.inputs)
     # The twin holds the same modules, by other names.
@@ -136,19 +134,18 @@ def input_shift(
     # A shift of zeros brings the ends of the path to the form in which they were given.
     still = tuple(torch.zeros_like(by) for by in shifts)
     twin = _twin(forward_func, shifts)
-    calls: list[tuple[ForwardFunc, Tensors, Tensors]] = [
+    asked: list[tuple[ForwardFunc, Tensors, Tensors]] = [
         (forward_func, moved(path.inputs, still), moved(path.baselines, still)),
         (twin, moved(path.inputs), moved(path.baselines)),
         (twin, moved(path.inputs), moved(path.baselines, still)),
     ]
     maps = []
-    for done, (function, points, start) in enumerate(calls, 1):
+    for done, (function, points, start) in enumerate(asked, 1):
         if cancel is not None and cancel.is_set():
-            raise Cancelled(f"Cancelled after {done - 1} of {len(calls)} maps.", None)
-        # The map of f at x first: the others are compared with it.
+            raise Cancelled(f"Cancelled after {done - 1} of {len(asked)} maps.", None)
         maps.append(explainer(function, points, start))
-        if notify is not None:
-            notify(done, len(calls))
+        if tell is not None:
+            tell(done, len(asked))
     changes = [relative_difference(other, maps[0]) for other in maps[1:]]
     refuse_overflow("A relative change", *changes)
     return InputShift(*changes)
@@ -172,7 +169,6 @@ def _check_shift(shift: object, x: Tensor) -> Tensor:
         raise ArgumentTypeError(f"shift must be a number or a tensor, got {type(shift).__name__}.")
     by = torch.as_tensor(shift, device=x.device).detach().to(x.device, x.dtype)
     try:
-        # The same shift for all examples: of one for each the twin could not tell whose row it is given.
         by = by.expand(1, *x.shape[1:])
     except RuntimeError:
         raise ArgumentValueError(

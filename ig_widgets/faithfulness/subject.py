@@ -1,4 +1,4 @@
-"""The subject of a check: a function of tensors, what replaces these, and which of them a map is of."""
+"""What a check is about: a function of tensors, what these are replaced by, and which of them a map is of."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Subject:
 
     @property
     def parts(self) -> list[list[int]]:
-        """Which of `inputs` each tensor of a map is of; several calls of a layer have one map."""
+        """For each tensor of a map: which of `inputs` it is of; several calls of a layer have one map."""
         return [own for own in self._every if own]
 
     @property
@@ -68,13 +68,12 @@ class Subject:
         }
 
     def maps(self, attributions: object) -> tuple[Tensor, ...]:
-        """Returns what was attributed to each of `parts`, like the inputs, detached, checked by `check_map`.
+        """What was attributed, for each of `parts`, like the inputs, detached, as `check_map` says.
 
         Raises ArgumentTypeError, ArgumentValueError.
         """
         values = attributions.attributions if isinstance(attributions, Attribution) else attributions
         several, count = isinstance(values, tuple | list), len(self._every)
-        # A list is taken for a tuple, as for inputs.
         members: Sequence[object] = list(values) if isinstance(values, tuple | list) else [values]
         if len(members) != count:
             seen = f"a tuple of {len(members)}" if several else f"one {type(values).__name__}"
@@ -84,19 +83,17 @@ class Subject:
                 f"attributions is {seen}, and {what} {'a tuple of ' if count > 1 else ''}{counted(count, 'tensor')}; "
                 f"give an Attribution of these, or a tensor for each{remedy}."
             )
-        # A layer may give steps first: maps are compared batch first.
         if self.inside is not None:
             members = self.inside.by_part(members)
         what, found = "inputs" if self.inside is None else "layer", []
         for i, (member, own) in enumerate(zip(members, self._every, strict=True)):
             place = f"[{i}]" if several else ""
-            # Calls that the output does not depend on have a map of zeros, and nothing to check.
             if own:
                 found.append(check_map(member, self.inputs[own[0]], f"attributions{place}", f"{what}{place}"))
         return tuple(found)
 
     def added_up(self, values: Tensors) -> tuple[Tensor, ...]:
-        """Adds up values, like `inputs`, over several calls of a layer: returns one tensor for each of `parts`."""
+        """Of values like `inputs` one tensor for each of `parts`, those of several calls of a layer added up."""
         members = values if isinstance(values, tuple) else (values,)
         return tuple(sum((members[i] for i in own[1:]), members[own[0]]) for own in self.parts)
 
@@ -128,7 +125,6 @@ def make_subject(
     Raises as `attribute` for inputs, baselines and layer.
     """
     if layer is None:
-        # No path is made: checks replace features, and take no gradients.
         xs, starts = make_ends(inputs, baselines, integers=integers)
         is_tuple = isinstance(inputs, tuple | list)
         return Subject(forward_func, xs, starts, is_tuple, additional_forward_args, forward_kwargs, output)
@@ -143,7 +139,6 @@ def make_subject(
         target=target,
         cancel=cancel,
     )
-    # A layer's own inputs and outputs may be tuples, whatever the user's inputs are.
     several = len(inside.inputs) > 1
     return Subject(
         inside.function, inside.inputs, inside.baselines, several, inside.arguments, inside.keywords, inside=inside

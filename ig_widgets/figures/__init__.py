@@ -7,7 +7,6 @@ from ig_widgets.figures.image import image, overlay_png, overlay_svg
 from ig_widgets.figures.over_baselines import over_baselines
 from ig_widgets.figures.overlay import color_table, compose, scale_of
 from ig_widgets.figures.randomization import randomization
-from ig_widgets.figures.side_by_side import maps, pictures
 
 __all__ = [
     "audit",
@@ -15,11 +14,9 @@ __all__ = [
     "compose",
     "curves",
     "image",
-    "maps",
     "over_baselines",
     "overlay_png",
     "overlay_svg",
-    "pictures",
     "randomization",
     "save",
     "scale_of",

@@ -11,15 +11,13 @@ from matplotlib.figure import Figure
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness import RegionAudit, RegionAudits
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.framed import LABEL, framed_figure, picture_inches
-from ig_widgets.figures.inputs import AS_TEXT, as_photo
-from ig_widgets.figures.pixels import Picture
+from ig_widgets.figures.inputs import AS_TEXT, Picture, as_photo, wrapped
 from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.
 _ATTRIBUTION, _DROP = "#b35806", "#8073ac"
 _THICKNESS = 0.38
-_SIDE = 3.0
+_SIDE, _LINE, _SIGNS_PER_INCH = 3.0, 0.15, 16.5
 
 
 def audit(
@@ -42,7 +40,6 @@ def audit(
         raise ArgumentTypeError(f"audits must be what audit_regions returned, got {type(audits).__name__}.")
     if not len(audits):
         raise ArgumentValueError("audits is empty; there is nothing to draw.")
-    # Before the shapes are compared: a tensor has its channels first.
     photo = as_photo(picture)
     height, width = photo.shape[:2]
     if len(audits[0].masks) > 1 or audits[0].mask.ndim != 2:
@@ -53,14 +50,25 @@ def audit(
             f"audits are of a picture of {seen[1]} x {seen[0]} pixels and picture has {width} x {height}; give the "
             f"picture as the model sees it, cropped and resized."
         )
-    across, down = picture_inches(_SIDE, height, width)
-    figure = framed_figure(across + 4.0, max(down + 0.4, 0.45 * len(audits) + 1.1), caption or "", title)
+    across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
+    inches = across + 4.0
+    lines = wrapped(caption or "", int(inches * _SIGNS_PER_INCH))
+    below = _LINE * (lines.count("\n") + 1) if lines else 0.0
+    figure = Figure(
+        figsize=(inches, max(down + 0.4, 0.45 * len(audits) + 1.1) + below + (0 if title is None else 0.3)),
+        dpi=90,
+        layout="constrained",
+    )
     left, right = figure.subplots(1, 2, width_ratios=[across, 4.0])
     left.imshow(photo)
     left.set_axis_off()
     for number, region in enumerate(audits, 1):
         _outline(left, region.mask, number)
     _bars(right, audits, plain(unit, 60))
+    if lines:
+        figure.supxlabel(lines, fontsize=8, **AS_TEXT)
+    if title is not None:
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
@@ -71,22 +79,22 @@ def _bars(axes: Axes, audits: RegionAudits, unit: str) -> None:
         (0.5, "drop when replaced", _DROP, [region.drop for region in audits]),
     ):
         bars = axes.barh(places + shift * _THICKNESS, values, _THICKNESS, color=color, label=label)
-        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=LABEL)
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=8)
     labels = [
         str(number) if region.name == str(number) else f"{number} {plain(region.name, 24)}"
         for number, region in enumerate(audits, 1)
     ]
-    axes.set_yticks(places, labels, fontsize=LABEL, **AS_TEXT)
+    axes.set_yticks(places, labels, fontsize=8, **AS_TEXT)
     axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=LABEL)
+    axes.tick_params(axis="x", labelsize=8)
     # The first at the top; bars of one region alone as thin as those of three.
     spare = max(0, 3 - len(audits)) / 2
     axes.set_ylim(len(audits) - 0.45 + spare, -0.55 - spare)
     axes.margins(x=0.2)  # room for the numbers
     axes.axvline(0, color="0.3", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(unit, fontsize=LABEL, **AS_TEXT)
-    axes.legend(fontsize=LABEL, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    axes.set_xlabel(unit, fontsize=8, **AS_TEXT)
+    axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _outline(axes: Axes, mask: npt.NDArray[np.bool_], number: int) -> None:
@@ -100,7 +108,7 @@ def _outline(axes: Axes, mask: npt.NDArray[np.bool_], number: int) -> None:
         column - 0.5,
         row - 0.5,
         str(number),
-        fontsize=LABEL,
+        fontsize=8,
         color="black",
         ha="left",
         va="top",

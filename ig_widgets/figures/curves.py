@@ -10,14 +10,12 @@ from matplotlib.figure import Figure
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.faithfulness import Curves
 from ig_widgets.figures.export import settled
-from ig_widgets.figures.framed import LABEL, framed_figure
-from ig_widgets.figures.inputs import AS_TEXT
+from ig_widgets.figures.inputs import AS_TEXT, wrapped
 from ig_widgets.texts import plain
 
 # Told apart in grey, and by those who do not see red or green.
 _MAP, _RANDOM = "#b35806", "#998ec3"
-# Inches of a panel.
-_ACROSS, _DOWN = 3.7, 2.9
+_ACROSS, _DOWN, _LINE, _SIGNS_PER_INCH = 3.7, 2.9, 0.15, 16.5
 
 
 def curves(
@@ -45,13 +43,18 @@ def curves(
             raise ArgumentValueError(f"example is {example}, and the result has {len(result.outputs)}.")
     if not shown:
         raise ArgumentValueError("results is empty; there is nothing to draw.")
-    caption = _caption(shown) if caption is None else caption
-    figure = framed_figure(_ACROSS * len(shown) + 0.3, _DOWN + 0.3, caption, title)
-    # One scale of F: deletion and insertion begin where the other ends.
+    inches = _ACROSS * len(shown) + 0.3
+    lines = wrapped(_caption(shown) if caption is None else caption, int(inches * _SIGNS_PER_INCH))
+    below = _LINE * (lines.count("\n") + 1) if lines else 0.0
+    figure = Figure(figsize=(inches, _DOWN + 0.3 + below + (0 if title is None else 0.3)), dpi=90, layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, result in zip(panels, shown, strict=True):
         _panel(axes, result, example)
-    panels[0].set_ylabel(f"F, {plain(unit, 60)}" if unit else "F", fontsize=LABEL, **AS_TEXT)
+    panels[0].set_ylabel(f"F, {plain(unit, 60)}" if unit else "F", fontsize=8, **AS_TEXT)
+    if lines:
+        figure.supxlabel(lines, fontsize=8, **AS_TEXT)
+    if title is not None:
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
@@ -62,21 +65,19 @@ def _panel(axes: Axes, result: Curves, example: int) -> None:
     area, random_area = float(result.area[example]), float(result.random_area[example].mean())
     if len(chance) > 1:
         axes.fill_between(shares, chance.min(0), chance.max(0), color=_RANDOM, alpha=0.3, linewidth=0)
-    # Dashed as well as in another colour.
     axes.plot(shares, chance.mean(0), "--", color=_RANDOM, linewidth=1.4, label=f"random, area {random_area:.3g}")
     axes.plot(shares, outputs, color=_MAP, linewidth=1.8, label=f"map, area {area:.3g}")
-    axes.set_title(result.kind, fontsize=LABEL)
+    axes.set_title(result.kind, fontsize=9)
     verb = "replaced" if result.kind == "deletion" else "inserted"
-    axes.set_xlabel(f"share of features {verb}", fontsize=LABEL)
+    axes.set_xlabel(f"share of features {verb}", fontsize=8)
     axes.set_xlim(0, 1)
-    axes.tick_params(labelsize=LABEL)
+    axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=LABEL, frameon=False)
+    axes.legend(fontsize=8, frameon=False)
 
 
 def _caption(shown: Sequence[Curves]) -> str:
     fills = dict.fromkeys(plain(result.fill) for result in shown)
-    # dict.fromkeys: each once, in the order in which they come.
     orders = dict.fromkeys(result.random_outputs.shape[1] for result in shown)
     count = " and ".join(map(str, orders))
     band = "" if max(orders) == 1 else ", their mean and the range between them"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.files import PathLike, write_atomically
@@ -20,7 +19,7 @@ _SETTINGS = threading.Lock()
 
 
 def settled(figure: Figure) -> Figure:
-    """Returns `figure` with a fixed layout: otherwise its parts move a little each time it is drawn."""
+    """`figure` with a fixed layout: otherwise its parts move a little each time it is drawn."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -33,15 +32,6 @@ def to_png(figure: Figure, *, dpi: float = 150) -> bytes:
     return drawn.getvalue()
 
 
-def to_small_png(figure: Figure, *, dpi: float) -> bytes:
-    """`figure` as a PNG of at most 256 colours: a third of the bytes, and a reader sees no difference."""
-    picture = Image.open(io.BytesIO(to_png(figure, dpi=dpi))).convert("RGB")
-    palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
-    out = io.BytesIO()
-    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(out, "PNG", optimize=True)
-    return out.getvalue()
-
-
 def to_svg(figure: Figure) -> bytes:
     """`figure` as an SVG: text as text, in a font of the reader's, and pictures pixel by pixel as they are."""
     drawn = io.BytesIO()
@@ -50,7 +40,6 @@ def to_svg(figure: Figure) -> bytes:
         matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ig_widgets", "svg.image_inline": True}),
         _without_resampling(figure),
     ):
-        # Without a date, and with a fixed salt for ids: the same figure is the same file.
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
 
@@ -72,7 +61,6 @@ def _without_resampling(figure: Figure) -> Iterator[None]:
     before = [image.get_interpolation() for image in images]
     try:
         for image in images:
-            # matplotlib then embeds the picture as it is, and the viewer enlarges it.
             image.set_interpolation("none")
         yield
     finally:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError
 from ig_widgets.engine.number_text import counted
-from ig_widgets.figures.export import settled, to_small_png, to_svg
-from ig_widgets.figures.framed import DPI, LABEL, add_color_bar, framed_figure, picture_inches
-from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, as_map, as_photo, wrapped
+from ig_widgets.figures.export import settled, to_svg
+from ig_widgets.figures.inputs import AS_TEXT, Bytes, Floats, Map, Picture, as_map, as_photo, wrapped
 from ig_widgets.figures.overlay import color_table, compose, scale_of
-from ig_widgets.figures.pixels import Picture
 from ig_widgets.texts import plain
 
 _SIGNS = ("all", "positive", "negative")
-# Inches: the longer side of a picture.
+# Inches: the longer side of a picture, and a line of the caption. So many signs of its size fit into an inch.
 _SIDE = 3.0
-# Pixels: of a picture whose sides are shorter each pixel is seen.
-_SMALL = 200
+_LINE = 0.15
+_SIGNS_PER_INCH = 16.5
 
 
 def image(
@@ -60,7 +63,6 @@ def image(
         raise ArgumentValueError("clip must be above 0, a percentile up to 100.")
     if sign not in _SIGNS:
         raise ArgumentValueError(f"sign must be one of {', '.join(_SIGNS)}, got {sign!r}.")
-    # Everything is checked before a figure is made.
     photo, table = as_photo(picture), color_table(colormap)
     values = as_map(attribution, photo)
     scale = scale_of(values, clip)
@@ -69,9 +71,8 @@ def image(
     if ax is None:
         return overlay_figure(photo, overlay, table, scale, unit, caption, title=title)
     draw_overlay(ax, overlay, table, scale, unit)
-    ax.set_title("" if title is None else plain(title), fontsize=LABEL, **AS_TEXT)
-    ax.text(0.5, -0.03, wrapped(caption, 54), transform=ax.transAxes, ha="center", va="top", fontsize=LABEL, **AS_TEXT)
-    # The axes may lie in a subfigure.
+    ax.set_title("" if title is None else plain(title), fontsize=9, **AS_TEXT)
+    ax.text(0.5, -0.03, wrapped(caption, 60), transform=ax.transAxes, ha="center", va="top", fontsize=8, **AS_TEXT)
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
@@ -80,28 +81,44 @@ def overlay_figure(
 ) -> Figure:
     """The photo, and beside it the overlay with its colour bar; `caption` below, `title` above."""
     height, width = photo.shape[:2]
-    across, down = picture_inches(_SIDE, height, width)
-    figure = framed_figure(2 * across + 1.1, down + 0.45, caption, title)
+    # A very wide or very high picture gets no more room than one twice as high as wide.
+    across, down = _SIDE * min(1.0, 2 * width / height), _SIDE * min(2.0, height / width)
+    inches = 2 * across + 1.1
+    lines = wrapped(caption, max(20, int(inches * _SIGNS_PER_INCH)))
+    further = _LINE * lines.count("\n") + (0 if title is None else 0.3)
+    figure = Figure(figsize=(inches, down + 0.6 + further), dpi=90, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(photo, interpolation=_interpolation(photo))
+    left.imshow(photo)
     left.set_axis_off()
-    left.set_title("input", fontsize=LABEL)
+    left.set_title("input", fontsize=9)
     draw_overlay(right, overlay, table, scale, unit)
-    right.set_title("attribution", fontsize=LABEL)
+    right.set_title("attribution", fontsize=9)
+    figure.supxlabel(lines, fontsize=8, **AS_TEXT)
+    if title is not None:
+        figure.suptitle(plain(title), fontsize=10, **AS_TEXT)
     return settled(figure)
 
 
 def draw_overlay(axes: Axes, overlay: Bytes, table: Bytes, scale: float, unit: str) -> None:
     """The overlay into `axes`, and a colour bar from -scale to scale beside it."""
-    axes.imshow(overlay, interpolation=_interpolation(overlay))
+    axes.imshow(overlay)
     axes.set_axis_off()
-    # The overlay is RGB already: the colour bar needs values and colours of its own.
-    add_color_bar(axes, table, -scale, scale, unit, share=0.046, pad=0.03)
+    bar = ScalarMappable(Normalize(-scale, scale), ListedColormap(table / 255))
+    colorbar = axes.figure.colorbar(bar, ax=axes, fraction=0.046, pad=0.03, format="%.2g")
+    colorbar.set_label(plain(unit, 60), fontsize=8, **AS_TEXT)
+    colorbar.ax.tick_params(labelsize=8)
 
 
 def overlay_png(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
     """The photo, the overlay, a colour bar with numbers and a caption, as a PNG of at most 256 colours."""
-    return to_small_png(overlay_figure(photo, overlay, table, scale, unit, caption), dpi=DPI)
+    drawn = io.BytesIO()
+    overlay_figure(photo, overlay, table, scale, unit, caption).savefig(drawn, format="png")
+    # A picture in a notebook weighs a third so, and a reader sees no difference.
+    out = io.BytesIO()
+    picture = Image.open(drawn).convert("RGB")
+    palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
+    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def overlay_svg(photo: Bytes, overlay: Bytes, table: Bytes, scale: float, unit: str, caption: str) -> bytes:
@@ -121,11 +138,6 @@ def _caption(attribution: Map, values: Floats, scale: float) -> str:
         f"F(x) {float(attribution.output[0]):.3g}{baseline}; "
         f"{attribution.method}, {counted(attribution.evaluations, 'evaluation')}{error}; {complete}{beyond}"
     )
-
-
-def _interpolation(picture: Bytes) -> str | None:
-    """Pixels of a small picture are seen one by one, and must not run into each other."""
-    return "nearest" if max(picture.shape[:2]) < _SMALL else None
 
 
 def _check_number(name: str, value: float, most: float) -> float:

@@ -30,7 +30,6 @@ def scale_of(attribution: Map, clip: float) -> float:
     Where that is 0, the largest value, so that the few pixels which are not zero can be seen; 1 for a map of zeros.
     """
     size = np.abs(attribution)
-    # Most pixels of a sparse map are zero, and so may be its 99th percentile.
     return float(np.percentile(size, clip)) or float(size.max()) or 1.0
 
 
@@ -43,12 +42,10 @@ def compose(
     opacity, into light greys on which they are told apart.
     """
     original = photo.astype(np.float32)
-    # Luma of BT.601, as the front end computes it: both must agree to one level of 255.
     faded = 255 - 0.6 * (255 - original @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
     below = original + (faded[..., None] - original) * (opacity if ground == "grey" else 0)
     shown = {"positive": np.maximum(values, 0), "negative": np.minimum(values, 0)}.get(sign, values)
     share = np.clip(shown / scale, -1, 1)
-    # Rounded half up, as the shader does; NumPy's rint rounds half to even.
     colors = table[np.floor((share * 0.5 + 0.5) * 255 + 0.5).astype(np.uint8)].astype(np.float32)
     weight = (opacity * np.sqrt(np.abs(share)))[..., None]
     return np.rint(below * (1 - weight) + colors * weight).astype(np.uint8)

@@ -64,7 +64,6 @@ def save_attribution(path: PathLike, result: Attribution) -> None:
     Raises ArgumentTypeError for what is no Attribution, FileError where it cannot be written.
     """
     as_path(path)
-    # A subclass (XRAI's) has more than the file would hold.
     if type(result) is not Attribution:
         raise ArgumentTypeError(f"result must be an Attribution, got {type(result).__name__}.")
     kept = _Tensors()
@@ -76,7 +75,6 @@ def save_attribution(path: PathLike, result: Attribution) -> None:
         **{name: getattr(result, name) for name in _PLAIN},
         "fallbacks": list(result.fallbacks),
         "caveats": list(result.caveats),
-        "tol": result.tol,
         "path": None if result.path is None else _put_trace(result.path, kept),
     }
     # Gradients hardly get smaller, and to try takes longer than to sample them.
@@ -158,8 +156,6 @@ def _attribution_from(kept: _Tensors, settings: Mapping[str, Any]) -> Attributio
         fallbacks=tuple(settings["fallbacks"]),
         # A file that was written before there were caveats has none.
         caveats=tuple(settings.get("caveats", ())),
-        # Nor had it the tolerance.
-        tol=settings.get("tol"),
         path=None if trace is None else _trace_from(kept, trace),
     )
     plain = {"method": str, "n_steps": int, "evaluations": int, "elapsed": float, "complete": bool, "reason": str}
@@ -169,7 +165,6 @@ def _attribution_from(kept: _Tensors, settings: Mapping[str, Any]) -> Attributio
     _require(math.isfinite(result.elapsed) and settings["converged"] in (None, True, False), "elapsed or converged")
     _require(type(settings.get("caveats", [])) is list, "caveats")
     _require(all(type(text) is str for text in (*result.fallbacks, *result.caveats)), "fallbacks or caveats")
-    _require(result.tol is None or (type(result.tol) is float and 0 < result.tol < 1), "tol")
     members = _members(result.attributions)
     _require(all(one.dim() and one.is_floating_point() for one in members), "attributions")
     batch = len(members[0])

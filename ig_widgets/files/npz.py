@@ -54,7 +54,6 @@ def npz_bytes(*, settings: Mapping[str, Any] | None = None, compressed: bool = T
     """
     stored = {name: _as_array(name, value) for name, value in arrays.items()}
     if settings is not None:
-        # A text of NumPy's, which loads without pickle.
         stored[_SETTINGS] = np.array(_as_json(settings))
     data = io.BytesIO()
     # As numpy.savez_compressed does, which takes no array named "file". Members carry a fixed date.

@@ -93,19 +93,15 @@ class BlurPath(CurvedPath):
     def _blurred(self, x: Tensor, examples: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         rows = x.index_select(0, examples.to(x.device)).to(dtype)
-        # sigma(alpha) = _FINE * (exp(octaves * (1 - alpha)) - 1): from `sigma` at 0 to nothing at 1.
         octaves = math.log1p(self.sigma / _FINE)
-        # expm1 and log1p: near alpha = 1 the difference of two powers would be all rounding.
         sigmas = _FINE * torch.expm1(octaves * (1 - alphas))
         across, across_slope = (sent(m, x.device, dtype) for m in mixing(x.shape[-1], sigmas, self.sigma))
         blurred, slope = _apply(rows, across), _apply(rows, across_slope)
         if x.dim() == 4:
             down, down_slope = (sent(m, x.device, dtype) for m in mixing(x.shape[-2], sigmas, self.sigma))
-            # The product rule: rows and columns are blurred one after the other, and each has a slope.
             upright, slope = blurred.transpose(-1, -2), slope.transpose(-1, -2)
             slope = (_apply(upright, down_slope) + _apply(slope, down)).transpose(-1, -2)
             blurred = _apply(upright, down).transpose(-1, -2)
-        # By the chain rule: d sigma / d alpha.
         return blurred, along(-octaves * (sigmas + _FINE), blurred) * slope
 
 
@@ -115,7 +111,6 @@ def blur_path(inputs: Tensors, sigma: float) -> BlurPath:
         raise ArgumentTypeError(f"sigma must be a number of pixels, got {sigma!r}.")
     if not 0 < sigma < float("inf"):
         raise ArgumentValueError(f"sigma must be a positive number of pixels, got {sigma}.")
-    # Only for its checks: the path has no straight line.
     xs = make_path(inputs, None).inputs
     for x in xs:
         if x.dim() not in (3, 4):
@@ -144,7 +139,6 @@ def mixing(size: int, sigmas: Tensor, most: float) -> tuple[Tensor, Tensor]:
     sigma = sigmas.double()[:, None]
     # At 0 the kernel is 1 in the middle and has no slope.
     wide = sigma.clamp(min=1e-3)
-    # As a soft-max: its sum is 1 also where the tails vanish, and no exponent overflows.
     kernel = torch.softmax(-squares / (2 * wide**2), dim=1)
     slope = torch.where(sigma > 1e-3, kernel * (squares - (kernel * squares).sum(1, keepdim=True)) / wide**3, 0.0)
     source = (torch.arange(size, device="cpu")[:, None] + torch.arange(-radius, radius + 1, device="cpu")).clamp(

@@ -15,13 +15,8 @@ def caveats_of(runs: Sequence[Attribution]) -> tuple[str, ...]:
     """The caveats of one run; of several, each sentence of the first that has any, and how many have."""
     if len(runs) == 1:
         return runs[0].caveats
-    # Of ten runs the same sentence ten times would hide what it says.
-    reported = [run.caveats for run in runs if run.caveats]
-    return (
-        tuple(f"Of {len(reported)} of {len(runs)} runs, of the first: {text}" for text in reported[0])
-        if reported
-        else ()
-    )
+    told = [run.caveats for run in runs if run.caveats]
+    return tuple(f"Of {len(told)} of {len(runs)} runs, of the first: {text}" for text in told[0]) if told else ()
 
 
 def unattributed_of(runs: Sequence[Attribution]) -> Tensor | None:

@@ -38,7 +38,6 @@ def deeplift(
     Learning Important Features Through Propagating Activation Differences (2017), section 3.5.1; Ancona, Ceolini,
     Oztireli, Gross: Towards Better Understanding of Gradient-based Attribution Methods (2018), section 2.2.
     """
-    # One cell from end to end: the secant rule's multipliers are then DeepLIFT's.
     result = attribute(
         forward_func,
         inputs,

@@ -38,7 +38,6 @@ class Draws(CurvedPath):
         ends = self._noisy(examples, alphas)
         if self.origins is None:
             return ends
-        # Noise is drawn anew from its seed rather than kept, and `tangents` would draw it a second time.
         if self.deviations is not None:
             self._drawn[:] = [(examples, alphas, ends)]
         a = self.positions[examples, self._number(alphas)]
@@ -54,7 +53,6 @@ class Draws(CurvedPath):
                 torch.ones((), dtype=wide(x).dtype, device=x.device).expand(len(examples), *x.shape[1:])
                 for x in self.inputs
             )
-        # Used once, then let go: it is as large as a chunk.
         drawn, self._drawn[:] = list(self._drawn), []
         same = (x for e, a, x in drawn if torch.equal(e, examples) and torch.equal(a, alphas))
         ends, starts = next(same, None) or self._noisy(examples, alphas), self._starts(examples, alphas)
@@ -72,11 +70,9 @@ class Draws(CurvedPath):
         rows = tuple(x.index_select(0, sent(examples, x.device)) for x in self.inputs)
         if self.deviations is None:
             return rows
-        # A generator for each draw, so that its noise does not depend on the chunk that it comes in.
         generators = [torch.Generator().manual_seed(int(seed)) for seed in self.seeds[examples, self._number(alphas)]]
         made = []
         for x, deviation in zip(rows, self.deviations, strict=True):
-            # Noise is added in float32 and rounded once.
             values = wide(x)
             drawn = torch.stack(
                 [torch.randn(x.shape[1:], generator=g, dtype=torch.float32, device="cpu") for g in generators]
@@ -110,12 +106,10 @@ def draw(
     batch = len(xs[0])
     check_seed(seed)
     generator = torch.Generator().manual_seed(int(seed))
-    # Seeds rather than noise: of 200 draws of a picture the noise would fill memory.
     seeds = torch.randint(2**62, (batch, count), generator=generator, device="cpu")
     if positions is None:
         parts = torch.stack([torch.randperm(count, generator=generator, device="cpu") for _ in range(batch)])
         jitter = torch.rand(batch, count, generator=generator, dtype=torch.float64, device="cpu")
-        # One in each of `count` equal parts: a stratified mean, whose error falls faster than 1 / sqrt(count).
         positions = (parts + jitter) / count
     if chosen is None:
         chosen = torch.stack(
@@ -149,6 +143,5 @@ def check_sigma(sigma: object) -> float:
 
 def _balanced_choice(number: int, count: int, generator: torch.Generator) -> Tensor:
     """`count` of 0 .. number - 1, each as often as every other, to one, in random order."""
-    # -(-a // b) rounds up.
     rounds = [torch.randperm(number, generator=generator, device="cpu") for _ in range(-(-count // number))]
     return torch.cat(rounds)[:count]

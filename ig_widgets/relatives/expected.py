@@ -47,7 +47,6 @@ def expected_gradients(
     Priors and Expected Gradients (2021), section on expected gradients. Raises as `attribute`, and ArgumentTypeError,
     ArgumentValueError for `baselines`, `n_samples`, `seed`.
     """
-    # No noise: each draw lies between a baseline and the input itself.
     return attribute_draws(
         about(inputs, baselines, 0.0, n_samples, seed),
         forward_func,
@@ -93,7 +92,6 @@ def gradient_shap(
         about(inputs, baselines, sigma, n_samples, seed),
         forward_func,
         name="gradient_shap",
-        # With noise the sum of attributions is about F at the noisy inputs, which is not F(x).
         is_complete=not sigma,
         target=target,
         additional_forward_args=additional_forward_args,

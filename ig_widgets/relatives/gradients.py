@@ -40,7 +40,6 @@ def gradient(
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks (2013), section 3. Signed, where the paper takes
     the absolute value.
     """
-    # A single draw without noise, at the input: the mean over draws is the gradient there.
     return attribute_draws(
         draw(inputs, count=1),
         forward_func,
@@ -225,7 +224,6 @@ def noisy(inputs: Tensors, sigma: float, n_samples: int, seed: int) -> Draws:
 def at_the_input(inputs: Tensors, baselines: Baselines) -> Draws:
     """The one draw that is the input itself, to be multiplied by x - x'."""
     path = make_path(inputs, baselines)
-    # A single draw, at the input, from the example's own baseline.
     ones = torch.ones(path.batch, 1, dtype=torch.float64, device="cpu")
     own = torch.arange(path.batch, device="cpu")[:, None]
     return draw(inputs, count=1, origins=path.baselines, positions=ones, chosen=own)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from ig_widgets.engine.attribution import Attribution, attribute_along, samples_along
+from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.layer_calls import Layer
@@ -18,7 +19,6 @@ from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, CurvedPath, Path, Tensors, along, make_path, wide
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
-from ig_widgets.engine.sample_setup import SampleOptions
 from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.draws import check_count
@@ -61,19 +61,18 @@ def guided_integrated_gradients(
     Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients (2021), section 4, algorithm 1.
     Raises as `attribute`, and ArgumentTypeError, ArgumentValueError for `n_knots`, `fraction`, `max_dist`.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     straight = make_path(inputs, baselines)
     knots = check_count("n_knots", n_knots)
     searched = knots * straight.batch
 
-    # Two series of evaluations, and one bar: how long the second will be is known only where n_steps is given.
     def searching(done: int, total: int) -> None:
-        if notify is not None:
-            notify(done, total + (n_steps or 0) * straight.batch)
+        if tell is not None:
+            tell(done, total + (n_steps or 0) * straight.batch)
 
     def sampling(done: int, total: int) -> None:
-        if notify is not None:
-            notify(searched + done, searched + total)
+        if tell is not None:
+            tell(searched + done, searched + total)
 
     path = guided_path(
         straight,
@@ -113,37 +112,51 @@ def guided_path(
     path: Path,
     forward_func: ForwardFunc,
     *,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
     n_knots: int,
     fraction: float = 0.25,
     max_dist: float = 0.02,
+    chunk_size: int | None = None,
+    guard: AbstractContextManager[object] | None = None,
+    chunks: ChunkSize | None = None,
     on_progress: ProgressLike = None,
-    **options: Unpack[SampleOptions],
+    cancel: threading.Event | None = None,
 ) -> GuidedPath:
     """The path of `guided_integrated_gradients` between the ends of a straight one. Raises as that, and Cancelled."""
-    notify, cancel = progress_of(on_progress), options.get("cancel")
+    tell = progress_of(on_progress)
     share = _check_share("fraction", fraction)
     far = _check_share("max_dist", max_dist)
-    # A path of one point that moves, so that the engine's sampler serves with its chunks, guards and checks.
     search = _Search(path.inputs, path.baselines, [path.baselines])
-    sampler = samples_along(search, forward_func, **options).sampler
+    sampler = samples_along(
+        search,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+        guard=guard,
+        chunks=chunks,
+        cancel=cancel,
+    ).sampler
     fronts = [_Front(path, example, share, far) for example in range(path.batch)]
     everyone, steps = torch.arange(path.batch, device="cpu"), [path.baselines]
     for step in range(n_knots):
         alphas = torch.full((path.batch,), step / n_knots, dtype=torch.float64, device="cpu")
         blocks = list(sampler.sample(everyone, alphas, cancel=cancel))
-        # A sampler that is cancelled just ends early.
         if sum(len(block.alphas) for block in blocks) < path.batch:
             raise Cancelled(f"Cancelled after {step} of {n_knots} steps of the search for the path.", None)
         gradients = [torch.cat(parts) for parts in zip(*(block.gradients for block in blocks), strict=True)]
         for example, front in enumerate(fronts):
             front.move([g[example] for g in gradients], (step + 1) / n_knots)
         last = step + 1 == n_knots
-        # The last knot is the input itself, bit for bit: F there is known, and completeness is about it.
         steps.append(path.inputs if last else _unflattened([front.point() for front in fronts], path))
         search.here[0] = steps[-1]
-        if notify is not None:
-            notify((step + 1) * path.batch, n_knots * path.batch)
-    # All knots are kept: n_knots times the inputs.
+        if tell is not None:
+            tell((step + 1) * path.batch, n_knots * path.batch)
     knots = tuple(torch.stack(part, dim=1) for part in zip(*steps, strict=True))
     return GuidedPath(path.inputs, path.baselines, knots)
 
@@ -212,13 +225,11 @@ class _Front:
         sizes = torch.cat([g.reshape(-1) for g in gradients]).abs().to(self._lengths.dtype)
         # No feature may lag or lead by more than `max_dist`, or the path would run along the edges of the box.
         least, most = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
-        # Those that lag are moved before any choice; they count for the distance.
         self._moved = self._moved.clamp(min=least)
         while True:
             ahead = self._lengths * (1 - self._moved)
             excess = float(ahead.sum()) - self._total * (1 - alpha)
             free = self._moved < most
-            # L1 distances are sums of rounded numbers; less than this is none.
             if excess <= 1e-9 * self._total or not bool(free.any()):
                 return
             # Those that may not move further are out of the ranking, of which a fraction moves.

@@ -53,7 +53,7 @@ def idgi(
     nor a path method. Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients
     (2023), section 4, algorithm 1. Raises as `attribute`, and for `n_steps`.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     begin = time.perf_counter()
     nodes = rules.nodes("riemann_left", check_count("n_steps", n_steps))
     samples = make_samples(
@@ -71,8 +71,8 @@ def idgi(
     total, done = n_steps * samples.path.batch, 0
     for block in samples.extend(nodes.alphas, cancel=cancel):
         done += len(block.alphas)
-        if notify is not None:
-            notify(done, total)
+        if tell is not None:
+            tell(done, total)
     if done < total:
         # Steps that were not taken cannot be shared out: there is no partial result.
         raise Cancelled(f"Cancelled after {done} of {total} gradient evaluations.", None)
@@ -101,19 +101,15 @@ def shared_out(samples: Samples, nodes: rules.Nodes) -> list[Tensor]:
     for example in range(samples.path.batch):
         gains = trace.outputs[example].diff()
 
-        # Bound as a default: a closure would see the example of the last turn.
         def gradients(example: int = example) -> Any:
             return samples.maps(example, alphas, multiply_by_inputs=False)
 
-        # Squares of gradients overflow from 1e19 on in float32; the units cancel in the share.
         units = unit_of(torch.stack([g.abs().amax(1) for g in gradients()]).amax(0))[:, None]
 
         def squares(units: Tensor = units) -> Any:
             return ((g / units).square() for g in gradients())
 
         norms = torch.stack([part.sum(1, dtype=widest(part.device)) for part in squares()]).sum(0)
-        # Without a gradient there is no direction to share the change out along; it goes to nobody.
         weights = torch.where(norms > 0, gains.to(norms.device, norms.dtype) / norms, 0.0)
-        # Computed anew rather than kept: squares of all samples would take as much memory as these.
         made.append(torch.cat([(weights.to(part.dtype) @ part) for part in squares()]))
     return made

@@ -36,13 +36,10 @@ def of_layer(
 
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> Attribution:
-            # Without a layer nothing is bound or copied.
             if kwargs.get("layer") is None:
                 return function(*args, **kwargs)
-            # By name, however the caller has passed them.
             given = signature.bind(*args, **kwargs).arguments
             inside = _inside(given, draws_baselines)
-            # Squares and variances of single calls have no sum that means anything.
             if not adds_up and any(len(own) > 1 for own in inside.parts):
                 raise ArgumentValueError(
                     f"layer is called several times, and what {function.__name__} says of each call does not add up; "
@@ -50,13 +47,11 @@ def of_layer(
                 )
             starts = _origins(given, inside) if draws_baselines else inside.baselines
             given |= {"forward_func": inside.function, "inputs": inside.inputs, "baselines": starts, "layer": None}
-            # The model's own inputs are further arguments now; `output` was applied by the layer's function.
             given |= {"additional_forward_args": inside.arguments, "forward_kwargs": inside.keywords, "output": None}
-            explain: Callable[..., Attribution] = function
+            ask: Callable[..., Attribution] = function
             try:
-                return _as_held(explain(**given), inside)
+                return _as_held(ask(**given), inside)
             except Cancelled as cancelled:
-                # What a cancelled run carries has the layer's form as well.
                 if cancelled.partial is not None:
                     cancelled.partial = _as_held(cancelled.partial, inside)
                 raise
@@ -72,7 +67,6 @@ def _inside(given: dict[str, Any], draws_baselines: bool) -> Inside:
         given["forward_func"],
         given["layer"],
         given["inputs"],
-        # A distribution has another number of rows than the inputs; it is taken through the layer by itself.
         None if draws_baselines else given.get("baselines"),
         *(given.get(name) for name in names),
         target=given.get("target"),
@@ -90,7 +84,6 @@ def _origins(given: dict[str, Any], inside: Inside) -> Tensors:
     def follows(value: object) -> bool:
         return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch
 
-    # At each of K baselines the model runs K rows: which example's mask would they get?
     if batch > 1 and any(map(follows, pytree.tree_leaves(further))):
         raise ArgumentValueError(
             "baselines with layer= need further arguments that are the same for all examples, since what the layer "
@@ -116,6 +109,6 @@ def _members(values: Tensors) -> Sequence[Tensor]:
 
 
 def refuse_layer(layer: object, why: str) -> None:
-    """Raises ArgumentValueError where a layer is given."""
+    """Raise ArgumentValueError where a layer is asked for."""
     if layer is not None:
         raise ArgumentValueError(f"layer cannot be given here: {why}; igw.attribute takes it.")

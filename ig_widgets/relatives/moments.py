@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -14,12 +13,13 @@ from ig_widgets.engine import rules
 from ig_widgets.engine.attribution import Attribution, samples_along
 from ig_widgets.engine.devices import widest
 from ig_widgets.engine.errors import Cancelled, NonFiniteError
-from ig_widgets.engine.model import ForwardFunc
+from ig_widgets.engine.model import ForwardFunc, ForwardKwargs
 from ig_widgets.engine.norms import refuse_overflow, unit_of
-from ig_widgets.engine.options import ModelOptions
+from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Path, Tensors
 from ig_widgets.engine.progress import Progress
 from ig_widgets.engine.samples import Samples
+from ig_widgets.engine.target import TargetLike
 from ig_widgets.engine.transfers import sent
 from ig_widgets.relatives.caveats import doubts_of
 from ig_widgets.relatives.draws import Draws
@@ -35,18 +35,31 @@ def attribute_draws(
     name: str,
     of: str = MEAN,
     is_complete: bool = False,
+    target: TargetLike = None,
+    additional_forward_args: object = None,
+    forward_kwargs: ForwardKwargs = None,
+    output: Output = None,
+    chunk_size: int | None = None,
     is_tuple: bool = False,
     on_progress: Progress | None = None,
-    **model: Unpack[ModelOptions],
+    cancel: threading.Event | None = None,
 ) -> Attribution:
     """The moment `of` the maps of the draws.
 
     `is_complete`: up to chance, the mean sums to F(x) minus the mean of F(x'); F is then evaluated at each baseline
     that was drawn, unless the run was cancelled before.
     """
-    begin, cancel = time.perf_counter(), model.get("cancel")
-    samples = samples_along(draws, forward_func, **model)
-    # The middle rule of `count` points meets each draw once, with equal weights: its sum is the mean.
+    begin = time.perf_counter()
+    samples = samples_along(
+        draws,
+        forward_func,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        forward_kwargs=forward_kwargs,
+        output=output,
+        chunk_size=chunk_size,
+        cancel=cancel,
+    )
     nodes = rules.nodes("riemann_middle", draws.count)
     total, done = draws.count * draws.batch, 0
     for block in samples.extend(nodes.alphas, cancel=cancel):
@@ -87,7 +100,6 @@ def attribute_draws(
     try:
         if done == total:
             return result(complete=True)
-    # Cancelled while F at the baselines was evaluated: what the draws gave is complete, but for that.
     except Cancelled:
         pass
     partial = result(complete=False) if len(samples.alphas) else None
@@ -100,7 +112,6 @@ def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | No
     n = len(alphas)
     values, errors = [], []
     for example in range(path.batch):
-        # The factor x - x' is in the products that `Draws` keeps, or is 1.
         parts = list(samples.maps(example, alphas, multiply_by_inputs=True))
         if of == VARIANCE:
             # About the mean: E[g^2] - E[g]^2 may come out negative.
@@ -109,7 +120,6 @@ def _moments(samples: Samples, of: str) -> tuple[list[Tensor], list[Tensor] | No
         parts = [p.square() for p in parts] if of == SQUARE else parts
         values.append(torch.cat([p.mean(0) for p in parts]))
         if n > 1:
-            # Of the mean of n independent draws.
             errors.append(torch.cat([_deviation(p) for p in parts]) / n**0.5)
     return split(values, path), split(errors, path) if errors else None
 

@@ -31,7 +31,6 @@ def make_origins(inputs: Tensors, baselines: object, *, integers: bool = False) 
         raise ArgumentValueError(
             f"baselines has {seen} rows; those of one baseline belong together: give as many each."
         )
-    # One row serves beside several of another input.
     return tuple(r.expand(most, *r.shape[1:]).contiguous() for r in rows)
 
 
@@ -48,7 +47,6 @@ def _rows(baseline: object, x: Tensor) -> Tensor:
     if baseline.is_complex() or (baseline.is_floating_point() and baseline.dim() and not x.is_floating_point()):
         raise ArgumentTypeError(f"baselines holds {baseline.dtype}, its input {x.dtype}; give values of its kind.")
     value = baseline.detach().to(device=x.device, dtype=x.dtype, copy=True)
-    # A single baseline without a batch dimension.
     value = value.unsqueeze(0) if value.dim() < x.dim() else value
     try:
         value = value.expand(len(value), *x.shape[1:])

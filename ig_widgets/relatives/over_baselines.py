@@ -101,7 +101,6 @@ class OverBaselines:
                 " ".join(name.split()),
                 f"{float(before.mean()):.3g}",
                 f"{float((self.output - before).mean()):.3g}",
-                # Of what there is to explain from that baseline: absolute deltas cannot be compared.
                 _percent(float((delta / (self.output - before)).abs().max())),
                 "" if math.isnan(shown := float(correlation.nanmean())) else f"{round(shown, 2) + 0.0:.2f}",  # no -0
             )
@@ -158,7 +157,7 @@ def over_baselines(
     Raises as `attribute`, with a note that names the baseline, and ArgumentTypeError, ArgumentValueError for a list
     that is none. When `cancel` is set: Cancelled, whose `partial` is of the run in hand.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     named = _check_baselines(baselines)
     each: list[Attribution] = []
     before = done = 0
@@ -166,9 +165,8 @@ def over_baselines(
     def report(of_run: int, run_total: int) -> None:
         nonlocal done
         done = before + of_run
-        if notify is not None:
-            # Later baselines are taken to need as much as this one.
-            notify(done, before + run_total * (len(named) - len(each)))
+        if tell is not None:
+            tell(done, before + run_total * (len(named) - len(each)))
 
     for name, baseline in named:
         before = done
@@ -206,7 +204,6 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
     count, output, device = len(each), each[0].output, maps[0][0].device
     wide = widest(device)
     means, variances = [], []
-    # Per example: squared distances from the mean, and squared sizes.
     off, size = torch.zeros(2, len(output), dtype=wide, device=device)
     # Of squares: those of the maps themselves may overflow, or vanish.
     unit = unit_of(torch.stack([t.abs().max().to(wide) for one in maps for t in one]).max())
@@ -228,7 +225,6 @@ def _summed(names: Sequence[str], each: Sequence[Attribution]) -> OverBaselines:
         each=tuple(each),
         attributions=mean_maps if is_tuple else mean_maps[0],
         variance=tuple(variances) if is_tuple else variances[0],
-        # Unbiased variances: the mean of K maps is nearer to each of them than the true one is, by (K - 1) / K.
         dependence=torch.where(size > 0, count / (count - 1) * off / size, 0.0).sqrt().to(output.dtype),
         correlations=torch.stack([_correlation(one, means) for one in maps]).to(output.dtype),
         output=output,
@@ -250,7 +246,6 @@ def _percent(share: float) -> str:
 def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
     """Pearson's over all features, (batch,); NaN where one has no variation."""
     a, b = (torch.cat([t.to(mean[0].dtype).reshape(len(t), -1) for t in tensors], 1) for tensors in (one, mean))
-    # In units of the largest, as squares might overflow; a correlation has no unit.
     a, b = (t / unit_of(t.abs().amax(1, keepdim=True)) for t in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     together: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
@@ -260,7 +255,6 @@ def _correlation(one: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
 def _check_baselines(given: object) -> list[tuple[str, Any]]:
     if isinstance(given, Mapping):
         named = [(str(name), baseline) for name, baseline in given.items()]
-    # No tuple: to `attribute` that is one baseline for each input.
     elif isinstance(given, list):
         named = [(_name(baseline, i), baseline) for i, baseline in enumerate(given, 1)]
     else:
@@ -275,7 +269,6 @@ def _check_baselines(given: object) -> list[tuple[str, Any]]:
     seen: dict[str, int] = {}
     for i, (name, baseline) in enumerate(named):
         seen[name] = seen.get(name, 0) + 1
-        # Numbered, so that no row of the table, or a person, takes one for the other.
         if seen[name] > 1:
             named[i] = f"{name} ({seen[name]})", baseline
     return named

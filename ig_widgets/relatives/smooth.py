@@ -55,11 +55,10 @@ def smooth_integrated_gradients(
     bound for that of the mean. `standard_error` says how far chance moves each feature. Smilkov, Thorat, Kim, Viegas,
     Wattenberg: SmoothGrad (2017), section 3.4 on combining it with IG.
     """
-    notify = progress_of(on_progress)
+    tell = progress_of(on_progress)
     begin = time.perf_counter()
     draws = noisy(inputs, sigma, n_samples, seed)
     everyone, is_tuple = torch.arange(draws.batch, device="cpu"), isinstance(inputs, tuple | list)
-    # A callable is asked for the baseline of the input itself, not of each noisy one.
     one_baseline = baselines(inputs) if callable(baselines) and not isinstance(baselines, Tensor) else baselines
     running, spent, results = _Running(), 0, list[Attribution]()
 
@@ -74,7 +73,6 @@ def smooth_integrated_gradients(
             n_steps=max(r.n_steps for r in each),
             evaluations=spent,
             elapsed=time.perf_counter() - begin,
-            # With n_steps no error is estimated.
             error_estimate=None if n_steps else torch.stack([r.error_estimate for r in each]).square().mean(0).sqrt(),
             converged=None if n_steps else all(r.converged for r in each),
             fallbacks=tuple(sorted({name for r in each for name in r.fallbacks})),
@@ -86,14 +84,13 @@ def smooth_integrated_gradients(
         )
 
     for k in range(draws.count):
-        # The k-th draw lies in the middle of the k-th of `count` equal parts of [0, 1].
         points = draws.points(
             everyone, torch.full((draws.batch,), (k + 0.5) / draws.count, dtype=torch.float64, device="cpu")
         )
 
         def progress(done: int, total: int, k: int = k) -> None:
-            if notify is not None:
-                notify(k * total + done, draws.count * total)
+            if tell is not None:
+                tell(k * total + done, draws.count * total)
 
         try:
             one = attribute(
@@ -113,7 +110,6 @@ def smooth_integrated_gradients(
                 cancel=cancel,
             )
         except Cancelled as cancelled:
-            # The partial result is the mean of the runs that are done; the one in hand is dropped.
             raise Cancelled(str(cancelled), mean(False) if results else None) from None
         running.add(one.attributions if isinstance(one.attributions, tuple) else (one.attributions,))
         spent += one.evaluations
@@ -137,7 +133,6 @@ class _Running:
             self.mean, self._squares = ([torch.zeros_like(v) for v in given] for _ in range(2))
         self.count += 1
         for mean, squares, value in zip(self.mean, self._squares, given, strict=True):
-            # Welford's update: a difference of two large sums would lose the variance.
             before = value - mean
             mean.add_(before / self.count)
             squares.add_(before * (value - mean))

@@ -81,7 +81,6 @@ def xrai(
         raise ArgumentValueError(f"inputs must be pictures (batch, channels, height, width), got {seen}.")
     x = path.inputs[0]
     given = None if segments is None else _masks_of(segments, x)
-    # The same for each run of IG, and for the one forward pass of a bare map.
     options: dict[str, Any] = {
         "target": target,
         "additional_forward_args": additional_forward_args,
@@ -158,20 +157,17 @@ def gather(
     left = np.ones(len(flat), dtype=np.bool_)
     for rank in range(len(regions)):
         means = np.where(counts >= min_pixels, sums / np.maximum(counts, 1), -np.inf)
-        # Greedy, as in the paper: the region whose pixels that are left have the highest mean.
         best = int(means.argmax())
         if means[best] == -np.inf:
             break
         new = regions[best][left[regions[best]]]
         # Its own sum has been reduced piece by piece; anew it is exact.
         levels[new], ranks[new], left[new] = flat[new].mean(), rank, False
-        # Every other region loses the pixels that were taken: its sum and count are reduced, not recomputed.
         held = np.concatenate([np.arange(starts[p], starts[p + 1]) for p in new])
         touched = owners_by_pixel[held]
         from_pixels = np.repeat(flat[new], starts[new + 1] - starts[new])
         sums -= np.bincount(touched, from_pixels, minlength=len(sums))
         counts -= np.bincount(touched, minlength=len(counts))
-    # Pixels in no region that was taken share the mean of what is left, so that the sum is kept.
     if left.any():
         levels[left] = flat[left].mean()
     return levels.reshape(values.shape), ranks.reshape(values.shape)
@@ -187,7 +183,6 @@ def cut(picture: Tensor) -> list[npt.NDArray[np.int64]]:
     except ImportError as error:
         raise ImportError("xrai without segments needs scikit-image: pip install 'ig_widgets[xrai]'.") from error
     low, high = float(picture.min()), float(picture.max())
-    # felzenszwalb's scales are for pictures in [0, 1]; a normalised input has another range.
     image = ((picture.float() - low) / max(high - low, 1e-12)).permute(1, 2, 0).cpu().numpy()
     # At most the size that the paper's pictures have; a small picture is cut into as many regions.
     share = min(1.0, image.shape[0] * image.shape[1] / 224**2)
@@ -197,7 +192,6 @@ def cut(picture: Tensor) -> list[npt.NDArray[np.int64]]:
         labels = segmentation.felzenszwalb(
             image, scale=scale, sigma=_SMOOTHING, min_size=max(1, round(_LEAST_SEGMENT * share)), channel_axis=-1
         )
-        # Lazily: a picture may have hundreds of segments at the finest scale.
         each = (labels == label for label in range(int(labels.max()) + 1))
         regions += [np.flatnonzero(morphology.dilation(mask, disk)) for mask in each]
     return regions

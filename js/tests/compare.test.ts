@@ -5,7 +5,7 @@ import { choose, frame } from "./support/mount.js";
 
 async function opened(traits: Parameters<typeof explained>[0] = {}) {
   const made = await explained(traits);
-  made.view.tab("compare");
+  await made.view.unfold("Compare");
   return made;
 }
 
@@ -42,7 +42,7 @@ describe("panes to compare", () => {
     ["baseline", "baseline", "blur", "blur"],
     ["target", "target", "2", 2],
     ["output", "output", "margin", "margin"],
-    ["method", "method", "riemann_left", "riemann_left"],
+    ["rule", "method", "riemann_left", "riemann_left"],
   ] as const)(
     "the list %s sets that pane's %s, and takes it back",
     async (name, key, text, value) => {
@@ -99,12 +99,12 @@ describe("panes to compare", () => {
 
   test("the list that is being used keeps the focus as the others are made anew", async () => {
     const { model, view } = await opened({ _panes: [{}, {}] });
-    const list = view.list("method of pane 2");
+    const list = view.list("rule of pane 2");
     list.focus();
     choose(list, "gausslegendre");
-    expect(document.activeElement).toBe(view.list("method of pane 2"));
+    expect(document.activeElement).toBe(view.list("rule of pane 2"));
     model.set("_baselines", ["black", "photo.png"]);
-    expect(document.activeElement).toBe(view.list("method of pane 2"));
+    expect(document.activeElement).toBe(view.list("rule of pane 2"));
     expect(view.list("baseline of pane 2").textContent).toContain("photo.png");
   });
 

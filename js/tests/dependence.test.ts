@@ -3,9 +3,10 @@ import type { Dependence } from "../src/panels/dependence.js";
 import { maps, ready } from "./support/dependence.js";
 import { explained, scene } from "./support/explained.js";
 import { blueToRed } from "./support/fake_model.js";
-import { choose, frame, pick, type View } from "./support/mount.js";
+import { choose, frame, type View } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
 
+const HEADING = "How much does this depend on the baseline?";
 const DARKEST = [63, 0, 125];
 
 /** Switched on and answered, in one view. */
@@ -29,33 +30,25 @@ function panelOf(view: View): HTMLElement {
 }
 
 describe("the switch", () => {
-  test("opening its tab asks for it, leaving it no more", async () => {
+  test("folding it out asks for it, folding it in no more", async () => {
     const { model, view } = await explained();
-    const panel = view.tab("dependence");
+    const details = await view.unfold(HEADING);
     expect(model.saved.at(-1)?.show_dependence).toBe(true);
     await frame();
-    expect(panel.innerText).toContain("asking the model…");
+    expect(details.innerText).toContain("asking the model…");
     expect(model.all("request")).toEqual([]);
-    view.tab("path");
+    details.querySelector("summary")?.click();
     await expect.poll(() => model.saved.at(-1)?.show_dependence).toBe(false);
   });
 
   test("every view follows, whoever has switched", async () => {
     const { host, model, view } = await explained();
     const other = host.render();
-    view.tab("dependence");
-    expect(panelOf(other).checkVisibility()).toBe(true);
-    // Where it is taken back the panel stays, and says how to ask again.
+    await view.unfold(HEADING);
+    await expect.poll(() => panelOf(other).hasAttribute("open")).toBe(true);
     model.set("show_dependence", false);
-    for (const one of [view, other]) {
-      await frame();
-      expect(panelOf(one).checkVisibility()).toBe(true);
-      expect(one.button("work it out").checkVisibility()).toBe(true);
-    }
-    view.button("work it out").click();
-    expect(model.saved.at(-1)?.show_dependence).toBe(true);
-    await frame();
-    expect(view.button("work it out").checkVisibility()).toBe(false);
+    await expect.poll(() => panelOf(view).hasAttribute("open")).toBe(false);
+    expect(panelOf(other).hasAttribute("open")).toBe(false);
   });
 
   test("a page without a kernel has none", async () => {
@@ -188,7 +181,7 @@ describe("the answer", () => {
     const { host, model, view } = await answered();
     const result = view.image("mean of").closest(".igw-panes");
     expect(result?.hasAttribute("data-stale")).toBe(false);
-    pick(view.search("target"), "2");
+    choose(view.list("target"), "2");
     await frame();
     expect(result?.hasAttribute("data-stale")).toBe(true);
     expect(panelOf(view).querySelector(".igw-sentence")?.checkVisibility()).toBe(false);

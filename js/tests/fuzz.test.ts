@@ -172,7 +172,7 @@ describe("values of traits that no kernel should send", () => {
       _cards: [],
       _regions: [{ kind: "rectangle", box: [0, 0, 2, 2] }],
     });
-    for (const tab of view.el.querySelectorAll<HTMLElement>("[role=tab]")) tab.click();
+    for (const summary of view.el.querySelectorAll("summary")) summary.click();
     const good = new FakeModel();
     const chance = random(3);
     const names = Object.keys(good.traits) as (keyof typeof good.traits)[];

@@ -87,7 +87,6 @@ describe("the numbers", () => {
     expect(view.text).toContain("0.12%");
     expect(view.text).toMatch(/collected up to alpha: −?[\d.]+ of 10\.3/);
     expect(view.text).toContain(`+${scale.toPrecision(2)}`);
-    view.tab("values");
     expect(view.text).toContain(`${(100 * map.clippedShare(scale)).toFixed(1)}% clipped`);
   });
 

@@ -23,10 +23,7 @@ function start(model = new FakeModel()) {
 }
 
 function beat(view: string, request: number): Wire {
-  return {
-    content: { type: "beat" as const, view, request, stopping: false } as Wire["content"],
-    buffers: [],
-  };
+  return { content: { type: "beat" as const, view, request } as Wire["content"], buffers: [] };
 }
 
 describe("a kernel that computes", () => {

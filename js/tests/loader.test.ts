@@ -15,19 +15,10 @@ const TEXT = `
     };
   };`;
 
-async function model(text: string, hash: string) {
-  const front = { _front: await deflated(text), _front_hash: hash };
+function model(text: string, hash: string) {
+  const front = { _front: text, _front_hash: hash };
   const get = (name: keyof typeof front) => front[name];
   return Object.assign(new FakeModel(), { get }) as never;
-}
-
-/** A view into a larger buffer, as hosts give it. */
-async function deflated(text: string): Promise<DataView> {
-  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const larger = new Uint8Array(bytes.length + 9);
-  larger.set(bytes, 4);
-  return new DataView(larger.buffer, 4, bytes.length);
 }
 
 function counted(name: "igwImported" | "igwMade" | "igwEnded"): number {
@@ -42,7 +33,7 @@ afterEach(() => {
 async function show(text: string, hash: string): Promise<string> {
   const { signal } = new AbortController();
   const widget = loader();
-  const own = await model(text, hash);
+  const own = model(text, hash);
   widget.initialize({ model: own, signal });
   const el = document.createElement("div");
   await widget.render({ model: own, el, signal });
@@ -68,7 +59,7 @@ test("a front end that cannot be imported is tried again, and no address is left
 test("hosts give a model two seconds: nothing is waited for before it is there", async () => {
   const { signal } = new AbortController();
   const widget = loader();
-  const own = await model(TEXT, "slow");
+  const own = model(TEXT, "slow");
   expect(widget.initialize({ model: own, signal })).toBeTypeOf("function");
   const el = document.createElement("div");
   await widget.render({ model: own, el, signal });
@@ -77,7 +68,7 @@ test("hosts give a model two seconds: nothing is waited for before it is there",
 
 test("what is over before it was imported neither begins nor is shown", async () => {
   for (const life of [new AbortController(), undefined]) {
-    const own = await model(`${TEXT}// ${life}`, `over ${life}`);
+    const own = model(`${TEXT}// ${life}`, `over ${life}`);
     const signal = life === undefined ? {} : { signal: life.signal };
     const widget = loader();
     const end = widget.initialize({ model: own, ...signal });
@@ -96,28 +87,7 @@ test("what is over before it was imported neither begins nor is shown", async ()
 test("render before initialize is told as such", async () => {
   const { signal } = new AbortController();
   const el = document.createElement("div");
-  await expect(loader().render({ model: await model(TEXT, "d"), el, signal })).rejects.toThrow(
+  await expect(loader().render({ model: model(TEXT, "d"), el, signal })).rejects.toThrow(
     "before initialize",
   );
-});
-
-test("a browser that cannot inflate gets a sentence", async () => {
-  vi.stubGlobal("DecompressionStream", undefined);
-  await expect(show(TEXT, "old")).rejects.toThrow(
-    "too old: the explorer needs DecompressionStream",
-  );
-  vi.unstubAllGlobals();
-  expect(await show(TEXT, "old")).toBe("made 1");
-});
-
-test("what is not deflated is refused, and tried again", async () => {
-  const { signal } = new AbortController();
-  const widget = loader();
-  const get = (name: string) => (name === "_front" ? new DataView(new ArrayBuffer(0)) : "closed");
-  const own = Object.assign(new FakeModel(), { get }) as never;
-  widget.initialize({ model: own, signal });
-  await expect(
-    widget.render({ model: own, el: document.createElement("div"), signal }),
-  ).rejects.toThrow();
-  expect(await show(TEXT, "closed")).toBe("made 1");
 });

@@ -78,7 +78,7 @@ describe("a pane", () => {
     expect(model.all("want")).toHaveLength(2);
     for (const one of [view, other, late]) {
       expectDrawn(one, 1, second, 1, scaleOf(second));
-      expect(one.text).toContain("left ends, steps 2");
+      expect(one.text).toContain("rule riemann_left, steps 2");
     }
   });
 

@@ -155,7 +155,6 @@ describe("the table of regions", () => {
       "{ArrowLeft>10/}{ArrowUp>10/}{Enter}{ArrowRight>2/}{ArrowDown>10/}{Enter}",
     );
     await userEvent.keyboard("{ArrowRight}{Enter}{ArrowRight>10/}{ArrowUp>10/}{Enter}");
-    made.view.tab("regions");
     await frame();
     return made;
   }
@@ -191,7 +190,7 @@ describe("the table of regions", () => {
     expect(row(view, 1)[0]).toBe("20");
     view.button("remove region 1").click();
     expect(numbers()).toEqual([]);
-    expect(document.activeElement).toBe(view.tab("regions"));
+    expect(document.activeElement?.textContent).toBe("Regions");
     expect(view.text).toContain("None yet.");
   });
 });

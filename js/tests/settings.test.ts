@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import agreed from "../../tests/fixtures/settings.json";
 import { SETTINGS } from "../src/core/settings.js";
-import { GRAINS } from "../src/image/grains.js";
 import { image } from "../src/image/kind.js";
 import { table } from "../src/table/kind.js";
 import { defaults } from "./support/fake_model.js";
@@ -30,8 +29,4 @@ test.each(Object.entries(kinds))("%s: what stands in for a trait is itself valid
 test("what Python starts with is valid", () => {
   for (const [name, value] of Object.entries(defaults()))
     expect([name, image.traits[name]?.isValid(value)]).toEqual([name, true]);
-});
-
-test("grains are those that Python has, in its order", () => {
-  expect(GRAINS).toEqual(agreed.grains);
 });

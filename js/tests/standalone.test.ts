@@ -8,7 +8,7 @@ import { Replay } from "../src/standalone/replay.js";
 import { table } from "../src/table/kind.js";
 import { signed } from "../src/util/format.js";
 import { blueToRed, defaults } from "./support/fake_model.js";
-import { choose, frame, optionsOf, View } from "./support/mount.js";
+import { choose, frame, View } from "./support/mount.js";
 import { expectedPixels, expectSamePixels, pictureOf, pixelsOf } from "./support/pixels.js";
 import { RowScene } from "./support/rows.js";
 import { type EntryRow, Scene } from "./support/scene.js";
@@ -109,7 +109,6 @@ describe("a recording, with no kernel", () => {
     for (const gone of ["PNG", "HTML", "add a pane", "refine until 5%"])
       expect(names).not.toContain(gone);
     expect(view.text).not.toContain("what is absence");
-    view.tab("regions");
     view.overlay.focus();
     await userEvent.keyboard("{Enter}{ArrowRight}{ArrowDown}{Enter}");
     await frame();
@@ -140,23 +139,20 @@ describe("a recording, with no kernel", () => {
     const { view } = await shown();
     const open = (name: string) =>
       [...view.list(name).options].filter(({ disabled }) => !disabled).map(({ value }) => value);
-    expect(open("method")).toEqual(["riemann_left", "riemann_middle"]);
+    expect(open("rule")).toEqual(["riemann_left", "riemann_middle"]);
     expect(open("baseline")).toEqual(["black"]);
-    const targets = optionsOf(view.search("target")).filter(
-      (line) => !line.hasAttribute("aria-disabled"),
-    );
-    expect(targets.map(({ dataset }) => dataset.value)).toEqual(["1"]);
-    expect(view.list("method").options).toHaveLength(5);
+    expect(open("target")).toEqual(["1"]);
+    expect(view.list("rule").options).toHaveLength(5);
   });
 
   test("another rule comes with a number of steps that was sampled", async () => {
     const { view } = await shown();
-    choose(view.list("method"), "riemann_left");
+    choose(view.list("rule"), "riemann_left");
     await frame();
     expect(view.slider("steps").valueAsNumber).toBe(2);
     expect(view.text).toContain("of 7.50");
     expectDrawn(view, two, 1);
-    choose(view.list("method"), "riemann_middle");
+    choose(view.list("rule"), "riemann_middle");
     await frame();
     expect(view.slider("steps").valueAsNumber).toBe(4);
     expectDrawn(view, scene.entries, 1);

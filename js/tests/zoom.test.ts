@@ -4,7 +4,6 @@ import { html } from "../src/util/dom.js";
 import { type Place, Zoom } from "../src/views/zoom.js";
 import "../src/explorers/image.css";
 import "../src/views/zoom.css";
-import { frame } from "./support/mount.js";
 import { pointer } from "./support/pointer.js";
 
 function make(cursor?: () => Place | undefined) {
@@ -85,6 +84,8 @@ describe("buttons and keys", () => {
     button("zoom in").click();
     button("zoom in").click();
     expect(factor()).toBe("2.0x");
+    const canvas = one.layer.querySelector("canvas") as HTMLCanvasElement;
+    expect(getComputedStyle(canvas).imageRendering).toBe("pixelated");
     for (let i = 0; i < 20; i++) button("zoom in").click();
     expect(zoom.scale).toBe(16);
     expect(button("zoom in").getAttribute("aria-disabled")).toBe("true");
@@ -115,27 +116,6 @@ describe("buttons and keys", () => {
     expect(seen(one, [0.2, 0.1])).toEqual([0, 0.1]);
   });
 });
-
-test.each([
-  [40, 1, true],
-  [270, 1, false],
-  [260, 1, true],
-  [400, 1, false],
-  [400, 2, true],
-  [1200, 4, false],
-])(
-  "of a picture %i pixels wide in 400, zoomed by %i, edges are sharp: %s",
-  async (pixels, factor, isSharp) => {
-    const { one, other, zoom } = make();
-    await frame();
-    for (const { layer } of [one, other])
-      for (const canvas of layer.querySelectorAll("canvas")) canvas.width = pixels;
-    zoom.refresh();
-    zoom.zoomBy(factor);
-    const canvas = one.layer.querySelector("canvas") as HTMLCanvasElement;
-    expect(getComputedStyle(canvas).imageRendering).toBe(isSharp ? "pixelated" : "auto");
-  },
-);
 
 describe("a drag", () => {
   test("by the middle button pans what is zoomed, to its edge", () => {

@@ -1,4 +1,4 @@
-"""Baselines of pictures: what each keeps of a picture, and what it removes."""
+"""Pictures of absence: what each keeps, and what it takes away."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""The nearest decision boundary: exact where it can be computed independently, and on the boundary everywhere."""
+"""The nearest decision boundary: exact where it can be computed otherwise, and on the boundary everywhere."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ def relu_net(seed, features=6, hidden=16, classes=4):
 
 
 def closest(model, x):
-    """Returns a linear classifier's class of x, and distance, class and point of the nearest other one."""
+    """Of a linear classifier: the distance to each hyperplane between the class of x and another, and the nearest."""
     weight, bias = model.weight.detach(), model.bias.detach()
     scores = x @ weight.T + bias
     own = int(scores.argmax())
@@ -76,7 +76,7 @@ def test_of_two_scores_the_target_is_the_other():
 
 
 def deepfool(model, x, overshoot=0.02, most=50):
-    """Runs DeepFool as in the paper (Algorithm 2), for one example, without batches or a bisection."""
+    """DeepFool as the paper has it (Algorithm 2), one example, without batches or a bisection."""
     own, at, total = int(model(x).argmax()), x.clone(), torch.zeros_like(x)
     for _ in range(most + 1):
         at = (x + (1 + overshoot) * total).requires_grad_()
@@ -242,9 +242,9 @@ def test_further_arguments_follow_their_example():
 
 
 def test_progress_and_cancel():
-    model, x, reported = relu_net(5), draw(3, 5, 6), []
-    boundary(model, chunk_size=2).find(x, on_progress=lambda *seen: reported.append(seen))
-    assert reported == [(2, 5), (4, 5), (5, 5)]
+    model, x, told = relu_net(5), draw(3, 5, 6), []
+    boundary(model, chunk_size=2).find(x, on_progress=lambda *seen: told.append(seen))
+    assert told == [(2, 5), (4, 5), (5, 5)]
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(errors.Cancelled):
@@ -292,7 +292,7 @@ def test_dtype_is_the_inputs_own(dtype):
 
 
 def test_attribution_from_the_boundary_explains_the_lead():
-    """F is the lead over the class that takes over: zero at the baseline, so that attributions sum to the lead."""
+    """Of F the lead over the class that takes over: zero at the baseline, so that the sum is the lead itself."""
     model, x = relu_net(3), draw(10, 1, 6)
     found = boundary(model, tol=TIGHT).find(x)
     own, other = found.classes[0].tolist()
@@ -417,7 +417,7 @@ def test_models_that_cannot_be_searched():
 
 
 def test_towards_a_class_and_inside_of_a_range_most_searches_find_something():
-    """Guards the tests above against saying something of no example at all."""
+    """So that what is said above of what is found is said of something."""
     toward = inside = 0
     for seed in range(20):
         model, x = relu_net(seed), draw(seed + 7, 1, 6)

@@ -1,4 +1,4 @@
-"""Baselines of pictures for models that take normalised ones, and the warning where normalisation was forgotten."""
+"""Baselines of pictures for a model that takes normalised ones, and what is said where nobody thought of that."""
 
 import dataclasses
 import math
@@ -60,7 +60,7 @@ def test_black_is_what_preprocessing_makes_of_black(mean, std, seed):
 
 
 def test_attribution_from_black_gives_nothing_to_black_pixels_and_from_zeros_it_does():
-    """The common mistake: with a tensor of zeros it is the mean colour that gets no attribution."""
+    """The mistake itself: with a tensor of zeros it is the mean colour that is not asked about."""
     pictures = draw(1, 1, 3, 4, 4)
     pictures[..., 0, 0] = 0
     pictures[..., 3, 3] = torch.tensor(MEAN, dtype=torch.float64)

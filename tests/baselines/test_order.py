@@ -1,4 +1,4 @@
-"""The baseline `permuted`: the input's own values in another order."""
+"""The input's own values in another order."""
 
 import itertools
 
@@ -12,12 +12,12 @@ from ig_widgets import baselines, errors
 
 
 def numbered(*shape):
-    """Returns a tensor in which no two values are alike."""
+    """No two values alike."""
     return torch.arange(int(np.prod(shape)), dtype=torch.float64).view(shape) / 1e6
 
 
 def places(made, x, dims):
-    """Returns where each place along `dims` came from, a row for each example; found by value."""
+    """Where each place along `dims` of each example came from, one row each; found by value."""
     rest = [d for d in range(1, x.dim()) if d not in dims]
     flat = [t.permute(0, *dims, *rest).flatten(1, len(dims)).reshape(len(t), -1, *[x.shape[d] for d in rest])
             for t in (made, x)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Baselines of texts: token ids, and embeddings."""
+"""Texts without words: ids, and embeddings."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def draw(seed, *shape):
 
 
 class Reader(nn.Module):
-    """Maps token ids (batch, tokens), or their embeddings, to two scores."""
+    """Token ids (batch, tokens), or their embeddings, to two scores."""
 
     def __init__(self):
         super().__init__()
@@ -57,7 +57,7 @@ def test_a_mask_keeps_places_instead_of_ids(dtype):
 
 
 def test_attribution_to_the_embedding_starts_where_the_token_is():
-    """Compared with a path between the embeddings of both texts, given as inputs."""
+    """By hand: the embeddings of both texts, as inputs."""
     model = Reader()
     baseline = baselines.token(MASK, keep=(CLS, SEP))
     options = {"target": 1, "method": "gausslegendre", "n_steps": 12}
@@ -141,7 +141,7 @@ def test_one_embedding_in_each_place():
 
 
 def test_a_row_of_the_table_is_what_the_token_makes():
-    """Two ways to say the same agree: ids at a layer, embeddings as inputs."""
+    """Both ways to say the same: ids at a layer, embeddings as inputs."""
     model = Reader()
     kept = (IDS == CLS) | (IDS == SEP)
     by_id = model.embedding(baselines.token(MASK, keep=kept)(IDS))

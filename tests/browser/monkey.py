@@ -26,14 +26,14 @@ Read = Callable[[str], object]
 _PATIENCE = 1500.0
 _CALM_SECONDS = 60.0
 
-_SLIDERS = ("alpha", "opacity", "clip", "grain", "steps")
-_LISTS = ("target", "baseline", "output", "method", "scale", "sign", "channel", "over", "colormap")
+_SLIDERS = ("alpha", "opacity", "clip", "steps")
+_LISTS = ("target", "baseline", "output", "rule", "sign", "channel", "over", "colormap")
 _KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Escape", "Tab")
 # And how often.
 _CLICKED = {
     "[class*=regions-panel] button": 2,
-    "[role=tab]": 6,
-    "[role=tabpanel] button:not([disabled]), .igw-baselines button": 4,
+    "summary": 3,
+    ".igw-fold button:not([disabled])": 4,
     ".igw-player button, .igw-modes button": 2,
     ".igw-tools button, .igw-tools input": 2,
     ".igw-notice button": 1,
@@ -48,8 +48,6 @@ _SET = (
     "explorer.baseline = {baseline!r}",
     "explorer.method = {method!r}",
     "explorer.sign = {sign!r}",
-    "explorer.grain = {grain!r}",
-    "explorer.scale = {scale!r}",
     "explorer.region = {region}",
     "explorer.region = None",
     "explorer.compare()",
@@ -84,16 +82,11 @@ def painted():
         return explorer._subject.reduce(collected, pane.answered)[0].float().numpy()
     first = explorer._pane_list[0]
     unit = lambda pane: (pane.answered.output, pane.result.convergence_delta is None)
-    fit = explorer.alpha if explorer.scale == "shown" else 1.0
-    maps = [values(pane, fit) for pane in explorer._pane_list if unit(pane) == unit(first)]
-    collected = values(first, explorer.alpha)
-    cells = explorer._subject.cells({"grain": explorer.grain})
-    if cells is not None:
-        maps, collected = [cells.sums(one) for one in maps], cells.drawn(collected)
+    maps = [values(pane, 1.0) for pane in explorer._pane_list if unit(pane) == unit(first)]
     scale = max((figures.scale_of(one, explorer.clip) for one in maps if one.any()), default=1.0)
     look = explorer.opacity, explorer.sign, explorer.ground
     table = figures.color_table(explorer.colormap)
-    drawn = figures.compose(explorer._subject.photo, collected, scale, table, *look)
+    drawn = figures.compose(explorer._subject.photo, values(first, explorer.alpha), scale, table, *look)
     neighbours = int(abs(table[1:].astype(int) - table[:-1]).max())
     return *drawn.shape[:2], drawn.tobytes(), neighbours
 """
@@ -231,14 +224,6 @@ class Monkey:
 
     def _choose(self) -> str:
         name = self._random.choice(_LISTS)
-        if name == "target":
-            # A text field over a list that it filters.
-            field = self.screen.choice(name)
-            typed = self._random.choice(["", "a", "class", "1", "zzz"])
-            field.click()
-            field.press_sequentially(typed)
-            field.press(self._random.choice(["Enter", "ArrowDown", "Escape"]))
-            return f"search {name} {typed!r}"
         values = (
             self.screen.choice(name).locator("option:not([disabled])").evaluate_all("all => all.map((o) => o.value)")
         )
@@ -355,8 +340,6 @@ class Monkey:
             baseline=self._random.choice(_BASELINES),
             method=self._random.choice(_METHODS),
             sign=self._random.choice(["all", "positive", "negative"]),
-            grain=self._random.choice(["pixels", 2, 8, "superpixels"]),
-            scale=self._random.choice(["fixed", "shown"]),
             region=(left, top, left + 10, top + 10),
             on=self._random.random() < 0.5,
         )

@@ -30,11 +30,6 @@ class Screen:
     def choice(self, name: str) -> Locator:
         return self.root.get_by_role("combobox", name=name, exact=True)
 
-    def tab(self, name: str) -> Locator:
-        """Opens a tab of the bench; returns its panel."""
-        self.root.get_by_role("tab", name=name, exact=True).click()
-        return self.root.get_by_role("tabpanel", name=name, exact=True)
-
     def says(self, pattern: str, seconds: float = 90) -> None:
         expect(self.status).to_have_text(re.compile(pattern), timeout=seconds * SECONDS)
 

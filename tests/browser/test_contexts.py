@@ -101,8 +101,6 @@ def without_webgl(watched: Watched) -> dict[str, tuple[int, int]]:
         watched.move(alpha)
         expect(second.overlay).to_have_attribute("aria-label", re.compile(f"alpha {float(alpha):.2f}"))
         compare()
-    for screen in (first, second):
-        screen.tab("values")
     for name, value in (("sign", "positive"), ("sign", "negative"), ("over", "colour"), ("colormap", "PuOr_r")):
         first.choice(name).select_option(value)
         expect(second.choice(name)).to_have_value(value)

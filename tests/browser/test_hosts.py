@@ -139,7 +139,7 @@ def test_two_views_agree_with_each_other_and_with_python(host: Host) -> None:
 def test_nbconvert_shows_the_picture(page: Page) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP + "explorer.wait()\nexplorer")])
     nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120, store_widget_state=False).execute()
-    widget, _mark, picture = [one for one in notebook.cells[0].outputs if one.output_type == "display_data"]
+    widget, picture = [o for o in notebook.cells[0].outputs if o.output_type in ("execute_result", "display_data")]
     assert widget.data["text/plain"].startswith("ImageExplorer(")
     assert picture.data.keys() == {"image/png"}
     html, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)

@@ -70,14 +70,13 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6, steps=10)
     page.mouse.up()
-    screen.tab("regions")
     shown = audited()
     left, top, right, bottom = read("[int(v) for v in explorer.region]")  # type: ignore[misc]
     assert (abs(left - 16) <= 1, abs(top - 12) <= 1, abs(right - 45) <= 1, abs(bottom - 29) <= 1) == (True,) * 4
     assert shown == pytest.approx(read(AUDIT), rel=0.01, abs=0.002)
 
     # A second pane: computed, drawn, and compared with the first.
-    screen.tab("compare")
+    root.get_by_text("Compare: the same input").click()
     root.get_by_role("button", name="add a pane").click()
     overlays = root.get_by_role("img", name=re.compile("^attribution overlay"))
     expect(overlays).to_have_count(2)
@@ -90,7 +89,7 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
 
     # The gallery: the model is asked, a card is clicked, and picture and kernel follow.
     before = canvas(overlays.first)
-    root.get_by_role("button", name="pictures and numbers").click()
+    root.get_by_text("Baselines: what is absence here?").click()
     white = root.get_by_role("button", name="baseline white", exact=True)
     white.click(timeout=60 * SECONDS)
     expect(white).to_have_attribute("aria-pressed", "true")
@@ -99,17 +98,17 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     assert read("explorer.baseline") == "white"
     # Both panes ask the same now.
     expect(difference).to_have_attribute("aria-label", re.compile("its norm 0\\.0%"), timeout=60 * SECONDS)
-    screen.tab("regions")
     until(lambda: audited() == pytest.approx(read(AUDIT), rel=0.01, abs=0.002))
 
     # The same with several baselines: what is said is what the kernel says, of each target anew.
-    screen.tab("dependence")
+    heading = root.get_by_text("How much does this depend on the baseline?")
+    heading.click()
     said = root.get_by_text("of this map depends on the baseline")
     expect(said).to_be_visible(timeout=60 * SECONDS)
     expect(root.get_by_role("img", name="mean of the attribution over 7 baselines")).to_be_visible()
     expect(root.get_by_role("img", name="standard deviation of the attribution over 7 baselines")).to_be_visible()
     assert number(said.inner_text()) == pytest.approx(read("min(explorer.dependence().dependence, 1)"), abs=0.006)
-    screen.tab("baselines")
+    heading.click()
     until(lambda: read("explorer.show_dependence, explorer._dependence") == (False, {}))
     expect(said).to_be_hidden()
 
@@ -142,7 +141,6 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     )
 
     # A file of numbers, downloaded, is what the kernel has.
-    screen.tab("save")
     with page.expect_download() as download:
         root.get_by_role("button", name="NPZ", exact=True).click()
     assert download.value.suggested_filename == "attribution.npz"
@@ -153,9 +151,8 @@ def test_the_instrument(lab: Lab, page: Page, read: Read) -> None:
     assert saved == pytest.approx(read("float(explorer.result.attributions.sum())"), rel=1e-5)
 
     # To a tolerance.
-    screen.tab("convergence")
     root.get_by_role("button", name="refine until 5%").click()
-    expect(screen.choice("method")).to_have_value("auto")
+    expect(screen.choice("rule")).to_have_value("auto")
     until(
         lambda: (
             read("explorer.method, explorer.result.complete, explorer._pane_list[0].answered.method")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from jupyter_client import BlockingKernelClient
 from playwright.sync_api import Page, expect
@@ -106,7 +104,7 @@ def test_a_kernel_that_ends_in_mid_run(
     alpha_is_dragged(screen)
     # What needs a kernel is not answered, and breaks nothing.
     screen.choice("baseline").select_option("blur")
-    screen.tab("baselines")
+    screen.root.get_by_text("Baselines: what is absence here?").click()
     screen.says("^disconnected")
     page.screenshot(path=tmp_path / f"{how}.png")
     # In the kernel that took its place the same cells work.
@@ -117,66 +115,28 @@ def test_a_kernel_that_ends_in_mid_run(
     alpha_is_dragged(screen)
 
 
-# "Save Widget State Automatically", which is kept as a setting.
-TOGGLE_STATE = "jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')"
-
-
-def save_and_shut_down(page: Page) -> None:
+def test_a_notebook_opened_again_shows_the_picture(
+    open_lab: Callable[..., Screen], lab: Lab, page: Page, figure: Tell, tmp_path: Path
+) -> None:
+    screen = open_lab("again.ipynb")
+    picture = page.locator(".jp-RenderedImage img")
+    # Beside the live widget it is not shown.
+    expect(picture).to_have_count(1)
+    expect(picture).to_be_hidden()
+    expect(screen.overlay).to_be_visible()
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-
-
-def saved_pictures(file: Path) -> list[bytes]:
-    """The pictures of a notebook, without those that are of one pixel."""
-    outputs = [output for cell in nbformat.read(file, 4).cells for output in cell.outputs]
-    found = [base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})]
-    return [picture for picture in found if len(picture) > 200]
-
-
-@pytest.mark.parametrize("state", [False, True], ids=["", "with widget state"])
-@pytest.mark.parametrize("app", ["lab", "notebook"])
-def test_a_notebook_opened_again_shows_what_was_shown_last(
-    app: str, state: bool, lab: Lab, page: Page, read: Read, figure: Tell, tmp_path: Path
-) -> None:
-    """Two views, no wait(), a change by hand after the last cell, and a figure of the user's beside the second."""
-    name = f"again_{app}_{state}.ipynb"
-    figure_beside = "import matplotlib.pyplot as plt\nplt.subplots()\ndisplay(explorer)\nplt.show()"
-    lab.write_notebook(name, [SETUP.replace("explorer.wait()", ""), "explorer", figure_beside])
-    run_notebook(page, lab, name, app=app)
-    screens = [Screen(page, 0), Screen(page, 1)]
-    for screen in screens:
-        screen.idle("8")
-    pictures = page.locator(".jp-RenderedImage img")
-    # Beside the living widget the picture is not shown; the user's figure is.
-    expect(pictures).to_have_count(3)
-    assert [one.is_visible() for one in pictures.all()] == [False, False, True]
-    screens[0].slider("alpha").fill("0.3")
-    until(lambda: read("explorer.alpha") == 0.3)
-    until(lambda: read("len({*explorer._pictures.values()} - {explorer.snapshot()})") == 0)
-    shown = read("explorer.snapshot()[:]")
-    if state:
-        page.evaluate(TOGGLE_STATE)
-    save_and_shut_down(page)
-    until(lambda: saved_pictures(lab.folder / name)[:2] == [shown, shown])
-    until(lambda: ("widgets" in nbformat.read(lab.folder / name, 4).metadata) == state)
-    if state:
-        page.evaluate(TOGGLE_STATE)
     other = page.context.browser.new_page()  # type: ignore[union-attr]
-    other.goto(lab.address(name, app))
-    for one in (0, 1, 2):
-        expect(other.locator(".jp-RenderedImage img").nth(one)).to_be_visible(timeout=60 * SECONDS)
-    if state:
-        expect(other.get_by_text("No kernel answers")).to_have_count(2, timeout=60 * SECONDS)
-    other.wait_for_function("() => jupyterapp.shell.currentWidget.sessionContext.kernelDisplayStatus === 'idle'")
-    for one in other.get_by_text("Error displaying widget").all():
-        expect(one).to_be_hidden()
-    boxes = [one.bounding_box() for one in other.locator(".jp-RenderedImage img").all()]
+    other.goto(lab.address("again.ipynb"))
+    picture = other.locator(".jp-RenderedImage img")
+    expect(picture).to_be_visible(timeout=60 * SECONDS)
+    boxes = [one.bounding_box() for one in picture.all() if one.is_visible()]
     other.screenshot(path=tmp_path / "again.png")
     other.close()
-    count = sum(box is not None and min(box["width"], box["height"]) > 100 for box in boxes)
-    figure(f"pictures shown, of 3, by a notebook that is opened again in {app}{' with widget state' * state}", count)
-    assert count == 3
+    shown = sum(box is not None and min(box["width"], box["height"]) > 100 for box in boxes)
+    figure("pictures shown by a notebook with one explorer that is opened again", shown)
+    assert shown == len(boxes) == 1
 
 
 def test_an_interrupt_stops_what_a_cell_waits_for(

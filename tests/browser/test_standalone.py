@@ -101,7 +101,7 @@ def test_rules_that_were_sampled_can_be_chosen(explorer: igw.ImageExplorer, offl
     explorer.to_html(tmp_path / "b.html")
     screen = offline(tmp_path / "b.html")
     for (method, n), total in sums.items():
-        screen.choice("method").select_option(method)
+        screen.choice("rule").select_option(method)
         screen.slider("steps").fill(str(n))
         screen.idle(str(n))
         row = screen.root.get_by_role("row", name=re.compile("^sum of attributions"))

@@ -1,4 +1,4 @@
-"""The drop-in equals Captum to the last bit in single precision, for any network, rule and chunks."""
+"""The drop-in beside Captum, to the last bit: in single precision, whatever the network, the rule and the chunks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_captums_own_models(name: str, rows: int | None) -> None:
 
 
 class Attends(nn.Module):
-    """A transformer's layer, with buffers and smooth operations."""
+    """A transformer's layer, and what has buffers and curves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Attends(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns scores (rows, 3) of sequences (rows, 5, 8)."""
+        """Scores (rows, 3) of sequences (rows, 5, 8)."""
         scores: Tensor = self.head(self.layer(x).mean(1))
         return scores
 
@@ -71,7 +71,7 @@ class Recurs(nn.Module):
         self.cells, self.head = nn.GRU(8, 6, batch_first=True), nn.Linear(6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns scores (rows, 3) of sequences (rows, 5, 8)."""
+        """Scores (rows, 3) of sequences (rows, 5, 8)."""
         scores: Tensor = self.head(self.cells(x)[0][:, -1])
         return scores
 
@@ -137,7 +137,7 @@ def test_the_delta_is_that_of_compute_convergence_delta(name: str, method: str, 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_layers_are_given_are_the_inputs_themselves(seed: int) -> None:
-    """Each layer is given one input, so that the layers' attributions equal those of the inputs to the last bit."""
+    """Each input is what one layer is given: of the layers all, to the last bit, are what the inputs are attributed."""
     torch.manual_seed(seed)
     model = models.BasicModel_MultiLayer_TrueMultiInput()
     inputs = tuple(torch.randn(5, 3) for _ in range(4))

@@ -1,4 +1,4 @@
-"""compare() and crosscheck() compute the same maps by Captum, and report the differences."""
+"""compare() and crosscheck(): the same numbers from Captum, and a report of how far the two are apart."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_a_map_that_is_not_captums_is_found_out(factor: float) -> None:
 @pytest.mark.parametrize("options", [{"target": 2}, {"baselines": torch.zeros(1, 4)}], ids=lambda o: next(iter(o)))
 def test_another_question_is_found_out(options: dict[str, object]) -> None:
     result = attribute(MODEL, X, baselines=B, target=1, n_steps=8)
-    arguments = {"baselines": B, "target": 1, **options}
-    assert compare(result, MODEL, X, **arguments).relative_difference > 0.01  # type: ignore[arg-type]
+    asked = {"baselines": B, "target": 1, **options}
+    assert compare(result, MODEL, X, **asked).relative_difference > 0.01  # type: ignore[arg-type]
 
 
 def test_tuples_and_further_arguments() -> None:
@@ -100,7 +100,7 @@ def test_the_mean_gradient_is_compared_with_captums() -> None:
 
 
 def test_what_captum_passes_on_badly_is_passed_on_well() -> None:
-    """Captum repeats every tensor along the path, also one without a batch dimension; `_bind` keeps it from that."""
+    """Captum repeats every tensor along the path, also one that has no batch dimension."""
     table = draw(9, 4, 4)
     forward = lambda at, t: MODEL(at @ t)  # noqa: E731
     options = {"target": 1, "additional_forward_args": table}

@@ -1,4 +1,4 @@
-"""IntegratedGradients replaces Captum's: same arguments, numbers, return types and types of errors.
+"""IntegratedGradients in Captum's place: the same arguments, numbers, returns and kinds of errors.
 
 Captum's trapezoid, whose weights sum to (n - 1) / n, is scaled by n / (n - 1) first; nothing else is.
 """
@@ -37,7 +37,7 @@ def members(maps: Any) -> Maps:
 
 
 def assert_close(ours: Any, theirs: Any, scale: float = 1.0) -> None:
-    """Asserts the same form, and values within 1e-5 of the largest."""
+    """Like in form, and within 1e-5 of the largest value."""
     assert type(ours) is type(theirs)
     largest = max(float(t.detach().abs().max()) for t in members(theirs)) * scale
     for our, their in zip(members(ours), members(theirs), strict=True):
@@ -551,7 +551,7 @@ def test_the_models_own_errors_pass_through() -> None:
 
 
 class Fickle(nn.Module):
-    """A model that returns no tensor from call number `last` + 1 on."""
+    """From call number `last` + 1 on it returns no tensor."""
 
     def __init__(self, last: int, later: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -570,7 +570,7 @@ class Fickle(nn.Module):
     ids=["None", "dict", "tuple", "1"],
 )
 def test_a_model_that_returns_no_tensor_at_last_is_told_so(of_layer: bool, later: Callable[[Tensor], Any]) -> None:
-    """Also where Captum's own code calls it, for the delta."""
+    """Also where Captum's own code asks it, for the delta."""
 
     def run(model: Fickle, *, delta: bool = True) -> tuple[Any, Any]:
         method = LayerIntegratedGradients(model, model.layer) if of_layer else IntegratedGradients(model)

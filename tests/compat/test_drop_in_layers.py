@@ -1,4 +1,4 @@
-"""LayerIntegratedGradients replaces Captum's: same arguments, numbers, return types and types of errors."""
+"""LayerIntegratedGradients in Captum's place: the same arguments, numbers, returns and kinds of errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def form(maps: Any) -> Any:
 
 
 def assert_close(ours: Any, theirs: Any, scale: float = 1.0) -> None:
-    """Asserts the same form, and values within 1e-5 of the largest."""
+    """Like in form, and within 1e-5 of the largest value."""
     assert form(ours) == form(theirs)
     largest = max(float(t.abs().max()) for t in flat(theirs)) * scale
     for our, their in zip(flat(ours), flat(theirs), strict=True):
@@ -289,7 +289,7 @@ def test_grad_kwargs(grad_kwargs: dict[str, Any]) -> None:
 
 
 class TimeFirst(nn.Module):
-    """A model that works on (time, batch, 3) inside."""
+    """Turns (batch, time, 3) into (time, batch, 3) inside."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -301,7 +301,7 @@ class TimeFirst(nn.Module):
 
 
 class Positions(nn.Module):
-    """A model with one embedding of positions for all examples, and tokens in one long row."""
+    """One embedding of places for all examples, and tokens in one long row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ class Positions(nn.Module):
 
 @pytest.mark.parametrize(("batch", "time"), [(2, 4), (4, 2), (3, 2), (3, 3), (2, 2), (1, 1), (1, 3)])
 def test_another_dimension_first(batch: int, time: int) -> None:
-    """Captum is right there only one step at a time; the drop-in always, also where batch and time have one length."""
+    """Captum is right there one step at a time; we are always, also where both are of one length."""
     model, x = seeded(TimeFirst), draw(3, batch, time, 3).float()
     ours = LayerIntegratedGradients(model, model.inner).attribute(x, target=1, n_steps=12)
     with warnings.catch_warnings():
@@ -324,7 +324,7 @@ def test_another_dimension_first(batch: int, time: int) -> None:
 
 
 class Mixing(nn.Module):
-    """Scales each example by all of the batch, which does nothing at baselines of zeros.
+    """Each example scaled by all, which does nothing where all are zero: as at the baselines.
 
     No square, whose mean along the path is the same where all steps are one batch.
     """
@@ -339,7 +339,7 @@ class Mixing(nn.Module):
 
 
 def test_examples_that_depend_on_each_other() -> None:
-    """They move along the path together, as those of `TimeFirst`."""
+    """As `TimeFirst`: they go along the path together."""
     model, x = seeded(Mixing), draw(3, 3, 3).float()
     ours = LayerIntegratedGradients(model, model.inner).attribute(x, target=1, n_steps=12)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Parity with Captum's public IntegratedGradients, and with a reference independent of both.
+"""Parity with Captum's public IntegratedGradients, and with a reference that owes nothing to either.
 
 Captum's weights are float32 for float64 models (parity to 3e-7), and those of its trapezoid sum to (n - 1) / n,
 so that its map is scaled by n / (n - 1) first.
@@ -60,7 +60,7 @@ TARGETS: dict[str, tuple[tuple[int, ...], object]] = {
 
 
 def choose(target: object, batch: int) -> Callable[[Tensor], Tensor]:
-    """Selects (batch,) of an output (batch, ...) as Captum's documentation describes targets."""
+    """(batch,) of an output (batch, ...), written down from what Captum's page says of targets."""
     if isinstance(target, Tensor):
         target = target.tolist()
     if isinstance(target, list) and len(target) == 1:
@@ -93,7 +93,7 @@ def ours(model: Callable[..., Tensor], inputs: object, method: str, n: int, **op
 
 
 def distance(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> float:
-    """Returns the largest difference over the largest value, of all members together."""
+    """The largest difference over the largest value, of all members together."""
     flat = [torch.cat([member.double().flatten() for member in members]) for members in (some, others)]
     return relative(*flat)
 
@@ -191,7 +191,7 @@ def test_convergence_deltas(method: str) -> None:
 
 @pytest.mark.parametrize("n", [2, 5, 50])
 def test_captums_trapezoid_is_low_and_ours_is_not(n: int) -> None:
-    """On a linear function, whose attribution is known. If this fails, Captum has changed: drop the scaling."""
+    """On a linear function, whose attribution anyone can tell. If this fails, Captum has changed: drop the scaling."""
     x = draw(1, 2, 4)
     linear = lambda at: at.sum(1)  # noqa: E731
     captums = IntegratedGradients(linear).attribute(x, method="riemann_trapezoid", n_steps=n)
@@ -203,12 +203,12 @@ def test_captums_trapezoid_is_low_and_ours_is_not(n: int) -> None:
 
 
 def close_to_kinkless(seed: int, *shape: int) -> Tensor:
-    """Returns random inputs of a few units, so that no sample falls onto a kink of these models."""
+    """Inputs of a few units, at random, so that no sample falls onto a kink of these models."""
     return draw(seed, *shape) * 3 + 2
 
 
 def logits(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-    """Returns a model without its softmax, which equal weights make constant, so that its map would be rounding."""
+    """Without the softmax, which equal weights before it make constant: its attribution is rounding alone."""
 
     def made() -> nn.Module:
         model = make()
@@ -282,7 +282,7 @@ def test_captums_own_models(name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("reduce", [torch.sum, torch.mean])
 def test_zero_gradients_of_a_model_that_saturates(reduce: Callable[[Tensor], Tensor]) -> None:
-    """1 - relu(1 - x) is flat from 2 to 3: both libraries give zeros."""
+    """1 - relu(1 - x) at 3 from 2 is flat: zeros from both."""
     model, x, b = captum_models.BasicModel(), torch.full((1, 1), 3.0), torch.full((1, 1), 2.0)
     assert float(reduce(ours(model, x, "riemann_middle", 8, baselines=b)[0])) == 0
     assert float(reduce(theirs(model, x, "riemann_middle", 8, baselines=b)[0])) == 0

@@ -1,4 +1,4 @@
-"""Fixtures: one thread of torch, as tensors are small here."""
+"""Tensors are small here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raises KeyboardInterrupt at any line of a run, and compares the state afterwards with that before."""
+"""KeyboardInterrupt at any line of a run, and what is left of it afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACED = (*(str(Path(file).parent) for file in (ig_widgets.__file__, torch.__fil
 
 
 class Restless(nn.Module):
-    """A model that writes to its buffers in each pass, in place and by new ones, and draws a number, unused."""
+    """Writes to its buffers in each pass, in place and by new ones, and draws a number that counts for nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Restless(nn.Module):
 
 
 class Sentences(nn.Module):
-    """A model that scores token ids by an embedding."""
+    """Scores of token ids, by an embedding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ IN_TOKENS: dict[str, Way] = {
 
 
 def state(model: nn.Module) -> dict[str, Any]:
-    """Returns all that a run must not change, as it is now."""
+    """All that a run may not change, as it is now."""
     found: dict[str, Any] = {
         "random state": torch.get_rng_state().numpy().tobytes(),
         "grad mode": torch.is_grad_enabled(),
@@ -129,7 +129,7 @@ def state(model: nn.Module) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Returns the names of what differs."""
+    """The names of what is otherwise."""
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
@@ -148,7 +148,7 @@ class Tracer:
         self._callback = self._returned if returns else self
 
     def run(self, act: Callable[[], object]) -> None:
-        """Runs it; an interrupt passes through."""
+        """Run it; an interrupt is let through."""
         before = self._get()
         self._set(self._callback)  # type: ignore[arg-type]
         try:
@@ -176,14 +176,14 @@ class Tracer:
 
 
 def traced(way: Way, model: nn.Module, **options: Any) -> Tracer:
-    """Runs it, and counts its lines, or the returns of C functions."""
+    """Run it, and count its lines, or what returns."""
     tracer = Tracer(**options)
     tracer.run(lambda: way(model))
     return tracer
 
 
 def interrupted(way: Way, model: nn.Module, at: int, **options: Any) -> tuple[str, list[str]]:
-    """Returns where a run was interrupted (nowhere if it ended before), and what it left changed."""
+    """Where a run was interrupted, nowhere if it ended before, and what it left otherwise than it was."""
     before = state(model)
     tracer = Tracer(at, **options)
     damage: list[str] = []
@@ -198,7 +198,7 @@ def interrupted(way: Way, model: nn.Module, at: int, **options: Any) -> tuple[st
 def many(
     count: int, seed: int, ways: dict[str, tuple[Way, Callable[[], nn.Module]]], *, returns: bool = False
 ) -> list[tuple[str, str, list[str]]]:
-    """Makes `count` interrupts at random places of all ways; returns the way, the place and the damage of each."""
+    """`count` interrupts at places drawn from all ways alike: of each the way, the place and the damage."""
     draws = random.Random(seed)
     found = []
     lines = {}
@@ -218,7 +218,7 @@ def many(
 
 
 def undo() -> None:
-    """Undoes what was left behind, for the next run."""
+    """What was left behind, for the next."""
     while torch._C._len_torch_function_stack():
         torch._C._pop_torch_function_stack()
     while torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:

@@ -1,4 +1,4 @@
-"""A stand-in for a device with a queue: tensors on a device "queue", and a count of the waits for it.
+"""A stand-in for a device whose work is queued: tensors that lie on "queue", and a count of who waits for it.
 
 It takes torch's one place for a device of one's own, for the whole process: run as a script, which prints what its
 scenarios counted, as JSON.
@@ -35,7 +35,7 @@ _READ = frozenset(["_local_scalar_dense", "nonzero", "masked_select", "equal", "
 
 
 class Queued(Tensor):
-    """A tensor on the stand-in; its values are those of `values`, on the CPU."""
+    """A tensor that lies on the stand-in; its values are those of `values`, on the CPU."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
@@ -93,7 +93,7 @@ def _done(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 class Factories(TorchDispatchMode):
-    """Mode in which factory functions make tensors on the stand-in."""
+    """What is made on the stand-in, inside, lies there."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -103,7 +103,7 @@ class Factories(TorchDispatchMode):
 
 
 class Clock:
-    """Decides when queued work is done: at the `late`th look.
+    """When work that was queued is done: as it is looked for the `late`th time.
 
     `launched` chunks so far, `open` ones not done, at `most` so many at once. `cancel` is set by the tenth look.
     """
@@ -113,7 +113,7 @@ class Clock:
         self.launched = self.open = self.most = self.looks = 0
 
     def mark(self, device: torch.device) -> transfers.Mark:
-        """Stands in for `transfers._mark`."""
+        """As `transfers._mark`."""
         left = [self.late]
         self.launched, self.open = self.launched + 1, self.open + 1
         self.most = max(self.most, self.open)
@@ -131,7 +131,7 @@ class Clock:
 
 @contextmanager
 def queueing(clock: Clock) -> Iterator[None]:
-    """Context in which the stand-in counts as a device with a queue, with the count of waits at zero."""
+    """The stand-in counts as a device whose work is queued, and it is counted anew who waits for it."""
     transfers._QUEUED = frozenset(("cuda", "queue"))
     transfers._mark = clock.mark  # type: ignore[assignment]
     transfers._pinned = lambda values: values.clone()  # type: ignore[assignment]
@@ -166,7 +166,7 @@ def found(kind: str, device: torch.device, **options: Any) -> Any:
 
 
 def counted(kind: str, **options: Any) -> dict[str, Any]:
-    """Returns who waited, how many chunks there were, and how far the map is from that on the CPU."""
+    """Who waited, how many chunks there were, and how far the map is from that on the CPU."""
     expected = found(kind, CPU, **options)
     clock = Clock()
     with queueing(clock):
@@ -187,7 +187,7 @@ ALPHAS = torch.linspace(0, 1, 64, dtype=torch.float64).numpy()
 
 
 def under_way() -> dict[str, Any]:
-    """Returns how many chunks are under way at once, and when the first comes in a run for which somebody waits."""
+    """How many chunks are under way at once; and when the first of a run comes for which somebody waits."""
     with queueing(Clock()):
         samples, awaited = samples_of(4), samples_of(4)
         plain, first = Clock(), Clock()
@@ -199,7 +199,7 @@ def under_way() -> dict[str, Any]:
 
 
 def cancelled(methods: Sequence[str]) -> dict[str, Any]:
-    """Returns what had been launched when a cancelled run ended, on a device that is never done."""
+    """A device that is never done: what had been launched when a run that is cancelled ends."""
     launched = {}
     for method in methods:
         with queueing(Clock()):

@@ -1,4 +1,4 @@
-"""Models for the tests: generated ones, two with exact attributions, and an independent reference.
+"""Subjects of the tests: generated models, two of them with exact answers, and a reference of its own.
 
 Nothing here uses the engine: points, weights and sums are written out a second time.
 """
@@ -29,7 +29,7 @@ SECONDS = 60.0  # nothing takes so long; what does, hangs
 
 
 def smallest(method: str) -> int:
-    """Returns the smallest number of points that a rule takes."""
+    """The least number of points that a rule takes."""
     return 2 if method == "riemann_trapezoid" else 1
 
 
@@ -37,7 +37,7 @@ def smallest(method: str) -> int:
 
 
 def points(method: str, n: int) -> tuple[list[float], list[float]]:
-    """Returns alphas and weights of a rule, from its definition."""
+    """Alphas and weights of a rule, from its definition."""
     if method == "gausslegendre":  # Golub and Welsch: eigenvalues of the Jacobi matrix
         k = np.arange(1, n)
         off = k / np.sqrt(4.0 * k**2 - 1)
@@ -58,7 +58,7 @@ def reference(
     method: str,
     n: int,
 ) -> tuple[Tensor, ...]:
-    """Computes Integrated Gradients in float64, one alpha after the other; `choose` picks (batch,) from the output."""
+    """Integrated Gradients in float64, one alpha after the other. `choose` picks (batch,) from the output."""
     xs, bs = [x.double() for x in inputs], [b.double().expand(x.shape) for b, x in zip(baselines, inputs, strict=True)]
     sums = [torch.zeros_like(x) for x in xs]
     for alpha, weight in zip(*points(method, n), strict=True):
@@ -74,7 +74,7 @@ def in_float64(model: nn.Module) -> nn.Module:
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
-    """Returns the largest difference over the largest value."""
+    """The largest difference over the largest value."""
     scale = float(theirs.abs().max())
     difference = float((ours.double() - theirs.double()).abs().max())
     return difference / scale if scale else difference
@@ -133,7 +133,7 @@ class ConvScores(nn.Module):
 
 
 class Counting(nn.Module):
-    """Wraps a function and records the rows that go through it, with and without a gradient."""
+    """Wraps a function and writes down the rows that go through it: with and without a gradient."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class Waves:
 
     @property
     def turns(self) -> Tensor:
-        """Returns how far each wave turns along each path (batch, waves)."""
+        """How far each wave turns along each path (batch, waves)."""
         return (self.x - self.b) @ self.w.T
 
     def exact(self) -> Tensor:
@@ -208,7 +208,7 @@ class Waves:
         return (self.x - self.b).abs() * ((self.c.abs() * self.turns.abs() ** k) @ self.w.abs())
 
     def rule_bound(self, method: str, n: int) -> Tensor:
-        """Returns the textbook bound of a rule's error, (batch, features)."""
+        """The textbook bound of a rule's error, (batch, features)."""
         if method in ("riemann_left", "riemann_right"):
             return self.slope_bound(1) / (2 * n)
         if method == "riemann_middle":
@@ -241,7 +241,7 @@ class ReluNetwork:
         return F.linear(points, *self.layers[-1])[:, 0]
 
     def pieces(self, x: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns widths (pieces,) and gradients (pieces, features) of linear pieces from `b` to `x`, (features,)."""
+        """Widths (pieces,) and gradients (pieces, features) of the linear pieces from `b` to `x`, (features,)."""
         edges = torch.tensor([0.0, 1.0], dtype=torch.float64)
         for depth in range(len(self.layers) - 1):
             values = torch.lerp(b, x, edges[:, None])
@@ -261,7 +261,7 @@ class ReluNetwork:
         return (x - b) * (widths @ gradients)
 
     def variation(self, x: Tensor, b: Tensor) -> Tensor:
-        """Returns the total variation along alpha of (x_i - b_i) dF/dx_i, (features,)."""
+        """Total variation along alpha of (x_i - b_i) dF/dx_i, (features,)."""
         return (x - b).abs() * self.pieces(x, b)[1].diff(dim=0).abs().sum(0)
 
 

@@ -1,4 +1,4 @@
-"""Adaptive points: weights of scattered samples, difficult places, jumps, and what is reported of them."""
+"""Points where they are needed: weights of scattered samples, hard places, jumps, and what is said of them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_value_between_samples_is_that_of_a_polynomial_through_the_nearest(
 
 
 def test_samples_that_crowd_beside_a_long_interval_are_passed_over() -> None:
-    """A polynomial through them would oscillate: a small error in them would count for much."""
+    """Through them a polynomial would swing: what is off by a little in them would count for much."""
     crowd = np.array([0.1, 0.1001, 0.1002, 0.1003])
     alphas = np.concatenate([crowd, [0.5, 0.8]])
     weights = interval_weights(alphas, 0.0, 1.0, 4)
@@ -82,19 +82,19 @@ def test_what_a_rule_foresees_beside_its_points_is_not_hidden(n: int) -> None:
 
 @pytest.mark.parametrize("n", SIZES[1:3])
 def test_what_samples_beside_a_rule_show_counts_by_the_room_that_hides_it(n: int) -> None:
-    """A bump that the rule's points miss, between each two of them in turn; of several the largest counts."""
+    """A bump that the rule's points miss, in each room between them in turn; of several the largest counts."""
     rule = patterson(n)
     edges = np.concatenate([[0.0], rule.alphas, [1.0]])
-    ratios = []
+    told = []
     for low, high in itertools.pairwise(edges):
         alphas = np.sort(np.append(rule.alphas, (low + high) / 2))
         bump = np.where(np.isin(alphas, rule.alphas), 0.0, 3.0)[:, None]
-        ratios.append(hidden(n, alphas, (bump @ bump.T)[None])[0] / (high - low))
-    np.testing.assert_allclose(ratios, ratios[0])
-    assert 0 < ratios[0] <= 3.0
+        told.append(hidden(n, alphas, (bump @ bump.T)[None])[0] / (high - low))
+    np.testing.assert_allclose(told, told[0])
+    assert 0 < told[0] <= 3.0
     both = np.sort(np.concatenate([rule.alphas, (edges[:2] + edges[1:3]) / 2]))
     bumps = np.where(np.isin(both, rule.alphas), 0.0, 3.0)[:, None]
-    assert hidden(n, both, (bumps @ bumps.T)[None])[0] == pytest.approx(ratios[0] * np.diff(edges)[:2].max())
+    assert hidden(n, both, (bumps @ bumps.T)[None])[0] == pytest.approx(told[0] * np.diff(edges)[:2].max())
 
 
 @pytest.mark.parametrize("n", SIZES[1:])
@@ -155,7 +155,7 @@ def test_rows_that_depend_on_each_other_are_not_called_converged() -> None:
 
 
 def test_a_small_estimate_does_not_outweigh_that_the_model_answered_differently() -> None:
-    """Tested with a rule that evaluates the ends of the path again, at an estimated error within the tolerance."""
+    """By a rule that comes by the ends of the path, of a function whose estimated error is within the tolerance."""
 
     def model(v: Tensor) -> Tensor:
         return v.sum(1) + torch.sin(v).sum(1) + (v - v.mean(0)).sum(1)
@@ -173,7 +173,7 @@ def test_adaptive_takes_no_number_of_points() -> None:
 
 
 def test_gradients_that_are_zero_wherever_they_are_taken_do_not_explain_a_change() -> None:
-    """A hard sigmoid rises between two samples: F changes, and no gradient shows it."""
+    """A hard sigmoid that is passed between two samples: F changes, and no gradient shows it."""
     result = igw.attribute(
         lambda x: torch.nn.functional.hardsigmoid(3000 * (x.sum(1) - 1.21)), X, method="adaptive", tol=0.05
     )
@@ -184,7 +184,7 @@ def test_gradients_that_are_zero_wherever_they_are_taken_do_not_explain_a_change
 @pytest.mark.parametrize("features", [100, 300, 3000])
 @pytest.mark.parametrize(("at", "width"), [(0.05, 1e-2), (0.437, 1e-4), (0.81, 1e-7)])
 def test_a_step_of_one_feature_counts_however_many_others_change_f_more(features: int, at: float, width: float) -> None:
-    """It is a fiftieth or less of the change of F, and a tenth or more of the norm of the map."""
+    """Of the change of F it is a fiftieth or less, of the length of the map a tenth or more."""
     x = torch.ones(1, features, dtype=torch.float64)
     height = features**0.5 / 9
 
@@ -199,7 +199,7 @@ def test_a_step_of_one_feature_counts_however_many_others_change_f_more(features
 
 
 def test_a_rule_that_says_it_is_far_off_is_believed_though_single_samples_are_content() -> None:
-    """Waves turn so often that seven points do not predict what lies between them: the next rule is taken."""
+    """Waves that turn so often that what lies between seven points is not foreseen: the next rule is taken."""
     subject = waves(21, 1, 3)
     subject = replace(subject, x=10 * subject.x)
     result = igw.attribute(subject, subject.x, baselines=subject.b, tol=0.1)
@@ -208,7 +208,7 @@ def test_a_rule_that_says_it_is_far_off_is_believed_though_single_samples_are_co
 
 
 def test_a_function_that_only_rises_goes_up_and_down_by_what_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What F misses is reported as a share of its total variation, in a unit that is a power of two."""
+    """What F misses is told as a share of how far F goes up and down; in a unit that is a power of two."""
     variations, errors = [], adaptive_samples.rule_errors
 
     def noting(*given: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Arguments of the wrong type raise the package's errors, which name the argument, before the model is called."""
+"""Arguments of the wrong type: an error of ours that names the argument, before the model is called."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_it_is_named_before_any_work(kind: str, inside: bool) -> None:
     inputs, options, says = WRONG[kind]
     if inside:
         options = {"layer": LAYER, **options}
-    for function in (attribute, refine):
+    for ask in (attribute, refine):
         with pytest.raises(IGError, match=says):
-            function(never, inputs, **options)
+            ask(never, inputs, **options)
 
 
 def test_baselines_of_ids_are_ids() -> None:
@@ -84,8 +84,8 @@ def test_relatives_look_too(name: str) -> None:
 @pytest.mark.parametrize("options", [{"tol": 0.01}, {"n_steps": 9}, {"n_steps": 9, "method": "secant"}], ids=str)
 def test_true_is_a_bar(options: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
     model = Scores([(4,)], (5,), seed=9)
-    for function in (attribute, lambda *a, **o: list(refine(*a, **o))[-1]):
-        found = function(model, X, target=1, on_progress=True, cancel=threading.Event(), **options)
+    for ask in (attribute, lambda *a, **o: list(refine(*a, **o))[-1]):
+        found = ask(model, X, target=1, on_progress=True, cancel=threading.Event(), **options)
         text = capfd.readouterr().err
         total = 3 * found.evaluations
         assert f"{total}/{total} evaluations [" in text

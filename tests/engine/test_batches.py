@@ -1,4 +1,4 @@
-"""A batch gives what its examples give alone, and takes only as many passes as its chunks need."""
+"""A large batch is each of its examples alone, and costs as many passes as fit into chunks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def network(seed: int, activation: nn.Module) -> nn.Module:
 @few
 @given(seeds, st.integers(2, 3), st.sampled_from([0.2, 0.05]), st.sampled_from([12, 40]))
 def test_cells_of_a_batch_are_those_of_each_example(seed: int, batch: int, tol: float, most: int) -> None:
-    """Examples that are done stay unchanged while others need more."""
+    """Examples that are done are left as they are, whatever the others still need."""
     model = network(seed, nn.ReLU())
     # Some paths hold many kinks, some few.
     x = draw(seed, batch, 6) * torch.logspace(-2, 1, batch, dtype=torch.float64)[:, None]
@@ -76,7 +76,7 @@ def test_passes_do_not_grow_with_the_batch(activation: nn.Module) -> None:
 @few
 @given(seeds, st.integers(2, 20))
 def test_kinks_of_a_batch_are_those_of_each_example(seed: int, batch: int) -> None:
-    """The neighbour in the chunk adds no kinks to examples that pass none."""
+    """Of examples that pass none, none is made by the neighbour in the chunk."""
     x = draw(seed, batch, 5).abs() + 0.1
     signs = torch.where(torch.arange(batch) % 2 == 0, 1.0, -1.0)[:, None]
 
@@ -99,9 +99,9 @@ def test_an_index_is_a_dictionary(batch: int, pairs: list[tuple[int, int]], cell
         known[example, key] = row
         keys = np.array([[key / 8, (key + 1) / 8]]) if cells else np.array([key / 8])
         index.add(np.array([example]), keys, np.array([row]))
-    wanted = Wanted(*(v.ravel() for v in np.meshgrid(np.arange(batch), np.arange(8.0))))
-    keys = np.stack([wanted.keys / 8, (wanted.keys + 1) / 8], 1) if cells else wanted.keys / 8
-    found = index.find(wanted.examples, keys).tolist()
-    assert found == [known.get((e, int(k)), -1) for e, k in zip(wanted.examples.tolist(), wanted.keys, strict=True)]
+    asked = Wanted(*(v.ravel() for v in np.meshgrid(np.arange(batch), np.arange(8.0))))
+    keys = np.stack([asked.keys / 8, (asked.keys + 1) / 8], 1) if cells else asked.keys / 8
+    found = index.find(asked.examples, keys).tolist()
+    assert found == [known.get((e, int(k)), -1) for e, k in zip(asked.examples.tolist(), asked.keys, strict=True)]
     complete = {int(key.real * 8) for key in index.complete()}
     assert complete == {k for k in range(8) if all((e, k) in known for e in range(batch))}

@@ -1,4 +1,4 @@
-"""A cancelled run stops soon: not one more pass goes through the model, whichever function was called."""
+"""A run that is cancelled stops: not one pass more goes through the model, whatever asked for it, and soon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECONDS = 60.0  # nothing takes so long; what does, hangs
 
 
 class Elsewhere:
-    """Sets `cancel` from another thread as soon as it is called, and records when."""
+    """Another thread, which sets `cancel` as soon as it is called, and writes down when."""
 
     def __init__(self) -> None:
         self.cancel, self._called, self._done = threading.Event(), threading.Event(), threading.Event()
@@ -58,7 +58,7 @@ class Elsewhere:
 
 
 class Watched(nn.Module):
-    """Sets `cancel` by `elsewhere` within pass number `stop`, and records the time and rows of each pass."""
+    """Calls elsewhere in the midst of pass number `stop`, and writes down when each pass begins, and its rows."""
 
     def __init__(self, inner: Callable[..., Tensor], elsewhere: Elsewhere, stop: int, *, wait: bool = True) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Watched(nn.Module):
         return self.inner(x)
 
     def after(self) -> list[int]:
-        """Returns the rows of each pass that began after `cancel` was set."""
+        """The rows of each pass that began after the wish to stop."""
         return [rows for at, rows in self.begun if at > self.elsewhere.at]
 
 
@@ -190,7 +190,7 @@ def test_randomize_model_stops_with_the_map_in_hand() -> None:
 
 
 class Stages(nn.Module):
-    """A model of `stages` operations that take `seconds` in all in the forward pass; the backward pass is quick."""
+    """`stages` operations that take `seconds` in all, forward; the way back is quick."""
 
     def __init__(self, stages: int, seconds: float) -> None:
         super().__init__()
@@ -286,7 +286,7 @@ print(result.attributions.numpy().tobytes().hex(), result.convergence_delta.nump
 
 
 def test_the_next_result_is_that_of_a_fresh_process() -> None:
-    """The same bit for bit, as the rows of a chunk are the same."""
+    """Bit for bit, as the rows of a chunk are the same."""
     inner, x, _ = _tiny()
     untouched = copy.deepcopy(inner.state_dict())
     for method in ("riemann_middle", "secant"):
@@ -303,7 +303,7 @@ def test_the_next_result_is_that_of_a_fresh_process() -> None:
 
 
 def test_thirty_thousand_gauss_legendre_points_hear_it(figure: Callable[..., None]) -> None:
-    """Cancelling works while they are computed, too."""
+    """Also while they are worked out."""
     cancel, at = threading.Event(), [0.0]
 
     def stop() -> None:

@@ -1,4 +1,4 @@
-"""The search for a chunk size, with given timings and memory in place of measured ones."""
+"""The search for a chunk size, with timings and memory told instead of measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _plenty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settle(chunk: ChunkSize, seconds: Seconds, *, row_bytes: int = 1000, chunks_run: int = 40) -> list[int]:
-    """Returns the sizes chosen while a model takes `seconds(rows)` and saves `row_bytes` a row."""
+    """The sizes chosen while a model takes `seconds(rows)` and saves `row_bytes` a row."""
     sizes = []
     for _ in range(chunks_run):
         rows = chunk.rows
@@ -47,14 +47,14 @@ def started(seconds: Seconds) -> ChunkSize:
 
 
 def test_it_grows_while_it_pays() -> None:
-    """A call has a large fixed cost of 10 ms, and a row is nearly free."""
+    """A large fixed cost a call: 10 ms, and a row is nearly free."""
     seconds: Seconds = lambda rows: 0.010 + 1e-5 * rows  # noqa: E731
     sizes = settle(started(seconds), seconds)
     assert seconds(sizes[-1]) / sizes[-1] <= 1.1 * 1e-5
 
 
 def test_it_falls_back_when_the_caches_are_left() -> None:
-    """Beyond 16 rows a row costs twice as much."""
+    """Beyond 16 rows a row becomes twice as dear."""
     seconds: Seconds = lambda rows: 0.002 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
     sizes = settle(started(seconds), seconds)
     assert max(sizes) > 16
@@ -63,7 +63,7 @@ def test_it_falls_back_when_the_caches_are_left() -> None:
 
 
 def test_a_first_guess_beyond_the_caches_is_taken_back() -> None:
-    """At most a fifth slower than the best fixed size, also where the first guess is too large already."""
+    """Not slower than the best fixed size by more than a fifth, also where the first guess is too large already."""
     seconds: Seconds = lambda rows: 0.002 * rows * (2 if rows > 16 else 1) + 0.0005  # noqa: E731
     chunk, other = ChunkSize(None, CPU, 1000), ChunkSize(None, CPU, 8000)
     settle(other, lambda rows: 0.0005 + 0.0005 * rows)
@@ -94,7 +94,7 @@ def test_a_settled_size_is_within_a_fifth_of_the_best_tried(
 @few
 @given(st.floats(1e-5, 0.05), st.floats(1e-6, 0.05))
 def test_a_chunk_stays_short_enough_to_answer_cancel(fixed: float, row: float) -> None:
-    """A chunk takes at most about two seconds, where one row takes less."""
+    """At most about two seconds a chunk, where one row takes less."""
 
     def seconds(rows: int) -> float:
         return fixed + row * rows
@@ -103,7 +103,7 @@ def test_a_chunk_stays_short_enough_to_answer_cancel(fixed: float, row: float) -
 
 
 def test_chunks_that_are_not_quite_full_teach() -> None:
-    """Cells that share no ends leave the last row of each chunk empty."""
+    """Cells that share no ends leave the last row of a chunk empty, each time."""
     chunk = started(lambda rows: 0.001 + 1e-5 * rows)
     for _ in range(40):
         rows = max(1, chunk.rows - 1)
@@ -112,7 +112,7 @@ def test_chunks_that_are_not_quite_full_teach() -> None:
 
 
 def test_a_large_batch_of_a_small_model_finds_its_size_in_a_first_run() -> None:
-    """A row costs a microsecond, twice that beyond 4096: the search costs at most a fifth of 100,000 rows."""
+    """Rows that cost a microsecond, twice that beyond 4096: the search costs a fifth of 100,000 of them at most."""
 
     def seconds(rows: int) -> float:
         return 0.0005 + 1e-6 * rows * (2 if rows > 4096 else 1)
@@ -127,7 +127,7 @@ def test_a_large_batch_of_a_small_model_finds_its_size_in_a_first_run() -> None:
 
 
 def test_one_hiccup_of_the_clock_does_not_freeze_a_chunk_that_is_too_small() -> None:
-    """On a busy machine a chunk may take twice its time; the size found is at most 20% slower than the best."""
+    """On a busy machine a single chunk may take twice its time; at most 20% slower than the best size is promised."""
 
     def true(rows: int) -> float:
         return 0.010 + 1e-4 * rows
@@ -196,7 +196,7 @@ def test_an_accelerator_is_filled_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_accelerator_takes_the_whole_path_at_once_where_it_fits(
     input_bytes: int, row_bytes: int, free: int, guess: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The memory of the first chunk is guessed, later it is known; a pass takes about twice what it saves."""
+    """Of the first chunk the memory is guessed, later it is known; a pass takes about twice what it saves."""
     monkeypatch.setattr(chunks, "free_memory", lambda device: free)
     assert 2 * rows * row_bytes < free
     chunk = ChunkSize(None, CUDA, input_bytes)
@@ -206,7 +206,7 @@ def test_an_accelerator_takes_the_whole_path_at_once_where_it_fits(
 
 
 def test_an_accelerator_is_filled_anew_in_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other models come and go there, so free memory is read anew; a size that ran out of memory is not tried again."""
+    """Other models come and go there; where memory ran out it is believed no more."""
     free = [8 * GIB]
     monkeypatch.setattr(chunks, "free_memory", lambda device: free[0])
     chunk = ChunkSize(None, CUDA, 1000)
@@ -225,7 +225,7 @@ def test_an_accelerator_is_filled_anew_in_each_run(monkeypatch: pytest.MonkeyPat
 
 
 def test_chunks_of_other_sizes_teach_nothing() -> None:
-    """The last rows of a run, or a small first chunk, say little of the fixed cost."""
+    """The last rows of a run, or the first few for someone who waits, say little of the fixed cost."""
     chunk = ChunkSize(None, CPU, 1000)
     chunk.start(0.0001)
     rows = chunk.rows
@@ -282,7 +282,7 @@ def test_a_slow_start_is_not_remembered_for_good() -> None:
 
 
 def test_what_was_learnt_serves_other_shapes() -> None:
-    """A text model is called at many lengths: twice as many rows of half the size go at a time."""
+    """A model of texts is asked at many lengths: rows of half the size come twice as many at a time."""
 
     def model(at: Tensor) -> Tensor:
         return at.square().sum(1)

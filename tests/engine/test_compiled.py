@@ -1,4 +1,4 @@
-"""A module compiled by `torch.compile` gets the same attributions as the module itself."""
+"""What `torch.compile` has made of a module is explained as the module is."""
 
 from __future__ import annotations
 

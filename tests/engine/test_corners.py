@@ -1,4 +1,4 @@
-"""Groups of features beside the path find what F along it does not show, and do not mistake interactions for it."""
+"""Groups of features beside the path: what F along it does not show is found, and interactions are not taken for it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_a_corner_takes_each_feature_from_the_place_of_its_group(seed: int) -> N
 
 
 def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[float]:
-    """Returns where `model` would be sampled after samples at `alphas`, because of groups of features."""
+    """Where `model` would be sampled after samples at `alphas`, by what groups of features say."""
     path, examples = make_path(x, None), torch.zeros(len(alphas), dtype=torch.int64)
     points = path.points(examples, torch.from_numpy(alphas))[0].requires_grad_()
     outputs = model(points)
     maps = (torch.autograd.grad(outputs.sum(), points)[0] * x).numpy()
     size = float(np.linalg.norm(maps.mean(0)))
 
-    def evaluate(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
+    def ask(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
         where = (torch.from_numpy(of), torch.from_numpy(own), torch.from_numpy(others))
         with torch.no_grad():
             values: Floats = model(*corner_points(path, *where, groups)).numpy()
@@ -61,11 +61,11 @@ def places(model: nn.Module, x: Tensor, alphas: Floats, tol: float) -> list[floa
         ends = tuple(float(model(end)[0]) for end in (torch.zeros_like(x), x))
     walk = Walk(0, alphas, outputs.detach().numpy(), ends, maps, size, 0, 1e-12, 1e-12)
     numbering = Numbering(np.arange(x.shape[1]), x.shape[1], np.random.default_rng(0))
-    return doubted_places([walk], numbering, tol, evaluate).get(0, [])
+    return doubted_places([walk], numbering, tol, ask).get(0, [])
 
 
 class Cancelling(nn.Module):
-    """A model in which two features have a step each, one up and one down, at the same place of the path."""
+    """Of two features a step each, one up and one down, at the same place of the path."""
 
     def __init__(self, at: float, width: float) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Cancelling(nn.Module):
 @few
 @given(st.floats(0.03, 0.97), st.floats(-9, -2.5))
 def test_a_step_that_cancels_in_f_is_located_however_narrow(at: float, exponent: float) -> None:
-    """Samples are requested within its width; where one lies there, its gradient shows the step."""
+    """Samples are asked for within its width; where one lies in it, its gradient shows it."""
     alphas = np.linspace(0.01, 0.99, 9)
     assume(abs(alphas - at).min() > 20 * 10**exponent)
     found = places(Cancelling(at, 10**exponent), X, alphas, 0.05)
@@ -119,7 +119,7 @@ def test_jumps_that_cancel_end_the_search() -> None:
 
 
 def test_one_hard_example_among_many_is_seen() -> None:
-    """Groups are checked in a few examples first, and in all others where one of these is wrong."""
+    """Groups are looked at in a few examples at first, in all others where one of these is wrong."""
     x = torch.ones(40, 2, dtype=torch.float64) * torch.linspace(0.5, 1.0, 40, dtype=torch.float64)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -133,25 +133,23 @@ def test_one_hard_example_among_many_is_seen() -> None:
 @pytest.mark.parametrize("count", [1, 3, 9, 40, 71, 200])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_look_beside_many_samples_is_in_every_interval_and_no_dearer(count: int, batch: int) -> None:
-    """Each group is evaluated at both other corners of each interval: the more intervals, the fewer groups."""
+    """Each of a few groups is asked at both other corners of an interval: of many intervals fewer groups."""
     features = 4
     path = make_path(torch.ones(batch, features, dtype=torch.float64), None)
     alphas = (np.arange(count) + 0.5) / count
-    evaluated: list[tuple[int, float, float]] = []
+    asked: list[tuple[int, float, float]] = []
 
-    def evaluate(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
-        evaluated.extend(zip(of.tolist(), own.tolist(), others.tolist(), strict=True))
+    def ask(of: Integers, own: Floats, others: Floats, groups: Tensor) -> Floats:
+        asked.extend(zip(of.tolist(), own.tolist(), others.tolist(), strict=True))
         where = (torch.from_numpy(of), torch.from_numpy(own), torch.from_numpy(others))
         values: Floats = corner_points(path, *where, groups)[0].sum(1).numpy()
         return values
 
     ends, maps = (0.0, float(features)), np.ones((count, features))
     walks = [Walk(e, alphas, alphas * features, ends, maps, 2.0, 0, 1e-12, 1e-12) for e in range(batch)]
-    assert (
-        doubted_places(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, evaluate) == {}
-    )
-    assert len(evaluated) <= batch * max(288, 2 * count)
+    assert doubted_places(walks, Numbering(np.arange(features), features, np.random.default_rng(0)), 0.05, ask) == {}
+    assert len(asked) <= batch * max(288, 2 * count)
     if count <= 71:
         edges = [0.0, *alphas.tolist(), 1.0]
         every = {(e, a, b) for e in range(batch) for pair in pairwise(edges) for a, b in (pair, pair[::-1])}
-        assert set(evaluated) == every
+        assert set(asked) == every

@@ -1,4 +1,4 @@
-"""Limits of devices, by stand-ins: cuDNN's recurrent networks in evaluation mode, float64 on Apple's."""
+"""What some devices cannot do, by stand-ins: cuDNN's recurrent networks in evaluation mode, float64 on Apple's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METHODS = ["gausslegendre", "secant", "auto"]
 
 
 class Recurrent(nn.Module):
-    """A recurrent network that records whether cuDNN was on in its passes."""
+    """Writes down whether cuDNN was on in its passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def test_cudnn_stays_on_where_it_has_a_backward_pass(monkeypatch: pytest.MonkeyP
 
 
 class _Cudnn(torch.autograd.Function):
-    """An autograd function that fails as cuDNN does."""
+    """Fails as cuDNN does."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ FILES = [
 
 
 def test_float64_is_made_on_the_cpu_alone() -> None:
-    """Checked in the source: `.double()` follows `.cpu()`, and tensors made in float64 name the CPU."""
+    """Read from the code: `.double()` follows `.cpu()`, and what is made in float64 names the CPU."""
     offending = []
     for path in FILES:
         text = path.read_text()

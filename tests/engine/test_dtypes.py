@@ -1,4 +1,4 @@
-"""Attributions in narrow and wide dtypes, and on CUDA where there is one."""
+"""Narrow and wide dtypes, and CUDA where there is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALF = (torch.bfloat16, torch.float16)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_error_of_a_square_is_one_rounding(dtype: torch.dtype, method: str) -> None:
-    """F = sum x^2 / 2 has the gradient x, so all error is that of rounding points and result, whatever n is.
+    """F = sum x^2 / 2 has the gradient x, so all error is that of the points and of the result, whatever n is.
 
     Adding up 300 samples in bfloat16 would be off by tens of per cent; weights in bfloat16 by one.
     """
@@ -40,7 +40,7 @@ def test_error_of_a_square_is_one_rounding(dtype: torch.dtype, method: str) -> N
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_n_distinct_points_are_used(dtype: torch.dtype, method: str) -> None:
-    """If difference and product were rounded as well, some points would coincide (Captum: 292 of 300 differ)."""
+    """Of points of which difference and product are rounded as well some coincide (Captum: 292 of 300 differ)."""
     n, seen = 300, []
 
     def forward(at: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def test_the_weights_of_gausslegendre_are_not_rounded(dtype: torch.dtype) -> Non
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_cells_are_left_where_rounding_hides_their_sums(dtype: torch.dtype) -> None:
-    """What cells miss of F is the only sign of a misread model; in half precision it is hidden by rounding."""
+    """What cells miss of F is the only sign that the secant rule has misread a model; in half precision it is void."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 1)).eval().to(dtype)
@@ -77,7 +77,7 @@ def test_cells_are_left_where_rounding_hides_their_sums(dtype: torch.dtype) -> N
 
 
 def test_many_cells_in_single_precision_hold() -> None:
-    """The bounds of rounding of all cells add up to more than the tolerance; what is missing does not."""
+    """The most that rounding could hide in each adds up to more than the tolerance; what is missing does not."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)).eval()

@@ -313,11 +313,11 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
 
 @pytest.mark.parametrize("case", CASES)
 def test_message(case: str) -> None:
-    call, kind, expected = CASES[case]
+    call, kind, said = CASES[case]
     with pytest.raises(kind) as raised:
         call()
     message = str(raised.value)
-    missing = [words for words in expected if words not in message]
+    missing = [words for words in said if words not in message]
     assert not missing, f"{missing} not in: {message}"
     assert message[-1] in ".)"
     assert "0x" not in message
@@ -346,7 +346,7 @@ class UnhappyError(Exception):
 @pytest.mark.parametrize("kind", [UnhappyError, ValueError, RuntimeError, NotImplementedError, KeyError])
 @pytest.mark.parametrize("conv", [False, True])
 def test_exceptions_pass_unchanged_with_a_note(kind: type[Exception], conv: bool) -> None:
-    """Points equal their alpha, and the model fails beyond 0.6."""
+    """Points are their alpha, and the model fails beyond 0.6."""
     layer = nn.Conv2d(1, 1, 1).double()
 
     class Model(nn.Module):

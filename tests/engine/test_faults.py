@@ -1,4 +1,4 @@
-"""Faulty models and inputs give a named error or a finite result by every public function, never a silent NaN.
+"""Models and inputs that go wrong, by every way in: each gives its named error or a finite answer, never a silent NaN.
 
 What is not defined, and is said to be NaN where it is documented, is in `UNDEFINED`; tables leave it out.
 """
@@ -115,7 +115,7 @@ WAYS = WITH_GRADIENT | FORWARD_ONLY
 
 
 def not_finite(value: object, name: str = "") -> Iterator[str]:
-    """Yields the names of what is NaN or infinite in a result, its properties, its table."""
+    """Names of what is NaN or infinite anywhere in a result, its properties, its table."""
     if isinstance(value, Tensor):
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             yield name
@@ -139,7 +139,7 @@ def not_finite(value: object, name: str = "") -> Iterator[str]:
 
 
 def alpha_of(x: Tensor) -> Tensor:
-    """Returns where a row lies on the path from zeros to the example that is nearest in direction."""
+    """Where a row lies on the path from zeros to the example that it is nearest in direction to."""
     flat, ends = x.detach().flatten(1), X.flatten(1).to(x.dtype)
     products = flat @ ends.T
     return (products / ends.square().sum(1)).amax(1)
@@ -173,7 +173,7 @@ def raising(error: BaseException, low: float = 0.37, high: float = math.inf) -> 
 
 @dataclass
 class Counted:
-    """A model that is another function from its third call on."""
+    """From call number 3 on another function."""
 
     later: Model
     calls: int = 0
@@ -185,7 +185,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Fault:
-    """A model, made anew for each run; `raises`: what may be raised (None: nothing); `always`: it must be."""
+    """A model, made anew for each run; `raises`: what may be raised, None: nothing. `always`: and must be."""
 
     make: Callable[[], Model]
     raises: type[BaseException] | tuple[type[BaseException], ...] | None = None
@@ -302,7 +302,7 @@ def test_named_or_finite(name: str, figure: Callable[..., None]) -> None:
 
 
 class Speechless(RuntimeError):  # noqa: N818
-    """An error of the type that torch also raises when memory runs out, whose text is not available."""
+    """Of the type by which torch says, among other things, that memory ran out; its text is not available."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -313,7 +313,7 @@ class Speechless(RuntimeError):  # noqa: N818
     [*((way, -1.0, math.inf) for way in WAYS), *((way, 0.3, 0.9) for way in WAYS if way.startswith(("attr", "to a")))],
 )
 def test_an_error_whose_text_raises_comes_through_as_itself(way: str, low: float, high: float) -> None:
-    """Raised in the first pass, or in the first between both ends."""
+    """At the first pass, or at the first between both ends."""
     error = Speechless()
     with pytest.raises(Speechless) as raised:
         WAYS[way](raising(error, low, high), X, ZEROS)
@@ -333,7 +333,7 @@ def test_a_gradient_of_zero_is_a_map_of_zeros(way: str, name: str) -> None:
 
 @pytest.mark.parametrize("method", [*rules.METHODS, rules.AUTO])
 def test_what_equals_the_baseline_is_given_nothing(method: str) -> None:
-    """The other features get everything; with a tolerance the error of a map of zeros is zero."""
+    """And what is left over gets all; with tolerance the error of zeros is zero."""
     some = attribute(score, X, baselines=one_moved, method=method, n_steps=12)
     moved = one_moved != X
     assert not some.attributions[~moved].any()
@@ -352,7 +352,7 @@ def test_what_equals_the_baseline_is_given_nothing(method: str) -> None:
 @pytest.mark.parametrize("power", [-1000, -400, 400, 1000])
 @pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.ConvergenceWarning")  # the budget is small by intent
 def test_powers_of_two_change_nothing_but_the_scale(method: str, power: int) -> None:
-    """Squares of such numbers overflow or vanish: neither estimates nor places of samples may change by that."""
+    """Their squares overflow or vanish: what is estimated, and where is sampled next, must not see that."""
     kinked = lambda x, scale=1.0: (torch.relu(x.flatten(1) * W) + torch.tanh(x.flatten(1))).sum(1) * scale  # noqa: E731
     options = {"baselines": -X / 2, "method": method, "tol": 0.01, "max_evaluations": 40, "chunk_size": 16}
     plain = attribute(kinked, X, **options)  # type: ignore[arg-type]
@@ -368,7 +368,7 @@ def test_powers_of_two_change_nothing_but_the_scale(method: str, power: int) -> 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_random_state_and_the_grad_mode_are_as_found(way: str) -> None:
-    """Other global settings that the model makes (a default dtype, a number of threads) stay as it set them."""
+    """What else it sets for all (a default dtype, a number of threads) is its own affair, and stays as it set it."""
 
     def model(x: Tensor) -> Tensor:
         torch.manual_seed(7)
@@ -404,7 +404,7 @@ RESTLESS: dict[str, Callable[[], Model]] = {
     ],
 )
 def test_a_model_that_answers_differently_is_warned_of_once(kind: str, method: str) -> None:
-    """Warned where an end of the path is evaluated again; for a model that draws random numbers, by any rule."""
+    """Where an end of the path comes by again, in another row or call; one that draws random numbers by any rule."""
     with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
         warnings.simplefilter("always")
         torch.manual_seed(0)  # of other masks two may say nearly the same
@@ -417,7 +417,7 @@ def test_a_model_that_answers_differently_is_warned_of_once(kind: str, method: s
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_only_a_model_that_draws_is_asked_for_the_ends_again(batch: int) -> None:
-    """Drawing alone gives no warning: draws may change nothing, as where layers are dropped in training only."""
+    """And is not warned of for it: what it draws may change nothing, as where layers are dropped in training only."""
     rows = {"steady": 0, "drawing": 0}
 
     def model(x: Tensor, name: str) -> Tensor:
@@ -439,7 +439,7 @@ def test_only_a_model_that_draws_is_asked_for_the_ends_again(batch: int) -> None
 
 @pytest.mark.parametrize("kind", ["functional dropout", "noise"])
 def test_row_by_row_chance_is_fixed(kind: str) -> None:
-    """The random state is restored after each pass, so that with one row a pass F is one function: no warning."""
+    """The random state is put back after each pass, so that one row a pass is one function: no false alarm."""
     model = RESTLESS[kind]()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -449,7 +449,7 @@ def test_row_by_row_chance_is_fixed(kind: str) -> None:
 
 
 def test_rounding_is_no_other_answer() -> None:
-    """Other chunks, folded batch norm and half precision change outputs slightly, a zero by rounding: no warning."""
+    """Other chunks, folded batch norm and half precision answer a little differently, an exact zero by rounding."""
     subject = igw.demo.image_classifier()
     photo = subject.preprocess(igw.demo.image("cat"))
     with warnings.catch_warnings():

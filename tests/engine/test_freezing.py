@@ -1,4 +1,4 @@
-"""Nothing is saved for gradients of parameters, while the parameters and all numbers stay the same."""
+"""Nothing is kept for the gradients of parameters; the parameters, and all numbers, stay as they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Attention(nn.Module):
 
 
 class Lists(nn.Module):
-    """A model whose parameters are stacked, viewed, given by keyword, and shared."""
+    """Parameters that are stacked, viewed, given by keyword, and shared."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`attribute` with feature_mask and with layer."""
+"""feature_mask, and layer= in attribute."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_mask_for_each_example_and_one_for_every_item_of_refine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mask", "kind", "message"),
+    ("mask", "kind", "said"),
     [
         (torch.zeros(1, 5, dtype=torch.int64), ArgumentValueError, r"shape \(1, 5\), its input \(3, 4\)"),
         (torch.zeros(1, 4), ArgumentTypeError, "float32"),
@@ -47,13 +47,13 @@ def test_a_mask_for_each_example_and_one_for_every_item_of_refine() -> None:
         ([[0, 1, 2, 3]], ArgumentTypeError, "list"),
     ],
 )
-def test_masks_that_cannot_work(mask: object, kind: type[Exception], message: str) -> None:
-    with pytest.raises(kind, match=message):
+def test_masks_that_cannot_work(mask: object, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
         attribute(Scores([(4,)]), X[0], feature_mask=mask, n_steps=2)  # type: ignore[arg-type]
 
 
 class Words(nn.Module):
-    """A model of an embedding and two layers behind it, with a second output that is not used."""
+    """An embedding, two layers behind it, and a second output that is not used."""
 
     def __init__(self) -> None:
         super().__init__()

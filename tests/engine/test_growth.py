@@ -1,4 +1,4 @@
-"""Memory does not grow over many calls."""
+"""What many calls leave in memory: nothing that grows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread_of_torch")
 
 
 def network(i: int) -> nn.Module:
-    """Returns another network for each number, of a few kinds."""
+    """Another one for each number, of a few kinds."""
     kinds: list[Callable[[], nn.Module]] = [
         nn.ReLU,
         nn.Tanh,

@@ -1,4 +1,4 @@
-"""Convolutional models: the memory layout of an image is kept, and changes no result."""
+"""Convolutional models: the layout of an image in memory is the user's affair and changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_channels_last_inputs_give_the_same(chunk_size: int | None, dtype: torch
 
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
 def test_a_model_that_uses_view(chunk_size: int | None) -> None:
-    """`.view(len(x), -1)` fails on channels-last outputs of convolutions: contiguous images must stay contiguous."""
+    """`.view(len(x), -1)` fails on the channels-last output of a convolution: a plain image must stay plain."""
     viewing, flattening = ConvScores((4,), seed=3, flatten="view"), ConvScores((4,), seed=3)
     got = attribute(viewing, X, baselines=B, target=2, n_steps=9, chunk_size=chunk_size)
     expected = attribute(flattening, X, baselines=B, target=2, n_steps=9)
@@ -40,7 +40,7 @@ def test_a_channels_last_model() -> None:
 
 
 def test_what_is_not_an_image_may_have_four_dimensions() -> None:
-    """Attention maps, say: the model has a convolution elsewhere, and reads the input by its strides."""
+    """Attention maps, say: a model with a convolution elsewhere, and an input that is read by its strides."""
     conv = ConvScores((4,), seed=3)
 
     def forward(at: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Every allowed form of inputs, baselines, targets, further arguments and outputs."""
+"""What may be given: inputs, baselines, targets, further arguments, and outputs of every allowed form."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_one_number_a_row_needs_no_target(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
 def test_a_number_for_a_batch_of_one(method: str, chunk_size: int | None) -> None:
-    """A function of one example returns a 0-D tensor, and would sum the rows of a chunk."""
+    """A function of one example that returns a 0-D tensor, and would add up the rows of a chunk."""
     model = Scores([(4,)], seed=9)
     expected = attribute(model, X[:1], method=method, n_steps=9)
     got = attribute(lambda at: model(at).sum(), X[:1], method=method, n_steps=9, chunk_size=chunk_size)
@@ -224,7 +224,7 @@ def test_by_default_it_is_within_five_per_cent() -> None:
 
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
 def test_inputs_that_share_memory_or_lie_oddly(chunk_size: int | None) -> None:
-    """Slices, transposes, broadcasts and overlapping tensors are treated like others."""
+    """Slices, transposes, broadcasts and overlaps are tensors like others."""
     base = draw(3, 4, 6)
     for odd in (
         base.T[:3],
@@ -292,7 +292,7 @@ def test_a_batch_of_single_numbers() -> None:
 @pytest.mark.parametrize("multiply", [True, False])
 @pytest.mark.parametrize("method", ["auto", "adaptive", "secant", "gausslegendre"])
 def test_one_number_an_example(method: str, multiply: bool) -> None:
-    """With inputs, or a layer's values, of shape (batch,) the only feature gets the whole change of F."""
+    """Inputs (batch,), or a layer's values: what is attributed to the only feature is what F changes."""
     x = draw(0, 4)
     result = attribute(torch.sin, x, baselines=0.25, method=method, multiply_by_inputs=multiply, tol=1e-4)
     gained = torch.sin(x) - torch.sin(torch.tensor(0.25, dtype=x.dtype))

@@ -1,4 +1,4 @@
-"""After Ctrl-C at any line no context, write or random draw is left behind, and the next run gives the same result."""
+"""Ctrl-C at any line: nothing is left of what was entered, written or drawn, and the next run is as ever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("beside", ["alone", "beside another thread"])
 def test_nothing_is_left_behind(beside: str, figure: Callable[..., None], request: pytest.FixtureRequest) -> None:
-    """Also beside another thread, where other code tells what the pass does from what others do."""
+    """Beside another thread what a pass does is told from what others do, by other code."""
     count = request.config.getoption("--interrupts") // 2
     with another_thread() if beside != "alone" else nullcontext():
         found = many(count, seed=len(beside), ways=ALL)
@@ -54,7 +54,7 @@ def test_between_what_torch_has_done_and_the_next_line(
 
 
 def test_as_each_operation_of_a_pass_returns() -> None:
-    """Beside other threads, where only the recorder tells who wrote."""
+    """Beside other threads, where only a record tells whose writing it is."""
     way, model = ALL["points"][0], Restless()
     operations: dict[str, Any] = {"returns": True, "under": (torch._ops.__file__,)}
     with another_thread():
@@ -77,7 +77,7 @@ def test_after_an_interrupt_the_next_run_is_as_ever() -> None:
 
 
 def test_the_harness_sees_what_is_left() -> None:
-    """The test harness reports whatever a run sets and does not restore."""
+    """A run that sets something and does not put it back is told of, whatever it was."""
 
     def careless(model: Restless) -> None:
         with torch.no_grad():
@@ -94,7 +94,7 @@ def test_the_harness_sees_what_is_left() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers of the process's own time")
 @pytest.mark.parametrize("name", ["points", "secant", "layer", "drop-in"])
 def test_signals(name: str) -> None:
-    """Sends real signals, which arrive between any two instructions."""
+    """As Ctrl-C comes: between two instructions, at any time."""
     way, make = ALL[name]
     model, hit = make(), 0
     way(model)
@@ -123,7 +123,7 @@ def _interrupt(*_: object) -> None:
 
 
 def test_what_an_interrupt_leaves_in_the_middle_ends_before_the_modes_are_put_back() -> None:
-    """Torch calls a mode with the mode popped by a generator, which a frame of the traceback may keep alive."""
+    """Torch calls a mode with the mode taken off by a generator, which may hang in a frame of the traceback."""
 
     def taken_off() -> Iterator[None]:
         mode = torch._C._pop_torch_function_stack()

@@ -1,4 +1,4 @@
-"""Unusual models and inputs get the same attributions as plain ones, or an error that says what would work."""
+"""Models and inputs of all kinds: explained as the plain ones are, or refused in a sentence that says what would do."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Checkpointed(nn.Module):
 
 
 def changed(change: Callable[[Any], object]) -> Any:
-    """Returns a copy of the dense model with another first layer."""
+    """A copy of the dense model whose first layer was changed."""
     model = dense()
     change(model[0])
     return model.eval()

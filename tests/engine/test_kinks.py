@@ -23,7 +23,7 @@ def kinks(forward: Callable[[Tensor], Tensor], a: Tensor = A, b: Tensor = B) -> 
 
 
 def between(*at: float) -> int:
-    """Returns how many of the elements pass any of these values."""
+    """How many of the elements pass any of these values."""
     passed = [(v > A) != (v > B) for v in at]
     return int(torch.stack(passed).any(0).sum()) if passed else 0
 
@@ -91,7 +91,7 @@ def test_what_is_curved() -> None:
 
 
 def test_each_example_is_looked_at() -> None:
-    """The first example's path passes no kink, another one's does."""
+    """The first one's path passes no kink."""
     x = torch.stack([torch.ones(3), torch.tensor([1.0, -1.0, 1.0])])
     result = attribute(lambda at: F.relu(at).sum(1), x, baselines=torch.full_like(x, 0.5))
     assert result.method == "secant"
@@ -184,7 +184,7 @@ def test_jumps_count(step: Callable[[Tensor], Tensor]) -> None:
 
 
 def test_the_engine_has_no_kinks_of_its_own() -> None:
-    """With two examples the engine tries what lies before a layer in a single row, which must count no kinks."""
+    """With two examples, what lies before a layer is tried in a single row."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(40, 5), nn.GELU(), nn.Linear(5, 5), nn.GELU(), nn.Linear(5, 1)).double()
     result = attribute(model, torch.cat([A, B]), layer=model[0], target=0)

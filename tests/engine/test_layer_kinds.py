@@ -1,4 +1,4 @@
-"""Layers given by name, called several times, with several rows an example, with steps first, beside other inputs."""
+"""Layers by name, called several times, of several rows an example, with steps first, beside other inputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def close(one: Any, other: Any) -> None:
 
 
 class Words(nn.Module):
-    """A model that scores texts (rows, words) by the mean of their embeddings."""
+    """Scores of a text (rows, words) by what its embeddings' mean says."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def test_a_name_that_is_not_there() -> None:
 
 
 class Siamese(nn.Module):
-    """A model that uses the same embedding and the same layer for both texts."""
+    """The same embedding and the same layer for both texts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Siamese(nn.Module):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("lengths", [(5, 5), (5, 3)])
 def test_a_layer_that_is_called_twice(method: str, lengths: tuple[int, int]) -> None:
-    """Contributions of calls equal those of a model with an input for each; they are summed where shapes allow."""
+    """Each call's contribution, as of a model with an input for each; summed, where shapes allow."""
     model, pair = made(Siamese()), (ids(1, 2, lengths[0]), ids(2, 2, lengths[1]))
     options: dict[str, Any] = {"target": 1, "n_steps": 6, "method": method}
     got = attribute(model, pair, layer="embed", **options)
@@ -131,7 +131,7 @@ def test_an_idle_call_is_nothing() -> None:
 
 
 class Documents(nn.Module):
-    """A model of documents (rows, sentences, words), whose embedding and `sentence` see rows x sentences rows."""
+    """Documents of sentences (rows, sentences, words): the embedding and `sentence` see rows x sentences rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ def test_batch_times_k_rows(batch: int, method: str) -> None:
 
 
 class StepsFirst(nn.Module):
-    """A model that takes (rows, steps) and works on (steps, rows, features)."""
+    """Takes (rows, steps), works on (steps, rows, features)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ def test_a_layer_whose_steps_come_first(batch: int, method: str) -> None:
 
 
 class Mixed(nn.Module):
-    """A model of two columns of categories and three numbers."""
+    """Two columns of categories and three numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,7 +252,7 @@ def test_integers_beside_continuous_inputs_name_all() -> None:
 
 
 class Masking(nn.Module):
-    """A model that drops a mask which masks nothing, as those of Hugging Face do, and selects by it otherwise."""
+    """Leaves a mask away where it masks nothing, as models of Hugging Face do, and picks by it where it does."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layer values at both ends, and the model as a function of these; the model stays unchanged."""
+"""What layers hold at both ends, and the model as a function of that; the model is left as it was found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.engine.subjects import draw
 
 
 class Branches(nn.Module):
-    """A model of two branches: `right` returns (float, mask, float) and takes a keyword; `spare` is not used."""
+    """Two branches of which `right` returns (float, mask, float) and is given a keyword too; `spare` is not used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def test_the_model_runs_once_at_each_end_and_once_for_its_graph() -> None:
 
 
 def test_both_ends_are_computed_in_one_way() -> None:
-    """Some modules compute differently without gradients; the map at x = x' must be zero all the same."""
+    """Some modules compute otherwise without gradients; there the map at x = x' would not be zero."""
 
     class Fast(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -340,7 +340,7 @@ def test_a_layer_behind_a_function() -> None:
 
 
 class Meets(nn.Module):
-    """A model that combines a deep layer's value with earlier ones, in a way that broadcasts or not."""
+    """A deep layer whose value meets what was computed before it, in a way that broadcasts or in one that does not."""
 
     def __init__(self, meet: str) -> None:
         super().__init__()
@@ -371,7 +371,7 @@ class Meets(nn.Module):
 def test_what_lies_before_a_layer_runs_once_a_chunk_where_that_gives_the_same(
     meet: str, narrow: bool, method: str, unit: float
 ) -> None:
-    """This must hold whatever the unit of F."""
+    """Whatever the unit of F."""
     model = Meets(meet).double()
     x = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
     rows: list[int] = []

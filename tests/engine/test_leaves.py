@@ -1,4 +1,4 @@
-"""A pass restores what it wrote itself, and leaves what other threads wrote meanwhile."""
+"""A pass puts back what it wrote itself, and what others write meanwhile stays theirs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ig_widgets.engine.errors.Nondet
 
 @contextmanager
 def another_thread() -> Iterator[None]:
-    """Keeps another thread alive, as in a notebook."""
+    """In which a process is never alone, as in a notebook."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()
@@ -39,7 +39,7 @@ def another_thread() -> Iterator[None]:
 
 
 class Held(nn.Module):
-    """A model that waits within a pass of another thread than the one that made it."""
+    """Waits in the midst of a pass of another thread than the one that made it."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Held(nn.Module):
 
 
 def meanwhile(model: Held, act: Callable[[], object], **options: Any) -> None:
-    """Calls a function while another thread is within a pass of the model."""
+    """Do this while a pass of another thread is in the midst of the model."""
     model.inside.clear()
     model.go_on.clear()
     thread = threading.Thread(
@@ -85,7 +85,7 @@ def test_beside_another_thread_a_model_is_left_as_it_was(habit: str, method: str
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("habit", ["none", "in place", "replaced", "through data", "random"])
 def test_what_is_loaded_meanwhile_stays(habit: str, known: bool) -> None:
-    """In the first pass of a model, which is recorded, and in later ones, which are not where it writes nothing."""
+    """In the first pass of a model, which is looked at, and in later ones, which are not where it writes nothing."""
     model, other = Held(Restless(habit)), Restless()
     other.norm.running_mean.copy_(torch.arange(4))
     other.norm.running_var.fill_(7.0)
@@ -105,7 +105,7 @@ def test_what_replaces_a_buffer_meanwhile_stays() -> None:
 
 
 class Late(nn.Module):
-    """A model that writes to its buffer from its fourth pass on."""
+    """Writes to its buffer from its fourth pass on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def test_one_that_writes_later_is_seen_in_the_pass_after() -> None:
 
 
 class Drawing(nn.Module):
-    """A model that counts its passes in a buffer, draws a number, and returns something of both."""
+    """Counts its passes in a buffer, draws a number, and answers by both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,18 +150,18 @@ class Drawing(nn.Module):
 
 
 def test_passes_of_a_model_that_writes_and_draws_take_turns() -> None:
-    """Each thread gets the results that it gets alone, and the session's random numbers as if nobody else drew."""
+    """Each thread gets what it gets alone, and the session's random numbers are as if nobody else had drawn."""
     model, xs = Drawing(), [draw(i, 1, 4) for i in range(3)]
 
-    def explain(x: Tensor) -> Tensor:
+    def ask(x: Tensor) -> Tensor:
         return attribute(model, x, target=0, method="riemann_middle", n_steps=40, chunk_size=2).attributions
 
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    alone = [explain(x) for x in xs]
+    alone = [ask(x) for x in xs]
     with as_found(model):
         found: dict[int, Tensor] = {}
-        threads = [threading.Thread(target=lambda i=i: found.update({i: explain(xs[i])})) for i in range(3)]
+        threads = [threading.Thread(target=lambda i=i: found.update({i: ask(xs[i])})) for i in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -196,7 +196,7 @@ def test_a_lock_is_let_go_after_an_exception() -> None:
 
 
 def test_a_model_that_asks_for_its_own_attribution() -> None:
-    """The lock is re-entrant: the outer pass holds it, and the inner pass takes it again."""
+    """Re-entrant: its pass holds the lock, and the pass within takes it again."""
     inner = Drawing()
 
     def forward(x: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ def test_functional_dropout_without_a_module() -> None:
 
 
 def test_the_first_pass_beside_another_thread_imports_no_compiler() -> None:
-    """Importing torch._dynamo takes seconds, while a person waits for the first overlay."""
+    """torch._dynamo takes seconds, and a person waits for the first overlay."""
     program = (
         "import sys, threading, torch; from ig_widgets.engine.attribution import attribute;"
         "over = threading.Event(); thread = threading.Thread(target=over.wait); thread.start();"

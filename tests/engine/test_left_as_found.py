@@ -1,4 +1,4 @@
-"""The user's model, inputs and random state stay the same bit for bit, also after an exception."""
+"""The user's model, inputs and random state are bit for bit as they were, also after an exception."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engine.subjects import SECONDS, draw
 
 
 class Restless(nn.Module):
-    """A model that changes itself in a forward pass, in the way that `habit` names."""
+    """Does to itself what models do in a forward pass, each in the way that `habit` names."""
 
     def __init__(self, habit: str = "none", fail_at: int | None = None) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ HABITS = (
 
 
 class Lazy(nn.Module):
-    """A model that makes a buffer in its first pass, and relies on it later."""
+    """Makes a buffer in its first pass, and remembers that it has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Lazy(nn.Module):
 
 
 def test_a_buffer_made_in_the_first_pass_stays() -> None:
-    """Removing it would break a model that relies on having made it."""
+    """Taking it away would break a model that counts on having made it."""
     model = Lazy()
     attribute(model, torch.ones(2, 3), n_steps=2)
     assert model(torch.ones(2, 3)).tolist() == [3, 3]
@@ -96,7 +96,7 @@ def test_a_buffer_made_in_the_first_pass_stays() -> None:
 
 @contextmanager
 def as_found(model: nn.Module, *tensors: Tensor) -> Iterator[None]:
-    """Context that asserts that everything of the model and `tensors` stays the same object with the same bits."""
+    """Everything of the model and of `tensors` is the same object with the same bits afterwards."""
 
     def look() -> dict[str, object]:
         state: dict[str, object] = {"random": torch.get_rng_state(), "grad mode": torch.is_grad_enabled()}
@@ -149,7 +149,7 @@ def test_after_a_run(habit: str, mode: Callable[[], AbstractContextManager[objec
 
 
 def Restless_like(model: Restless) -> Callable[[Tensor], Tensor]:  # noqa: N802
-    """Returns the same function without the habit."""
+    """The same function without the habit."""
     return lambda at: model.frozen(torch.tanh(model.linear(model.drop(model.norm(at)))))
 
 
@@ -196,7 +196,7 @@ def test_after_an_error_of_ours(error: str) -> None:
 
 
 def test_random_numbers_are_the_same_in_every_pass() -> None:
-    """The random state is restored after each pass, so that F is one function in all of them."""
+    """The random state is put back after each pass, so that F is one function in all of them."""
     model, x = Restless("random"), draw(1, 1, 4)
     torch.manual_seed(3)
     once = attribute(model, x, target=1, n_steps=9, chunk_size=1)
@@ -245,7 +245,7 @@ def test_all_made_and_run_without_gradients(mode: Callable[[], AbstractContextMa
 
 
 def test_results_do_not_change_with_the_inputs_afterwards() -> None:
-    """A tensor that its owner changes in place must not change a finished result."""
+    """Tensors are given by reference: one that its owner changes in place must not change a finished result."""
     model, x = Restless(), draw(1, 2, 4)
     result = attribute(model, x, target=0, n_steps=8)
     before = result.path.cumulative(0.5)
@@ -281,7 +281,7 @@ def test_the_guard_is_free_after_an_exception() -> None:
 
 
 def test_random_numbers_that_others_draw_stay_drawn() -> None:
-    """A thread beside the session draws from a stream of its own, and does not reset the session's."""
+    """A thread beside the session draws from a stream of its own, and does not set back the session's."""
     model, inside, go_on = Restless("random"), threading.Event(), threading.Event()
     torch.manual_seed(5)
     expected = [torch.rand(3) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Simulated lack of memory: the chunk is halved with a warning, and the result is the same."""
+"""Out of memory, simulated: the chunk is halved with a warning, and the result is the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FULL: dict[str, Callable[[], Exception]] = {
 
 
 class Small:
-    """A model for which only `fits` rows fit into memory; it records the number of rows of each failure."""
+    """Fits `fits` rows; writes down how many rows it was given when it did not."""
 
     def __init__(
         self, fits: int, full: Callable[[], Exception] = FULL["torch"], *, backward_only: bool = False
@@ -98,7 +98,7 @@ def test_no_more_tries_than_halvings(fits: int, batch: int, chunk_size: int | No
 
 
 def test_a_warning_is_one_that_python_shows() -> None:
-    """Python hides ResourceWarning (and some others) by default."""
+    """Python hides ResourceWarning (and some others) unless asked not to."""
     _, caught = run(Small(5), 1, chunk_size=32)
     hidden = (ResourceWarning, ImportWarning, DeprecationWarning, PendingDeprecationWarning)
     assert caught
@@ -143,7 +143,7 @@ def test_what_the_failed_pass_had_filled_is_free_before_the_next() -> None:
 @pytest.mark.parametrize("method", ["riemann_middle", "secant", "auto"])
 @pytest.mark.parametrize("left_by", ["memory", "error", "cancel", "nothing"])
 def test_a_pass_that_may_be_cancelled_leaves_nothing_behind(method: str, left_by: str) -> None:
-    """However the pass ends, operations that save their own output (exp does) hold it no longer."""
+    """However it ends: operations that keep their own output for the backward pass (exp does) hold it no longer."""
     held: list[weakref.ref[Tensor]] = []
     cancel = threading.Event()
 

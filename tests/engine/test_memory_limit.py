@@ -1,4 +1,4 @@
-"""Real lack of memory: each way to call a model, in a process that may take only a few megabytes more.
+"""Out of memory in earnest: a process that may take a few megabytes more, and what becomes of each way to ask a model.
 
 All runs of one process, one after the other; a limit holds for one of them. Results are compared with those of the same
 process without a limit.
@@ -122,7 +122,7 @@ print(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
-def reports() -> dict[str, dict[str, Any]]:
+def told() -> dict[str, dict[str, Any]]:
     # What is freed goes back at once, and threads share one heap: else a limit leaves room that nobody has measured.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
@@ -133,8 +133,8 @@ def reports() -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_the_same_result_in_smaller_chunks(reports: dict[str, dict[str, Any]], figure: Callable[..., None]) -> None:
-    runs = {name: run for name, run in reports.items() if "chunk_size" in name}
+def test_the_same_result_in_smaller_chunks(told: dict[str, dict[str, Any]], figure: Callable[..., None]) -> None:
+    runs = {name: run for name, run in told.items() if "chunk_size" in name}
     far = {name: run.get("far", 1.0) for name, run in runs.items()}
     halvings = sum("Memory ran out" in text for run in runs.values() for text in run["warnings"])
     failed = sum(one > 1e-5 for one in far.values())
@@ -150,8 +150,8 @@ def test_the_same_result_in_smaller_chunks(reports: dict[str, dict[str, Any]], f
 
 
 @pytest.mark.parametrize("name", ["attribute", "deletion", "smoothgrad", "audit"])
-def test_not_a_row_is_a_sentence_that_says_what_would_fit(reports: dict[str, dict[str, Any]], name: str) -> None:
-    run = reports[f"{name}, not a row"]
+def test_not_a_row_is_a_sentence_that_says_what_would_fit(told: dict[str, dict[str, Any]], name: str) -> None:
+    run = told[f"{name}, not a row"]
     assert run["sentence"].startswith("Memory ran out with a single")
     assert "MB are free" in run["sentence"]
     assert "smaller" in run["sentence"]
@@ -159,12 +159,12 @@ def test_not_a_row_is_a_sentence_that_says_what_would_fit(reports: dict[str, dic
 
 
 def test_an_explorer_ends_with_a_result_or_a_sentence_and_goes_on(
-    reports: dict[str, dict[str, Any]], figure: Callable[..., None]
+    told: dict[str, dict[str, Any]], figure: Callable[..., None]
 ) -> None:
     # How large its chunks grow, and whether the limit is met, is a matter of the clock; the result is not.
-    halvings = sum("going on with" in text for text in reports["explorer, 64 MB"]["warnings"])
+    halvings = sum("going on with" in text for text in told["explorer, 64 MB"]["warnings"])
     figure("64 MB left to an explorer that may take 145: chunks halved on the way to its result", halvings)
-    assert reports["explorer, 64 MB"]["answer"] == "256 evaluations"
-    assert reports["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out ")
-    for run in (reports["explorer, 64 MB"], reports["explorer, 0 MB"]):
+    assert told["explorer, 64 MB"]["answer"] == "256 evaluations"
+    assert told["explorer, 0 MB"]["answer"].startswith("OutOfMemoryError: Memory ran out ")
+    for run in (told["explorer, 64 MB"], told["explorer, 0 MB"]):
         assert run["next"] == run["wished"]

@@ -1,4 +1,4 @@
-"""NaN and infinity are reported with the smallest alpha sampled at which they occur, and never returned."""
+"""NaN and infinity are reported with the smallest alpha sampled at which they are, and never returned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONES = torch.ones(1, 2, dtype=torch.float64)
 
 
 class Hole:
-    """A model that is NaN (or infinite) for low < alpha < high, in its output, its gradient alone, or both."""
+    """NaN (or infinite) for low < alpha < high, in the output, in the gradient alone, or in both."""
 
     def __init__(self, low: float, high: float, what: str = "nan") -> None:
         self.low, self.high, self.what = low, high, what
@@ -86,7 +86,7 @@ def test_beyond_0_37(method: str, chunk_size: int | None, what: str) -> None:
 
 @pytest.mark.parametrize("chunk_size", [1, 5, None])
 def test_the_example_is_named(chunk_size: int | None) -> None:
-    """The last of three examples fails first along the path, the second later on."""
+    """Of three examples the last goes wrong, and the second does later on."""
     scale = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)[:, None]
     with pytest.raises(NonFiniteError, match="example 2") as raised:
         attribute(
@@ -96,7 +96,7 @@ def test_the_example_is_named(chunk_size: int | None) -> None:
 
 
 def test_a_gradient_that_only_its_own_rule_meets() -> None:
-    """sqrt has an infinite slope at zero, where a left sum samples and a middle sum does not."""
+    """sqrt has an infinite slope at zero: a left sum asks there, a middle sum does not."""
     with pytest.raises(NonFiniteError, match="gradient") as raised:
         attribute(lambda at: at.sqrt().sum(1), ONES, method="riemann_left", n_steps=8)
     assert raised.value.alpha == 0
@@ -111,7 +111,7 @@ def test_an_end_that_no_sample_meets(hole: Hole, alpha: float, end: str) -> None
 
 
 def test_refine_shows_nothing_with_nan_in_it() -> None:
-    """F(x) is NaN from the start, and so would be every delta."""
+    """F(x) is known to be NaN from the start, and with it every delta."""
     shown: list[Attribution] = []
     with pytest.raises(NonFiniteError):
         shown.extend(refine(Hole(0.999, 2), ONES, n_steps=16, chunk_size=1))

@@ -1,4 +1,4 @@
-"""Norms of values whose squares overflow or vanish, and units that lose no digit."""
+"""Lengths whose squares no number holds, and units that lose no digit."""
 
 from __future__ import annotations
 

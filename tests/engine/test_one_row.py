@@ -1,4 +1,4 @@
-"""Functions that take one row at a time, forgotten batch dimensions, and inputs with steps first."""
+"""Functions that take one row at a time, batches that are forgotten, and steps that come first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made(module: nn.Module, seed: int = 0) -> Any:
 
 
 class Graph(nn.Module):
-    """Passes messages along the edges of one graph: (rows, nodes, features), with a single row at a time."""
+    """Messages along the edges of one graph: (rows, nodes, features), of which it takes a single row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def reshaping(x: Tensor) -> Tensor:
 
 
 def mixing(x: Tensor) -> Tensor:
-    """A function of any number of rows, right for a single one only."""
+    """Takes rows in any number, and only one of them as it is."""
     return GRAPH(x.mean(0, keepdim=True)).expand(len(x), -1)
 
 
@@ -78,7 +78,7 @@ def test_one_row_at_a_time(
 
 @pytest.mark.parametrize("chunk_size", [1, None])
 def test_a_layer_of_a_graph(chunk_size: int | None) -> None:
-    """A layer that holds (nodes, features) of the only graph."""
+    """Which holds (nodes, features), of the only graph."""
 
     class Single(nn.Module):
         def __init__(self) -> None:
@@ -151,7 +151,7 @@ def test_a_forgotten_batch_dimension(model: Any, shape: tuple[int, ...]) -> None
 
 
 def test_a_model_that_fails_at_the_baseline_alone_lacks_no_dimension() -> None:
-    """The error suggests no batch dimension, though the model takes inputs with one more, as linear layers do."""
+    """Though it takes the inputs with one dimension more, as layers do that work on the last one."""
     layer = made(nn.Linear(4, 3))
 
     def fails(x: Tensor) -> Tensor:

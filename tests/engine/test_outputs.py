@@ -1,4 +1,4 @@
-"""Models with several outputs, or arguments by keyword, get the same numbers as a plain function."""
+"""Models that return more than a tensor, and arguments by keyword: the same numbers as those of a function without."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_what_output_cannot_be() -> None:
 
 
 class Masked(nn.Module):
-    """A network of the mean of the rows that a mask leaves; `scale` has no batch dimension."""
+    """The mean of the rows that a mask leaves, through a network; `scale` has no example."""
 
     def __init__(self) -> None:
         super().__init__()

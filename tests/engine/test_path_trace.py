@@ -1,4 +1,4 @@
-"""PathTrace: samples along alpha, and sums of them up to any alpha."""
+"""PathTrace: the samples along alpha, and sums of them."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_f_along_the_path_costs_no_extra_rows(method: str, chunk_size: int | Non
 
 
 def test_a_changed_rule_costs_only_what_is_missing() -> None:
-    """The one idea of the architecture: samples are kept, and weighed anew."""
+    """The one idea of the architecture: what was sampled is kept, and weighed anew."""
     model = Counting(Scores([(4,)]))
     x = draw(3, 2, 4)
     samples = make_samples(model, x)

@@ -1,4 +1,4 @@
-"""precision="preview" gives nearly the same map by bfloat16 gradients, F in full precision, and an unchanged model."""
+"""precision="preview": nearly the same map from bfloat16 gradients, F in full, and the model as it was."""
 
 from __future__ import annotations
 

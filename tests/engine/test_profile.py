@@ -1,4 +1,4 @@
-"""Error estimates from the samples of a path; gradients that grow toward an end of the path are always reported."""
+"""What the samples of a path tell of themselves: no gradient that grows toward an end of the path goes unsaid."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ from tests.engine.subjects import seeds
 
 
 def samples(count: int, nearest: float) -> Floats:
-    """Returns samples, half of them on a logarithmic scale toward the baseline."""
+    """Half of them on a logarithmic scale toward the baseline."""
     half = count // 2
     return np.concatenate([np.geomspace(nearest, 0.3, half), np.linspace(0.35, 0.99, count - half)])
 
 
 def relative_error(alphas: Floats, maps: Floats, true: Floats, density: Floats, outputs: Floats) -> tuple[float, float]:
-    """Returns the estimated and the true error of the sum of `maps` (samples, features), given `true` (features,).
+    """The error of the sum of `maps` (samples, features) beside `true` (features,): as it is told, and as it is.
 
     Both over the length of the sum.
     """
     ends = (float(outputs[0]), float(outputs[-1]))
-    assessment = Profile(alphas, outputs[1:-1], density, maps @ maps.T, ends, 1e-15).assess()
-    return assessment.relative, float(np.linalg.norm(assessment.weights @ maps - true)) / assessment.size
+    told = Profile(alphas, outputs[1:-1], density, maps @ maps.T, ends, 1e-15).assess()
+    return told.relative, float(np.linalg.norm(told.weights @ maps - true)) / told.size
 
 
 @pytest.mark.parametrize("count", [12, 24, 40])
 @pytest.mark.parametrize("nearest", [1e-2, 1e-3, 1e-4])
 def test_what_grows_toward_an_end_as_one_over_alpha_is_no_less_than_it_is(count: int, nearest: float) -> None:
-    """Two features cancel each other, so that F shows nothing, until alpha is 1e-5."""
+    """Two features that cancel each other, so that F shows nothing, until alpha is 1e-5."""
     alphas = samples(count, nearest)
     grown = 1 / (alphas + 1e-5)
     maps = np.stack([grown, -grown, np.ones(count)], 1)
     mass = np.log((1 + 1e-5) / 1e-5)
-    reported, true = relative_error(
+    said, true = relative_error(
         alphas, maps, np.array([mass, -mass, 1.0]), np.ones(count), np.array([0.0, *alphas, 1.0])
     )
-    assert reported > 0.05
-    assert true <= 2 * reported
+    assert said > 0.05
+    assert true <= 2 * said
 
 
 def test_what_f_shows_of_an_end_bounds_what_may_grow_there() -> None:
-    """The slope of the root of alpha grows, and F says how much of it is left below the first sample."""
+    """The root of alpha: its slope grows, and F says how much of it is left below the first sample."""
     alphas = samples(60, 1e-6)
     slope = 0.5 / np.sqrt(alphas)
     outputs = np.array([0.0, *np.sqrt(alphas), 1.0])
-    reported, true = relative_error(alphas, slope[:, None] * np.array([0.8, 0.2]), np.array([0.8, 0.2]), slope, outputs)
-    assert true <= 2 * reported
-    assert reported <= 0.02
+    said, true = relative_error(alphas, slope[:, None] * np.array([0.8, 0.2]), np.array([0.8, 0.2]), slope, outputs)
+    assert true <= 2 * said
+    assert said <= 0.02
 
 
 def test_a_gradient_that_does_not_change_has_no_error_at_the_ends() -> None:
     alphas = np.linspace(0.1, 0.9, 9)
     maps = np.tile([1.0, -2.0], (9, 1))
-    reported, true = relative_error(alphas, maps, np.array([1.0, -2.0]), -np.ones(9), np.array([0.0, *(-alphas), -1.0]))
-    assert reported <= 1e-12
+    said, true = relative_error(alphas, maps, np.array([1.0, -2.0]), -np.ones(9), np.array([0.0, *(-alphas), -1.0]))
+    assert said <= 1e-12
     assert true <= 1e-12
 
 
@@ -78,7 +78,7 @@ def test_the_length_of_a_weighted_sum_is_told_by_inner_products(count: int) -> N
 
 
 def drawn(seed: int, count: int) -> Profile:
-    """Returns samples at random places, of no particular function."""
+    """Samples at random places, of no particular function."""
     chance = np.random.default_rng(seed)
     alphas = np.sort((np.arange(count) + chance.uniform(0.2, 0.8, count)) / count)
     maps = chance.normal(size=(count, 3))
@@ -125,21 +125,21 @@ def test_errors_have_the_unit_of_f(seed: int, count: int, power: int) -> None:
 
 @pytest.mark.parametrize("at", np.linspace(0.08, 0.92, 15).tolist())
 def test_a_kink_that_f_does_not_show_is_told_wherever_it_lies(at: float) -> None:
-    """One feature loses what another gains; the samples show between which two of them it happens."""
+    """One feature loses what another gains; the samples tell between which two of them it happens."""
     alphas = np.linspace(0.05, 0.95, 10)
     after = np.where(alphas > at, 1.0, 0.0)
     maps = np.stack([after, -after, np.ones(10)], 1)
-    assessment = Profile(alphas, alphas, np.ones(10), maps @ maps.T, (0.0, 1.0), 1e-15, is_smooth=False).assess()
-    true = np.linalg.norm(assessment.weights @ maps - [1 - at, at - 1, 1])
-    assert true <= 2 * assessment.error
-    assert assessment.errors[np.searchsorted(alphas, at)] >= 0.02
+    told = Profile(alphas, alphas, np.ones(10), maps @ maps.T, (0.0, 1.0), 1e-15, is_smooth=False).assess()
+    true = np.linalg.norm(told.weights @ maps - [1 - at, at - 1, 1])
+    assert true <= 2 * told.error
+    assert told.errors[np.searchsorted(alphas, at)] >= 0.02
 
 
 def test_of_one_sample_both_sides_are_guessed_by_their_length() -> None:
     for at in (0.0, 0.3, 1.0):
         alphas = np.array([at])
-        assessment = Profile(alphas, alphas, np.ones(1), np.ones((1, 1)), (0.0, 1.0), 1e-15).assess()
-        np.testing.assert_allclose(assessment.errors, [at, 1 - at])
+        told = Profile(alphas, alphas, np.ones(1), np.ones((1, 1)), (0.0, 1.0), 1e-15).assess()
+        np.testing.assert_allclose(told.errors, [at, 1 - at])
 
 
 def assessed(alphas: Floats, errors: Floats) -> Assessment:
@@ -179,8 +179,8 @@ def test_places_lie_where_most_is_missing_one_in_an_interval(seed: int, count: i
     np.testing.assert_allclose(1 - np.array(mirrored)[::-1], places, rtol=1e-9)
 
 
-def estimate(**changed: float) -> float:
-    """Returns the error of a rule that converges as on smooth models, with one number changed."""
+def told(**changed: float) -> float:
+    """The error of a rule that settles as smooth models do, with one thing changed."""
     usual = {
         "size": 1.0,
         "change": 1e-3,
@@ -193,26 +193,26 @@ def estimate(**changed: float) -> float:
 
 
 def test_what_settled_has_no_error_and_a_map_of_zeros_that_did_not_is_all_error() -> None:
-    assert estimate(change=0.0, defect=0.0) == 0
-    assert estimate(size=0.0) == 1
-    assert estimate(change=0.0) > 0
-    assert estimate(defect=0.0) > 0
+    assert told(change=0.0, defect=0.0) == 0
+    assert told(size=0.0) == 1
+    assert told(change=0.0) > 0
+    assert told(defect=0.0) > 0
 
 
 def test_errors_of_a_rule_grow_with_what_it_misses_and_have_no_unit() -> None:
-    """Holds for maps and for F, which may have other units."""
-    assert estimate() < estimate(change=3e-3) < estimate(change=9e-3)
-    assert estimate() < estimate(defect=1e-3)
-    assert estimate(change=1e-3, defect=0.9, defect_before=1.0) >= 0.2
-    scaled = estimate(size=8.0, change=8e-3, change_before=8e-2)
-    assert scaled == pytest.approx(estimate())
-    assert estimate(defect=4e-4, defect_before=4e-3, variation=8.0) == pytest.approx(estimate())
+    """In maps and F alike, which may have other units."""
+    assert told() < told(change=3e-3) < told(change=9e-3)
+    assert told() < told(defect=1e-3)
+    assert told(change=1e-3, defect=0.9, defect_before=1.0) >= 0.2
+    scaled = told(size=8.0, change=8e-3, change_before=8e-2)
+    assert scaled == pytest.approx(told())
+    assert told(defect=4e-4, defect_before=4e-3, variation=8.0) == pytest.approx(told())
     # No better than how the map settles from rule to rule.
-    assert estimate(change=1e-2, defect=1e-12, defect_before=1e-12) >= 1e-3
+    assert told(change=1e-2, defect=1e-12, defect_before=1e-12) >= 1e-3
 
 
 def assessment_of(errors: np.ndarray) -> Assessment:
-    """Returns an assessment of equal intervals that hold these errors, of a map of size 1."""
+    """Equal intervals that hold these errors, of a map of size 1."""
     m = len(errors)
     edges = np.linspace(0, 1, m + 1)
     zeros = np.zeros(m)

@@ -1,4 +1,4 @@
-"""Reductions: samples that are reduced when kept give the reduced map, and all else as before."""
+"""Reductions: samples that are made smaller as they are kept give the reduction of the map, and all else as before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def over_width(t: Tensor) -> Tensor:
 
 
 def projected(t: Tensor) -> Tensor:
-    """A reduction whose result has another sum than its argument."""
+    """Complete for no F: the sum of what it gives is not that of what it is given."""
     return t @ MATRIX.to(t)
 
 
@@ -47,7 +47,7 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Text(nn.Module):
-    """A model of an embedding, a layer that mixes tokens, and two scores; with kinks, or smooth."""
+    """An embedding, a layer that mixes tokens, and two scores; with kinks, or smooth."""
 
     def __init__(self, activation: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def text(kinks: bool, dtype: torch.dtype) -> Text:
 
 
 def samples_of(kinks: bool, dtype: torch.dtype, layer: bool, reduce: Any = None, chunk_size: int | None = 8) -> Samples:
-    """Returns samples in chunks of one size, as other chunks would round differently."""
+    """Of chunks of one size, as other chunks round otherwise."""
     options: dict[str, Any] = {"target": 1, "reduce": reduce, "chunk_size": chunk_size}
     model, chance = text(kinks, dtype), np.random.default_rng(1)
     if layer:
@@ -125,7 +125,7 @@ def test_samples_that_are_reduced_give_the_reduction_of_the_map(
 def test_what_is_refined_to_a_tolerance_is_the_reduced_map(
     kinks: bool, method: str, layer: bool, dtype: torch.dtype
 ) -> None:
-    """The same samples, unreduced, give the map before reduction; the error is that of the reduced map."""
+    """The same samples, unreduced, give what it is the reduction of; and its error is that of the reduced map."""
     given = {"tol": 0.02, "most": 300, "multiply_by_inputs": True}
     stage = last(refined(samples_of(kinks, dtype, layer, over_width), method=method, **given))  # type: ignore[arg-type]
     assert stage.converged
@@ -157,7 +157,7 @@ def _errors(found: Tensor, exact: Tensor) -> Tensor:
 
 
 def test_a_layer_s_samples_are_those_of_attribute() -> None:
-    """Also for a layer whose calls are added up, with examples in its second dimension."""
+    """Also of a layer whose calls are added up, with examples in its second dimension."""
 
     class Steps(nn.Module):
         def __init__(self) -> None:
@@ -221,7 +221,7 @@ def test_each_input_has_a_reduction_of_its_own() -> None:
 @pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
 def test_nothing_but_the_reduced_maps_is_kept(name: str, method: str, chunk_size: int | None) -> None:
-    """Also where the function returns a part of its argument, of which torch would keep the whole."""
+    """Also where the function gives a part of what it is given, of which torch would keep the whole."""
     samples = samples_of(True, torch.float64, False, REDUCTIONS[name], chunk_size)
     nodes, n = rules.nodes(method, 12), 12 * 3
     if method == rules.SECANT:
@@ -295,7 +295,7 @@ def test_features_are_known_by_the_value_that_they_are_added_to() -> None:
 
 
 class Opposed(nn.Module):
-    """A model with opposite bumps in two tokens, which neither F along the path nor a few gradients show."""
+    """A bump in two tokens, of one against the other: F along the path shows nothing of it, nor do few gradients."""
 
     def forward(self, t: Tensor) -> Tensor:
         bump = torch.sigmoid(400 * (t - 0.43)) - torch.sigmoid(400 * (t - 0.47))

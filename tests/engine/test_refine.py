@@ -1,4 +1,4 @@
-"""refine() yields ever finer results without extra evaluations, at last the rule's own; progress and cancelling."""
+"""refine(): ever finer, nothing wasted, the last item is the rule's own. Progress and cancelling."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_point_is_evaluated_twice(seed: int, batch: int, method: str, n: int)
 @few
 @given(seeds, methods, steps, chunks)
 def test_each_item_is_within_the_bound_of_its_pieces(seed: int, method: str, n: int, chunk: int | None) -> None:
-    """A sample is off by at most the Lipschitz bound times its piece's width, and the widest piece only shrinks."""
+    """A sample is off by the Lipschitz bound times the width of its piece, and the widest piece only shrinks."""
     n = max(n, smallest(method))
     wave = waves(seed, 2, 4)
     widest = float("inf")
@@ -90,7 +90,7 @@ def test_error_to_the_exact_map_shrinks_on_the_whole(method: str) -> None:
 
 
 def test_the_first_item_comes_early() -> None:
-    """A few samples give the first item, however many rows would fit at once, as someone waits for a picture."""
+    """Someone is waiting for a picture: a few samples, however many rows would fit at once."""
     model = Counting(Scores([(4,)]))
     items = refine(model, draw(1, 1, 4), method="riemann_middle", n_steps=256)
     assert sum(model.with_gradient) == 0
@@ -201,7 +201,7 @@ def test_cancelled_on_the_way(
 
 
 class Stages(torch.nn.Module):
-    """A chain of stages, each of which records that it was reached, both ways; that at `stop` sets `cancel`."""
+    """A chain of stages, each notes that it was reached, forward and backward; the one at `stop` sets `cancel`."""
 
     def __init__(self, cancel: threading.Event, stop: tuple[str, int] | None) -> None:
         super().__init__()
@@ -233,7 +233,7 @@ class Stages(torch.nn.Module):
     ("stop", "last"), [(("forward", 1), ("forward", 1)), (("backward", 2), ("backward", 2)), (None, ("backward", 0))]
 )
 def test_cancelled_in_the_middle_of_a_pass(stop: tuple[str, int] | None, last: tuple[str, int]) -> None:
-    """A chunk may take a second, so a pass stops after the layer in hand."""
+    """A chunk may take a second: a layer is the most that a person waits for."""
     cancel = threading.Event()
     model = Stages(cancel, stop).eval()
     x = draw(1, 2, 4)

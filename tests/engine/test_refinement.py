@@ -1,4 +1,4 @@
-"""Sampling to a tolerance: tolerance and budget are kept, errors are estimated well, nothing is sampled twice."""
+"""Sampling to a tolerance: it is kept, the error is known, nothing is sampled twice, and the budget holds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def limit(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("tol", [0.1, 0.02, 0.003])
 def test_kinked_networks(tol: float) -> None:
-    """Estimates of single networks scatter, so the claim is about sixty."""
+    """Estimates of single networks scatter: what holds is said of sixty."""
     ratios, kept = [], []
     for seed in range(60):
         model, x = relu_network(100 * seed), draw(seed, 1, 12)
@@ -83,7 +83,7 @@ def test_kinked_networks(tol: float) -> None:
 
 @pytest.mark.parametrize("tol", [0.1, 0.01, 0.0001])
 def test_smooth_networks(tol: float) -> None:
-    """Errors are within twice the tolerance; estimates are near the truth, seldom below half of it."""
+    """The tolerance is kept, twofold at the worst; estimates are about the truth, seldom below half of it."""
     ratios = []
     for seed in range(60):
         model, x = smooth_network(100 * seed), draw(seed, 1, 12)
@@ -117,7 +117,7 @@ def test_smooth_networks_need_little_more_than_gausslegendre() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_other_rules(method: str) -> None:
-    """Every rule keeps a tolerance, by as many evaluations as it needs."""
+    """A tolerance is kept by any rule, in its own time."""
     for build, tol in ((relu_network, 0.05), (smooth_network, 0.01)):
         model, x = build(7), draw(7, 2, 12)
         result = attribute(model, x, target=0, method=method, tol=tol, max_evaluations=4096)
@@ -127,7 +127,7 @@ def test_other_rules(method: str) -> None:
 
 
 def test_kinks_where_both_could_do() -> None:
-    """For ReLU layers below a soft-max, where a trial of points and cells decides."""
+    """Rectified layers below a soft-max: after a trial of both."""
     network = relu_network(3)
     weights = draw(5, 3, 20)
     network[-1] = nn.Linear(20, 3).double()
@@ -221,7 +221,7 @@ def test_the_budget_holds_where_two_methods_are_tried(most: int, tol: float, nor
 @pytest.mark.parametrize("most", range(2, 10))
 @UNCONVERGED
 def test_the_smallest_budgets_give_a_map_and_claim_nothing(method: str, most: int) -> None:
-    """Too few samples for an error estimate give the rule's map, and nothing is called converged."""
+    """Too few samples to know an error by are weighed by the rule, and nothing is called converged."""
     x = draw(1, 2, 12)
     result = attribute(smooth_network(3), x, target=0, method=method, tol=1e-9, max_evaluations=most)
     assert 1 <= result.evaluations <= most
@@ -239,14 +239,14 @@ def test_what_seven_points_settle_costs_two_more_that_test_it(method: str, batch
 
 
 def test_what_fifteen_points_settle_costs_two_more_that_test_it() -> None:
-    """Where seven do not suffice and most intervals would need a sample, the rule of fifteen is next."""
+    """Where seven do not, and most intervals would need a sample, the rule that holds them is next."""
     weights, x = draw(1, 5, 3), 10 * draw(2, 1, 5)
     result = attribute(lambda at: torch.sin(at @ weights).sum(1), x, tol=0.01)
     assert (result.converged, result.evaluations) == (True, 17)
 
 
 def test_maps_of_more_values_than_are_looked_at_at_once() -> None:
-    """A million features have a kink each: one cell of a ReLU is exact."""
+    """A million features, each with a kink of its own: one cell of a ReLU is exact."""
     x = torch.linspace(-1, 2, (1 << 20) + 3)[None]
     baseline = torch.linspace(1, -1, x.shape[1])[None]
     result = attribute(lambda at: F.relu(at).sum(1), x, baselines=baseline, method="secant")
@@ -269,7 +269,7 @@ def test_no_point_is_sampled_twice(method: str) -> None:
 
 
 def test_cells_lie_where_the_map_changes() -> None:
-    """The map changes only beyond 0.75 of the path."""
+    """All happens beyond 0.75 of the path."""
     network, x = relu_network(21), draw(7, 1, 12).abs()
     signs = draw(8, 12).sign()
 
@@ -406,7 +406,7 @@ def test_fejer_is_exact_on_polynomials_and_nested(n: int) -> None:
 
 @pytest.mark.parametrize("tol", [0.05, 0.01])
 def test_no_stretch_is_passed_over_that_is_as_long_as_what_may_be_missed(tol: float) -> None:
-    """max(0, the smaller of two planes) is above 0 on one stretch of the path only, and constant elsewhere.
+    """max(0, the smaller of two planes) is above 0 on a stretch of the path alone: before and after it all is the same.
 
     Its map is (w / 2) s (1, -1) for a stretch of length w and slopes s, -s of either feature, and that of the sum of
     both (1, 1).
@@ -426,7 +426,7 @@ def test_no_stretch_is_passed_over_that_is_as_long_as_what_may_be_missed(tol: fl
 
 
 def test_cells_whose_errors_are_said_to_be_nothing_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All errors of a few cells are replaced by a billionth once: tests of single cells must show it, in most cases."""
+    """Once, with a few cells, all errors are taken for a billionth: tests of single cells must show it, as a rule."""
     accept, hidden = Cells.accept, []
 
     def believing(self: Cells, rows: Wanted) -> None:
@@ -451,7 +451,7 @@ def test_cells_whose_errors_are_said_to_be_nothing_are_found_out(monkeypatch: py
 
 
 def true_toward_the_baseline(model: nn.Module, x: Tensor) -> Tensor:
-    """Returns the map by Gauss points on pieces that shrink toward the baseline, where it changes; for one example."""
+    """Gauss points on pieces that shrink toward the baseline, where all happens; x has one example."""
     edges = np.concatenate([[0], np.logspace(-12, 0, 600)])
     nodes, weights = np.polynomial.legendre.leggauss(8)
     half = np.diff(edges)[:, None] / 2
@@ -467,7 +467,7 @@ def true_toward_the_baseline(model: nn.Module, x: Tensor) -> Tensor:
     "activation", [nn.Tanh(), nn.Sigmoid(), nn.ReLU6(), nn.Hardsigmoid(), nn.Softsign(), nn.ReLU6(inplace=True)]
 )
 def test_activations_that_level_off_within_a_cell_are_left_to_points(activation: nn.Module, scale: float) -> None:
-    """Unscaled columns of a table: F rises within a thousandth of the path, and both halves of a cell look alike."""
+    """Columns of a table that nobody scaled: all rises at a thousandth of the path, and halves of a cell look alike."""
     for seed in range(3):
         model = nn.Sequential(nn.Linear(6, 12), activation, nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 1)).double()
         for i, parameter in enumerate(model.parameters()):
@@ -479,7 +479,7 @@ def test_activations_that_level_off_within_a_cell_are_left_to_points(activation:
 
 
 def test_an_example_of_another_scale_does_not_decide_for_the_others() -> None:
-    """There is no cell from the last point of an example to the first of the next, however far apart they are."""
+    """From the last point of an example to the first of the next there is no cell, however far it is."""
     weight, out = draw(1, 6, 6), draw(2, 6, 16)
 
     def model(x: Tensor) -> Tensor:

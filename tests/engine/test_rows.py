@@ -1,4 +1,4 @@
-"""The secant rule knows where points lie, checks the sum of each cell, and reports where it does not hold."""
+"""The secant rule knows where points lie, checks the sum of each cell, and says where it does not hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WEIGHT, LAST = draw(91, 8, 8) / 3, draw(92, 8, 3)
 
 
 def cells(model: Function, x: Tensor, n: int, b: Tensor | None = None, chunk: int = 5) -> list[CellBlock]:
-    """Returns the blocks of n cells of equal size for each example."""
+    """The blocks of n cells of equal size for each example."""
     sampler = make_samples(model, x, baselines=b, target=None, chunk_size=chunk).sampler
     edges = torch.linspace(0, 1, n + 1, dtype=torch.float64)
     lows, highs = edges[:-1].repeat(len(x)), edges[1:].repeat(len(x))
@@ -37,7 +37,7 @@ def cells(model: Function, x: Tensor, n: int, b: Tensor | None = None, chunk: in
 
 
 def excess(blocks: list[CellBlock]) -> float:
-    """Returns the largest defect, in units of what rounding explains."""
+    """The largest defect, in units of what rounding explains."""
     return max(float((block.defects.abs() / block.roundings.clamp_min(1e-300)).max()) for block in blocks)
 
 
@@ -49,20 +49,20 @@ def hidden(x: Tensor) -> Tensor:
 
 
 def graph(x: Tensor) -> Tensor:
-    """A graph network with edges inside each row, as an adjacency matrix."""
+    """Edges inside each row, as an adjacency matrix."""
     adjacency = (draw(3, 8, 8) > 0).double()
     return F.relu(adjacency @ hidden(x)).mean(1) @ LAST
 
 
 def windows(x: Tensor) -> Tensor:
-    """Cuts shifted windows as Swin does, those of one row together, and joins them again."""
+    """Shifted windows as in Swin: all of one row lie together, and come back."""
     turned = x.roll(1, 1).view(-1, 4, 2, 8).flatten(0, 1)
     turned = (turned.softmax(1) * turned).relu()
     return turned.view(-1, 4, 2, 8).flatten(1, 2).roll(-1, 1).mean(1) @ LAST
 
 
 def written(x: Tensor) -> Tensor:
-    """Fills a buffer step by step."""
+    """A buffer that is filled step by step."""
     steps = torch.zeros(8, len(x), 8, dtype=x.dtype)
     for step in range(8):
         steps[step] = hidden(x[:, step])
@@ -108,14 +108,14 @@ LAYOUTS: dict[str, Function] = {
 @few
 @given(chunk=st.integers(2, 12), n=st.integers(1, 9))
 def test_each_cell_sums_in_any_layout(name: str, chunk: int, n: int) -> None:
-    """Steps, channels and points of a chunk are 8 each at some time: sizes cannot tell them apart."""
+    """Steps, channels and points of a chunk are 8 each at some time: no size tells them apart."""
     model = LAYOUTS[name]
     blocks = cells(lambda x: model(x)[:, 1], draw(1, 2, 8, 8), n, draw(2, 2, 8, 8), chunk)
     assert excess(blocks) < 1
 
 
 class Dense(nn.Module):
-    """A dense block whose channels grow through the number of points."""
+    """Channels grow to any number, points among them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ ARRANGED: dict[str, Function] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("arranged", ARRANGED)
 def test_what_is_said_of_the_points_is_so(name: str, arranged: str) -> None:
-    """The ends of cells equal the beginnings of cells in a pass whose points are moved on by one."""
+    """The ends of all cells are the beginnings of the cells of the same points, moved on by one."""
     points = draw(1, 5, 4, 4)
     both = []
     for part in (points[:-1], points[1:]):
@@ -202,7 +202,7 @@ def test_what_is_said_of_the_points_is_so(name: str, arranged: str) -> None:
 def test_the_points_are_known_in_all_that_recurrent_networks_give(
     kind: type[nn.RNNBase], first: bool, further: dict[str, Any]
 ) -> None:
-    """In each step's output and in the final states; points, steps, units, and layers with directions are four each."""
+    """In each step's output and in the states that are left: four points, steps, units, and layers and directions."""
     torch.manual_seed(0)
     network, points = kind(4, 4, batch_first=first, **further).double(), draw(1, 5, 4, 4)
     both: list[list[Tensor]] = []
@@ -218,7 +218,7 @@ def test_the_points_are_known_in_all_that_recurrent_networks_give(
 
 
 def test_most_is_known_of_rows_that_come_first() -> None:
-    """Complements the theorem above, which a rule that never knows anything would satisfy."""
+    """Beside the theorem above, which holds of one who says nothing."""
     unknown = set()
     for name, operation in OPERATIONS.items():
         leaf = draw(1, 4, 4, 4).requires_grad_()
@@ -234,7 +234,7 @@ def test_most_is_known_of_rows_that_come_first() -> None:
 
 
 def experts(x: Tensor) -> Tensor:
-    """Sends each row to one of three experts, each of which gets as many rows as choose it."""
+    """Each row goes to one of three experts: as many rows as choose it."""
     chosen, out = (x @ LAST).argmax(-1), torch.zeros_like(x)
     for i in range(3):
         at = (chosen == i).nonzero()[:, 0]
@@ -302,7 +302,7 @@ def test_no_healthy_network_is_accused(seed: int, dtype: torch.dtype, n: int) ->
 @few
 @given(seeds)
 def test_defects_are_what_attributions_miss(seed: int) -> None:
-    """A jump is attributed to no feature: it is the defect of the cell in which it lies, and of no other."""
+    """A jump is attributed to nothing: it is the defect of the cell in which it lies, and of no other."""
     at = float(draw(seed, 1).abs()) + 0.1
     sampler = make_samples(
         lambda x: F.threshold(x, at, 0.0).sum(1), torch.tensor([[2 * at]]).double(), chunk_size=50
@@ -354,7 +354,7 @@ FLAT: dict[str, tuple[Function, Function]] = {
 @pytest.mark.parametrize("step", [0, 1, 2])
 @pytest.mark.parametrize("chunk", [3, 20])
 def test_one_step_that_passes_over_many_scales_is_noted(name: str, step: int, chunk: int) -> None:
-    """One of three steps of each point is so large that an activation levels off within a small part of a cell."""
+    """Of three steps of each point one is so large that an activation levels off within a small part of a cell."""
     there, back = FLAT[name]
     x = draw(1, 2, 3, 6)
     x[:, step] *= 1e5

@@ -68,7 +68,7 @@ def test_gausslegendre_is_exact_up_to_degree_2n_minus_1_and_no_further(n: int) -
 @pytest.mark.robustness
 @pytest.mark.parametrize("method", ["gausslegendre", "fejer"])
 def test_ten_thousand_points_are_had_soon(method: str, figure: Callable[..., None]) -> None:
-    """Cancelling has to wait while the points are computed."""
+    """While they are worked out nothing can be cancelled."""
     begin = time.perf_counter()
     nodes = rules.nodes(method, 10_000)
     figure(f"the 10000 points of {method}", time.perf_counter() - begin, " s", at_most=5)
@@ -167,7 +167,7 @@ def test_gausslegendre_by_the_formula_is_numpys(n: int) -> None:
 @pytest.mark.parametrize("n", [601, 20_000])
 @pytest.mark.parametrize("k", [11, 50, 101])
 def test_the_series_is_what_the_decimals_are(n: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points beside an end are zeros of a polynomial in decimals, exact to any digit; the series must agree."""
+    """Beside an end the points are zeros of a polynomial, to any number of digits: so are those that follow."""
     monkeypatch.setattr(legendre, "_DIGITS", 45 + 3 * k)
     alpha, weight = legendre._near_end(n, k)
     alphas, weights = gauss_legendre(n)

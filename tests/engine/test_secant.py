@@ -1,4 +1,4 @@
-"""The secant rule is complete at any number of cells, DeepLIFT at one, Integrated Gradients at many."""
+"""The secant rule: complete at any number of cells, DeepLIFT at one, Integrated Gradients at many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def completeness(model: Callable[..., Tensor], x: Tensor | tuple[Tensor, ...], n: int, **options: object) -> float:
-    """Returns the delta over the larger of F(x) - F(x') and a tenth of the sum of absolute attributions."""
+    """The delta, over the larger of F(x) - F(x') and a tenth of the sum of absolute attributions."""
     result = attribute(model, x, method="secant", n_steps=n, **options)  # type: ignore[arg-type]
     maps = result.attributions if isinstance(result.attributions, tuple) else (result.attributions,)
     size = torch.stack([m.abs().flatten(1).sum(1) for m in maps]).sum(0)
@@ -96,7 +96,7 @@ OPERATIONS: dict[str, Function] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("n", [1, 3])
 def test_every_operation_is_complete(name: str, n: int) -> None:
-    """The operation lies between two layers, so that its input and output gradient are generic."""
+    """Between two layers, so that what comes in and what goes on is nothing special."""
     op = OPERATIONS[name]
 
     def model(x: Tensor) -> Tensor:
@@ -116,16 +116,16 @@ def test_every_operation_is_complete(name: str, n: int) -> None:
     ],
 )
 def test_slopes_between_near_ends_far_from_zero_lose_no_digits(op: Function) -> None:
-    """In single precision, compared with double, for operations that bend over lengths that grow with x."""
+    """In single precision, beside the same in double: these bend over lengths that grow with x."""
     x, b = torch.tensor([[10001.0, 20003.0]]), torch.tensor([[10000.0, 20000.0]])
 
     def function(v: Tensor) -> Tensor:
         return op(v).sum(1)
 
-    result = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
-    assert result.method == "secant"
+    told = attribute(function, x, baselines=b, method="secant", n_steps=16, chunk_size=17)
+    assert told.method == "secant"
     exact = op(x.double()) - op(b.double())
-    assert relative(result.attributions.double(), exact) < 1e-5
+    assert relative(told.attributions.double(), exact) < 1e-5
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -168,7 +168,7 @@ def test_chunks_do_not_matter(seed: int, n: int, chunk: int) -> None:
 @few
 @given(seeds)
 def test_a_single_kink_in_a_cell_is_exact(seed: int) -> None:
-    """With one hidden layer no kink lies behind another, so that one cell is enough."""
+    """One hidden layer: no second kink lies behind the first, so that one cell is enough."""
     weight, shift, outer = draw(seed, 5, 4), draw(seed + 1, 5), draw(seed + 2, 5)
     x, b = draw(seed + 3, 1, 4), draw(seed + 4, 1, 4)
     one = attribute(lambda v: torch.relu(v @ weight.T + shift) @ outer, x, baselines=b, method="secant", n_steps=1)
@@ -223,7 +223,7 @@ def test_one_cell_is_deep_lift(activation: Callable[[], nn.Module]) -> None:
 
 
 class Attention(nn.Module):
-    """A transformer block of torch's own layers; with `batch_first` False rows are the second dimension."""
+    """A block of the usual library layers; `batch_first` False lays the rows in the second dimension."""
 
     def __init__(self, batch_first: bool = True, norm_first: bool = True) -> None:
         super().__init__()
@@ -275,7 +275,7 @@ class BatchNormed(nn.Module):
 
 
 class Twice(BatchNormed):
-    """A model that uses a convolution's output besides its batch norm, which can then not be folded."""
+    """What the convolution gives is used beside the batch norm, so that it cannot be folded."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)
@@ -355,7 +355,7 @@ def test_constant_function_gives_zeros() -> None:
 
 
 def test_equal_ends_give_the_derivative() -> None:
-    """The ReLU's input stays the same, though both inputs of the model change: each gets its share."""
+    """Nothing moves into the ReLU, though both inputs do: each still counts."""
     x = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
     result = attribute(lambda v: torch.relu(v[:, 0] - v[:, 1] + 1), x, method="secant", n_steps=3)
     torch.testing.assert_close(result.attributions, torch.tensor([[1.0, -1.0]], dtype=torch.float64))
@@ -439,7 +439,7 @@ def test_arguments_by_name(forward: Callable[[Tensor], Tensor]) -> None:
 @pytest.mark.parametrize("far", [0.5, 30.0, 300.0, 3000.0])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "attention", "masked"])
 def test_soft_max_is_complete_between_ends_however_far_apart(name: str, far: float, dtype: torch.dtype) -> None:
-    """Where other scores win at the end than at the beginning, some shares underflow on the way."""
+    """Where other scores win at the end than at the beginning, shares that no number holds are passed."""
     torch.manual_seed(3)
     begin, end = torch.zeros(1, 3, 8), far * torch.randn(1, 3, 8)
     begin, end, values = begin.to(dtype), end.to(dtype), torch.randn(8, 4, dtype=dtype)
@@ -486,7 +486,7 @@ def test_products_that_are_added_are_those_written_out(factors: dict[str, float]
 def test_slopes_are_the_same_where_no_value_may_be_looked_at(
     op: Function, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on an accelerator, whose queue is not waited for: for ends that are equal, near, far apart, and zero."""
+    """As on an accelerator, whose queue is not waited for: of ends that are equal, near, far apart, and zero."""
     b = torch.tensor([[0.0, 1.0, 1.0, 1.0, -3.0, 0.0]])
     x = torch.tensor([[0.0, 1.0, 1.0 + 2**-9, 1.5, 4.0, 2.0]])
 

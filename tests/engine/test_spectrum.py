@@ -1,4 +1,4 @@
-"""Error estimates from Chebyshev coefficients, compared with exact integrals of 1 / (a - alpha)."""
+"""Estimates from Chebyshev coefficients, beside exact integrals of 1 / (a - alpha)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.engine.subjects import seeds
 POLES = [(a, b) for a in (1.02, 1.05, 1.1, 1.2, 1.4) for b in (-0.03, -0.1, -0.3, 1.15)]
 
 
-def estimates_of(maps: Floats) -> tuple[float, float]:
+def said(maps: Floats) -> tuple[float, float]:
     return tail([torch.from_numpy(maps)], len(maps))
 
 
 def off(poles: tuple[float, float], n: int) -> tuple[Floats, float]:
-    """Returns samples of 1 / (a - alpha) at Fejér's points, and the relative error of the rule."""
+    """Samples of 1 / (a - alpha) at Fejér's points, and the relative error of the rule."""
     a, rule = np.array(poles), rules.nodes("fejer", n)
     maps = 1 / (a - rule.alphas[:, None])
     exact = np.log(a / (a - 1))
@@ -33,9 +33,9 @@ def test_estimates_are_seldom_too_small_and_a_few_times_too_large(n: int) -> Non
     own, next_ = [], []
     for poles in POLES:
         maps, error = off(poles, n)
-        estimate, estimate_next = estimates_of(maps)
-        own.append(estimate / error)
-        next_.append(estimate_next / off(poles, 2 * n + 1)[1])
+        told, told_next = said(maps)
+        own.append(told / error)
+        next_.append(told_next / off(poles, 2 * n + 1)[1])
     assert min(own) > 0.5
     assert 1 < np.median(own) < 10
     assert min(next_) > 0.25
@@ -48,7 +48,7 @@ def test_a_constant_is_integrated_exactly_and_changes_the_length_of_the_map_alon
 ) -> None:
     maps = np.random.default_rng(seed).normal(size=(n, 4))
     weights = rules.nodes("fejer", n).weights
-    for before, after in zip(estimates_of(maps), estimates_of(maps + constant), strict=True):
+    for before, after in zip(said(maps), said(maps + constant), strict=True):
         lengths = (np.linalg.norm(weights @ m) for m in (maps, maps + constant))
         assert before * next(lengths) == pytest.approx(after * next(lengths), rel=1e-6)
 
@@ -60,4 +60,4 @@ def test_features_may_come_in_parts(seed: int, n: int, cut: int) -> None:
 
 
 def test_a_gradient_of_zeros_is_settled() -> None:
-    assert estimates_of(np.zeros((7, 3))) == (0.0, 0.0)
+    assert said(np.zeros((7, 3))) == (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Plans of splits stay within the budget, reach the goal at about the least cost, and treat each example by itself."""
+"""Splits of cells: within the budget, to the goal, at about the least cost, and each example as if it were alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 6
 
 
 def cells(seed: int, count: int) -> tuple[Floats, Floats]:
-    """Generates errors of cells, and the power of their size with which they fall."""
+    """Errors of cells, and the power of their size with which they fall."""
     chance = np.random.default_rng(seed)
     return 10 ** chance.uniform(-2, 0, count), chance.uniform(0.8, 2.5, 1)
 
@@ -38,13 +38,13 @@ def left(errors: Floats, plan: Integers, orders: Floats) -> float:
 
 
 def cost(plan: Integers) -> int:
-    """Returns the number of parts to sample: a cell that is not split is known already."""
+    """Parts that are sampled: a cell that is not split is known."""
     return int(plan[plan > 1].sum())
 
 
 @given(seeds, st.integers(1, 4), st.floats(0.15, 0.8))
 def test_a_plan_reaches_the_goal_at_about_the_least_cost(seed: int, count: int, share: float) -> None:
-    """Compared with all possible plans: at most one part a cell more than the cheapest that reaches the goal."""
+    """Beside all plans there are: no more than a part a cell above the cheapest that does."""
     errors, orders = cells(seed, count)
     every = [np.array(p) for p in itertools.product(range(1, _MOST + 1), repeat=count)]
     goal = share * left(errors, np.ones(count, dtype=np.int64), orders)

@@ -1,4 +1,4 @@
-"""Process-wide settings are switched while passes run, and restored afterwards, whoever leaves last."""
+"""Settings of the whole process are switched while passes run, and are then as they were, whoever leaves last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.engine.subjects import SECONDS, draw
 
 
 class Passes:
-    """Passes in threads of their own, which a test enters and leaves one by one."""
+    """Passes in threads of their own, entered and left one by one."""
 
     def __init__(self, during: Callable[[Callable[[], object]], object]) -> None:
         self._during = during
@@ -49,7 +49,7 @@ class Passes:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_it_is_switched_until_the_last_has_left(order: tuple[int, ...]) -> None:
-    """In whatever order three threads leave their passes."""
+    """In whatever order passes in three threads are left."""
     setting = ["as set"]
     switch = Switch(lambda: setting[0], lambda value: setting.__setitem__(0, value), "switched")
     passes = Passes(switch.during)
@@ -84,7 +84,7 @@ def test_it_is_left_by_errors_and_inside_itself() -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_passes_of_two_models_leave_cudnn_as_it_was(first: int) -> None:
-    """One model needs it off, and ends before or after another, which does not and began while it was off."""
+    """One needs it off, and ends before or after another, which does not and began while it was off."""
     enabled = torch.backends.cudnn.enabled
     keepers = [StateGuard(nn.Linear(2, 2), torch.device("cpu")) for _ in range(2)]
     off = Passes(lambda act: keepers[0].run(lambda: CUDNN.during(act), gradients=True))
@@ -100,7 +100,7 @@ def test_passes_of_two_models_leave_cudnn_as_it_was(first: int) -> None:
 
 
 class Checkpointed(nn.Module):
-    """A model with a reentrant checkpoint inside."""
+    """Part of it is a reentrant checkpoint."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Checkpointed(nn.Module):
 
 
 def test_checkpoints_of_other_threads_are_as_ever() -> None:
-    """While a pass of one thread runs, another trains a checkpointed model, whose part must run again in backward."""
+    """While a pass of one thread runs, another trains a checkpointed model: its part runs once more, backward."""
     seen: list[bool] = []
 
     def part(x: Tensor) -> Tensor:
@@ -123,13 +123,13 @@ def test_checkpoints_of_other_threads_are_as_ever() -> None:
         checkpoint(part, x, use_reentrant=True).sum().backward()
         assert float(x.grad) == 2
 
-    def model(x: Tensor) -> Tensor:
+    def ask(x: Tensor) -> Tensor:
         thread = threading.Thread(target=train)
         thread.start()
         thread.join(SECONDS)
         return x.sum(1)
 
-    attribute(model, draw(1, 1, 4), method="riemann_middle", n_steps=1, chunk_size=1)
+    attribute(ask, draw(1, 1, 4), method="riemann_middle", n_steps=1, chunk_size=1)
     assert seen[:2] == [False, True]
     assert "apply" not in vars(CheckpointFunction)
 
@@ -155,7 +155,7 @@ def test_all_is_as_it_was_after_an_error(error: type[BaseException], monkeypatch
 
 
 def test_modes_are_put_back_and_not_set() -> None:
-    """Function modes that were disabled stay disabled, and those that were enabled are enabled again."""
+    """Where functions are not asked for their modes they are not asked afterwards; where they were they are again."""
     with torch._C.DisableTorchFunction():
         before = Modes()
         before.put_back()
@@ -171,7 +171,7 @@ def test_modes_are_put_back_and_not_set() -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("around", [False, True])
 def test_autocasting_that_a_model_enters_and_does_not_leave_ends_with_its_pass(device: str, around: bool) -> None:
-    """Whether its caller autocasts or not, dtypes and the cache of weights are the caller's again."""
+    """Whether its caller casts or not; the numbers and the cache of weights are those of the caller again."""
 
     def casts() -> list[object]:
         each = [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")]

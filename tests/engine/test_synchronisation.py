@@ -1,4 +1,4 @@
-"""Chunks do not wait for a device with a queue: counted on a stand-in, in a process of its own."""
+"""Nobody waits for a device whose work is queued, chunk by chunk: counted on a stand-in, in a process of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def figures() -> Any:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_no_chunk_is_waited_for(name: str, figures: Any) -> None:
-    """Eight times as many chunks take as many waits: those at the beginning and the end of a run or round."""
+    """Eight times as many chunks, and as many waits: those at the beginning and the end of a run or of a round."""
     small, large = (figures["runs"][name][size] for size in ("4", "32"))
     assert small["chunks"] > large["chunks"]
     assert small["waits"] == large["waits"], (small["counts"], large["counts"])
@@ -49,7 +49,7 @@ def test_the_map_is_that_of_the_cpu(name: str, figures: Any) -> None:
 
 
 def test_few_chunks_are_under_way(figures: Any) -> None:
-    """One chunk is computed and one is queued, so that progress and cancel lag by no more."""
+    """One is worked on and one is queued, so that progress and cancel are no more than these behind."""
     found = figures["under way"]
     assert found["most"] == 2
     assert found["at each"] == [min(k + 2, 32) for k in range(32)]
@@ -60,7 +60,7 @@ def test_what_somebody_waits_for_comes_alone(figures: Any) -> None:
 
 
 def test_cancel_waits_for_nothing(figures: Any) -> None:
-    """Also on a device that is never done: what is queued there is left to it."""
+    """Of a device that is never done: what is queued there is left to it."""
     assert figures["cancelled"] == {"gausslegendre": 2, "secant": 2}
 
 
@@ -90,7 +90,7 @@ def network() -> nn.Module:
 @on_cuda
 @pytest.mark.parametrize("method", ["gausslegendre", "secant"])
 def test_cuda_waits_for_no_chunk(method: str) -> None:
-    """The number of synchronisations that torch reports does not depend on the number of chunks."""
+    """As many synchronisations as torch notices, however many chunks."""
     model, x = network(), draw(1, 2, 6).float().cuda()
 
     def waits(chunk_size: int) -> int:
@@ -98,12 +98,12 @@ def test_cuda_waits_for_no_chunk(method: str) -> None:
         run()  # what is lazy is loaded
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            with warnings.catch_warnings(record=True) as reported:
+            with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
                 run()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-        return sum("synchronizing" in str(one.message) for one in reported)
+        return sum("synchronizing" in str(one.message) for one in told)
 
     assert 0 < waits(4) == waits(32)
 
@@ -127,7 +127,7 @@ def test_cuda_takes_the_whole_path_at_once() -> None:
 @pytest.mark.cuda
 @on_cuda
 def test_cuda_hears_cancel_while_it_works() -> None:
-    """With a single kernel that takes seconds: what is queued is left to the device."""
+    """One kernel of seconds: what is queued is left to the device."""
     cancel, x, calls = threading.Event(), draw(1, 2, 6).float().cuda(), []
 
     def slow(x: torch.Tensor) -> torch.Tensor:

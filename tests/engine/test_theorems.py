@@ -1,4 +1,4 @@
-"""Theorems about Integrated Gradients, on generated models.
+"""What is true of Integrated Gradients, on generated models.
 
 Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks (2017), sections 2 to 4.
 """
@@ -41,7 +41,7 @@ ROUNDING = 1e-12
 def test_error_on_smooth_models_is_within_the_textbook_bound(
     seed: int, batch: int, features: int, method: str, n: int
 ) -> None:
-    """It falls as 1/n (left, right), 1/n^2 (middle, trapezoid), and faster than any power (Gauss-Legendre)."""
+    """So it falls as 1/n (left, right), 1/n^2 (middle, trapezoid), and faster than any power (Gauss-Legendre)."""
     n = max(n, smallest(method))
     wave = waves(seed, batch, features)
     result = attribute(wave, wave.x, baselines=wave.b, method=method, n_steps=n)
@@ -66,7 +66,7 @@ def test_completeness_is_reached_to_rounding_on_smooth_models(seed: int, batch: 
 def test_error_on_relu_networks_is_within_variation_times_widest_piece(
     seed: int, features: int, method: str, n: int
 ) -> None:
-    """A sample is off by at most the variation of the slope in its piece, so every rule converges."""
+    """A sample is off by the variation of the slope in its piece at most, so every rule converges."""
     n = max(n, smallest(method))
     network = relu_network(seed, features, 12, 8)
     x, b = draw(seed + 7, features), draw(seed + 8, features)
@@ -102,7 +102,7 @@ def test_completeness_goes_to_zero_on_a_deep_relu_network(method: str) -> None:
 @few
 @given(seeds, widths, st.sampled_from([m for m in METHODS if m != "riemann_left"]), steps)
 def test_without_bias_and_from_zero_it_is_input_times_gradient(seed: int, features: int, method: str, n: int) -> None:
-    """Such a ReLU network is linear on the ray from zero. (A left sum samples at zero itself, on every kink.)"""
+    """Such a ReLU network is linear on the ray from zero. (A left sum asks at zero itself, on every kink at once.)"""
     n = max(n, smallest(method)) if method != "riemann_trapezoid" else 2
     if method == "riemann_trapezoid":
         method = "riemann_middle"  # its first point is zero as well
@@ -158,7 +158,7 @@ def test_relu_of_x1_and_twice_x2(method: str, n: int) -> None:
 
 @pytest.mark.parametrize("method", ["riemann_left", "riemann_trapezoid"])
 def test_relu_of_x1_and_twice_x2_where_the_kink_is_a_sample(method: str) -> None:
-    """torch takes the slope 0 at a ReLU's kink, so these rules lack exactly the weight of their first point."""
+    """torch takes the slope 0 at a ReLU's kink, so these lack the weight of their first point, and no more."""
     n = 64
     weight = rules.nodes(method, n).weights[0]
     result = attribute(lambda x: F.relu(x[:, 0] + 2 * x[:, 1]), torch.ones(1, 2), method=method, n_steps=n)
@@ -185,7 +185,7 @@ def test_linearity_in_f(seed: int, method: str, n: int, a: float, c: float) -> N
 @few
 @given(seeds, methods, steps)
 def test_implementation_invariance(seed: int, method: str, n: int) -> None:
-    """Two implementations of one function get the same attribution."""
+    """Two programs for one function get one attribution."""
     n = max(n, smallest(method))
     one = Scores([(4,)], seed=seed)
     x, b = draw(seed + 3, 2, 4), draw(seed + 4, 2, 4)
@@ -242,7 +242,7 @@ def test_a_feature_that_alone_changes_gets_all(seed: int) -> None:
 @few
 @given(seeds, methods, steps)
 def test_units_of_the_inputs_do_not_matter(seed: int, method: str, n: int) -> None:
-    """An affine change of each feature (metres or feet, Celsius or Fahrenheit) changes nothing."""
+    """Metres or feet, Celsius or Fahrenheit: an affine change of each feature changes nothing."""
     n = max(n, smallest(method))
     model = Scores([(4,)], seed=seed)
     x, b = draw(seed + 3, 2, 4), draw(seed + 4, 2, 4)

@@ -1,4 +1,4 @@
-"""Modules in training mode that draw random numbers are refused, wherever the model keeps them."""
+"""Modules in training mode with chance of their own, and where modules are looked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ X = draw(1, 2, 4, 6).float()
 
 
 class Scores(nn.Module):
-    """A model that sums a module's output for a sequence."""
+    """The sum of what a module makes of a sequence."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Scores(nn.Module):
 
 
 class Functional(nn.Module):
-    """A model with functional dropout, as those of Hugging Face have it."""
+    """Drops as the models of Hugging Face do."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, p=0.1, training=self.training)
@@ -85,7 +85,7 @@ def test_what_draws_nothing_is_explained_in_training_mode_too(make: Callable[[],
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 @pytest.mark.parametrize("method", ["gausslegendre", "secant"])
 def test_noise_is_measured_against_what_is_attributed(offset: float, method: str) -> None:
-    """Noise of a tenth of F(x) - F(x') makes a map worthless, however large F itself is."""
+    """Noise of a tenth of F(x) - F(x') makes a map worthless, however large F is beside."""
     weights = draw(2, 5)
 
     def noisy(x: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ def test_what_is_used_is_found_all_the_same() -> None:
 
 
 def test_a_models_use_of_torch_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Library functions reach hundreds of others by name, and no user's model; those that hold one are still found."""
+    """Its functions use hundreds of others, and know no model by name; what they were handed, they hold."""
     model = nn.Linear(6, 3).eval()
 
     def function(x: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def test_a_module_that_draws_is_named_before_anything_runs(make: Callable[[], nn
 
 
 def test_a_slope_of_one_size_is_no_chance() -> None:
-    """RReLU with equal bounds is a leaky ReLU, also in training mode."""
+    """RReLU whose bounds are one is a leaky ReLU, in training mode too."""
     one = attribute(Scores(nn.RReLU(0.25, 0.25)).train(), X, method="gausslegendre", n_steps=4)
     same = attribute(Scores(nn.LeakyReLU(0.25)), X, method="gausslegendre", n_steps=4)
     torch.testing.assert_close(one.attributions, same.attributions)

@@ -1,4 +1,4 @@
-"""Two threads that use the same model at once each get what they get alone, and the model stays unchanged."""
+"""Two threads with the same model at once: each gets what it gets alone, and the model stays as it was."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WAYS: dict[str, Way] = {
 
 
 def cell(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
-    """Does what a person does with a model in a notebook cell: calls it, trains a step, inspects it."""
+    """What a person does with a model in a cell: asks it, trains a step of it, looks at it."""
     scores = model(x)
     gradients = torch.autograd.grad(scores.square().sum(), list(model.parameters()))
     frozen = [p.requires_grad for p in model.parameters()]
@@ -69,7 +69,7 @@ def cell(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def beside(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
-    """Runs both at once, `other` in a thread of its own."""
+    """Both at once, `other` in a thread of its own."""
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(other()))
     thread.start()
@@ -81,21 +81,21 @@ def beside(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("kind", ["batch norm", "dropout", "hooks"])
 def test_each_gets_what_it_gets_alone(kind: str, figure: Callable[..., None]) -> None:
-    """Equal bit for bit, as the rows of a chunk are the same."""
+    """Bit for bit: the rows of a chunk are the same."""
     model = Meeting(network(kind)).eval()
     alone = {name: way(model, X).attributions for name, way in WAYS.items()}
     others = {name: way(model, OTHER).attributions for name, way in WAYS.items()}
-    result = cell(model, OTHER)
+    asked = cell(model, OTHER)
     runs = differing = 0
     for one in WAYS:
         for other in [*WAYS, "cell"]:
-            explain = partial(cell, model, OTHER) if other == "cell" else partial(WAYS[other], model, OTHER)
+            ask = partial(cell, model, OTHER) if other == "cell" else partial(WAYS[other], model, OTHER)
             with as_found(model, X, OTHER), model.meets():
-                mine, theirs = beside(partial(WAYS[one], model, X), explain)
+                mine, theirs = beside(partial(WAYS[one], model, X), ask)
             runs += 1
             same = torch.equal(mine.attributions, alone[one])
             if other == "cell":
-                same &= all(torch.equal(a, b) for a, b in zip(theirs, result, strict=True))
+                same &= all(torch.equal(a, b) for a, b in zip(theirs, asked, strict=True))
             else:
                 same &= torch.equal(theirs.attributions, others[other])
             differing += not same
@@ -104,7 +104,7 @@ def test_each_gets_what_it_gets_alone(kind: str, figure: Callable[..., None]) ->
 
 
 def test_chunks_that_are_found_are_found_by_both() -> None:
-    """Equal to rounding, as each uses the chunk sizes that the other has found."""
+    """To rounding: what either learns of the size of a chunk the other goes by."""
     model = Meeting(network("batch norm")).eval()
     alone = attribute(model, X, target=0, method="riemann_middle", n_steps=200).attributions
     for _ in range(10):
@@ -114,7 +114,7 @@ def test_chunks_that_are_found_are_found_by_both() -> None:
 
 
 def test_sizes_are_learnt_while_others_are() -> None:
-    """Iterating over a dictionary that grows would raise."""
+    """A dictionary that grows while it is looked through raises."""
     chunk, done = ChunkSize(None, torch.device("cpu"), 8), threading.Event()
 
     def learn() -> None:
@@ -139,7 +139,7 @@ def test_sizes_are_learnt_while_others_are() -> None:
 
 
 class Paused(nn.Module):
-    """A model that stops within passes of one thread until it is released."""
+    """Stops in the midst of the passes of one thread, until it is told to go on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Paused(nn.Module):
 
 @pytest.mark.parametrize("options", [{"method": "secant"}, {"method": "riemann_middle"}])
 def test_modes_are_of_one_thread(options: dict[str, Any]) -> None:
-    """During a pass with mean slopes and constant parameters other threads get derivatives, of parameters too."""
+    """In the midst of a pass in which slopes are means and parameters constants, others see derivatives, and all."""
     model, x = Paused().eval(), draw(1, 1, 4)
     expected = attribute(model, x, n_steps=6, chunk_size=3, **options).attributions
     at = draw(2, 3, 4).requires_grad_()
@@ -192,7 +192,7 @@ def test_modes_are_of_one_thread(options: dict[str, Any]) -> None:
 
 
 def test_a_seed_that_a_model_sets_is_put_back_beside_another_thread() -> None:
-    """Setting a seed is no operation of torch, so that no dispatch mode sees it."""
+    """Setting a seed is no operation of torch, so that nobody sees it happen."""
 
     def model(x: Tensor) -> Tensor:
         torch.manual_seed(7)

@@ -1,4 +1,4 @@
-"""The average slope of d over its length equals quadrature, is complete, and bounded where a cell begins at zero."""
+"""The average slope of d over its length: what quadrature gives, complete, bounded where a cell begins at zero."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def quadrature(function: Function, b: Tensor, x: Tensor) -> Tensor:
-    """Computes Integrated Gradients by Gauss's rule of 40 points on pieces graded toward the middle and both ends."""
+    """Integrated Gradients by Gauss's rule of 40 points on pieces graded toward the middle and both ends."""
     nodes, weights = np.polynomial.legendre.leggauss(40)
     half = [0.0, *(0.5 * 2.0**-k for k in range(60, -1, -1))]
     edges = sorted({*half, *(1 - e for e in half), *(0.5 - e / 2 for e in half), *(0.5 + e / 2 for e in half)})
@@ -51,7 +51,7 @@ WEIGHTS = draw(7, 6)
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize("start", ["zero", "opposite", "any", "near"])
 def test_one_cell_is_integrated_gradients(name: str, start: str) -> None:
-    """The norm is the only curved operation, so that its mean slope decides everything."""
+    """The norm is the only thing that bends, so that its mean slope is all."""
     x = draw(5, 1, 6)
     b = {"zero": 0 * x, "opposite": -x, "any": draw(6, 1, 6), "near": x + 1e-7 * draw(6, 1, 6)}[start]
 
@@ -73,7 +73,7 @@ def test_one_cell_is_integrated_gradients(name: str, start: str) -> None:
 @few
 @given(seeds, st.floats(-6, 6), st.floats(-3, 3), st.sampled_from([torch.float32, torch.float64]))
 def test_a_cell_is_complete_at_any_size(seed: int, size: float, apart: float, dtype: torch.dtype) -> None:
-    """Left out are ends so different in size that the path itself loses the smaller one to rounding."""
+    """Ends of sizes so far apart that the path itself loses the smaller one are no matter of the rule."""
     b, x = 10**size * draw(seed, 2, 6), 10 ** (size + apart) * draw(seed + 1, 2, 6)
 
     def model(v: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def test_a_cell_is_complete_at_any_size(seed: int, size: float, apart: float, dt
 @few
 @given(seeds)
 def test_a_norm_behind_zero_costs_a_logarithm(seed: int) -> None:
-    """A single cell attributes at most a few times the rise of F, however short the baseline is."""
+    """A single cell attributes no more than a few times what F rises by, however short the baseline is."""
 
     def model(x: Tensor) -> Tensor:
         return (F.layer_norm(x, (6,), eps=1e-12) @ draw(seed, 6, 6)).tanh().sum(1)
@@ -112,7 +112,7 @@ AFTERWARDS: dict[str, Function] = {
 @pytest.mark.parametrize("name", AFTERWARDS)
 @pytest.mark.parametrize("n", [1, 3])
 def test_what_is_made_of_one_over_a_length_is_complete(name: str, n: int) -> None:
-    """Whatever is made of it before it multiplies the vector, whether it is then still one over the length or not."""
+    """Whatever is made of it and multiplied with the vector: it is one over the length no more, or still is."""
 
     def model(x: Tensor) -> Tensor:
         return (x * AFTERWARDS[name](torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))) @ WEIGHTS
@@ -133,7 +133,7 @@ EXPANDED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", EXPANDED)
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_length_that_is_expanded_or_cast_is_still_one(name: str, n: int) -> None:
-    """One cell of x / |x| gives its mean Jacobian, however the length is brought to the shape and dtype of x."""
+    """One cell of x / |x| is its mean Jacobian, however the length is brought to the shape and dtype of x."""
     x, b = draw(5, 1, 6), draw(6, 1, 6)
 
     def written(v: Tensor) -> Tensor:

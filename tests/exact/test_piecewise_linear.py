@@ -35,7 +35,7 @@ def mlp(seed: int, *sizes: int, activation: nn.Module | None = None, bias: bool 
 
 
 class Residual(nn.Module):
-    """A network of convolutions, shortcut, batch norm, in-place operations and pooling, for images (rows, 1, 8, 8)."""
+    """Convolutions, a shortcut, batch norm, work in place, and pooling of both kinds, for images (rows, 1, 8, 8)."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
 def check_against_dense_sampling(
     function: Callable[[Tensor], Tensor], x: Tensor, b: Tensor, exact: ExactAttribution, n: int = 500
 ) -> None:
-    """Asserts agreement with the midpoint rule, which is off by at most the variation of the gradient over n.
+    """The midpoint rule is off by what the gradient changes within a cell, so by its variation over n at most.
 
     One example, F one number a row.
     """
@@ -96,7 +96,7 @@ def test_closed_forms() -> None:
 @few
 @given(seeds, st.integers(1, 6), st.lists(st.integers(1, 24), min_size=1, max_size=3))
 def test_equals_the_sum_over_pieces_found_layer_by_layer(seed: int, features: int, hidden: list[int]) -> None:
-    """The independent reference `relu_network` finds its pieces from its own layers."""
+    """`relu_network` knows its own layers, and finds its pieces from them."""
     network = relu_network(seed, features, *hidden)
     x, b = draw(seed + 7, features), draw(seed + 8, features)
     exact = piecewise_linear(network, x[None], baselines=b[None])

@@ -39,7 +39,7 @@ def case() -> Case:
 
 @pytest.fixture
 def explore(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
-    """Makes explorers of a small model and input; 8 midpoints unless told."""
+    """Makes explorers of a small model and input; 8 steps unless told."""
     made: list[Any] = []
     comms: list[FakeComm] = []
 
@@ -51,8 +51,7 @@ def explore(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[Explore]:
 
     def make(model: Any = None, inputs: Any = None, **options: Any) -> Any:
         model = case.model() if model is None else model
-        inputs = case.inputs() if inputs is None else inputs
-        explorer = case.explorer(model, inputs, **{"method": "riemann_middle", "n_steps": 8} | options)
+        explorer = case.explorer(model, case.inputs() if inputs is None else inputs, **{"n_steps": 8} | options)
         made.append(explorer)
         return explorer
 

@@ -16,12 +16,12 @@ Content = dict[str, Any]
 
 AHEAD = 2  # batches that may be on their way to a view
 _KEYS = {
-    "begin": {"trace", "settings", "display", "total", "cached", "output_name", "target_name", "path"},
+    "begin": {"trace", "settings", "display", "total", "output_name", "target_name", "path"},
     "samples": {"trace", "ids", "scales", "dtype"},
-    "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final", "trust"},
+    "plan": {"trace", "entries", "outputs", "density", "sum", "delta", "error", "evaluations", "final"},
     "done": {"evaluations", "elapsed"},
     "failed": {"kind", "message", "hint"},
-    "beat": {"stopping"},
+    "beat": set(),
     "maps": {"panel", "number", "names", "shape", "scales", "dtype"},
 }
 _TYPES = {"u1": np.dtype("u1"), "i2": np.dtype("<i2"), "f4": np.dtype("<f4")}
@@ -73,8 +73,7 @@ def _check_begin(content: Content, buffers: list[bytes]) -> None:
     require(type(settings["target"]) is str or is_count(settings["target"]), "target is a count or a text")
     require(is_count(settings["n_steps"]), "n_steps is a count")
     require(all(type(content[name]) is str for name in ("output_name", "target_name")), "names")
-    require(all(is_count(content[name]) for name in ("trace", "total", "cached")), "trace, total, cached are counts")
-    require(content["cached"] <= content["total"], "what is at hand is part of it")
+    require(is_count(content["trace"]) and is_count(content["total"]), "trace and total are counts")
     require(content["path"] in ("straight", "curved", "draws"), "path")
     _check_display(content["display"], buffers)
 
@@ -91,9 +90,7 @@ def _check_display(display: Content, buffers: list[bytes]) -> None:
         require(len(data) == expected, f"{array['name']} has {len(data)} bytes, not {expected}")
     if display["kind"] == "image":
         photos = [{"name": name, "dtype": "u1", "shape": [*display["shape"], 3]} for name in ("photo", "baseline")]
-        pieces = [{"name": "superpixels", "dtype": "u1", "shape": display["shape"]}]
-        require(len(display["shape"]) == 2, "a picture has two dimensions")
-        require(display["arrays"] in (photos, photos + pieces), "photo and baseline, three bytes a pixel; superpixels")
+        require(display["arrays"] == photos and len(display["shape"]) == 2, "photo and baseline, three bytes a pixel")
 
 
 def size_of(shape: list[int]) -> int:
@@ -128,8 +125,6 @@ def _check_plan(content: Content, buffers: list[bytes]) -> None:
     require(is_number(content["sum"]), "the sum is finite")
     require(content["delta"] is None or is_number(content["delta"]), "delta is a number or null")
     require(content["error"] is None or is_number(content["error"]), "error is a number or null")
-    require(content["trust"] is None or _is_trust(content["trust"]), "trust")
-    require(not content["final"] or content["trust"] is not None, "a final plan says how far it can be trusted")
     for name in ("outputs", "density"):
         points = content[name]
         require(all(len(p) == 2 and all(map(is_number, p)) for p in points), f"{name} are pairs of numbers")
@@ -143,21 +138,12 @@ def _check_plan(content: Content, buffers: list[bytes]) -> None:
     require(all(start < stop for _, _, start, stop in entries), "entries ascend")
 
 
-def _is_trust(trust: Content) -> bool:
-    return (
-        set(trust) == {"state", "why"}
-        and trust["state"] in ("within tolerance", "rough", "not to be used")
-        and type(trust["why"]) is str
-        and trust["why"] != ""
-    )
-
-
 def _check_done(content: Content, buffers: list[bytes]) -> None:
     require(not buffers and is_count(content["evaluations"]) and is_number(content["elapsed"]), "done")
 
 
 def _check_beat(content: Content, buffers: list[bytes]) -> None:
-    require(not buffers and type(content["stopping"]) is bool, "a beat has no buffers")
+    require(not buffers, "a beat has no buffers")
 
 
 def _check_failed(content: Content, buffers: list[bytes]) -> None:

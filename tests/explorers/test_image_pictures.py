@@ -47,7 +47,7 @@ def test_mimebundle_has_the_widget_a_text_and_a_picture(explore):
 
 
 def test_mimebundle_waits_for_the_first_picture_but_not_for_ever(explore, monkeypatch):
-    monkeypatch.setattr("ig_widgets.explorers.widget.display._OTHER_SECONDS", 0.01)
+    monkeypatch.setattr("ig_widgets.explorers.export.exports._DISPLAY_SECONDS", 0.01)
     model = Watched()
     model.block()
     explorer = explore(model)

@@ -55,12 +55,11 @@ def letterbox(image):
 @pytest.mark.parametrize("mode", MODES)
 def test_every_kind_of_pil_image(mode):
     image = pil(mode)
-    prepared = prepare(image, None, None, 3)
+    prepared = prepare(image, None, None)
     assert prepared.inputs.shape == (1, 3, 12, 10)
     assert prepared.inputs.dtype == torch.float32
     assert (prepared.black == 0).all()
     expected = np.asarray(image.convert("RGB"))
-    assert np.array_equal(prepared.photo(), expected)
     assert np.array_equal(prepared.space.to_bytes(prepared.inputs), expected)
     assert torch.equal(prepared.inputs, to_tensor(image.convert("RGB"))[None])
 
@@ -189,7 +188,48 @@ def test_grey_model_is_shown_in_grey():
     assert (shown == shown[..., :1]).all()
 
 
+def test_preprocess_that_sees_no_black_and_white_is_shown_in_its_own_range():
+    """As where each picture is standardised by its own mean and deviation."""
+
+    def standardise(image):
+        values = to_tensor(image.convert("RGB"))[None]
+        return (values - values.mean()) / (values.std() + 1e-6)
+
+    prepared = prepare(pil(), standardise, None)
+    shown = prepared.space.to_bytes(prepared.inputs)
+    assert shown.min() == 0
+    assert shown.max() == 255
+
+
 # ---------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "says"),
+    [
+        ("cat.jpg", ArgumentTypeError, "str"),
+        (None, ArgumentTypeError, "NoneType"),
+        ([[0, 1]], ArgumentTypeError, "list"),
+        (np.zeros((4, 5), np.uint8), ArgumentValueError, r"\(4, 5\) uint8"),
+        (np.zeros((4, 5, 4), np.uint8), ArgumentValueError, r"\(4, 5, 4\)"),
+        (np.zeros((3, 4, 5), np.uint8), ArgumentValueError, r"\(3, 4, 5\)"),
+        (np.zeros((0, 5, 3), np.uint8), ArgumentValueError, r"\(0, 5, 3\)"),
+        (torch.zeros(4, 5, 3), ArgumentValueError, r"\(4, 5, 3\)"),
+        (torch.zeros(1, 3, 4, 5), ArgumentValueError, r"\(1, 3, 4, 5\)"),
+        (torch.zeros(3, 4, 5, dtype=torch.uint8), ArgumentValueError, "uint8"),
+    ],
+    ids=str,
+)
+def test_picture_of_no_usable_form(image, error, says):
+    with pytest.raises(error, match=f"^image must be .*, got .*{says}"):
+        prepare(image, None, None)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, bool, complex, object])
+def test_arrays_whose_white_cannot_be_told(dtype):
+    """numpy's default integer is int64, whose largest value is no white: bytes in it would come out black."""
+    with pytest.raises(ArgumentValueError, match=r"^image must be .* of bytes .*, got ndarray \(16, 16, 3\)"):
+        prepare(as_picture(photo()).astype(dtype), None, None)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +238,7 @@ def test_grey_model_is_shown_in_grey():
         (np.zeros((1, 3, 4, 4)), ArgumentTypeError, "got ndarray"),
         (torch.zeros(4, 4), ArgumentValueError, r"got \(4, 4\)"),
         (torch.zeros(2, 3, 4, 4), ArgumentValueError, r"got \(2, 3, 4, 4\)"),
-        (torch.zeros(1, 3, 4, 0), ArgumentValueError, r"got \(1, 3, 4, 0\)"),
+        (torch.zeros(1, 4, 4, 4), ArgumentValueError, r"got \(1, 4, 4, 4\)"),
         (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), ArgumentTypeError, "uint8"),
     ],
     ids=str,

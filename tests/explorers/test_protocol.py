@@ -15,8 +15,7 @@ from ig_widgets.engine import rules
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.maps import EncodedMap, encode
-from ig_widgets.explorers.core.rule_trust import trust_of_rule
-from ig_widgets.explorers.core.sample_log import Pieces, SampleLog, Whole
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import ForbiddenMessageError, check
@@ -94,13 +93,13 @@ def made_messages() -> dict[str, protocol.Message]:
     settings = Settings("black", 285, "logit", "riemann_middle", 2, 0.0)
     nodes = rules.nodes("riemann_middle", 2)
     record = SampleLog(1, -0.5, 1.5)
-    stream.begin(3, protocol.begin(1, settings, 2, 0, "logit", "Egyptian cat", display))
+    stream.begin(3, protocol.begin(1, settings, 2, "logit", "Egyptian cat", display))
     pieces = Pieces(nodes.alphas.tolist(), nodes.edges)
     maps = [encode(np.full((2, 3), density / 6), "i2") for density in (1.9, 2.2)]
     record.extend(pieces.keys, [0.1, 1.1], [1.9, 2.2], maps)
-    stream.publish(3, record, 2, Whole(pieces, is_final=True, trust=trust_of_rule(record, pieces)))
+    stream.publish(3, record, 2, pieces, is_final=True)
     stream.end(3, protocol.done(2, 0.25))
-    stream.begin(4, protocol.begin(1, settings, 2, 0, "logit", "Egyptian cat", display))
+    stream.begin(4, protocol.begin(1, settings, 2, "logit", "Egyptian cat", display))
     stream.end(4, protocol.failed("error", "The gradient is NaN at alpha = 0.25.", "Check the model in float64."))
     made = {content["type"]: (content, buffers) for content, buffers in sent}
     assert len(made) == 5

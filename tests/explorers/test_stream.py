@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.trust import Trust
 from ig_widgets.explorers.core import protocol, stream
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.maps import encode
-from ig_widgets.explorers.core.sample_log import Pieces, SampleLog, Whole
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Stream
 from tests.explorers.front_end import AHEAD, ForbiddenMessageError, View
@@ -31,8 +30,8 @@ def display(pixels):
     return Display("image", (HEIGHT, WIDTH), {"photo": pixels, "baseline": pixels})
 
 
-def final(nodes):
-    return Whole(Pieces(nodes.alphas.tolist(), nodes.edges), is_final=True, trust=Trust("rough", "it is a test."))
+def pieces(nodes):
+    return Pieces(nodes.alphas.tolist(), nodes.edges)
 
 
 class Kernel:
@@ -93,7 +92,7 @@ class Kernel:
         self.record = record
         pixels = np.full((HEIGHT, WIDTH, 3), trace % 256, np.uint8)
         wish = Settings(f"baseline {trace}", 0, "logit", method, n_steps, 0.0)
-        begin = protocol.begin(trace, wish, len(self.missing), 0, "logit", "class 0", display(pixels))
+        begin = protocol.begin(trace, wish, len(self.missing), "logit", "class 0", display(pixels))
         self.stream.begin(self.request, begin)
         self.stream.publish(self.request, record, 0)
         self.deliver()
@@ -118,7 +117,7 @@ class Kernel:
     def finish(self):
         if self.missing:
             self.sample(len(self.missing))
-        self.stream.publish(self.request, self.record, self.evaluations, final(self.nodes))
+        self.stream.publish(self.request, self.record, self.evaluations, pieces(self.nodes), is_final=True)
         self.ended = protocol.done(self.evaluations, 0.1)
         self.stream.end(self.request, self.ended)
         self.deliver()
@@ -375,7 +374,7 @@ def test_what_an_old_request_still_says_is_dropped(kernel):
     kernel.ask(n_steps=5)
     said = len(view.log)
     kernel.stream.publish(old, old_record, 3)
-    kernel.stream.publish(old, old_record, 3, final(old_nodes))
+    kernel.stream.publish(old, old_record, 3, pieces(old_nodes), is_final=True)
     kernel.stream.end(old, protocol.done(3, 0.1))
     kernel.stream.end(old, protocol.failed("error", "Old news."))
     assert len(view.log) == said
@@ -406,7 +405,7 @@ def test_reference_front_end_would_notice():
         view.receive({**content, "view": view.name, "request": 1}, buffers)
 
     wish = Settings("black", 0, "logit", "riemann_middle", 4, 0.0)
-    say(protocol.begin(1, wish, 4, 0, "logit", "class 0", display(pixels)))
+    say(protocol.begin(1, wish, 4, "logit", "class 0", display(pixels)))
     say(protocol.samples(1, 0, [one]))
     for wrong in (
         protocol.samples(1, 0, [one]),
@@ -488,7 +487,7 @@ class AnyOrder(RuleBasedStateMachine):
     def old_news(self, behind):
         said = self.kernel.sent
         old = max(self.kernel.request - behind, 1)
-        self.kernel.stream.publish(old, SampleLog(99, 0.0, 1.0), 1, final(rules.nodes("riemann_left", 1)))
+        self.kernel.stream.publish(old, SampleLog(99, 0.0, 1.0), 1, pieces(rules.nodes("riemann_left", 1)))
         self.kernel.stream.end(old, protocol.failed("error", "Old news."))
         assert self.kernel.sent == said
 

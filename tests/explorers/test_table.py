@@ -198,7 +198,7 @@ def test_bars_say_what_was_collected(explore: Any) -> None:
     attributions = ready(explorer).attributions[0].numpy()
     drawing = panel(explorer, ExportPanel).drawing()
     assert drawing.shown.caption.startswith("Egyptian cat, logit ")
-    assert "baseline zeros; secant, 8 evaluations" in drawing.shown.caption
+    assert "baseline zeros; secant, 8 samples" in drawing.shown.caption
     (axes,) = explorer.figure().axes
     order = np.argsort(-np.abs(attributions), kind="stable")
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(attributions[order].tolist())

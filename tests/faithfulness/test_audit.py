@@ -1,4 +1,4 @@
-"""Region audits: completeness, additivity, and a single pass of the model."""
+"""What a region's audit must satisfy: completeness, additivity, and one pass of the model."""
 
 import dataclasses
 import html.parser
@@ -32,7 +32,7 @@ def ends(seed):
 
 
 class Additive(nn.Module):
-    """A sum of functions of single values, without any interaction."""
+    """A sum of a function of each value: nothing acts together with anything."""
 
     def __init__(self, seed):
         super().__init__()
@@ -183,7 +183,7 @@ def test_memory_that_runs_out_halves_the_rows():
 
 
 class Careless(nn.Module):
-    """A model that counts its calls in a buffer, draws random numbers, and changes its input in place."""
+    """Counts its calls in a buffer, draws random numbers, and changes its input in place."""
 
     def __init__(self):
         super().__init__()

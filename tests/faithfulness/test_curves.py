@@ -1,4 +1,4 @@
-"""Deletion and insertion: exact curves of linear models, the mean over all orders, one batched pass."""
+"""What deletion and insertion must satisfy: exact curves of linear models, chance over all orders, one batched pass."""
 
 import dataclasses
 import itertools
@@ -22,7 +22,7 @@ seeds = st.integers(0, 999)
 
 
 def linear(seed, features=7, batch=2):
-    """Returns w, x, x' and the exact attributions of F(x) = w.x."""
+    """w, x, x' and the exact attributions of F(x) = w.x."""
     w, x, b = draw(seed, features), draw(seed + 1, batch, features), draw(seed + 2, batch, features)
     return w, x, b, w * (x - b)
 
@@ -191,7 +191,7 @@ def pictures(batch=2):
 
 
 def fill_of(fill, inputs, **arguments):
-    """Returns the pictures that the model sees when all has been replaced, and the name of the fill."""
+    """What a picture is when all of it has been replaced, as the model sees it."""
     model = Counting(lambda points: points.sum((1, 2, 3)))
     found = deletion(model, inputs, inputs, fill=fill, n_steps=1, **arguments)
     return torch.cat(model.seen)[1::2], found.fill
@@ -252,7 +252,7 @@ def test_no_more_steps_than_features():
 
 
 class Careless(nn.Module):
-    """A model that counts its calls in a buffer, draws random numbers, and changes its input in place."""
+    """Counts its calls in a buffer, draws random numbers, and changes its input in place."""
 
     def __init__(self):
         super().__init__()
@@ -351,7 +351,7 @@ def test_options_that_cannot_work():
     refused("seed must be", wrong, seed="x")
     refused("fill must be one of baseline, blur, mean, noise, got 'grey'", fill="grey")
     refused("fill must be one of", wrong, fill=["blur"])
-    refused("baselines counts with fill='baseline' only", fill="blur", baselines=0)
+    refused("baselines is heeded with fill='baseline' only", fill="blur", baselines=0)
     refused("fill='blur' is made of pictures", inputs=draw(0, 1, 5), attributions=draw(0, 1, 5))
     assert refused("baselines has shape", fill=torch.ones(7)).__notes__ == ["This is about fill."]
     refused("chunk_size is rows", chunk_size=0)
@@ -392,7 +392,7 @@ def test_results_are_frozen_and_print_their_numbers():
 
 
 def test_of_a_layers_map_tokens_are_taken_away() -> None:
-    """With the map of an embedding, (batch, tokens, dims), for ids (batch, tokens), a token counts by its sum."""
+    """The map of an embedding, (batch, tokens, dims), for ids (batch, tokens): a token counts by the sum."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Flatten(), torch.nn.Linear(20, 1)).double()
     ids = torch.tensor([[3, 1, 4, 1, 5], [2, 6, 5, 3, 5]])

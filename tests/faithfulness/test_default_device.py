@@ -1,4 +1,4 @@
-"""Draws are not made on the default device: `torch.set_default_device("cuda")` is common; `meta` stands in for it."""
+"""`torch.set_default_device("cuda")` is common, and not where the draws are made; here `meta` stands in for it."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Infidelity and sensitivity: theorems, parity with Captum on the same perturbations, seeds and chunks."""
+"""Infidelity and sensitivity: theorems, parity with Captum on the very same perturbations, seeds and chunks."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ perturbations = st.sampled_from(PERTURBATIONS)
 
 
 class Recorded:
-    """A perturbation that records what it draws."""
+    """A perturbation that writes down what it draws."""
 
     def __init__(self, perturb):
         self.perturb, self.drawn = perturb, []
@@ -100,8 +100,8 @@ def test_an_attribution_says_whether_it_holds_the_factor():
     for multiply in (True, False):
         result = igw.attribute(model, x, target=0, n_steps=20, multiply_by_inputs=multiply)
         found = infidelity(model, x, result, **arguments)
-        explicit = infidelity(model, x, result.attributions, multiply_by_inputs=multiply, **arguments)
-        assert torch.equal(found.values, explicit.values)
+        told = infidelity(model, x, result.attributions, multiply_by_inputs=multiply, **arguments)
+        assert torch.equal(found.values, told.values)
 
 
 def test_forward_passes_are_one_and_the_perturbations():
@@ -192,7 +192,7 @@ def test_sensitivity_can_be_cancelled_and_says_how_far_it_is():
 
 
 class Drawing(nn.Module):
-    """A model that counts its calls in a buffer and draws random numbers."""
+    """Counts its calls in a buffer and draws random numbers."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pointing game: exact shares, the level of chance, and all forms of ground truth."""
+"""The pointing game: exact shares, the level of chance, and truths in their many forms."""
 
 import dataclasses
 

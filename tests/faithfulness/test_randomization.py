@@ -1,4 +1,4 @@
-"""The model randomisation check: which weights it draws, in which order, and what it leaves unchanged."""
+"""The model randomisation check: what it draws, in which order, and what it leaves alone."""
 
 import copy
 import dataclasses
@@ -29,7 +29,7 @@ def pictures(batch=2):
 
 
 class Weights:
-    """Stands in for a method: keeps the weights of each model that it is given."""
+    """In the place of a method: keeps the weights of each model that it is given."""
 
     def __init__(self):
         self.seen, self.models = [], []
@@ -41,7 +41,7 @@ class Weights:
         return torch.ones_like(inputs)
 
     def drawn(self, step):
-        """Returns the layers that differ from the first model's at `step`."""
+        """The layers that differ from the first model's at `step`."""
         names = {
             name.rpartition(".")[0] for name, v in self.seen[step].items() if not torch.equal(v, self.seen[0][name])
         }
@@ -77,7 +77,7 @@ def test_layers_are_those_named_with_all_inside():
 
 
 class Twisted(nn.Module):
-    """A model whose modules are called in another order than they are registered in, and one not at all."""
+    """Modules are called in another order than they are registered in, and one is not called at all."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pixels of a region are those whose centres it holds, in whichever form it is given."""
+"""Which pixels a region holds: by their centres, whichever way it is written."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_a_rectangle_is_the_polygon_of_its_corners(x0, y0, x1, y1, height, width
 
 
 def winding_by_angles(points, x, y):
-    """Returns the winding number of the polygon around (x, y), from the angles of its edges."""
+    """How often the polygon goes around (x, y), from the angles that its edges are seen under."""
     total = 0.0
     for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
         a, b = complex(x0 - x, y0 - y), complex(x1 - x, y1 - y)
@@ -68,7 +68,7 @@ def test_a_polygon_holds_what_it_goes_around_an_odd_number_of_times(points, heig
 
 
 def distance(points, x, y):
-    """Returns the distance from (x, y) to the outline."""
+    """From (x, y) to the outline."""
     least = np.inf
     for one, other in zip(points, [*points[1:], points[0]], strict=True):
         a, b = np.array(one), np.array(other)
@@ -79,7 +79,7 @@ def distance(points, x, y):
 
 
 def edge_by_edge(points, height, width):
-    """Applies the rule of pixels in its plainest form: each edge changes the side of the centres left of it."""
+    """The rule of the pixels, in the plainest form of it: each edge changes the side of the centres left of it."""
     mask = np.zeros((height, width), dtype=bool)
     rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
     for one, other in zip(points, [*points[1:], points[0]], strict=True):
@@ -118,7 +118,7 @@ def test_a_polygon_has_no_first_point_and_no_direction(points, shift, height, wi
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=4, max_size=4), sides, sides)
 def test_polygons_with_a_common_edge_share_no_pixel_and_leave_none_out(points, height, width):
-    """Both triangles of a quadrilateral give, by exclusive or, the quadrilateral itself."""
+    """Both triangles of a quadrilateral add up, by exclusive or, to the quadrilateral itself."""
     a, b, c, d = points
     parts = mask_or_none([a, b, c], height, width) ^ mask_or_none([a, c, d], height, width)
     assert np.array_equal(parts, mask_or_none(points, height, width))

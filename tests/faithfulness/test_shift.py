@@ -1,4 +1,4 @@
-"""Input shift: Integrated Gradients is invariant if the baseline is shifted along, and only then."""
+"""Input shift: Integrated Gradients is invariant where the baseline moves along, and only there."""
 
 import dataclasses
 import math
@@ -46,16 +46,16 @@ def test_of_a_linear_model_the_change_is_that_of_the_ends(seed):
 
 
 def test_the_twin_says_the_same_and_is_a_module_where_the_model_is_one():
-    model, x, calls = ConvScores((4,)), draw(0, 1, 3, 6, 6), []
+    model, x, asked = ConvScores((4,)), draw(0, 1, 3, 6, 6), []
 
     def method(f, points, baselines):
-        calls.append((f(points), f(baselines), baselines))
+        asked.append((f(points), f(baselines), baselines))
         return DeepLift(f).attribute(points.requires_grad_(), baselines, target=1)
 
     relu = nn.Sequential(nn.Flatten(), nn.Linear(108, 4), nn.ReLU(), nn.Linear(4, 2)).double()
     with pytest.warns(UserWarning, match="Setting forward, backward hooks"):
         found = input_shift(relu, x, 3.0, explain=method)
-    (at_x, at_b, b), (twin_x, twin_b, moved), (_, _, left) = calls
+    (at_x, at_b, b), (twin_x, twin_b, moved), (_, _, left) = asked
     assert torch.allclose(at_x, twin_x)
     assert torch.allclose(at_b, twin_b)
     assert torch.equal(moved, b + 3)

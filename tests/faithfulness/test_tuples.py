@@ -1,4 +1,4 @@
-"""Checks of tuples of inputs and of layers: closed forms, parity with Captum, one function in two forms."""
+"""Checks of tuples of inputs and of what layers give: closed forms, parity with Captum, one function in two forms."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def together(parts: Any) -> Tensor:
 
 
 class Recorded:
-    """A perturbation of tuples that records what it draws."""
+    """A perturbation that writes down what it draws, of tuples."""
 
     def __init__(self, perturb: Any) -> None:
         self.perturb, self.drawn = perturb, []
@@ -132,7 +132,7 @@ def test_sensitivity_is_captums_on_the_same_perturbations(seed: int, perturb: An
 @few
 @given(seeds, st.booleans())
 def test_features_of_all_inputs_are_in_one_order(seed: int, inserted: bool) -> None:
-    """Removing a feature of a linear model changes F by its attribution, whichever input it is of."""
+    """Of a linear model what a feature takes along is what was attributed to it, whichever input it is of."""
     x, b = pair(seed), pair(seed + 2)
     result = igw.attribute(linear, x, baselines=b, method="riemann_middle", n_steps=1)
     found = (insertion if inserted else deletion)(linear, x, result, baselines=b, n_random=2, seed=seed)
@@ -221,7 +221,7 @@ def test_inputs_are_shifted_each_by_its_own() -> None:
 
 
 class Two(nn.Module):
-    """A model of two inputs, with a layer for each and one for both."""
+    """Scores of two inputs, a layer each and one for both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,13 +252,13 @@ def test_randomised_maps_are_compared_over_all_inputs() -> None:
 
 
 def behind(hidden: Tensor) -> Tensor:
-    """A nonlinear head."""
+    """A head that is not linear."""
     flat = hidden.flatten(1)
     return torch.stack([torch.tanh(flat.sum(1) / 4) + flat[:, 0], flat.square().sum(1).sqrt() * flat[:, 1]], 1)
 
 
 class Through(nn.Module):
-    """A model of ids: their embedding, and the head."""
+    """Ids, their embedding, and the head."""
 
     def __init__(self, calls: int = 1) -> None:
         super().__init__()
@@ -273,7 +273,7 @@ IDS = torch.tensor([[3, 1, 4, 1, 5], [2, 6, 5, 3, 5]])
 
 
 def test_a_check_of_a_layer_is_that_of_what_follows() -> None:
-    """A check with `layer=` equals the check of the rest of the model at what the layer gives."""
+    """All that a check does with `layer=` it does with the rest of the model, at what the layer gives."""
     model, options = Through().eval(), {"target": [1, 0], "seed": 4}
     at, start = (model.embedding(ids).detach() for ids in (IDS, torch.full_like(IDS, 2)))
     result = igw.attribute(model, IDS, layer="embedding", baselines=2, target=[1, 0], n_steps=6)
@@ -319,7 +319,7 @@ def test_several_calls_of_a_layer_are_replaced_at_once() -> None:
 
 
 class Tokens(nn.Module):
-    """A model with steps first inside, (tokens, batch, dims), and a mask by keyword."""
+    """Steps first inside: (tokens, batch, dims), and of two inputs, of which one is a mask by keyword."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -333,7 +333,7 @@ class Tokens(nn.Module):
 
 
 def test_keywords_outputs_and_layouts_follow_their_example() -> None:
-    """The checks of each example of a batch equal those of it alone, in realistic models."""
+    """The checks of each example of a batch are those of it alone, in models as people have them."""
     model, mask = Tokens().eval(), torch.tensor([[1.0, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.float64)
     result = igw.attribute(model, IDS, layer="embedding", target=1, n_steps=3, forward_kwargs={"mask": mask})
     assert result.attributions.shape == (5, 2, 4)

@@ -1,4 +1,4 @@
-"""The figure of audited regions: bars equal the numbers, outlines follow the regions."""
+"""The figure of audited regions: the bars are the numbers, the outlines are the regions' own."""
 
 import matplotlib
 import numpy as np

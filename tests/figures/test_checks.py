@@ -1,4 +1,4 @@
-"""Figures of deletion, insertion and randomisation: lines equal the results, captions say what was done."""
+"""Figures of deletion, insertion and randomisation: the lines are the results, the captions say what was done."""
 
 import matplotlib
 import numpy as np

@@ -1,4 +1,4 @@
-"""Figures of a picture: the overlay equals the explorers', and texts stay plain texts."""
+"""Figures of a picture: the overlay that the explorers draw, and texts that stay texts."""
 
 import base64
 import io
@@ -76,12 +76,12 @@ def test_channels_are_summed_and_forms_are_one():
 
 def test_captions_tell_how_it_came_about_unless_one_is_given():
     result, photo = explained(), draw_photo(6, 6)
-    texts = " ".join(texts_of(figures.image(result, photo)))
+    said = " ".join(texts_of(figures.image(result, photo)))
     for part in (f"F(x) {float(result.output[0]):.3g}", "secant, 4 evaluations", "of pixels beyond the colours"):
-        assert part in " ".join(texts.split())
-    texts = texts_of(figures.image(result, photo, caption="mine"))
-    assert "mine" in texts
-    assert not any("evaluations" in text for text in texts)
+        assert part in " ".join(said.split())
+    said = texts_of(figures.image(result, photo, caption="mine"))
+    assert "mine" in said
+    assert not any("evaluations" in text for text in said)
     assert not any("beyond" in text for text in texts_of(figures.image(result, photo, caption="")))
 
 
@@ -201,13 +201,13 @@ def test_a_photo_is_the_same_in_every_form():
 @pytest.mark.parametrize(
     ("picture", "error", "message"),
     [
-        ("cat.png", errors.ArgumentValueError, "picture 'cat.png' is not there"),
-        (3, errors.ArgumentTypeError, "picture must be a PIL image, .* got int"),
-        (np.zeros((0, 4, 3), np.uint8), errors.ArgumentValueError, r"picture must be .* got ndarray \(0, 4, 3\)"),
-        (torch.zeros(2, 3, 4, 4), errors.ArgumentValueError, r"picture must be one picture, got Tensor \(2, 3, 4, 4\)"),
-        (np.full((7, 9, 3), 1.5), errors.ArgumentValueError, r"picture must lie in \[0, 1\], got .* from 1.5 to 1.5"),
-        (np.full((7, 9, 3), np.nan), errors.ArgumentValueError, "picture holds NaN"),
-        (np.zeros((7, 9, 3), np.int64), errors.ArgumentValueError, "picture must hold uint8, .* got .* int64"),
+        ("cat.png", errors.ArgumentTypeError, "picture must be a PIL image, an array or a tensor, got str"),
+        (np.zeros((3, 4, 2), np.uint8), errors.ArgumentValueError, r"picture must be .* got \(3, 4, 2\)"),
+        (np.zeros((0, 4, 3), np.uint8), errors.ArgumentValueError, r"picture must be .* got \(0, 4, 3\)"),
+        (torch.zeros(2, 3, 4, 4), errors.ArgumentValueError, r"picture must be .* got \(2, 3, 4, 4\)"),
+        (np.full((7, 9, 3), 1.5), errors.ArgumentValueError, r"picture must lie in \[0, 1\], got 1.5 to 1.5"),
+        (np.full((7, 9, 3), np.nan), errors.ArgumentValueError, r"picture must lie in \[0, 1\]"),
+        (np.zeros((7, 9, 3), np.int64), errors.ArgumentTypeError, "picture must hold bytes, .* got int64"),
         (
             draw_photo(8, 9),
             errors.ArgumentValueError,

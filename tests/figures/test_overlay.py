@@ -1,4 +1,4 @@
-"""The overlay's arithmetic, compared with the formulas written out pixel by pixel."""
+"""The overlay's arithmetic, beside the same formulas written out pixel by pixel."""
 
 import io
 import math
@@ -79,7 +79,7 @@ def test_scale_grows_with_clip(values, one, other):
 
 
 def naive(photo, values, scale, table, opacity, sign):
-    """Computes js/src/image/gl/shading.ts pixel by pixel; returns channels before they are rounded."""
+    """The formula of js/src/image/gl/shading.ts, one pixel after the other; each channel before it is rounded."""
     height, width = values.shape
     out = np.zeros((height, width, 3))
     for y in range(height):

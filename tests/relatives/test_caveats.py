@@ -1,4 +1,4 @@
-"""Caveats of runs pass to what is made of several, without claims about sums where none is claimed."""
+"""What is said of each run is said of what is made of several, and nothing of a sum where no sum is claimed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ig_widgets import relatives
 
 
 def routed(x: Tensor) -> Tensor:
-    """A function that jumps by 3 where the first feature passes 1/2, an operation without a slope."""
+    """F jumps by 3 where the first feature passes 1/2, which is no operation with a slope."""
     return torch.sin(x).sum(1) + 3.0 * (x[:, 0] > 0.5)
 
 
 def steep(x: Tensor) -> Tensor:
-    """A function whose gradient at the input says nothing of how F rises."""
+    """One gradient at the input says nothing of how F rises."""
     return torch.tanh(20 * (x - 0.5)).sum(1)
 
 
@@ -54,7 +54,7 @@ def test_draws_are_said_nothing_of_that_is_meant_for_paths(name: str) -> None:
 
 
 def test_deeplift_is_not_told_to_take_more_steps() -> None:
-    """An operation without an average slope gets its plain derivative, whose sum is far off."""
+    """Of an operation that has no average slope a plain derivative is taken, and its sum is far off."""
 
     def model(x: Tensor) -> Tensor:
         return torch.special.i1(5 * x).sum(1)

@@ -1,4 +1,4 @@
-"""Expected gradients: means over baselines and alpha, and their reported errors."""
+"""Expected gradients: means over baselines and alpha, and what is said of their error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ few = settings(max_examples=6)
 @few
 @given(seeds, st.integers(1, 4))
 def test_with_one_baseline_it_converges_to_ig(seed: int, features: int) -> None:
-    """With one alpha in each of n equal parts the error is far below that of independent draws, which is reported."""
+    """One alpha in each of n equal parts: the error is far below that of independent draws, which is what is told."""
     wave = waves(seed, 2, features)
     n = 400
     found = relatives.expected_gradients(wave, wave.x, baselines=wave.b[:1], n_samples=n, seed=seed)
@@ -52,12 +52,12 @@ def test_over_many_baselines_it_is_the_mean_of_ig_within_its_standard_error(seed
 
 
 def test_the_standard_error_is_that_of_the_mean() -> None:
-    """Results scatter over seeds as it says, or less, because of equal parts."""
+    """Over seeds the results scatter as it says; equal parts make them scatter less."""
     model, x, b = Scores([(4,)], seed=3), draw(1, 1, 4), draw(2, 40, 4)
     runs = [relatives.expected_gradients(model, x, baselines=b, n_samples=30, seed=s) for s in range(150)]
     scatter = torch.stack([r.attributions for r in runs]).std(0)
-    reported = torch.stack([r.standard_error for r in runs]).mean(0)
-    assert bool((scatter <= 1.15 * reported).all())
+    told = torch.stack([r.standard_error for r in runs]).mean(0)
+    assert bool((scatter <= 1.15 * told).all())
     noisy = [relatives.smoothgrad(model, x, n_samples=30, seed=s) for s in range(150)]
     ratio = torch.stack([r.attributions for r in noisy]).std(0) / torch.stack([r.standard_error for r in noisy]).mean(0)
     assert float((ratio - 1).abs().max()) <= 0.25
@@ -109,7 +109,7 @@ def test_seed_decides_and_chunks_do_not(seed: int, chunk: int) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
 def test_noise_is_drawn_once_a_draw(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The noise in the factor x + noise - x' is that of the points, for whichever rows and whenever it is requested."""
+    """And is that of the points, whichever rows the factor x + noise - x' is asked for, and when."""
     model, x, b = Scores([(4,)], seed=3), draw(1, 2, 4), draw(2, 3, 4)
     drawn, randn = list[int](), torch.randn
 
@@ -134,7 +134,7 @@ def test_noise_is_drawn_once_a_draw(chunk: int, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_several_inputs_keep_their_baselines_together() -> None:
-    """F is the product of both inputs, and baselines lie on a line, so that mixing them would change the mean."""
+    """F is the product of both inputs, and the baselines lie on a line: were they mixed, the mean would differ."""
 
     def model(u: Tensor, v: Tensor) -> Tensor:
         return (u * v).sum(1)
@@ -151,7 +151,7 @@ def test_several_inputs_keep_their_baselines_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baselines", "message"),
+    ("baselines", "said"),
     [
         (torch.zeros(3, 7), "K baselines"),
         ("black", "str"),
@@ -160,6 +160,6 @@ def test_several_inputs_keep_their_baselines_together() -> None:
         ((torch.zeros(1, 4), torch.zeros(1, 4)), "one distribution for each of 1 input"),
     ],
 )
-def test_baselines_that_cannot_work_are_refused_in_words(baselines: object, message: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=message):
+def test_baselines_that_cannot_work_are_refused_in_words(baselines: object, said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
         relatives.expected_gradients(lambda z: z.sum(1), torch.ones(2, 4), baselines=baselines)

@@ -1,4 +1,4 @@
-"""Networks with known reasons: weights set by hand, so that a patch, two tokens or a moment nearly decide alone.
+"""Networks whose reason is known: weights set by hand, so that a patch, two tokens or a moment nearly decide alone.
 
 In each, F = planted + SMALL * others, and the two read different features, so that what each is due is known from F
 itself: put the features of one alone in, and see by how much F moves. Both rise with every feature; from a darker
@@ -34,12 +34,12 @@ STEPS = 12
 
 
 def spent(z: Tensor) -> Tensor:
-    """A function that rises to 1 and is flat from there on."""
+    """It rises to 1 and is flat from there on."""
     return 1 - F.relu(1 - z)
 
 
 class PatchRule(nn.Module):
-    """Scores whether the patch (6 x 6) at `corner` of pictures (rows, 1, 16, 16) is bright; `others` weighs the rest.
+    """Pictures (rows, 1, 16, 16): is the patch (6 x 6) at `corner` bright? `others`: what the rest is worth.
 
     A convolution and a ReLU over the whole picture; of the places some see the patch alone, some nothing of it.
     `routes`: how much of a convolution goes two ways through ReLUs that cancel, relu(v) - relu(-v) - v = 0.
@@ -65,7 +65,7 @@ class PatchRule(nn.Module):
 
 
 class TokenRule(nn.Module):
-    """Scores whether token ids (rows, tokens) hold a NOT and a GOOD anywhere; every other token adds a little.
+    """Token ids (rows, tokens): is there a NOT and a GOOD, wherever they stand? Every other token adds a little.
 
     The fillers come close to what either asks for, and stay below. The two themselves are far from adding what the
     others add: at the kink of its ReLU noise would find half of a slope.
@@ -83,13 +83,13 @@ class TokenRule(nn.Module):
         return self.read(self.embedding(ids))
 
     def read(self, embeddings: Tensor) -> Tensor:
-        """Returns F of embeddings (rows, tokens, 3)."""
+        """F of what the embedding gives (rows, tokens, 3)."""
         negated, good = (F.relu(embeddings[..., k] - 0.5).sum(1) for k in (0, 1))
         return spent(4 * negated * good) + SMALL * torch.log1p(F.relu(embeddings[..., 2])).mean(1)
 
 
 class LatchRule(nn.Module):
-    """Latches the signal when the trigger is pulled, in sequences (rows, 2, time) of both.
+    """Sequences (rows, 2, time) of a signal and a trigger: a state takes the signal over when the trigger is pulled.
 
     The state is gated as a GRU's is. All signals add a little.
     """
@@ -104,7 +104,7 @@ class LatchRule(nn.Module):
 
 @dataclass(frozen=True)
 class Planted:
-    """A network, its inputs and baselines, and a mask of the reason, all like the inputs."""
+    """A network, its inputs and baselines, and True where the reason lies, all like the inputs."""
 
     forward: Callable[[Tensor], Tensor]
     inputs: Tensor
@@ -112,25 +112,25 @@ class Planted:
     truth: Tensor
 
     def due(self, baselines: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns how much F rises by the reason alone, and by the rest alone, (batch,) each."""
+        """By how much F rises for the reason alone, and for the rest alone, (batch,) each."""
         b = self.baselines if baselines is None else baselines
         before = self.forward(b)
         inside = self.forward(torch.where(self.truth, self.inputs, b)) - before
         return inside, self.forward(torch.where(self.truth, b, self.inputs)) - before
 
     def share(self, attributions: Tensor) -> Tensor:
-        """Returns the share of absolute attributions that lies inside, (batch,)."""
+        """Of the absolute mass, what lies inside, (batch,)."""
         size = attributions.abs()
         return (size * self.truth).flatten(1).sum(1) / size.flatten(1).sum(1)
 
     def sums(self, attributions: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the sums of attributions to the reason, and to the rest, (batch,)."""
+        """What is attributed to the reason, and to the rest, (batch,)."""
         inside = (attributions * self.truth).flatten(1).sum(1)
         return inside, attributions.flatten(1).sum(1) - inside
 
 
 def patch(seed: int, corner: tuple[int, int] | None = None, **options: Any) -> Planted:
-    """Makes two pictures with a bright patch among single pixels, many of them as bright."""
+    """Two pictures with a bright patch in clutter, much of which is as bright, a pixel at a time."""
     places = SIDE - PATCH + 1
     model = PatchRule(corner or (seed % places, seed // places % places), **options)
     truth = (model.truth > 0).expand(2, 1, SIDE, SIDE)
@@ -140,7 +140,7 @@ def patch(seed: int, corner: tuple[int, int] | None = None, **options: Any) -> P
 
 
 def tokens(seed: int) -> Planted:
-    """Makes two sentences as embeddings, from padding."""
+    """Two sentences as embeddings, from padding."""
     model, ids = TokenRule(), token_ids(seed)
     planted = (ids == TokenRule.NOT) | (ids == TokenRule.GOOD)
     x = model.embedding(ids)
@@ -148,7 +148,7 @@ def tokens(seed: int) -> Planted:
 
 
 def token_ids(seed: int) -> Tensor:
-    """Returns filler tokens, with the two that matter at random places."""
+    """Fillers, with the two that matter at places of the seed's choice."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, 10, (2, STEPS), generator=generator)
     for row in ids:
@@ -158,7 +158,7 @@ def token_ids(seed: int) -> Tensor:
 
 
 def moment(seed: int, at: Tensor | None = None) -> Planted:
-    """Makes two sequences whose trigger is pulled once, and fluctuates at other times."""
+    """Two sequences of which the trigger is pulled once, and trembles at other times."""
     at = torch.tensor([seed % STEPS, seed // STEPS % STEPS]) if at is None else at
     noise = draw(seed, 2, 2, STEPS).sigmoid()
     x = torch.stack([0.4 + 0.6 * noise[:, 0], 0.4 * noise[:, 1]], dim=1)
@@ -178,7 +178,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 @few
 @given(seeds)
 def test_the_networks_are_what_they_are_said_to_be(kind: str, seed: int) -> None:
-    """The reason contributes over 95% of F's change, and the rest more than nothing."""
+    """Two parts, of which the first is over 95% of the whole, though the other is not nothing."""
     planted = KINDS[kind](seed)
     inside, outside = planted.due()
     whole = planted.forward(planted.inputs) - planted.forward(planted.baselines)
@@ -240,7 +240,7 @@ def test_with_layer_tokens_are_given_what_their_embeddings_are(seed: int) -> Non
 
 
 def _dim(planted: Planted) -> Tensor:
-    """Returns a distribution of baselines for the first example: the input, nearly faded."""
+    """A distribution of baselines for the first example: the input, nearly faded."""
     return planted.inputs[:1] * torch.tensor([0.0, 0.04, 0.08, 0.12]).double().view(
         4, *[1] * (planted.inputs.dim() - 1)
     )
@@ -285,7 +285,7 @@ def test_over_baselines_each_part_is_given_the_mean_of_its_dues(kind: str, seed:
 @few
 @given(seeds)
 def test_idgi_gives_the_rest_at_most_what_f_rises_where_the_reason_is_asleep(kind: str, seed: int) -> None:
-    """Each step is shared by squared gradients: while the reason moves F, next to nothing is left for the rest.
+    """Each step is shared out by squares: while the reason moves F next to nothing is left for the rest.
 
     In the step in which the reason wakes its gradient, taken where the step begins, is still zero: what F rises in that
     one may go to the rest, and is less the more steps there are.
@@ -302,7 +302,7 @@ def test_idgi_gives_the_rest_at_most_what_f_rises_where_the_reason_is_asleep(kin
 @few
 @given(seeds)
 def test_under_a_little_noise_the_reason_is_still_found(kind: str, seed: int) -> None:
-    """The noise neither leaves the flat part nor activates a filler, so the reason gets what it gets without."""
+    """Less than what it takes to leave the flat part or to wake a filler: the reason is due what it is without."""
     planted = KINDS[kind](seed)
     options: dict[str, Any] = {"baselines": planted.baselines[:1], "sigma": 0.01, "seed": seed}
     smooth = relatives.smooth_integrated_gradients(
@@ -318,7 +318,7 @@ def test_under_a_little_noise_the_reason_is_still_found(kind: str, seed: int) ->
 @few
 @given(seeds)
 def test_coming_into_focus_each_part_is_given_what_it_adds_to_the_blur(kind: str, seed: int) -> None:
-    """Blurred features come from their neighbours, but F reads them in place, so that both parts stay separate.
+    """Blurred features come from their neighbours, but F reads them where they are: the parts stay apart.
 
     In the middle of the picture, from where a blur takes the patch away; at the edge it leaves it as bright as it is.
     A steep rule would still be content with what is left of it.
@@ -387,7 +387,7 @@ def test_before_it_saturates_they_find_the_reason_as_well(name: str, seed: int) 
 @few
 @given(seeds, st.floats(0.7, 1.3), st.floats(0.05, 0.3))
 def test_under_wide_noise_they_see_how_often_the_flat_part_is_left(seed: int, z: float, sigma: float) -> None:
-    """F = spent(w x) + SMALL v y at w x = z: noise leaves the flat part with the probability p of a normal variable.
+    """F = spent(w x) + SMALL v y at w x = z: noise leaves the flat part with probability p, that of a normal variable.
 
     So the mean gradient is p w and SMALL v, the mean square p w^2, and the variance p (1 - p) w^2 and nothing: a
     variance puts all on the reason.
@@ -435,7 +435,7 @@ CANCELLED: dict[str, dict[str, Any]] = {
 @few
 @given(seeds)
 def test_what_goes_two_ways_and_cancels_is_given_nothing(name: str, seed: int) -> None:
-    """Each way alone moves F a hundred times as much as the reason does."""
+    """Each of the ways alone moves F a hundred times as much as the reason does."""
     without, with_routes = patch(seed), patch(seed, routes=100.0)
     expected, found = (
         getattr(relatives, name)(p.forward, p.inputs, **CANCELLED[name]).attributions for p in (without, with_routes)
@@ -455,7 +455,7 @@ def test_what_goes_two_ways_and_cancels_is_given_nothing_by_any_rule(method: str
 @few
 @given(seeds)
 def test_a_reason_in_the_colour_of_the_baseline_is_found_from_another(seed: int) -> None:
-    """A black patch decides: from black there is nothing to attribute, from another colour there is."""
+    """A rule that a black patch decides: from black there is nothing to attribute, from another colour there is."""
     bright = patch(seed)
     dark = replace(
         bright,
@@ -484,10 +484,10 @@ def test_pointing_says_who_is_right(seed: int) -> None:
     right: list[Attribution] = [ig, relatives.deeplift(planted.forward, planted.inputs)]
     right.append(relatives.guided_integrated_gradients(planted.forward, planted.inputs, n_knots=20))
     for found in right:
-        result = igw.faithfulness.pointing(found, masks)
-        assert result.hit.tolist() == [1.0, 1.0]
-        assert bool((result.positive_share >= 0.95).all())
-        assert torch.allclose(result.absolute_share, planted.share(found.attributions))
+        told = igw.faithfulness.pointing(found, masks)
+        assert told.hit.tolist() == [1.0, 1.0]
+        assert bool((told.positive_share >= 0.95).all())
+        assert torch.allclose(told.absolute_share, planted.share(found.attributions))
     missed = igw.faithfulness.pointing(relatives.gradient(planted.forward, planted.inputs), masks)
     assert missed.hit.tolist() == [0.0, 0.0]
     assert missed.absolute_share.tolist() == [0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Relatives with layer= equal those of the rest of the model, or are refused where they have no meaning."""
+"""Relatives of what layers give are those of the rest of the model; and what is said where they have no meaning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS, START = torch.tensor([[3, 1, 4, 1], [2, 6, 5, 3]]), torch.tensor([[0, 8, 0,
 
 
 class Model(nn.Module):
-    """A model of ids: their embedding, and a head of smooth operations."""
+    """Ids, their embedding, and a head of smooth operations."""
 
     def __init__(self, calls: int = 1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Model(nn.Module):
         self.double().eval()
 
     def behind(self, held: Tensor) -> Tensor:
-        """Returns scores (rows, 2) of embeddings."""
+        """Scores (rows, 2) of what the embedding gives."""
         scores: Tensor = self.outer(torch.tanh(self.inner(held.flatten(1))))
         return scores
 
@@ -82,7 +82,7 @@ def test_of_a_layer_is_of_what_follows(name: str) -> None:
 
 
 def test_many_baselines_are_looked_at_through_the_layer() -> None:
-    """The map over K baselines equals the mean of `attribute(layer=)`, within its standard error."""
+    """Over the draws of K baselines it is the mean of the maps of `attribute(layer=)`, to within its standard error."""
     model, many = Model(), torch.randint(0, 9, (5, 4), generator=torch.Generator().manual_seed(0))
     options: dict[str, Any] = {"layer": model.embedding, "target": 1, "output": "scores"}
     found = relatives.expected_gradients(model, IDS, baselines=many, n_samples=500, **options)
@@ -190,8 +190,8 @@ def test_several_baselines_of_an_input_are_told_where_to_go(name: str, inputs: A
 
 
 def test_a_bar_may_be_asked_for_wherever_progress_is_told() -> None:
-    """on_progress has the annotation of `attribute`, for type checkers."""
+    """The annotation is what `attribute` has, for type checkers."""
     functions = [getattr(m, name) for m in (relatives, faithfulness) for name in m.__all__]
-    reporting = [f for f in functions if inspect.isfunction(f) and "on_progress" in inspect.signature(f).parameters]
-    assert len(reporting) >= 19
-    assert {inspect.signature(f).parameters["on_progress"].annotation for f in reporting} == {"ProgressLike"}
+    told = [f for f in functions if inspect.isfunction(f) and "on_progress" in inspect.signature(f).parameters]
+    assert len(told) >= 19
+    assert {inspect.signature(f).parameters["on_progress"].annotation for f in told} == {"ProgressLike"}

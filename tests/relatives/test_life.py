@@ -1,4 +1,4 @@
-"""Every relative leaves the model unchanged, reports progress, can be cancelled, and refuses bad arguments in words."""
+"""What every relative owes its caller: a model left as it was, progress, cancel, words where it cannot work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def call(name: str, model: Any, x: Any, **options: Any) -> igw.Attribution:
 
 
 class Network(nn.Module):
-    """A network with all that a pass could change: buffers, random state, gradients."""
+    """With what a pass could change: buffers, random state, gradients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def test_model_input_and_random_state_are_left_as_they_were(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_examples_are_explained_for_their_own_target_and_arguments(name: str) -> None:
-    """Each example of a batch gets what it gets alone, where nothing is drawn."""
+    """Of a batch each gets what it gets alone, where nothing is drawn."""
     model, x, extra = Network(), draw(0, 2, 3, 6, 6), draw(1, 2, 1)
 
     def scaled(z: Tensor, factor: Tensor) -> Tensor:
@@ -72,11 +72,11 @@ def test_examples_are_explained_for_their_own_target_and_arguments(name: str) ->
 
 @pytest.mark.parametrize("name", EVERY)
 def test_progress_ends_at_its_total(name: str) -> None:
-    reported: list[tuple[int, int]] = []
-    call(name, Network(), draw(0, 2, 3, 6, 6), target=1, on_progress=lambda *seen: reported.append(seen))
-    assert reported
-    assert reported[-1][0] == reported[-1][1]
-    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    told: list[tuple[int, int]] = []
+    call(name, Network(), draw(0, 2, 3, 6, 6), target=1, on_progress=lambda *seen: told.append(seen))
+    assert told
+    assert told[-1][0] == told[-1][1]
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -1,4 +1,4 @@
-"""Several baselines at once: means and variances equal exact ones, and single runs equal those of `attribute`."""
+"""Several baselines at once: means and variances against exact answers, and nothing that one run would not say."""
 
 import threading
 
@@ -23,7 +23,7 @@ def draw(seed, *shape):
 
 
 class Smooth(nn.Module):
-    """A smooth model with two scores of (rows, features)."""
+    """Two scores of (rows, features)."""
 
     def __init__(self, features=6, seed=0):
         super().__init__()
@@ -43,7 +43,7 @@ def runs(model, x, given_, **options):
 @few
 @given(st.integers(0, 999), st.integers(2, 5), st.integers(1, 3), st.integers(1, 6))
 def test_of_a_linear_model_mean_and_variance_are_known(seed, count, batch, features):
-    """IG_i = w_i (x_i - b_i), whose variance over baselines is w_i^2 var(b_i)."""
+    """IG_i = w_i (x_i - b_i): its variance over baselines is w_i^2 var(b_i)."""
     weight, x, given_ = draw(seed, features), draw(seed + 1, batch, features), draw(seed + 2, count, batch, features)
     result = over_baselines(lambda z: z @ weight, x, baselines=list(given_), **STEPS)
     mean = weight * (x - given_.mean(0))
@@ -195,18 +195,18 @@ def test_the_model_is_left_as_it_was_found():
 
 
 def test_progress_counts_over_all_baselines():
-    reported = []
+    told = []
     over_baselines(Smooth(), draw(0, 2, 6), baselines=[0.0, 1.0, 2.0], target=0, chunk_size=4,
-                   on_progress=lambda *seen: reported.append(seen), **STEPS)  # fmt: skip
-    done = [of for of, _ in reported]
-    assert {total for _, total in reported} == {30}
+                   on_progress=lambda *seen: told.append(seen), **STEPS)  # fmt: skip
+    done = [of for of, _ in told]
+    assert {total for _, total in told} == {30}
     assert done == sorted(done)
     assert done[-1] == 30
-    reported.clear()
+    told.clear()
     over_baselines(Smooth(), draw(0, 2, 6), baselines=[0.0, 1.0], target=0,
-                   on_progress=lambda *seen: reported.append(seen))  # fmt: skip
-    assert reported[-1][0] == reported[-1][1]
-    assert [of for of, _ in reported] == sorted(of for of, _ in reported)
+                   on_progress=lambda *seen: told.append(seen))  # fmt: skip
+    assert told[-1][0] == told[-1][1]
+    assert [of for of, _ in told] == sorted(of for of, _ in told)
 
 
 def test_cancelled_in_the_middle():
@@ -287,8 +287,8 @@ def test_says_for_how_many_baselines_there_are_caveats():
     """From 0 the path passes the step, from 1 it does not."""
     x = torch.ones(1, 3, dtype=torch.float64)
     result = over_baselines(lambda z: z.sum(1) + (z[:, 0] > 0.5), x, baselines=[0.0, 0.9, x], target=None, tol=0.05)
-    (caveat,) = result.caveats
-    assert caveat.startswith("0: F jumps on the path, by 1")
+    (told,) = result.caveats
+    assert told.startswith("0: F jumps on the path, by 1")
     assert repr(result).endswith("; there are caveats for 1 of 3 baselines")
     assert "there are caveats for 1 of 3 baselines</p>" in result._repr_html_()
 

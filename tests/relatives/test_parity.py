@@ -1,4 +1,4 @@
-"""Parity with saliency, Captum and shap, on the same models and inputs."""
+"""The same numbers from others: saliency, Captum and shap, on the same models and inputs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def picture() -> Tensor:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """Silences warnings that Captum and shap raise about themselves."""
+    """Captum and shap warn of their own business."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -58,7 +58,7 @@ def _called(model: nn.Module, target: int) -> Callable[..., dict[str, Any]]:
 
 
 def _last(x: Tensor) -> Any:
-    """Returns one picture with channels last."""
+    """Channels last, of one picture."""
     return x[0].permute(1, 2, 0).numpy()
 
 
@@ -74,7 +74,7 @@ def test_guided_path_as_in_saliency(model: nn.Module, picture: Tensor, monkeypat
     quantile: Any = np.quantile
 
     def older(values: Any, q: float, interpolation: str = "linear", **options: Any) -> Any:
-        """Restores a keyword that NumPy 2.4 has dropped and saliency 0.2 uses."""
+        """NumPy 2.4 has dropped a keyword that saliency 0.2 uses."""
         return quantile(values, q, method=interpolation, **options)
 
     monkeypatch.setattr(np, "quantile", older)
@@ -89,7 +89,7 @@ def test_guided_path_as_in_saliency(model: nn.Module, picture: Tensor, monkeypat
 
 
 def test_blur_path_as_in_saliency(model: nn.Module, picture: Tensor) -> None:
-    """saliency takes zeros outside of the picture, differences and the left sum: so dark edges, and many steps."""
+    """Theirs is dark outside of the picture, takes differences and the left sum: dark edges, and many steps."""
     saliency = pytest.importorskip("saliency.core", reason="saliency is not installed")
     inner = torch.zeros_like(picture)
     inner[..., 6:10, 6:10] = picture[..., 6:10, 6:10]
@@ -140,7 +140,7 @@ def test_deeplift_as_in_captum(model: nn.Module, picture: Tensor) -> None:
 
 
 def _agree(ours: Tensor, theirs: Tensor, errors: Tensor) -> None:
-    """Asserts that the difference of two means, in standard errors, has a mean square of about 1 and no far outlier."""
+    """Two means over draws: their difference, in standard errors, has a mean square of about 1 and no far outlier."""
     z = (ours - theirs) / (2**0.5 * errors.clamp(min=1e-12))
     assert 0.5 <= float(z.square().mean()) <= 1.6
     assert float(z.abs().max()) <= 6

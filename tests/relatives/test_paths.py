@@ -1,4 +1,4 @@
-"""Curved paths: the engine's rules on them, the blur path and the guided path."""
+"""Paths other than the straight line: the engine's rules on them, blur and guided."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ few = settings(max_examples=6)
 
 @dataclass(frozen=True, eq=False)
 class Bent(CurvedPath):
-    """The path b + a^2 (x - b) in the first half of the features, b + a (x - b) in the second."""
+    """b + a^2 (x - b) in the first half of the features, b + a (x - b) in the second."""
 
     def points(self, examples: Tensor, alphas: Tensor) -> tuple[Tensor, ...]:
         return tuple(
@@ -49,7 +49,7 @@ class Bent(CurvedPath):
 @few
 @given(seeds)
 def test_every_rule_integrates_a_product_along_a_bent_path(method: str, seed: int) -> None:
-    """F = u v from (0, 0) to (x, y) with u = a^2 x, v = a y: u gets the integral of 2 a a x y, that is 2/3 x y."""
+    """F = u v from (0, 0) to (x, y) with u = a^2 x, v = a y: u is given the integral of 2 a a x y, that is 2/3 x y."""
     end = draw(seed, 2, 2)
     path = Bent((end,), (torch.zeros_like(end),))
     found = attribute_along(path, lambda z: z[:, 0] * z[:, 1], method=method, n_steps=400)
@@ -180,19 +180,19 @@ def test_with_all_features_free_and_no_distance_it_is_the_straight_path(seed: in
 
 
 def test_its_evaluations_and_progress_count_the_search_too() -> None:
-    reported: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
     result = relatives.guided_integrated_gradients(
         Scores([(5,)]),
         draw(0, 2, 5),
         n_knots=4,
         method="riemann_middle",
         n_steps=6,
-        on_progress=lambda done, total: reported.append((done, total)),
+        on_progress=lambda done, total: told.append((done, total)),
     )
     assert result.evaluations == 10
-    assert reported[-1] == (20, 20)
-    assert {total for _, total in reported} == {20}
-    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert told[-1] == (20, 20)
+    assert {total for _, total in told} == {20}
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 @pytest.mark.parametrize("option", [{"fraction": 0.0}, {"fraction": 1.5}, {"max_dist": -0.1}, {"n_knots": 0}])

@@ -1,4 +1,4 @@
-"""Theorems about the relatives of IG, on generated models."""
+"""What is true of the relatives of IG, on generated models."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ALIKE = ALL.keys() - {
 @few
 @given(seeds)
 def test_features_that_f_treats_alike_get_the_same_where_their_values_are_alike(name: str, seed: int) -> None:
-    """SmoothGrad and its variants without noise."""
+    """SmoothGrad and its kin without noise."""
     model = Scores([(4,)], seed=seed)
     x = draw(seed, 1, 3, 4)
     x[0, :, 1] = x[0, :, 0]
@@ -107,7 +107,7 @@ def test_variance_is_mean_square_less_squared_mean_and_never_negative(seed: int,
 
 
 def test_variance_of_a_gradient_that_hardly_varies_is_not_negative() -> None:
-    """E[g^2] - E[g]^2 would be, in float32: 1e4 squared has no digits left for what varies by 1e-4."""
+    """E[g^2] - E[g]^2 is, in float32: 1e4 squared has no digits left for what varies by 1e-4."""
     x = torch.linspace(0, 1, 64)[None]
     found = relatives.vargrad(lambda z: (1e4 * z + 1e-4 * z**2).sum(1), x, n_samples=20)
     assert bool((found.attributions >= 0).all())
@@ -145,7 +145,7 @@ def test_deeplift_is_the_secant_rule_with_one_cell(seed: int) -> None:
 
 
 def test_networks_written_differently_have_one_ig_and_two_deeplifts() -> None:
-    """|a| equals relu(a) + relu(-a) and max(a, -a): the same function of other operations."""
+    """|a| is relu(a) + relu(-a) and max(a, -a): the same function, other operations."""
 
     def one(z: Tensor) -> Tensor:
         return torch.relu(torch.relu(z[:, 0]) - torch.relu(z[:, 1] - 0.5))

@@ -1,4 +1,4 @@
-"""The mode that rules of operations are given: it knows where cells lie, and notes which are too long."""
+"""What the rule of an operation is given: a mode that knows where cells lie, and takes notes of those too long."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -24,7 +24,7 @@ MOST_WIDTHS = 8.0
 
 
 class CellMode(PathMode):
-    """The mode that rules are given: which tensors hold points, where, and what was noted of cells.
+    """What the rule of an operation has to know: which tensors hold points, where, and what is noted of cells.
 
     `begins`: which of the `points` a cell begins with, on the device. `spans`: operations that must not pass over many
     scales within a cell, and whether they do, () bool, to be looked at after the pass: to ask a device is to wait for
@@ -44,7 +44,7 @@ class CellMode(PathMode):
         self._name = ""
 
     def place(self, tensor: Tensor) -> Place:
-        """Returns where the points of `tensor` lie. Raises LeaveError where that is not known."""
+        """Where the points of `tensor` lie. Raises LeaveError."""
         where = whereabouts(tensor)
         if isinstance(where, str):
             raise LeaveError(
@@ -55,7 +55,7 @@ class CellMode(PathMode):
 
 
 def note_scales(mode: CellMode, name: str, x: Tensor, place: Place, most: float) -> None:
-    """Notes whether x, by which something is divided, grows by more than `most` within a cell.
+    """Note where x, by which something is divided, grows by more than `most` within a cell.
 
     In a cell from a point at which a norm has no direction, all scales look the same: however often it is split, its
     first part shows the same mean slopes, sums to what F changes, and is as wrong.
@@ -65,7 +65,7 @@ def note_scales(mode: CellMode, name: str, x: Tensor, place: Place, most: float)
 
 
 def note_passing(mode: CellMode, name: str, x: Tensor, place: Place, width: float) -> None:
-    """Notes whether x passes over many times the `width` in which an operation rises, within a cell."""
+    """Note where x passes by many times the `width` over which an operation rises, within a cell."""
     if math.isfinite(width):
         begin, end = place.ends(x.detach())
         note_span(mode, name, (end - begin).abs_() > MOST_WIDTHS * width, place)

@@ -46,7 +46,6 @@ def _elementwise(kinked: bool) -> Handler:
             note_passing(mode, name_of(func), x, mode.place(x), bounds[1] - bounds[0])
         elif (width := _LEVELS_OFF.get(name_of(func))) is not None:
             note_passing(mode, name_of(func), x, mode.place(x), width)
-        # `Clamp` divides in the dtype of x: for half precision `Kinked` does it in float32.
         if bounds is not None and x.element_size() >= 4:
             return slopes.Elementwise.apply(x, slopes.Clamp(*bounds), mode.place(x))
         if name_of(func) in _INVERSE:

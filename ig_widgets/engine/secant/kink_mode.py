@@ -24,26 +24,24 @@ class KinkMode(PathMode):
         self._kinks = kinks
 
     def unseen(self, name: str) -> None:
-        """Notes that kinks may lie inside."""
+        """There may be kinks inside."""
         self._kinks.hidden.add(name)
 
     def transformed(self) -> None:
-        """Notes that kinks may lie inside."""
+        """There may be kinks inside."""
         self._kinks.hidden.add("torch.func")
 
     def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
-        """Runs the operation itself; what is built of others is looked into."""
+        """The operation itself; what is built of others is looked into."""
         kinks = self._kinks
         if name in GRADIENTS:
             kinks.hidden.add("a gradient that forward_func takes")
             return func(*args, **kwargs)
         if torch.is_grad_enabled() and any(t.requires_grad for t in on_path):
             kinks.look(name, func, args, kwargs, on_path)
-            # A product bends only where both factors move, a quotient where its divisor does.
             moving = sum(self.depends(value) for value in args) > 1 or (name == "div" and not self.depends(args[0]))
             if name in HANDLERS and (moving if name in PRODUCTS else name not in KINKED):
                 kinks.curved.add(name)
-        # Functions of torch that are written in Python (multi-head attention) are built of operations with kinks.
         if name not in HANDLERS and name not in LINEAR and (body := python_body(func)) is not None:
             with self:
                 return body(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Recognises norms that are written out, as x * rsqrt(x.pow(2).mean(-1, keepdim=True) + eps).
+"""Norms that are written out, as x * rsqrt(x.pow(2).mean(-1, keepdim=True) + eps).
 
 Each result that is a step on the way to a length carries a note of which length, and how far on the way it is.
 """
@@ -19,7 +19,7 @@ _LENGTH = "_ig_widgets_length"
 
 
 def note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-    """Marks the result of an operation that is a step to a length with how far on the way it is."""
+    """Note of what an operation has made, if it has, that it leads to a length, and how far on the way it is."""
     if name not in _STEPS_TO_LENGTH or not isinstance(result, Tensor) or not args or not isinstance(args[0], Tensor):
         return
     x, other = args[0], args[1] if len(args) > 1 else None
@@ -29,7 +29,6 @@ def note_length(name: str, func: Any, args: Any, kwargs: Any, result: Any) -> No
         or (name == "mul" and other is x)
     ):
         step, known = _known_length(x)
-        # Many cast to float32 before they square (LLaMA's RMSNorm): the length is that of what was cast.
         found: Any = ("squares", known if step == "cast" else x)
     else:
         step, known = _known_length(x)
@@ -71,6 +70,5 @@ def _known_length(tensor: Tensor) -> tuple[str, Any]:
 def length_of(d: Tensor, factor: Tensor, *, inverse: bool) -> Length | None:
     """The length that `factor` (or one over it) is, if it is that of `d`."""
     step, known = _known_length(factor)
-    # The very same tensor: one that is merely equal moves by itself.
     fits = step == ("inverse" if inverse else "length") and known.of is d and not d.is_complex()
     return known if fits else None

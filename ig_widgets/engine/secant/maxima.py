@@ -1,4 +1,4 @@
-"""Rules for maxima and minima: pools, amax, maximum."""
+"""Rules for the largest and the smallest: pools, amax, maximum."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -21,10 +21,8 @@ def _max_pool(pool: Function) -> Handler:
         wants_indices = kwargs.pop("return_indices", False)
         spatial = pool.__name__.removesuffix("_with_indices")[-2]
         dims = int(spatial)
-        # Without a batch the first dimension is channels.
         if x.dim() != dims + 2:
             return NotImplemented
-        # torch's own kernel says where the largest lie; the slope is that of gathering them.
         values, index = pool(x.detach(), *args, **kwargs)
         place = mode.place(x)
         if place.dim > 1 or place.outer > 1:
@@ -37,7 +35,6 @@ def _max_pool(pool: Function) -> Handler:
 
 def _amax(mode: CellMode, func: Function, x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
     dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim or ())})
-    # A maximum over the points mixes them.
     if not dims or mode.place(x).dim in dims or mode.place(x).outer > 1:
         return NotImplemented
     with mode:
@@ -71,7 +68,6 @@ def _maximum(mode: CellMode, func: Function, a: Any, b: Any) -> Any:
 
 def _minimum(mode: CellMode, func: Function, a: Any, b: Any) -> Any:
     with mode:
-        # So that one rule serves both.
         return -torch.maximum(-a, -b)
 
 

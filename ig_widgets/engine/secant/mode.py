@@ -51,18 +51,17 @@ class SecantMode(CellMode):
         self.fallbacks = fallbacks
 
     def unseen(self, name: str) -> None:
-        """Notes that a plain derivative is taken."""
+        """A plain derivative is taken."""
         self.fallbacks.add(name)
 
     def transformed(self) -> None:
-        """Raises LeaveError: derivatives inside would be average slopes, and points lie where nothing tells."""
+        """Derivatives inside would be average slopes, and points lie where nothing tells."""
         raise LeaveError("the secant rule does not hold here: forward_func uses torch.func on what it is given")
 
     def run(self, name: str, func: Any, args: Any, kwargs: Any, on_path: list[Tensor]) -> Any:
-        """Runs the operation, with its average slope where there is a rule for it."""
+        """The operation, with its average slope where there is a rule for it."""
         if name in GRADIENTS:
             raise LeaveError(f"the secant rule does not hold here: forward_func takes a gradient itself ({name})")
-        # No gradient will pass here (no_grad inside of the model, integers): no slope is needed.
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in on_path):
             return func(*args, **kwargs)
         self._name = name
@@ -76,7 +75,6 @@ class SecantMode(CellMode):
                 # Whatever it stumbled on: the operation itself says whether that is an error.
                 result = NotImplemented
             if result is not NotImplemented:
-                # What a rule gave may be a step to a length as well, x.pow(2) for one.
                 note_length(name, func, args, kwargs, result)
                 self._name_jumps(on_path)
                 return result
@@ -96,7 +94,7 @@ class SecantMode(CellMode):
         return self._plain(name, func, args, kwargs)
 
     def _name_jumps(self, on_path: list[Tensor]) -> None:
-        """Adds jumps to the fallbacks: they have no slope, though they count."""
+        """Of what jumps there is no slope, though it counts."""
         self.fallbacks.update(jump for t in on_path if (jump := jump_in(t)) is not None)
 
     def _handled(self, handler: Handler, name: str, func: Any, args: Any, kwargs: Any) -> Any:
@@ -118,7 +116,7 @@ class SecantMode(CellMode):
         return result if result is NotImplemented else target.copy_(result)
 
     def _clamp_in_place(self, name: str, x: Tensor, further: Any, kwargs: Any) -> slopes.Clamp | None:
-        """Returns the clamp, if x can be clamped where it is: no view, in full precision, between constants."""
+        """The operation, if x can be clamped where it is: no view, in full precision, between constants."""
         own = {key: value for key, value in kwargs.items() if key != "inplace"}
         if name not in ("relu", "relu6", *CLAMPS) or any(isinstance(t, Tensor) for t in (*further, *own.values())):
             return None
@@ -129,7 +127,6 @@ class SecantMode(CellMode):
 
     def _plain(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         result = func(*args, **kwargs)
-        # Without a gradient there is no derivative that could be the wrong one.
         if any(t.requires_grad for t in tensors_in(result)):
             self.fallbacks.add(name)
         return result

@@ -36,7 +36,6 @@ def _normalised(
     place = mode.place(x)
     _refuse_across(x, dims, place)
     scale = 1 / math.prod(x.shape[dim] for dim in dims)
-    # torch's kernel has returned both: two passes over memory less.
     if known is not None:
         mean, inverse = known
         note_scales(mode, "a norm", inverse, place, MOST_SCALES)
@@ -49,7 +48,6 @@ def _normalised(
 
 
 def _refuse_across(x: Tensor, dims: tuple[int, ...], place: Place) -> None:
-    # `dims` are negative: behind the points they stay right when the points' dimension is opened (`Place.opened`).
     across = {dim % x.dim() for dim in dims}
     if place.dim in across or (place.outer > 1 and any(dim <= place.dim for dim in across)):
         raise LeaveError("the secant rule does not hold here: a norm is taken across the points of the path")
@@ -70,10 +68,8 @@ def _layer_norm(
     *_: Any, **__: Any,
 ) -> Any:  # fmt: skip
     if mode.depends(weight) or mode.depends(bias):
-        # A norm times a weight that moves too is a product, which has a rule of its own.
         return _scaled(mode, lambda: torch.nn.functional.layer_norm(x, shape, None, None, eps), weight, bias)
     y, mean, inverse = torch.native_layer_norm(x.detach(), shape, weight, bias, eps)
-    # Some kernels keep both in half precision, which is too coarse for slopes.
     known = (mean, inverse) if mean.dtype == torch.promote_types(x.dtype, torch.float32) else None
     return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight, known=known)
 
@@ -89,7 +85,6 @@ def _rms_norm(mode: CellMode, func: Function, x: Tensor, shape: Any, weight: Any
     if mode.depends(weight):
         return _scaled(mode, lambda: torch.nn.functional.rms_norm(x, shape, None, eps), weight, None)
     y = torch.nn.functional.rms_norm(x.detach(), shape, weight, eps)
-    # torch's own default.
     eps = torch.finfo(x.dtype).eps if eps is None else eps
     return _normalised(mode, x, tuple(range(-len(shape), 0)), eps, y, weight, centred=False)
 
@@ -105,7 +100,6 @@ def _group_norm(
         return _scaled(mode, lambda: torch.nn.functional.group_norm(x, groups, None, None, eps), weight, bias)
     y = torch.nn.functional.group_norm(x.detach(), groups, weight, bias, eps)
     with mode:
-        # A group norm is the layer norm of each group.
         parts = x.unflatten(1, (groups, -1))
     weight = None if weight is None else weight.view(1, groups, -1, *[1] * (x.dim() - 2))
     y = _normalised(mode, parts, tuple(range(2 - parts.dim(), 0)), eps, y.unflatten(1, (groups, -1)), weight)
@@ -119,7 +113,6 @@ def _instance_norm(
 ) -> Any:  # fmt: skip
     if not use_input_stats or running_mean is not None:
         return NotImplemented
-    # An instance norm is a group norm with one group for each channel.
     return _group_norm(mode, func, x, x.shape[1], weight, bias, eps)
 
 
@@ -134,7 +127,6 @@ def _vector_norm(
 
 def _cosine(mode: CellMode, func: Function, a: Tensor, b: Tensor, dim: int = 1, eps: float = 1e-8) -> Any:
     with mode:
-        # As torch has it: each length is kept from zero by itself.
         lengths = (v.norm(dim=dim).clamp_min(eps) for v in (a, b))
         return (a * b).sum(dim) / next(lengths) / next(lengths)
 

@@ -35,7 +35,7 @@ class LeaveError(BaseException):
 class PathMode(TorchFunctionMode, ABC):
     """Knows which tensors were computed from the leaves (`inputs`), and where their points lie. Run a pass inside.
 
-    `freezing` is applied here rather than as a mode of its own, which would see each step of ours.
+    `freezing` is asked here rather than as a mode of its own, which would see each step of ours.
     """
 
     def __init__(self, inputs: Iterable[Tensor], freezing: FrozenParameters | None = None) -> None:
@@ -122,7 +122,7 @@ class PathMode(TorchFunctionMode, ABC):
         return result
 
     def _note_jumps(self, name: str, on_path: list[Tensor], results: list[Tensor]) -> None:
-        """Marks conditions and positions that move with the points as jumping, and what is made of them alone."""
+        """Conditions and positions that move with the points jump, and so does what is made of them alone."""
         known = next((jump for t in on_path if (jump := jump_in(t)) is not None), None)
         for t in results:
             if not t.requires_grad and (known is not None or not is_number(t)):
@@ -167,7 +167,7 @@ def mark_all(tensors: list[Tensor], on_path: bool | str) -> None:
 
 
 def mark_computed(result: Tensor, place: Place) -> Tensor:
-    """Marks what a handler has made by itself as lying on the path, for what it does next, and returns it."""
+    """Note of what a handler has made by itself that it lies on the path, for what it does next."""
     mark_all([result], True)
     note(result, place)
     return result

@@ -18,7 +18,6 @@ from ig_widgets.engine.secant.operations import Function, name_of
 
 def _mul(mode: CellMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
-        # d * rsqrt(|d|^2 + eps), a norm that is written out: as a product it would have huge slopes, which cancel.
         for d, factor in ((a, b), (b, a)):
             if (length := length_of(d, factor, inverse=True)) is not None:
                 return over_length(mode, d, length, lambda: a.detach() * b.detach())
@@ -27,7 +26,6 @@ def _mul(mode: CellMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
 
 
 def _div(mode: CellMode, func: Function, a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
-    # Rounding jumps: there is no slope.
     if rounding_mode is not None:
         return NotImplemented
     if not mode.depends(b):
@@ -48,7 +46,6 @@ _MATRIX_PRODUCTS = frozenset(("matmul", "bmm", "mm"))
 
 def _bilinear(mode: CellMode, func: Function, a: Any, b: Any, **kwargs: Any) -> Any:
     if mode.depends(a) and mode.depends(b):
-        # With a vector the transposed products of the backward pass are other ones.
         if name_of(func) in _MATRIX_PRODUCTS and a.dim() > 1 and b.dim() > 1 and not kwargs:
             return product_slopes.MatrixProduct.apply(a, b, mode.place(a), mode.place(b))
         return product_slopes.Bilinear.apply(a, b, lambda u, v: func(u, v, **kwargs), mode.place(a), mode.place(b))
@@ -73,7 +70,6 @@ def _add_product(product: Function) -> Handler:
             return func(c, a, b, beta=beta, alpha=alpha)
         with mode:
             result = alpha * product(a, b)
-            # As torch has it: with beta = 0 the summand does not count, even if it is NaN.
             return result if beta == 0 else beta * c + result
 
     return handle
@@ -102,7 +98,6 @@ def _einsum(mode: CellMode, func: Function, equation: str, *operands: Any) -> An
     moving = [i for i, operand in enumerate(operands) if mode.depends(operand)]
     if len(moving) < 2:
         return func(equation, *operands)
-    # What three factors change together can be split in several ways, and `Bilinear` knows two.
     if len(moving) > 2:
         return NotImplemented
 

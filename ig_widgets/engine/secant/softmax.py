@@ -32,7 +32,6 @@ def _softmax(log: bool) -> Handler:
 
 def _shares(mode: CellMode, x: Tensor, dim: int, log: bool = False, safe: bool = False) -> Any:
     place = mode.place(x)
-    # A soft-max over the points mixes them.
     if dim == place.dim:
         return NotImplemented
     if place.outer > 1:

@@ -15,5 +15,4 @@ from ig_widgets.engine.secant.norms import NORMS
 from ig_widgets.engine.secant.products import PRODUCT_RULES
 from ig_widgets.engine.secant.softmax import SOFTMAX
 
-# No operation is in two of these.
 HANDLERS: dict[str, Handler] = {**ELEMENTWISE, **PRODUCT_RULES, **SOFTMAX, **NORMS, **MAXIMA}

@@ -32,8 +32,8 @@ class Card:
     """A baseline on offer: what it is, how it looks, and what the model answers for it.
 
     `name`: the text that asks for it. `output`: F there, for the target and output of the explorer. `top`: the
-    likeliest three classes and their probabilities; none where scores are mere numbers. `entropy`: of all classes of
-    which one is right, in bits; `most_entropy` where each is as likely, 0 for any other scores.
+    likeliest three classes and their probabilities. `entropy`: of all of these, in bits; `most_entropy` where each is
+    as likely.
     """
 
     name: str
@@ -50,10 +50,9 @@ class Card:
         return not self.top or self.top[0][1] <= _NOT_NEUTRAL
 
     def __repr__(self) -> str:
-        said = [f"{plain(label, 40)} {probability:.2f}" for label, probability in self.top]
-        said += [f"entropy {self.entropy:.2g} bits"] if self.most_entropy else []
+        said = ", ".join(f"{plain(label, 40)} {probability:.2f}" for label, probability in self.top)
         verdict = "" if self.is_neutral else "; not neutral"
-        return f"Card({', '.join([repr(self.name), f'F {self.output:.3g}', *said])}{verdict})"
+        return f"Card({self.name!r}, F {self.output:.3g}, {said}, entropy {self.entropy:.2g} bits{verdict})"
 
 
 class Cards(tuple[Card, ...]):
@@ -197,10 +196,6 @@ class BaselineCatalog:
             del self._offers[chosen]
             raise
 
-    def share(self, other: BaselineCatalog) -> None:
-        """Offers what the catalog of another input offers, and what is added to either from now on."""
-        self._offers = other._offers
-
     def remove(self, name: str) -> None:
         """Offers it no more."""
         del self._offers[name]
@@ -221,34 +216,19 @@ class BaselineCatalog:
                 del self._made[next(iter(self._made))]
         return made
 
-    def card(
-        self,
-        name: str,
-        probabilities: Tensor | None,
-        output: float,
-        label: Callable[[int], str],
-        *,
-        is_distribution: bool = True,
-    ) -> Card:
-        """Returns the card of a baseline for which the model gives these `probabilities` (classes,), None where it
-        gives mere numbers. `is_distribution`: whether they are of classes of which one is right.
-        """
-        top: tuple[tuple[str, float], ...] = ()
-        entropy = most_entropy = 0.0
-        if probabilities is not None:
-            p = probabilities.double().clamp(min=0)
-            values, indices = p.topk(min(3, len(p)))
-            top = tuple((label(i), v) for i, v in zip(indices.tolist(), values.tolist(), strict=True))
-            if is_distribution:
-                entropy = float(-(p * p.clamp(min=1e-300).log2()).sum())
-                most_entropy = float(np.log2(len(p)))
+    def card(self, name: str, probabilities: Tensor, output: float, label: Callable[[int], str]) -> Card:
+        """Returns the card of a baseline for which the model gives these `probabilities` (classes,)."""
+        p = probabilities.double().clamp(min=0)
+        values, indices = p.topk(min(3, len(p)))
+        top = tuple((label(i), v) for i, v in zip(indices.tolist(), values.tolist(), strict=True))
+        entropy = float(-(p * p.clamp(min=1e-300).log2()).sum())
         return Card(
             name=self._canonical(name),
             description=self._resolve(name).describe(),
             output=output,
             top=top,
             entropy=max(entropy, 0.0),
-            most_entropy=most_entropy,
+            most_entropy=float(np.log2(len(p))),
             thumbnail=self.thumbnail(name),
         )
 

@@ -18,15 +18,13 @@ from ig_widgets.engine.model import fingerprint
 from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.refinement import check_tol
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.limits import check_size, most_steps
-from ig_widgets.explorers.core.output_rows import Position, as_text
+from ig_widgets.explorers.core.limits import check_size
 from ig_widgets.explorers.core.pane import Numbers, Pane
 from ig_widgets.explorers.core.panel import Panel
 from ig_widgets.explorers.core.panes import Panes
 from ig_widgets.explorers.core.sample_cache import PaneResult
 from ig_widgets.explorers.core.settings import FORMS, SUM, Settings
-from ig_widgets.explorers.core.subject import Subject, Subjects
-from ig_widgets.explorers.widget.attributes import OwnAttributes
+from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.widget.display import DisplayedWidget
 from ig_widgets.explorers.widget.frontend import front_end
 from ig_widgets.explorers.widget.schema import NUMBER, TEXT, Form, ProtocolError
@@ -43,10 +41,10 @@ AnyPanel = TypeVar("AnyPanel", bound=Panel)
 class Restored(Protocol):
     """A file of an explorer, while the explorer is made of it (export/npz_file.py)."""
 
-    def traits(self, subjects: Subjects) -> dict[str, Any]:
+    def traits(self, subject: Subject) -> dict[str, Any]:
         """Returns the traits to make the explorer with; baselines of the file are on offer from then on."""
 
-    def answer(self, subjects: Subjects, index: int, settings: Settings) -> PaneResult | None:
+    def answer(self, subject: Subject, index: int, settings: Settings) -> PaneResult | None:
         """Returns the result that a pane shows at once, where the file's is of this model and input."""
 
 
@@ -63,7 +61,7 @@ def _check_panes_form(name: str, value: object) -> None:
 PANES = Form("panes", _check_panes_form)
 
 
-class Explorer(OwnAttributes, DisplayedWidget):
+class Explorer(DisplayedWidget):
     """Base of the explorers: settings as traits, up to four panes that answer them, and panels.
 
     The first pane answers the traits; further ones differ from it in some of them (`compare`). The newest settings win.
@@ -76,52 +74,24 @@ class Explorer(OwnAttributes, DisplayedWidget):
     # Their mixins declare the traits and methods that go with them.
     panel_types: ClassVar[Sequence[type[Panel]]] = ()
 
-    input = traitlets.Unicode("", help="Which of several inputs is explained, by name; '' where there is one.").tag(
-        sync=True, write=FORMS["input"]
-    )
-    baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("", help="Where the path starts, by its name.")
-    baseline.tag(sync=True, write=FORMS["baseline"])
-    # A class, or of a dense output a tuple, which travels as a text.
-    target: traitlets.TraitType[Any, Any] = traitlets.TraitType(
-        0, help="The class explained, by position or name; of a dense output a tuple."
-    )
-    target.tag(sync=True, write=FORMS["target"], to_json=lambda value, _: as_text(value))
-    output = traitlets.Unicode("logit", help="What of the model is explained: its own scores, a probability, a margin.")
-    output.tag(sync=True, write=FORMS["output"])
-    method = traitlets.Unicode("auto", help="A rule that adds samples of the path up, or a relative of IG.")
-    method.tag(sync=True, write=FORMS["method"])
-    n_steps = traitlets.Int(64, help="How many steps the path has, 1 to 256.")
-    n_steps.tag(sync=True, write=FORMS["n_steps"])
-    tol = traitlets.Float(0.05, help="The relative error at which the method auto stops, between 0 and 1.")
-    tol.tag(sync=True, write=FORMS["tol"])
-    channel = traitlets.Union(
-        [traitlets.Unicode(), traitlets.Int()],
-        default_value=SUM,
-        help="Which part of the attribution is drawn: the sum over channels, or one of them by name or number.",
-    )
-    channel.tag(sync=True, write=FORMS["channel"])
+    input = traitlets.Unicode("").tag(sync=True, write=FORMS["input"])
+    baseline: traitlets.TraitType[Any, Any] = traitlets.TraitType("").tag(sync=True, write=FORMS["baseline"])
+    target = traitlets.Union([traitlets.Int(), traitlets.Unicode()]).tag(sync=True, write=FORMS["target"])
+    output = traitlets.Unicode("logit").tag(sync=True, write=FORMS["output"])
+    method = traitlets.Unicode("riemann_middle").tag(sync=True, write=FORMS["method"])
+    n_steps = traitlets.Int(64).tag(sync=True, write=FORMS["n_steps"])
+    tol = traitlets.Float(0.05).tag(sync=True, write=FORMS["tol"])
+    channel = traitlets.Unicode(SUM).tag(sync=True, write=FORMS["channel"])
 
-    alpha = traitlets.Float(1.0, min=0.0, max=1.0, help="Up to where on the path the map is collected, from 0 to 1.")
-    alpha.tag(sync=True, write=NUMBER, look=True)
-    clip = traitlets.Float(
-        99.0, min=50.0, max=100.0, help="The percentile of |attribution| that gets the strongest colour, 50 to 100."
-    )
-    clip.tag(sync=True, write=NUMBER, look=True)
-    # What the colours at the ends stand for: that percentile of the map at alpha = 1, so that alphas can be compared,
-    # or of what is shown.
-    scale = traitlets.Enum(
-        ["fixed", "shown"], "fixed", help="fixed: colours mean the same at every alpha; shown: they fit what is shown."
-    )
-    scale.tag(sync=True, write=TEXT, look=True)
-    sign = traitlets.Enum(["all", "positive", "negative"], "all", help="Which attributions are drawn.")
-    sign.tag(sync=True, write=TEXT, look=True)
-    colormap = traitlets.Unicode("RdBu_r", help="The colours of the map, by matplotlib's name.")
-    colormap.tag(sync=True, write=TEXT, look=True)
+    alpha = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True, write=NUMBER, look=True)
+    clip = traitlets.Float(99.0, min=50.0, max=100.0).tag(sync=True, write=NUMBER, look=True)
+    sign = traitlets.Enum(["all", "positive", "negative"], "all").tag(sync=True, write=TEXT, look=True)
+    colormap = traitlets.Unicode("RdBu_r").tag(sync=True, write=TEXT, look=True)
     # The colours of `colormap` (256, 3), and the names of all maps.
     _lut = traitlets.Bytes(color_table("RdBu_r").tobytes()).tag(sync=True, recorded=False)
     _colormaps = traitlets.List(traitlets.Unicode(), sorted(matplotlib.colormaps, key=str.lower)).tag(sync=True)
 
-    _front = traitlets.Bytes().tag(sync=True, recorded=False)
+    _front = traitlets.Unicode().tag(sync=True, recorded=False)
     _front_hash = traitlets.Unicode().tag(sync=True, recorded=False)
     _panes: traitlets.List[Any] = traitlets.List([{}]).tag(sync=True, write=PANES)
     # What can be chosen.
@@ -129,68 +99,48 @@ class Explorer(OwnAttributes, DisplayedWidget):
     _baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _outputs = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _channels = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _inputs = traitlets.List(traitlets.Unicode()).tag(sync=True, recorded=False)
     _labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _n_classes = traitlets.Int().tag(sync=True)
-    # The first classes where the target is, each with its probability, or its value where scores are mere numbers.
+    # The likeliest classes, each with its probability.
     _top: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    # What scores and targets mean (`Classifier.described`).
-    _scores: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, subjects: Subjects, *, _restored: Restored | None = None, **traits: Any) -> None:
-        """`traits`: values of any traits; `target` None: the model's first choice for each input.
-
-        Raises ArgumentTypeError for a name that is none, and TraitError.
-        """
+    def __init__(self, subject: Subject, *, _restored: Restored | None = None, **traits: Any) -> None:
+        """`traits`: values of any traits. Raises ArgumentTypeError for a name that is none, and TraitError."""
         if unknown := traits.keys() - self.traits().keys():
             raise ArgumentTypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}.")
-        # Who gives a number of steps wants a rule that heeds it.
-        if "n_steps" in traits and "method" not in traits:
-            traits["method"] = "riemann_middle"
-        self._subjects = subjects
+        self._subject = subject
         self._restored = _restored
-        # Until the constructor has set all traits, and while those follow a new input.
-        self._is_adjusting = True
         self._tasks = Tasks()
         self._numbers = Numbers()
-        self._fingerprint: object = fingerprint(subjects.model)
+        self._fingerprint: object = fingerprint(subject.model)
         self._pane_list = Panes(self._make_pane, on_pause=self._on_pause, on_resume=self._on_resume)
         self._host = _ExplorerHost(self)
         self._panels = [panel(self._host) for panel in self.panel_types]
         # First, as the file's baselines have to be on offer before the traits that name them are validated.
         if _restored is not None:
-            traits |= _restored.traits(subjects)
-        given = {name: value for name, value in traits.items() if name != "target" or value is not None}
-        given.setdefault("input", subjects.input_names[0])
-        subject = as_trait_error(subjects.at, given["input"])
+            traits |= _restored.traits(subject)
         classes = subject.classifier.classes
         super().__init__(
             **{
-                "target": classes.first,
-                "output": subject.classifier.reading or classes.output_name,
+                "target": classes.top[0][0],
+                "output": classes.output_name,
                 "_methods": subject.methods.names,
-                "_inputs": list(subjects.input_names),
-                **_choices(subject),
+                "_baselines": subject.baselines.names,
+                "_outputs": classes.outputs,
+                "_channels": list(subject.channels),
+                "_labels": list(classes.labels),
+                "_top": [list(entry) for entry in classes.top],
+                "_n_classes": classes.count,
             }
-            | given
+            | traits
         )
-        # A target that nobody has chosen is that of each input.
-        is_known = _restored is None or self.target != classes.first
-        self._is_target_chosen = "target" in given and is_known
-        self._is_adjusting = False
         # ipywidgets makes a layout for each widget, and does not close it; one that was given belongs to the user.
         self._own_layout = None if "layout" in traits else self.layout
-        self._follow_place()
         self.on_msg(self._on_message)
         self.observe(self._submit, [*FORMS, "_panes"])
         self._submit()
         # A pane that is added later computes.
         self._restored = None
-
-    @property
-    def _subject(self) -> Subject:
-        """What is explained now."""
-        return self._subjects.at(self.input)
 
     def __repr__(self) -> str:
         name = shorten(self._subject.classifier.target_name(self._settings()), 60)
@@ -233,7 +183,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
                     f"compare was given {', '.join(sorted(map(str, unknown)))}; a pane may differ in "
                     f"{', '.join(FORMS)}."
                 )
-            panes.append({name: self._setting(name, value) for name, value in difference.items()})
+            panes.append({name: self._validated(name, value) for name, value in difference.items()})
         self._panes = panes
 
     def wait(self, timeout: float | None = None) -> None:
@@ -259,13 +209,12 @@ class Explorer(OwnAttributes, DisplayedWidget):
         result, settings = pane.result, pane.answered
         if result is None or settings is None or not result.complete or settings != pane.settings:
             raise RuntimeError("crosscheck needs a finished run; the last one was cancelled. Ask again and wait().")
-        subject = self._subjects.at(settings.input)
         return compare(
             result,
-            subject.function(settings),
-            subject.inputs,
-            baselines=subject.baseline(settings),
-            target=subject.target(settings),
+            self._subject.function(settings),
+            self._subject.inputs,
+            baselines=self._subject.baseline(settings),
+            target=self._subject.target(settings),
         )
 
     def close(self) -> None:
@@ -281,21 +230,19 @@ class Explorer(OwnAttributes, DisplayedWidget):
             layout.close()
             if self.comm is not None:
                 # Hosts keep the state of closed models.
-                self._front, self._css = b"", ""
+                self._front = self._css = ""
         super().close()
 
     # ------------------------------------------------------------ computing
 
     def _make_pane(self, index: int, settings: Settings) -> Pane:
-        pane = Pane(self._subjects, self.send, self._numbers, on_result=self._on_result, check_model=self._check_model)
-        answer = None if self._restored is None else self._restored.answer(self._subjects, index, settings)
+        pane = Pane(self._subject, self.send, self._numbers, on_result=self._on_result, check_model=self._check_model)
+        answer = None if self._restored is None else self._restored.answer(self._subject, index, settings)
         if answer is not None:
             pane.restore(answer)
         return pane
 
     def _submit(self, _change: object = None) -> None:
-        if self._is_adjusting:
-            return
         # All panes: each follows the traits in what it does not differ in, and one whose settings stay goes on.
         own = {name: getattr(self, name) for name in FORMS}
         self._pane_list.submit([Settings.of({**own, **difference}) for difference in self._panes])
@@ -326,27 +273,21 @@ class Explorer(OwnAttributes, DisplayedWidget):
 
     def _on_result(self, pane: Pane) -> None:
         """A pane has a new result, or was cancelled; called in its thread."""
-        caveats = [text for one in list(self._pane_list) for text in one.caveats]
-        told = " ".join(dict.fromkeys([*self._subjects.remarks, *caveats]))
+        told = " ".join(dict.fromkeys(text for one in list(self._pane_list) for text in one.caveats))
         text, lasts = self._notice.get("text", ""), self._notice.get("lasts", False)
         # A run takes back caveats, but no other notice.
         if pane.caveats or (told != text and (lasts or not text)):
             self._notify(told, lasts=bool(told))
         for panel in self._panels:
             panel.on_result(pane)
-        self._picture_changed()
-
-    def _refresh(self) -> None:
-        # In a thread that is joined before Python ends; a timer's is not.
-        self._tasks.submit("picture", super()._refresh)
 
     def _check_model(self) -> bool:
-        now = fingerprint(self._subjects.model)
+        now = fingerprint(self._subject.model)
         if now == self._fingerprint:
             return False
         self._fingerprint = now
         # Everything that was computed is of the model as it was.
-        self._subjects.on_model_changed()
+        self._subject.classifier.on_model_changed()
         self._pane_list.forget()
         for panel in self._panels:
             panel.on_model_changed()
@@ -371,12 +312,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
         known = all(isinstance(pane, dict) and pane.keys() <= FORMS.keys() for pane in panes)
         if not 1 <= len(panes) <= MOST_PANES or not known or panes[0]:
             raise traitlets.TraitError(f"there must be 1 to {MOST_PANES} panes, the first of which must be empty.")
-        return [{name: self._setting(name, value) for name, value in pane.items()} for pane in panes]
-
-    def _setting(self, name: str, value: Any) -> Any:
-        """Returns a value of a setting as a pane has it. Raises TraitError."""
-        value = self._validated(name, value)
-        return as_text(value) if name == "target" else value
+        return [{name: self._validated(name, value) for name, value in pane.items()} for pane in panes]
 
     @traitlets.validate("alpha", "opacity", "clip")
     def _check_finite(self, proposal: Any) -> float:
@@ -389,42 +325,31 @@ class Explorer(OwnAttributes, DisplayedWidget):
     def _check_n_steps(self, proposal: Any) -> int:
         if not 1 <= proposal.value <= MOST_STEPS:
             raise traitlets.TraitError(f"n_steps must be from 1 to {MOST_STEPS}, got {proposal.value}.")
-        as_trait_error(check_size, proposal.value, self._subject.shape)
+        _as_trait_error(check_size, proposal.value, self._subject.shape)
         return int(proposal.value)
 
     @traitlets.validate("tol")
     def _check_tol(self, proposal: Any) -> float:
-        return float(as_trait_error(check_tol, proposal.value))
+        return float(_as_trait_error(check_tol, proposal.value))
 
     @traitlets.validate("method")
     def _check_method(self, proposal: Any) -> str:
-        return str(as_trait_error(self._subjects.methods.check, proposal.value))
+        return str(_as_trait_error(self._subject.methods.check, proposal.value))
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: Any) -> str:
-        name = str(as_trait_error(self._subject.baselines.name_of, proposal.value))
+        name = str(_as_trait_error(self._subject.baselines.name_of, proposal.value))
         # A value that is new is on offer from now on.
         self._baselines = self._subject.baselines.names
         return name
 
     @traitlets.validate("target")
-    def _check_target(self, proposal: Any) -> Position:
-        classes = self._subject.classifier.classes
-        # A class alone is asked about where the one before was.
-        place = classes.rows.split(self.target)[1] if isinstance(self.target, tuple) else None
-        found: Position = as_trait_error(classes.index, proposal.value, place)
-        return found
-
-    @traitlets.observe("target")
-    def _follow_place(self, _change: object = None) -> None:
-        # Of a dense output each place has first classes of its own.
-        classes = self._subject.classifier.classes
-        if classes.rows.places:
-            self._top = [list(entry) for entry in classes.top_at(self.target)]
+    def _check_target(self, proposal: Any) -> int:
+        return int(_as_trait_error(self._subject.classifier.classes.index, proposal.value))
 
     @traitlets.validate("colormap")
     def _check_colormap(self, proposal: Any) -> str:
-        as_trait_error(color_table, proposal.value)
+        _as_trait_error(color_table, proposal.value)
         return str(proposal.value)
 
     @traitlets.observe("colormap")
@@ -433,47 +358,7 @@ class Explorer(OwnAttributes, DisplayedWidget):
 
     @traitlets.validate("input")
     def _check_input(self, proposal: Any) -> str:
-        as_trait_error(self._subjects.at, proposal.value)
-        return str(proposal.value)
-
-    @traitlets.observe("target")
-    def _note_target(self, _change: object) -> None:
-        if not self._is_adjusting:
-            self._is_target_chosen = True
-
-    @traitlets.observe("input")
-    def _follow_input(self, _change: object) -> None:
-        # Before `_submit`, which is told of the same change after this.
-        if self._is_adjusting:
-            return
-        self._is_adjusting = True
-        try:
-            remarks = self._adjust(self._subject)
-        finally:
-            self._is_adjusting = False
-        if remarks:
-            self._notify(" ".join(remarks))
-
-    def _adjust(self, subject: Subject) -> list[str]:
-        """Fits the settings to another input, and returns what could not stay, in words."""
-        remarks = []
-        classes = subject.classifier.classes
-        for name, value in _choices(subject).items():
-            setattr(self, name, value)
-        usual: dict[str, Any] = {"output": classes.output_name, "channel": SUM, "baseline": subject.baselines.names[0]}
-        for name, value in usual.items():
-            try:
-                self._validated(name, getattr(self, name))
-            except traitlets.TraitError as error:
-                remarks.append(f"{name} is {value} again: {error}")
-                setattr(self, name, value)
-        if (room := most_steps(subject.shape)) < self.n_steps:
-            remarks.append(f"n_steps is {room}, as this input is larger.")
-            self.n_steps = room
-        if not self._is_target_chosen or not _is_valid(classes.index, self.target):
-            self._is_target_chosen = False
-            self.target = classes.first
-        return remarks
+        return str(_as_trait_error(self._subject.check_input, proposal.value))
 
     @traitlets.validate("output")
     def _check_output(self, proposal: Any) -> str:
@@ -481,36 +366,10 @@ class Explorer(OwnAttributes, DisplayedWidget):
 
     @traitlets.validate("channel")
     def _check_channel(self, proposal: Any) -> str:
-        names, value = self._subject.channels, proposal.value
-        # The first of all is their sum.
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names) - 1:
-            return names[value + 1]
-        return _check_choice("channel", value, names)
+        return _check_choice("channel", proposal.value, self._subject.channels)
 
 
-def _choices(subject: Subject) -> dict[str, Any]:
-    """Returns what can be chosen for an input, by the trait that says so."""
-    classes = subject.classifier.classes
-    return {
-        "_baselines": subject.baselines.names,
-        "_outputs": classes.outputs,
-        "_channels": list(subject.channels),
-        "_labels": list(classes.labels),
-        "_top": [list(entry) for entry in classes.top],
-        "_n_classes": classes.count,
-        "_scores": subject.classifier.described(),
-    }
-
-
-def _is_valid(check: Any, value: object) -> bool:
-    try:
-        check(value)
-    except IGError:
-        return False
-    return True
-
-
-def as_trait_error(check: Any, *values: Any) -> Any:
+def _as_trait_error(check: Any, *values: Any) -> Any:
     """Returns what the check returns; its error of ours becomes a TraitError."""
     try:
         return check(*values)
@@ -518,10 +377,10 @@ def as_trait_error(check: Any, *values: Any) -> Any:
         raise traitlets.TraitError(str(error)) from None
 
 
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> str:
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise traitlets.TraitError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
-    return str(value)
+    return value
 
 
 class _ExplorerHost:
@@ -529,13 +388,9 @@ class _ExplorerHost:
 
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
-        self.subjects = explorer._subjects
+        self.subject = explorer._subject
         self.panes = explorer._pane_list
         self.tasks = explorer._tasks
-
-    @property
-    def subject(self) -> Subject:
-        return self._explorer._subject
 
     @property
     def settings(self) -> Settings:

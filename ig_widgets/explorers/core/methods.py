@@ -125,15 +125,6 @@ class Methods:
             return rules.nodes(method, n_steps)
         return rules.nodes(relative.rule, relative.samples or n_steps)
 
-    def evaluations(self, method: str, n_steps: int) -> int:
-        """Returns how many gradient evaluations a map of so many steps takes. Raises ArgumentValueError, as `nodes`."""
-        return len(self.nodes(method, n_steps).alphas) + self.search_evaluations(method, n_steps)
-
-    def search_evaluations(self, method: str, n_steps: int) -> int:
-        """Returns how many gradient evaluations it takes to find its path."""
-        relative = self.relatives.get(method)
-        return n_steps if relative is not None and relative.searches else 0
-
     def rule(self, method: str) -> str:
         """Returns the rule that adds its samples up."""
         return self.relatives[method].rule if method in self.relatives else method
@@ -182,15 +173,12 @@ class Methods:
         return samples
 
     def result(self, result: Attribution, method: str, nondeterminism: str = "") -> Attribution:
-        """Returns the attribution without what the method does not claim; `nondeterminism`: a caveat, or "".
-
-        Evaluations that found its path are added.
-        """
+        """Returns the attribution without what the method does not claim; `nondeterminism`: a caveat, or ""."""
         relative = self.relatives.get(method)
         if relative is None:
             return result
-        searched = self.search_evaluations(method, result.n_steps)
-        result = replace(result, evaluations=result.evaluations + searched)
+        if relative.searches:
+            result = replace(result, evaluations=2 * result.evaluations)
         if relative.is_complete and relative.kind != "draws":
             return result
         # Caveats about the delta are for paths; the sum of draws is off by chance.

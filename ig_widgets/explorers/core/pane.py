@@ -16,12 +16,12 @@ from ig_widgets.engine.errors import Cancelled, IGError, NonFiniteError
 from ig_widgets.engine.memory import is_out_of_memory
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.error_text import describe_model_error, exit_error, failed_message, out_of_memory_error
-from ig_widgets.explorers.core.run import Evaluations, Run, begin_message, evaluations_of
+from ig_widgets.explorers.core.run import Run, begin_message, total_evaluations
 from ig_widgets.explorers.core.sample_cache import EvaluatedRule, PaneResult, SampleCache
 from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Send, Stream
-from ig_widgets.explorers.core.subject import Subject, Subjects
+from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.widget.heartbeat import heartbeat
 from ig_widgets.explorers.widget.worker import ThreadError, Worker
 
@@ -45,7 +45,7 @@ class Pane:
 
     def __init__(
         self,
-        subjects: Subjects,
+        subject: Subject,
         send: Send,
         numbers: Numbers,
         *,
@@ -61,12 +61,12 @@ class Pane:
         # That the model answers the same question differently in the newest run, or "".
         self.nondeterminism = ""
         self._is_paused = False
-        self._subjects = subjects
+        self._subject = subject
         self._on_result = on_result
         self._check_model = check_model
         self._numbers = numbers
         self._worker = Worker()
-        self._cache = SampleCache(subjects.methods)
+        self._cache = SampleCache(subject.methods)
         self._chunks: ChunkSize | None = None
 
     @property
@@ -97,29 +97,29 @@ class Pane:
         known = replace(answer.rule, log=replace(answer.rule.log, number=next(self._numbers.traces)))
         answer = replace(answer, rule=known)
         settings = known.settings
-        subject = self._subjects.at(settings.input)
         self.request = next(self._numbers.requests)
         self.settings, self.answer = settings, answer
         self._cache.restore(known)
-        total = evaluations_of(subject, settings).total
-        begin = begin_message(subject, known.log.number, settings, Evaluations(total))
+        begin = begin_message(self._subject, known.log.number, settings, total_evaluations(self._subject, settings))
         self.stream.begin(self.request, begin)
-        self.stream.publish(self.request, known.log, known.evaluations, known.whole)
+        pieces = known.pieces if known.is_last or settings.method == rules.AUTO else None
+        self.stream.publish(
+            self.request, known.log, known.evaluations, pieces, is_final=known.is_last, error=known.error
+        )
         done = protocol.done(known.evaluations, answer.result.elapsed)
         self.stream.end(self.request, done if known.is_last else _CANCELLED)
 
     def submit(self, settings: Settings) -> None:
-        """Computes this as soon as the current run has stopped. Raises IGError where its input cannot be read."""
-        subject = self._subjects.at(settings.input)
+        """Computes this as soon as the current run has stopped."""
         self.request = next(self._numbers.requests)
         self.error, self.settings, self._is_paused = None, settings, False
         self._cache.request(settings)
         # The job must not take a later request's number.
         request = self.request
         try:
-            self._worker.submit(lambda cancel: self._run(subject, request, settings, cancel))
+            self._worker.submit(lambda cancel: self._run(request, settings, cancel))
         except ThreadError as error:
-            self.stream.begin(request, begin_message(subject, next(self._numbers.traces), settings))
+            self.stream.begin(request, begin_message(self._subject, next(self._numbers.traces), settings, 0))
             self._fail(request, error)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -129,7 +129,6 @@ class Pane:
     def cancel(self) -> None:
         """Stops computing; what is drawn stays."""
         self._worker.cancel()
-        self.stream.stop(self.request)
 
     def pause(self) -> None:
         """Stops computing until `resume`."""
@@ -161,12 +160,12 @@ class Pane:
 
     # ------------------------------------------------------------ computing
 
-    def _run(self, subject: Subject, request: int, settings: Settings, cancel: threading.Event) -> None:
+    def _run(self, request: int, settings: Settings, cancel: threading.Event) -> None:
         begin = time.perf_counter()
         try:
             with heartbeat(self.stream.beat):
                 self._check_model()
-                evaluations = self._compute(subject, request, settings, cancel)
+                evaluations = self._compute(request, settings, cancel)
         except Cancelled:
             evaluations = None
         except (Exception, SystemExit, KeyboardInterrupt) as raised:  # noqa: BLE001  (an error is a reply)
@@ -189,12 +188,12 @@ class Pane:
         if request == self.request:
             self.error = error
             self.stream.end(request, failed_message(error))
-            _log.warning("%s: %s", type(self._subjects).__name__, describe_model_error(error))
+            _log.warning("%s: %s", type(self._subject).__name__, describe_model_error(error))
 
-    def _compute(self, subject: Subject, request: int, settings: Settings, cancel: threading.Event) -> int | None:
+    def _compute(self, request: int, settings: Settings, cancel: threading.Event) -> int | None:
         """Returns the gradient evaluations that it took, or None where it was cancelled."""
         run = Run(
-            subject,
+            self._subject,
             self.stream,
             self._cache,
             request=request,
@@ -209,9 +208,6 @@ class Pane:
         finally:
             self.nondeterminism, self._chunks = run.nondeterminism, run.chunks
 
-    def _take(self, request: int, answer: PaneResult) -> bool:
-        """Keeps the result; returns False where a newer request has overtaken it."""
-        if request != self.request:
-            return False
-        self.answer = answer
-        return True
+    def _take(self, request: int, answer: PaneResult) -> None:
+        if request == self.request:
+            self.answer = answer

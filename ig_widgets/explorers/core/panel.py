@@ -8,7 +8,7 @@ from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.pane import Pane
 from ig_widgets.explorers.core.panes import Panes
 from ig_widgets.explorers.core.settings import Settings
-from ig_widgets.explorers.core.subject import Subject, Subjects
+from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.widget.tasks import Tasks
 
 
@@ -17,11 +17,7 @@ class Host(Protocol):
 
     @property
     def subject(self) -> Subject:
-        """What is explained now."""
-
-    @property
-    def subjects(self) -> Subjects:
-        """All that can be explained: `at` finds what older settings asked about."""
+        """What is explained."""
 
     @property
     def panes(self) -> Panes:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ig_widgets.engine.trust import Trust
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.maps import EncodedMap
 from ig_widgets.explorers.core.settings import Settings
@@ -156,22 +155,17 @@ def begin(
     trace: int,
     settings: Settings,
     total: int,
-    cached: int,
     output_name: str,
     target_name: str,
     display: Display,
     path: Kind = "straight",
 ) -> Message:
-    """A request has begun; the buffers are the arrays of `display`, in order.
-
-    `total`: the gradient evaluations that the map takes, of a run to a tolerance at most; `cached`: of these at hand.
-    """
+    """A request has begun; the buffers are the arrays of `display`, in order."""
     content = {
         "type": "begin",
         "trace": trace,
         "settings": vars(settings).copy(),
         "total": total,
-        "cached": cached,
         "output_name": output_name,
         "target_name": target_name,
         "path": path,
@@ -202,12 +196,10 @@ def plan(
     evaluations: int,
     final: bool,
     error: float | None = None,
-    trust: Trust | None = None,
 ) -> Message:
     """How to add the samples up: (id, weight, from alpha, to alpha) each, and what the path looks like.
 
-    `delta` is None where completeness is not claimed, `trust` while more samples come. `evaluations`: those that the
-    map rests on.
+    `delta` is None where completeness is not claimed.
     """
     content = {
         "type": "plan",
@@ -220,19 +212,18 @@ def plan(
         "error": error,
         "evaluations": evaluations,
         "final": final,
-        "trust": None if trust is None else {"state": trust.state, "why": trust.why},
     }
     return content, []
 
 
 def done(evaluations: int, elapsed: float) -> Message:
-    """The request is answered by a map that rests on so many gradient evaluations, after so many seconds."""
+    """The request is answered, after so many gradient evaluations of its own and so many seconds."""
     return {"type": "done", "evaluations": evaluations, "elapsed": elapsed}, []
 
 
-def beat(stopping: bool = False) -> Message:
-    """The request is still being computed; `stopping`: it was cancelled, and the model's pass in hand is not over."""
-    return {"type": "beat", "stopping": stopping}, []
+def beat() -> Message:
+    """The request is still being computed."""
+    return {"type": "beat"}, []
 
 
 def failed(kind: str, message: str, hint: str = "") -> Message:

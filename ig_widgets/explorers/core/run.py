@@ -5,19 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ig_widgets.engine import rules
-from ig_widgets.engine.attribution import Attribution, make_attribution
-from ig_widgets.engine.blocks import Block
+from ig_widgets.engine.attribution import make_attribution
 from ig_widgets.engine.chunks import ChunkSize
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.refinement import Stage, refined
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.verdict import Verdict
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.limits import most_steps
 from ig_widgets.explorers.core.maps import EncodedMap, encode
@@ -30,7 +27,7 @@ from ig_widgets.explorers.core.sample_cache import (
     only,
     pieces_of,
 )
-from ig_widgets.explorers.core.sample_log import Pieces, SampleLog, Whole
+from ig_widgets.explorers.core.sample_log import SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.stream import Stream
 from ig_widgets.explorers.core.subject import Subject
@@ -42,24 +39,12 @@ _AT_ONCE_SECONDS = 0.12
 MOST_EVALUATIONS = 1024
 
 
-@dataclass(frozen=True)
-class Evaluations:
-    """How many gradient evaluations a request takes in all, at most, and how many of these are `cached`, at hand."""
-
-    total: int = 0
-    cached: int = 0
-
-
-def begin_message(
-    subject: Subject, trace: int, settings: Settings, evaluations: Evaluations | None = None
-) -> protocol.Message:
+def begin_message(subject: Subject, trace: int, settings: Settings, total: int) -> protocol.Message:
     """Returns the `begin` of a request for these settings."""
-    evaluations = evaluations or Evaluations()
     return protocol.begin(
         trace,
         settings,
-        evaluations.total,
-        evaluations.cached,
+        total,
         subject.classifier.output_name(settings),
         subject.classifier.target_name(settings),
         subject.display(settings),
@@ -67,28 +52,20 @@ def begin_message(
     )
 
 
-def evaluations_of(subject: Subject, settings: Settings, known: SampledPath | None = None) -> Evaluations:
-    """Returns what a request takes; `known`: the samples of its path. Raises IGError for steps that cannot be."""
-    methods, method = subject.methods, settings.method
-    if method == rules.AUTO:
-        return Evaluations(most_evaluations(subject), 0 if known is None else known.spent)
-    total = methods.evaluations(method, settings.n_steps)
-    if known is None:
-        return Evaluations(total)
-    return Evaluations(total, total - len(known.samples.missing(methods.nodes(method, settings.n_steps).alphas)))
-
-
-def most_evaluations(subject: Subject) -> int:
-    """Returns where sampling to a tolerance ends: as far as there is room for the samples."""
-    return max(2, min(MOST_EVALUATIONS, most_steps(subject.shape)))
+def total_evaluations(subject: Subject, settings: Settings, known: SampledPath | None = None) -> int:
+    """Returns how many gradient evaluations a request needs at most, beyond the samples that are known."""
+    if settings.method == rules.AUTO:
+        # As far as there is room for the samples.
+        return max(2, min(MOST_EVALUATIONS, most_steps(subject.shape)))
+    nodes = subject.methods.nodes(settings.method, settings.n_steps)
+    return len(nodes.alphas) if known is None else len(known.samples.missing(nodes.alphas))
 
 
 class Run:
     """Samples what the settings of a request ask for; the samples go to the cache, their maps to the stream.
 
-    `on_answer` is called with the result before the final plan is published; it returns whether the request is still
-    the newest. After `compute`, `nondeterminism` says that the model answers the same question differently, or "", and
-    `chunks` is the chunk size that was found.
+    `on_answer` is called with the result before the final plan is published. After `compute`, `nondeterminism` says
+    that the model answers the same question differently, or "", and `chunks` is the chunk size that was found.
     """
 
     def __init__(
@@ -102,7 +79,7 @@ class Run:
         chunks: ChunkSize | None,
         cancel: threading.Event,
         next_trace: Callable[[], int],
-        on_answer: Callable[[PaneResult], bool],
+        on_answer: Callable[[PaneResult], None],
     ) -> None:
         self.nondeterminism = ""
         self.chunks = chunks
@@ -123,12 +100,12 @@ class Run:
         log = None if known is None else known.logs.get(settings.channel)
         number = self._next_trace() if log is None else log.number
         try:
-            asked = evaluations_of(self._subject, settings, known)
+            total = total_evaluations(self._subject, settings, known)
         except IGError:
             # A failure is told of a request that has begun.
-            self._begin(number, Evaluations())
+            self._begin(number, 0)
             raise
-        self._begin(number, asked)
+        self._begin(number, total)
         # Views know now that the request has begun, and are told that it was cancelled.
         if self._cancel.is_set():
             return None
@@ -148,7 +125,7 @@ class Run:
         elif len(known.logs) > 1:
             # The path may have been sampled further while another channel was drawn.
             self._completed(log, known)
-        self._stream.publish(self._request, log, asked.cached)
+        self._stream.publish(self._request, log, 0)
         try:
             if settings.method == rules.AUTO:
                 return self._to_tolerance(known)
@@ -157,87 +134,71 @@ class Run:
             self.nondeterminism = known.samples.sampler.nondeterminism
             self._cache.make_room()
 
-    def _begin(self, trace: int, asked: Evaluations) -> None:
-        self._stream.begin(self._request, begin_message(self._subject, trace, self._settings, asked))
+    def _begin(self, trace: int, total: int) -> None:
+        self._stream.begin(self._request, begin_message(self._subject, trace, self._settings, total))
 
     def _by_steps(self, known: SampledPath) -> int | None:
-        begin, settings = time.perf_counter(), self._settings
+        begin, done, settings = time.perf_counter(), 0, self._settings
         samples, log = known.samples, known.logs[settings.channel]
         nodes = self._methods.nodes(settings.method, settings.n_steps)
-        at_hand = evaluations_of(self._subject, settings, known).cached
         # Coarse first: a person sees the whole map early, and sees it get finer.
         levels = rules.visits(self._methods.rule(settings.method), len(nodes.alphas), progressive=True)
         order = nodes.alphas[np.concatenate(levels)]
         for block in samples.extend(order, first=None if log.maps else self._first(), cancel=self._cancel):
-            at_hand += self._log_block(log, samples, block)
-            self._stream.publish(self._request, log, at_hand)
+            keys = samples.keys(block)
+            log.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys))
+            done += len(keys)
+            self._stream.publish(self._request, log, done)
         # A cancelled run ends the loop without an error; what it has sampled is shown as far as it goes.
         complete = not len(samples.missing(nodes.alphas))
         # Without a sample the last good result stays.
-        if not len(samples.alphas):
+        if len(samples.alphas):
+            used = nodes if complete else samples.so_far()
+            result = make_attribution(
+                samples,
+                used,
+                method=settings.method,
+                n_steps=len(nodes.alphas),
+                elapsed=time.perf_counter() - begin,
+                complete=complete,
+            )
+            rule = EvaluatedRule(settings, log, pieces_of(samples, used), len(used.alphas), is_last=complete)
+            answered = self._methods.result(result, settings.method, samples.sampler.nondeterminism)
+            self._on_answer(PaneResult(answered, rule))
+        if not complete:
             return None
-        used = nodes if complete else samples.so_far()
-        result = make_attribution(
-            samples,
-            used,
-            method=settings.method,
-            n_steps=len(nodes.alphas),
-            elapsed=time.perf_counter() - begin,
-            complete=complete,
-        )
-        answered = self._methods.result(result, settings.method, samples.sampler.nondeterminism)
-        return self._answer(answered, log, pieces_of(samples, used))
+        self._stream.publish(self._request, log, done, pieces_of(samples, nodes), is_final=True)
+        return done
 
     def _to_tolerance(self, known: SampledPath) -> int | None:
         begin, settings = time.perf_counter(), self._settings
         log = known.logs[settings.channel]
-        self._preview(known, log)
         for stage in self._stages(known):
             known.stages.append(stage)
+            pieces = pieces_of(stage.samples, only(stage.nodes))
             self._add(log, stage.samples, only(stage.nodes))
-            whole = Whole(pieces_of(stage.samples, only(stage.nodes)), error=error_of(stage))
-            self._stream.publish(self._request, log, known.spent, whole)
+            self._stream.publish(self._request, log, stage.evaluations, pieces, is_final=False, error=error_of(stage))
         last = known.stages[-1] if known.stages else None
-        if last is None and not len(known.samples.alphas):
+        if last is not None:
+            result = make_attribution(
+                last.samples,
+                last.nodes,
+                method=last.method,
+                evaluations=last.evaluations,
+                errors=last.errors,
+                verdict=last.verdict,
+                reason=last.reason,
+                elapsed=time.perf_counter() - begin,
+                complete=last.is_last,
+            )
+            pieces = pieces_of(last.samples, only(last.nodes))
+            rule = EvaluatedRule(settings, log, pieces, last.evaluations, error_of(last), is_last=last.is_last)
+            self._on_answer(PaneResult(result, rule))
+        if last is None or not last.is_last:
             return None
-        samples, nodes = (known.samples, known.samples.so_far()) if last is None else (last.samples, last.nodes)
-        result = make_attribution(
-            samples,
-            nodes,
-            method=settings.method if last is None else last.method,
-            evaluations=known.spent,
-            errors=None if last is None else last.errors,
-            verdict=Verdict(converged=False, tol=settings.tol) if last is None else last.verdict,
-            reason="" if last is None else last.reason,
-            elapsed=time.perf_counter() - begin,
-            complete=last is not None and last.is_last,
-        )
-        return self._answer(result, log, pieces_of(samples, only(nodes)))
-
-    def _answer(self, result: Attribution, log: SampleLog, pieces: Pieces) -> int | None:
-        """Hands the result over and publishes it; returns its evaluations, None where it is not complete."""
-        error = None if result.error_estimate is None else float(result.error_estimate[0])
-        rule = EvaluatedRule(
-            self._settings, log, pieces, result.evaluations, error, is_last=result.complete, trust=result.trust
-        )
-        is_newest = self._on_answer(PaneResult(result, rule))
-        # Of an overtaken run it is not told how far it came.
-        if is_newest or result.complete:
-            self._stream.publish(self._request, log, result.evaluations, rule.whole)
-        return result.evaluations if result.complete else None
-
-    def _preview(self, known: SampledPath, log: SampleLog) -> None:
-        """Draws the gradient in the middle of a new path, before it is found out how the path is best sampled."""
-        if log.maps or known.stages:
-            return
-        for block in known.samples.extend(np.array([0.5]), cancel=self._cancel):
-            self._stream.publish(self._request, log, self._log_block(log, known.samples, block))
-
-    def _log_block(self, log: SampleLog, samples: Samples, block: Block) -> int:
-        """Adds what has just been sampled; returns how many samples that is."""
-        keys = samples.keys(block)
-        log.extend(keys, block.outputs.tolist(), block.density.tolist(), self._encoded(samples, keys))
-        return len(keys)
+        pieces = pieces_of(last.samples, only(last.nodes))
+        self._stream.publish(self._request, log, last.evaluations, pieces, is_final=True, error=error_of(last))
+        return last.evaluations
 
     def _stages(self, known: SampledPath) -> Iterator[Stage]:
         # A run that reached its tolerance has nothing to add; one that was cancelled starts over on the same samples.
@@ -248,7 +209,7 @@ class Run:
             known.samples,
             method=rules.AUTO,
             tol=self._settings.tol,
-            most=most_evaluations(self._subject),
+            most=total_evaluations(self._subject, self._settings),
             multiply_by_inputs=True,
             cancel=self._cancel,
         )

@@ -11,10 +11,8 @@ from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import IGError
 from ig_widgets.engine.refinement import Stage
 from ig_widgets.engine.samples import Samples
-from ig_widgets.engine.trust import Trust
 from ig_widgets.explorers.core.methods import Methods
-from ig_widgets.explorers.core.rule_trust import doubts_of, trust_of_rule, trust_of_stage
-from ig_widgets.explorers.core.sample_log import Pieces, SampleLog, Whole
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings
 
 # Paths whose samples are kept.
@@ -36,19 +34,6 @@ class SampledPath:
     stages: list[Stage] = field(default_factory=list)
 
     @property
-    def spent(self) -> int:
-        """Gradient evaluations so far, of a run to a tolerance."""
-        if not self.stages:
-            return len(self.samples.alphas)
-        return self.stages[-1].evaluations + self.extra_evaluations
-
-    @property
-    def extra_evaluations(self) -> int:
-        """Evaluations that were spent before a run to a tolerance, and that none of its stages counts."""
-        uses_points = not self.stages or len(self.samples.alphas) > 1 or self.stages[-1].samples is self.samples
-        return 0 if uses_points else len(self.samples.alphas)
-
-    @property
     def nbytes(self) -> int:
         """What all gradients take, in bytes; stages share them."""
         every = {id(samples): samples for samples in (self.samples, *(stage.samples for stage in self.stages))}
@@ -59,8 +44,7 @@ class SampledPath:
 class EvaluatedRule:
     """A rule whose samples are all there: its `pieces`, how many `evaluations` it took, and the estimated `error`.
 
-    `trust`: how far its map can be trusted, None where another follows at once. `is_last`: False for a stage of a run
-    to a tolerance that another follows, and for what a cancelled run has left.
+    `is_last`: False for a stage of a run to a tolerance that another follows, and for what a cancelled run has left.
     """
 
     settings: Settings
@@ -69,12 +53,6 @@ class EvaluatedRule:
     evaluations: int
     error: float | None = None
     is_last: bool = True
-    trust: Trust | None = None
-
-    @property
-    def whole(self) -> Whole:
-        """As it is drawn."""
-        return Whole(self.pieces, is_final=self.is_last, error=self.error, trust=self.trust)
 
 
 @dataclass(frozen=True)
@@ -160,10 +138,9 @@ class SampleCache:
                 for stage in kept.stages:
                     pieces = pieces_of(stage.samples, only(stage.nodes))
                     if log.holds(pieces):
-                        trust = trust_of_stage(stage, log, pieces) if stage.is_last else None
-                        spent = stage.evaluations + kept.extra_evaluations
-                        error = error_of(stage)
-                        found.append(EvaluatedRule(settings, log, pieces, spent, error, stage.is_last, trust))
+                        found.append(
+                            EvaluatedRule(settings, log, pieces, stage.evaluations, error_of(stage), stage.is_last)
+                        )
                 continue
             try:
                 nodes = self._methods.nodes(method, n_steps)
@@ -172,9 +149,7 @@ class SampleCache:
             if not len(kept.samples.missing(nodes.alphas)):
                 pieces = pieces_of(kept.samples, nodes)
                 if log.holds(pieces):
-                    spent = self._methods.evaluations(method, n_steps)
-                    trust = trust_of_rule(log, pieces, doubts_of(kept.samples, self._methods.rule(method)))
-                    found.append(EvaluatedRule(settings, log, pieces, spent, trust=trust))
+                    found.append(EvaluatedRule(settings, log, pieces, len(nodes.alphas)))
         return found
 
 

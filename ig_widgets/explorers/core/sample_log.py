@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 
 from ig_widgets.engine.rules import Floats, nearest_edges
 from ig_widgets.engine.samples import Key
-from ig_widgets.engine.trust import Trust
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.maps import EncodedMap
 
@@ -28,19 +26,6 @@ class Pieces:
     def weights(self) -> Floats:
         """The length (n,) of each piece, by which its sample is weighed."""
         return np.diff(self.edges)
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """What is drawn of a log that holds all its samples: `pieces`, and what is known of their map.
-
-    `is_final`: nothing follows. `error`: as estimated. `trust`: None while more samples come.
-    """
-
-    pieces: Pieces
-    is_final: bool = False
-    error: float | None = None
-    trust: Trust | None = None
 
 
 @dataclass
@@ -77,14 +62,22 @@ class SampleLog:
         count = len(self.maps)
         return all(self.ids.get(key, count) < count for key in pieces.keys)
 
-    def plan(self, count: int, evaluations: int, whole: Whole | None = None) -> protocol.Message:
-        """Returns a plan over the first `count` samples: by `whole`, where all of them are there, else by nearness."""
-        if whole is None:
+    def plan(
+        self,
+        count: int,
+        pieces: Pieces | None,
+        evaluations: int,
+        *,
+        final: bool,
+        error: float | None = None,
+    ) -> protocol.Message:
+        """Returns a plan over the first `count` samples: by `pieces`, where all of them are there, else by nearness."""
+        if pieces is None:
             order = _thinned(_newest(np.array(self.alphas[:count])))
             edges = nearest_edges(np.array(self.alphas)[order])
         else:
-            order = np.array([self.ids[key] for key in whole.pieces.keys])
-            edges = whole.pieces.edges
+            order = np.array([self.ids[key] for key in pieces.keys])
+            edges = pieces.edges
         ids = [int(i) for i in order]
         weights = np.diff(edges)
         total = float(sum(w * self.density[i] for i, w in zip(ids, weights, strict=True)))
@@ -99,16 +92,9 @@ class SampleLog:
             total,
             total - (self.output - self.baseline_output) if self.is_complete else None,
             evaluations,
-            whole is not None and whole.is_final,
-            None if whole is None else whole.error,
-            None if whole is None else whole.trust,
+            final,
+            error,
         )
-
-    def delta(self, pieces: Pieces) -> float:
-        """Returns by how much the sum of these samples is off F(x) - F(x')."""
-        terms = zip(pieces.keys, pieces.weights().tolist(), strict=True)
-        total = math.fsum(weight * self.density[self.ids[key]] for key, weight in terms)
-        return total - (self.output - self.baseline_output)
 
     def collected(self, pieces: Pieces, alpha: float) -> Floats:
         """Returns the flat map collected up to `alpha`, as the front end adds it up."""

@@ -19,10 +19,9 @@ SUM = "sum"
 class Settings:
     """What a request asks for. Each is a trait of the explorer, and may differ in a pane.
 
-    `baseline`, `target` (a class, or as a text a position in the output, "3, 17, 40"), `output` (the reading of the
-    model's answer), `method`, `n_steps` (0 where the method samples to a tolerance), `tol` (0 where it does not),
-    `channel` (the part of the attribution that is drawn), and `input` (which input, as its subject names it; "" where
-    there is one alone).
+    `baseline`, `target`, `output` (the reading of the model's answer), `method`, `n_steps` (0 where the method samples
+    to a tolerance), `tol` (0 where it does not), `channel` (the part of the attribution that is drawn), and `input`
+    (which input, as its subject names it; "" where there is one alone).
     """
 
     baseline: str = field(metadata={"form": TEXT})
@@ -38,10 +37,7 @@ class Settings:
     def of(values: Mapping[str, Any]) -> Settings:
         """Returns the settings that traits of these values ask for; what the method does not use becomes 0."""
         unused = {"n_steps": 0} if values["method"] == AUTO else {"tol": 0.0}
-        target = values["target"]
-        # Messages and files have no tuples.
-        text = {"target": ", ".join(map(str, target))} if isinstance(target, tuple) else {}
-        return Settings(**{name: values[name] for name in FORMS} | unused | text)
+        return Settings(**{name: values[name] for name in FORMS} | unused)
 
     def as_traits(self) -> dict[str, Any]:
         """Returns values for the traits: all settings but those that the method does not use."""

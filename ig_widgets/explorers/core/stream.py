@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.sample_log import SampleLog, Whole
+from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 
 _BATCHES_AHEAD = 2
 _BATCH_BYTES = 1_000_000
@@ -48,9 +48,8 @@ class Stream:
         self._begin: protocol.Message | None = None
         self._log: SampleLog | None = None
         # The plan of a view that has all samples: one object, so that a view's last plan can be compared with it.
-        self._whole: Whole | None = None
+        self._whole: tuple[Pieces, bool, float | None] | None = None
         self._evaluations = 0
-        self._is_stopping = False
         self._end: protocol.Message | None = None
 
     def begin(self, request: int, message: protocol.Message) -> None:
@@ -58,7 +57,7 @@ class Stream:
         with self._lock:
             self._request, self._begin = request, message
             self._log = self._whole = self._end = None
-            self._evaluations, self._is_stopping = 0, False
+            self._evaluations = 0
             self._pump_all()
 
     def publish(
@@ -66,13 +65,16 @@ class Stream:
         request: int,
         log: SampleLog,
         evaluations: int,
-        whole: Whole | None = None,
+        pieces: Pieces | None = None,
+        *,
+        is_final: bool = False,
+        error: float | None = None,
     ) -> None:
-        """Sends what `log` has gained, of which a map rests on `evaluations`; it holds all that `whole` needs."""
+        """Sends what `log` has gained; with `pieces` it holds all that these need. `error`: the map's, as estimated."""
         with self._lock:
             if request == self._request:
                 self._log, self._evaluations = log, evaluations
-                self._whole = whole
+                self._whole = None if pieces is None else (pieces, is_final, error)
                 self._pump_all()
 
     def end(self, request: int, message: protocol.Message) -> None:
@@ -81,13 +83,6 @@ class Stream:
             if request == self._request:
                 self._end = message
                 self._pump_all()
-
-    def stop(self, request: int) -> None:
-        """Tells views that the request was cancelled, and ends when the model's pass in hand is over."""
-        with self._lock:
-            if request == self._request and self._end is None and not self._is_stopping:
-                self._is_stopping = True
-                self.beat()
 
     def want(self, name: str) -> None:
         """Serves a view that starts, or starts again, with nothing."""
@@ -114,7 +109,7 @@ class Stream:
         with self._lock:
             for name, view in self._views.items():
                 if view.answers and not view.ended:
-                    self._send_to(name, protocol.beat(self._is_stopping))
+                    self._send_to(name, protocol.beat())
 
     def ack(self, name: str, count: int) -> None:
         """Notes that a view has received `count` batches; ignored where it was not sent so many."""
@@ -159,7 +154,8 @@ class Stream:
         whole = self._whole if view.samples == len(log.maps) else None
         if view.samples and (view.planned is None or view.planned[0] != view.samples or view.planned[1] is not whole):
             view.planned = (view.samples, whole)
-            self._send_to(name, log.plan(view.samples, self._evaluations, whole))
+            pieces, final, error = whole if whole is not None else (None, False, None)
+            self._send_to(name, log.plan(view.samples, pieces, self._evaluations, final=final, error=error))
 
     def _has_all(self, view: _View) -> bool:
         # A failure is sent at once; what was drawn until then stays.

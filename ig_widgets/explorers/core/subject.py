@@ -22,7 +22,6 @@ from ig_widgets.engine.model import ForwardFunc
 from ig_widgets.engine.model_locks import lock_of
 from ig_widgets.engine.samples import Samples
 from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog
-from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.classification import Classifier, Output
 from ig_widgets.explorers.core.display import Display
 from ig_widgets.explorers.core.limits import check_size
@@ -64,8 +63,6 @@ class Drawing(Protocol):
 class Shown:
     """What a static picture shows: the map `values` at alpha = 1, and what is `collected` up to the look's alpha.
 
-    Both are of the map's shape; at a coarser grain each value is the sum of its cell. `scale`: what the colours at the
-    ends stand for, 0 where there is nothing to see. `element`: what one value belongs to, "" where the kind knows.
     `look`: the values of the traits with the tag `look` (alpha, colormap, clip and the like). `caption`: a sentence.
     """
 
@@ -74,8 +71,6 @@ class Shown:
     collected: npt.NDArray[np.floating[Any]]
     look: Mapping[str, Any]
     caption: str
-    scale: float
-    element: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,35 +85,6 @@ class CoarseMaps:
     patch: int
 
 
-class Subjects(Protocol):
-    """The inputs of a model that an explorer can be asked about, by name; a subject alone is the one of its own.
-
-    `remarks`: sentences that a person should know of them.
-    """
-
-    @property
-    def model(self) -> ForwardFunc:
-        """What is explained."""
-
-    @property
-    def methods(self) -> Methods:
-        """The methods on offer."""
-
-    @property
-    def input_names(self) -> Sequence[str]:
-        """What the setting `input` can be, in order."""
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """As above."""
-
-    def at(self, name: str) -> Subject:
-        """Returns the subject of the input of this name. Raises IGError where there is none, or it cannot be read."""
-
-    def on_model_changed(self) -> None:
-        """Forgets what the model has answered."""
-
-
 class Subject(ABC):
     """One input of a model that an explorer explains.
 
@@ -130,8 +96,6 @@ class Subject(ABC):
     kind: ClassVar[str]
     # The names of the baselines that expected gradients are drawn from, and that the dependence panel compares.
     usual_baselines: ClassVar[Sequence[str]] = ()
-    input_names: Sequence[str] = ("",)
-    remarks: Sequence[str] = ()
     # None where no features can be selected.
     selections: Selections | None = None
 
@@ -183,9 +147,11 @@ class Subject(ABC):
         """Returns maps (n, *map_shape) summed over neighbours; None where values have no neighbours."""
         return None
 
-    def cells(self, look: Mapping[str, Any]) -> Cells | None:
-        """Returns the cells over which a map is shown as sums; None: each value alone, as where there is no grain."""
-        return None
+    def check_input(self, name: str) -> str:
+        """Returns the `input` setting. Raises ArgumentValueError where there is no such input."""
+        if name:
+            raise ArgumentValueError(f"input must be '': there is one input alone, got {name[:80]!r}.")
+        return name
 
     # ------------------------------------------------------------ what follows from that
 
@@ -194,19 +160,9 @@ class Subject(ABC):
         """The shape of the model's input without its batch dimension; each sample keeps so many values."""
         return tuple(self.inputs.shape[1:])
 
-    def at(self, name: str) -> Subject:
-        """Returns this, as there is no other."""
-        if name not in self.input_names:
-            raise ArgumentValueError(f"input must be '': there is one input alone, got {name[:80]!r}.")
-        return self
-
-    def on_model_changed(self) -> None:
-        """Forgets what the model has answered."""
-        self.classifier.on_model_changed()
-
     def target(self, settings: Settings) -> int:
-        """Returns the class that is explained, a position in the rows that `function` gives."""
-        return self.classifier.target(settings)
+        """Returns the position in an output row that is explained."""
+        return int(settings.target)
 
     def function(self, settings: Settings) -> Output:
         """Returns the function that is explained: the model with the reading of its scores that is asked for."""

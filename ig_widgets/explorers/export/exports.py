@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import traitlets
 from matplotlib.figure import Figure
 
-from ig_widgets import figures
 from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.number_text import counted
 from ig_widgets.explorers.core import protocol
-from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.error_text import describe_error, describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.methods import Methods
@@ -26,11 +22,11 @@ from ig_widgets.explorers.core.sample_cache import PaneResult
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.subject import Drawing, Shown
 from ig_widgets.explorers.export import html_page, npz_file
-from ig_widgets.explorers.export.static_output import PngPicture, StaticRecording
 from ig_widgets.files import FileError, PathLike, write_atomically
 from ig_widgets.texts import plain
 
-Map = npt.NDArray[np.floating[Any]]
+# The picture that stays in a notebook should be the newest, but displaying must not wait for long.
+_DISPLAY_SECONDS = 3.0
 
 
 class ExportPanel(Panel):
@@ -38,13 +34,9 @@ class ExportPanel(Panel):
 
     def drawing(self) -> Drawing:
         """Returns a static picture of what the first pane shows. Waits for the first result."""
-        return self.host.subject.drawing(self.shown())
-
-    def shown(self) -> Shown:
-        """Returns what a static picture shows. Waits for the first result."""
         answer = self.answer()
         result, settings, look = answer.result, answer.rule.settings, self.host.look
-        subject = self.host.subjects.at(settings.input)
+        subject = self.host.subject
         values = torch.as_tensor(result.attributions)[:1]
         full = np.asarray(subject.reduce(values, settings)[0].float().cpu())
         alpha = look["alpha"]
@@ -52,20 +44,18 @@ class ExportPanel(Panel):
         collected = full
         if alpha < 1:
             collected = answer.rule.log.collected(answer.rule.pieces, alpha).astype(np.float32).reshape(full.shape)
-        cells = subject.cells(look)
-        caption = self._caption(result, settings, alpha)
-        return _shown(settings, full, collected, look, caption, cells)
+        return subject.drawing(Shown(settings, full, collected, look, self._caption(result, settings, alpha)))
 
-    def notebook_picture(self, seconds: float) -> bytes | None:
-        """Returns what is shown as a PNG, None where there is nothing after so many seconds."""
+    def notebook_picture(self) -> bytes | None:
+        """Returns what is shown as a PNG, None where there is nothing after a short wait."""
         panes = self.host.panes
-        if seconds > 0:
-            with panes.watched():
-                panes[0].wait(seconds)
+        with panes.watched():
+            panes[0].wait(_DISPLAY_SECONDS)
         return None if panes[0].result is None else self.drawing().png()
 
-    def html(self, drawn: bytes) -> str:
-        """Returns the explorer as the text of an HTML page, `drawn` for readers without scripts."""
+    def html(self) -> str:
+        """Returns the explorer as the text of an HTML page."""
+        drawn = self.drawing().png()
         settings = self.answer().rule.settings
         traits = self.host.synced() | settings.as_traits() | {"_panes": [{}]}
         if caveats := self.host.panes[0].caveats:
@@ -87,21 +77,23 @@ class ExportPanel(Panel):
 
     def recorded(self, settings: Settings) -> list[html_page.Recorded]:
         """Returns what was sampled for the baseline, target and output of `settings`; their own rule comes first."""
-        pane, last = self.host.panes[0], self.answer().rule
+        pane = self.host.panes[0]
         evaluated = [one for one in pane.evaluated() if one.is_last]
         shown = pane.log(settings)
         logs = ([] if shown is None else [shown]) + [one.log for one in evaluated]
         found = []
         for log in {one.number: one for one in logs}.values():
-            served = [one for one in evaluated if one.log is log]
+            served = [
+                html_page.Rule(one.settings, one.pieces, one.evaluations, one.error)
+                for one in evaluated
+                if one.log is log
+            ]
             # What is shown may be a run that was cancelled, beside others of its path that were not.
             own = settings if log is shown or not served else served[0].settings
-            if not self.host.subjects.methods.is_relative(own.method):
+            if not self.host.subject.methods.is_relative(own.method):
                 asked = {rule.settings for rule in served}
                 served += [rule for rule in html_page.rules_for(log, settings) if rule.settings not in asked]
-            partial = last if log is shown and log is last.log and not last.is_last else None
-            begin = begin_message(self.host.subjects.at(own.input), log.number, own)
-            found.append(html_page.Recorded(begin, log, served, partial))
+            found.append(html_page.Recorded(begin_message(self.host.subject, log.number, own, 0), log, served))
         return found
 
     def on_message(self, message: protocol.PanelMessage) -> None:
@@ -129,35 +121,17 @@ class ExportPanel(Panel):
                 return self.drawing().svg()
             case "npz":
                 return self.npz()
-        return self.html(self.drawing().png()).encode()
+        return self.html().encode()
 
     def _caption(self, result: Attribution, settings: Settings, alpha: float) -> str:
-        classifier = self.host.subjects.at(settings.input).classifier
-        shown = f"{plain(settings.input, 60)}: " if settings.input else ""
+        classifier = self.host.subject.classifier
         error = "" if result.error_estimate is None else f", error {float(result.error_estimate[0]):.2g}"
+        missed = ", not converged" if result.complete and result.converged is False else ""
         return (
-            f"{shown}{plain(classifier.target_name(settings), 60)}, {plain(classifier.output_name(settings), 60)} "
+            f"{plain(classifier.target_name(settings), 60)}, {plain(classifier.output_name(settings), 60)} "
             f"{float(result.output):.3g}; baseline {plain(settings.baseline)}; {result.method}, "
-            f"{counted(result.evaluations, 'evaluation')}{error}; alpha {alpha:.2f}{_delta(result)}; "
-            f"{result.trust.state}"
+            f"{counted(result.evaluations, 'sample')}{error}{missed}; alpha {alpha:.2f}{_delta(result)}"
         )
-
-
-def _shown(
-    settings: Settings,
-    full: Map,
-    collected: Map,
-    look: Mapping[str, Any],
-    caption: str,
-    cells: Cells | None,
-) -> Shown:
-    """What is shown of a map at the grain of `cells`, and in the scale that is asked for."""
-    measured = collected if look["scale"] == "shown" else full
-    if cells is None:
-        return Shown(settings, full, collected, look, caption, figures.scale_of(measured, look["clip"]))
-    # Of the cells themselves: a large one counts as much as a small one.
-    scale = figures.scale_of(cells.sums(measured), look["clip"])
-    return Shown(settings, cells.drawn(full), cells.drawn(collected), look, caption, scale, cells.element)
 
 
 def _delta(result: Attribution) -> str:
@@ -173,12 +147,12 @@ class ExportTraits(Explorer):
     _file_kind: ClassVar[str]
     _file_methods: ClassVar[Methods]
 
-    def snapshot(self) -> PngPicture:
-        """Returns what is shown now, with colour bar and caption, as a PNG: bytes, which a notebook shows as a picture.
+    def snapshot(self) -> bytes:
+        """Returns what is shown now, with colour bar and caption, as a PNG.
 
         Waits for the first result. Raises what the run failed with, if there is no earlier result.
         """
-        return PngPicture(self._panel(ExportPanel).drawing().png())
+        return self._panel(ExportPanel).drawing().png()
 
     def to_png(self, path: PathLike) -> None:
         """Writes `snapshot` to a file, whole or not at all. Raises FileError where that cannot be written."""
@@ -201,26 +175,11 @@ class ExportTraits(Explorer):
 
         Raises what the run failed with, if there is no earlier result, and FileError where it cannot be written.
         """
-        panel = self._panel(ExportPanel)
-        text = panel.html(panel.drawing().png())
+        text = self._panel(ExportPanel).html()
         if path is None:
             return text
         write_atomically(path, text.encode())
         return None
-
-    def render_static(self, *, height: int = 760) -> StaticRecording:
-        """Returns the recording that `to_html` writes, to be displayed in a notebook, `height` pixels tall.
-
-        It lives on where there is no kernel, in a saved notebook and in the page that nbconvert makes of it: alpha
-        drags there. Of 64 samples of a photo of 224 x 224 it takes 3.4 MB of the notebook, more samples more; of a
-        table's row, 0.2 MB. A notebook that is not trusted shows the picture of it. Waits for the first result.
-
-        Raises what the run failed with, if there is no earlier result, and ArgumentValueError for a height that is no
-        number of pixels from 100 to 5,000.
-        """
-        panel = self._panel(ExportPanel)
-        picture = panel.drawing().png()
-        return StaticRecording(panel.html(picture), picture, repr(self), height)
 
     def to_npz(self, path: PathLike) -> None:
         """Writes what is shown, and all settings, to NumPy's compressed .npz, whole or not at all.
@@ -256,5 +215,5 @@ class ExportTraits(Explorer):
             explorer._on_result(explorer._pane_list[0])
         return explorer
 
-    def _picture(self, seconds: float = 0.0) -> bytes | None:
-        return self._panel(ExportPanel).notebook_picture(seconds)
+    def _picture(self) -> bytes | None:
+        return self._panel(ExportPanel).notebook_picture()

@@ -25,8 +25,6 @@ from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.samples import Key
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.maps import EncodedMap
-from ig_widgets.explorers.core.rule_trust import trust_of_rule
-from ig_widgets.explorers.core.sample_cache import EvaluatedRule
 from ig_widgets.explorers.core.sample_log import Pieces, SampleLog
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.widget.frontend import front_end
@@ -38,19 +36,25 @@ _LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One path: the `begin` message of its requests, what was sampled on it, and the `rules` that these serve.
+class Rule:
+    """Settings that can be answered, the samples that this takes, and the estimated error of the map."""
 
-    `partial`: what a cancelled run has left.
-    """
+    settings: Settings
+    pieces: Pieces
+    evaluations: int
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One path: the `begin` message of its requests, what was sampled on it, and the `rules` that these serve."""
 
     begin: protocol.Message
     log: SampleLog
-    rules: Sequence[EvaluatedRule]
-    partial: EvaluatedRule | None = None
+    rules: Sequence[Rule]
 
 
-def rules_for(log: SampleLog, settings: Settings) -> list[EvaluatedRule]:
+def rules_for(log: SampleLog, settings: Settings) -> list[Rule]:
     """Returns every rule of points whose samples are all in `log`; all else is as in `settings`."""
     count = len(log.maps)
     points = {key for key, at in list(log.ids.items()) if at < count and not isinstance(key, tuple)}
@@ -63,8 +67,7 @@ def rules_for(log: SampleLog, settings: Settings) -> list[EvaluatedRule]:
         keys: list[Key] = nodes.alphas.tolist()
         if points.issuperset(keys):
             served = replace(settings, method=method, n_steps=n, tol=0.0)
-            pieces = Pieces(keys, nodes.edges)
-            found.append(EvaluatedRule(served, log, pieces, n, trust=trust_of_rule(log, pieces)))
+            found.append(Rule(served, Pieces(keys, nodes.edges), n))
     return found
 
 
@@ -84,7 +87,7 @@ def to_html(recorded: Sequence[Recorded], *, traits: Mapping[str, Any], picture:
         samples, _ = protocol.samples(path.log.number, 0, encoded)
         samples |= {"scales": list(scales), "dtype": _RECORDED_DTYPES[encoded[0].dtype]}
         samples["sums"] = path.log.density[: len(maps)]  # of maps in 8 bits they would be off
-        begin = {**content, "total": 0, "cached": 0}
+        begin = {**content, "total": 0}
         sizes = {"arrays": [*map(len, arrays)], "maps": [*map(len, maps)]}
         paths.append({"begin": begin, "samples": samples, **sizes})
         answers += _answers(number, path, len(maps), partial=number == 0)
@@ -118,13 +121,11 @@ def _answers(number: int, path: Recorded, count: int, *, partial: bool) -> list[
 
     found = []
     for rule in path.rules:
-        plan, _ = path.log.plan(count, rule.evaluations, rule.whole)
+        plan, _ = path.log.plan(count, rule.pieces, rule.evaluations, final=True, error=rule.error)
         end, _ = protocol.done(rule.evaluations, 0.0)
         found.append({"path": number, "settings": vars(rule.settings).copy(), "plan": plan, "end": end})
     if partial and all(known["settings"] != settings for known in found):
-        left = path.partial
-        evaluations, whole = (count, None) if left is None else (left.evaluations, left.whole)
-        plan, _ = path.log.plan(count, evaluations, whole)
+        plan, _ = path.log.plan(count, None, count, final=False)
         end, _ = protocol.failed("cancelled", "cancelled before all was sampled")
         found.append({"path": number, "settings": settings, "plan": plan, "end": end})
     return found

@@ -97,7 +97,6 @@ def to_arrays(answer: PaneResult, shape: tuple[int, ...]) -> tuple[dict[str, Arr
         "fallbacks": list(result.fallbacks),
         "caveats": list(result.caveats),
         "unattributed": number(result.unattributed),
-        "tol": result.tol,
         "output": number(result.output),
         "baseline_output": number(result.baseline_output),
         "convergence_delta": number(result.convergence_delta),
@@ -177,18 +176,15 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any], methods: 
         fallbacks=tuple(_text(name) for name in about["fallbacks"]),
         caveats=tuple(_text(text) for text in about["caveats"]),
         unattributed=_batch(about["unattributed"], wide),
-        tol=about.get("tol"),
         output=output,
         baseline_output=baseline_output,
         convergence_delta=delta,
         error_estimate=error,
         path=path,
     )
-    _require(result.tol is None or (type(result.tol) is float and 0 < result.tol < 1), "tol")
     _require(result.converged in (None, True, False) and result.elapsed >= 0, "converged or elapsed")
     estimate = None if error is None else float(error[0])
-    spent, trust = _count(about["spent"]), result.trust
-    rule = EvaluatedRule(settings, log, Pieces(keys, edges), spent, estimate, is_last=complete, trust=trust)
+    rule = EvaluatedRule(settings, log, Pieces(keys, edges), _count(about["spent"]), estimate, is_last=complete)
     return PaneResult(result, rule)
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers.core.baseline_catalog import GivenBaseline
 from ig_widgets.explorers.core.methods import Methods
 from ig_widgets.explorers.core.panel import Host
 from ig_widgets.explorers.core.sample_cache import PaneResult
 from ig_widgets.explorers.core.settings import FORMS, Settings
-from ig_widgets.explorers.core.subject import Subject, Subjects
+from ig_widgets.explorers.core.subject import Subject
 from ig_widgets.explorers.export import npz_arrays
 from ig_widgets.files import Array, FileError, PathLike, npz_bytes, read_npz
 from ig_widgets.files.formats import check_format, fitting
@@ -40,8 +39,7 @@ class SavedExplorer:
     """What a file holds, while an explorer is made of it.
 
     `traits`: settings and looks. `given`: baselines, as the model's input, by name. `answers`: of each pane, or None
-    where there was none. `about`: of each answer its "dtype" and "device". `state`: the arrays of `Subject.state`, and
-    `pane_states` those of panes that ask about another input.
+    where there was none. `about`: of each answer its "dtype" and "device". `state`: the arrays of `Subject.state`.
     `mismatch`: why the results are not shown, "" where they are.
     """
 
@@ -53,20 +51,14 @@ class SavedExplorer:
     answers: list[PaneResult | None]
     about: list[Mapping[str, Any]]
     state: dict[str, Array]
-    pane_states: list[dict[str, Array]]
     map_shape: tuple[int, ...]
     mismatch: str = ""
 
-    def traits(self, subjects: Subjects) -> dict[str, Any]:
-        """Returns the traits to make an explorer of `subjects` with, and offers the file's baselines to it.
+    def traits(self, subject: Subject) -> dict[str, Any]:
+        """Returns the traits to make an explorer of `subject` with, and offers the file's baselines to it.
 
-        For an input of another shape these baselines are of no use, and neither are regions. Raises FileError where
-        the file is of an input that is none of these.
+        For an input of another shape these baselines are of no use, and neither are regions.
         """
-        try:
-            subject = subjects.at(self.traits_of_file["input"])
-        except IGError as error:
-            raise FileError(f"path {self.path!r} was saved of another input: {str(error)[:300]}") from error
         catalog = subject.baselines
         names = {}
         for name, array in self.given.items():
@@ -84,20 +76,15 @@ class SavedExplorer:
             return traits
         return traits | {"_regions": self.regions if self.map_shape == subject.map_shape else []}
 
-    def answer(self, subjects: Subjects, index: int, settings: Settings) -> PaneResult | None:
+    def answer(self, subject: Subject, index: int, settings: Settings) -> PaneResult | None:
         """Returns the result of a pane, where it answers these settings and is of this model and input."""
         if index >= len(self.answers) or self.mismatch:
             return None
         answer = self.answers[index]
         if answer is None or answer.rule.settings != settings:
             return None
-        subject = subjects.at(settings.input)
-        is_other = settings.input != self.traits_of_file["input"]
-        state = self.state | self.pane_states[index] if is_other else self.state
         # One pane that differs is enough: the file is of another model or input.
-        self.mismatch = _mismatch(subject, state, answer, self.about[index])
-        if not (self.mismatch or is_other) and self.map_shape != subject.map_shape:
-            self.mismatch = f"maps were {self.map_shape} and are {subject.map_shape}"
+        self.mismatch = _mismatch(subject, self, answer, self.about[index])
         if self.mismatch:
             return None
         return npz_arrays.to_device(answer, subject.inputs.device)
@@ -107,8 +94,7 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
     """Returns the file of an explorer; `shown` is the result of each pane, of which the first is there."""
     first = shown[0]
     assert first is not None
-    subject = host.subjects.at(first.rule.settings.input)
-    catalog = subject.baselines
+    subject, catalog = host.subject, host.subject.baselines
     arrays: dict[str, Any] = {}
     state = subject.state()
     about: list[dict[str, Any] | None] = []
@@ -117,13 +103,10 @@ def to_npz(host: Host, shown: list[PaneResult | None]) -> bytes:
             about.append(None)
             continue
         settings = answer.rule.settings
-        shown_subject = host.subjects.at(settings.input)
-        own, known = npz_arrays.to_arrays(answer, shown_subject.map_shape)
+        own, known = npz_arrays.to_arrays(answer, subject.map_shape)
         # What is drawn over differs by pane where the state does not have it, as a baseline does.
-        display = shown_subject.display(settings).arrays
-        is_other = settings.input != first.rule.settings.input
-        display = {name: array for name, array in display.items() if is_other or name not in state}
-        own = display | (dict(shown_subject.state()) if is_other else {}) | own
+        display = subject.display(settings).arrays
+        own = {name: array for name, array in display.items() if name not in state} | own
         arrays |= {f"{_prefix(i)}{name}": array for name, array in own.items()}
         about.append(known)
     arrays |= state
@@ -192,18 +175,14 @@ def _parsed(
     if not all(type(size) is int and 0 <= size < 2**53 for size in map_shape):
         raise ValueError("map_shape")
     answers: list[PaneResult | None] = []
-    pane_states: list[dict[str, Array]] = []
     for i, known in enumerate(about):
         prefix = _prefix(i)
         own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         answers.append(None if known is None else npz_arrays.from_arrays(own, known, methods))
-        pane_states.append({name: own[name] for name in state if i and name in own})
-        is_other = known is not None and known["settings"].get("input") != settings["input"]
-        if known is not None and not is_other and own["maps"].shape[1:] != tuple(map_shape):
+        if known is not None and own["maps"].shape[1:] != tuple(map_shape):
             raise ValueError("maps")
     traits = dict(settings["traits"])
-    # Looks that came later have no value in a file that is older.
-    if not {*FORMS} <= traits.keys() <= {*FORMS, *look}:
+    if traits.keys() != {*FORMS, *look}:
         raise ValueError("names of settings")
     texts = [*names, *(value for value in traits.values() if isinstance(value, str))]
     if len(names) > _MOST_GIVEN or not all(type(one) is str and len(one) <= npz_arrays.TEXT_LENGTH for one in texts):
@@ -213,16 +192,7 @@ def _parsed(
         raise ValueError("baselines")
     found = {name: arrays[name] for name in state}
     return SavedExplorer(
-        path,
-        traits,
-        regions,
-        [dict(pane) for pane in panes],
-        given,
-        answers,
-        about,
-        found,
-        pane_states,
-        tuple(map_shape),
+        path, traits, regions, [dict(pane) for pane in panes], given, answers, about, found, tuple(map_shape)
     )
 
 
@@ -230,12 +200,14 @@ def _as_inputs(array: Array, _inputs: Tensor) -> Tensor:
     return torch.from_numpy(array)[None]
 
 
-def _mismatch(subject: Subject, state: Mapping[str, Array], answer: PaneResult, about: Mapping[str, Any]) -> str:
+def _mismatch(subject: Subject, saved: SavedExplorer, answer: PaneResult, about: Mapping[str, Any]) -> str:
     """Returns in which way the model or the input differs from the file's, "" where neither does."""
     was = tuple(torch.as_tensor(answer.result.attributions).shape[1:])
     if was != subject.shape:
         return f"the model's input was {was} and is {subject.shape}"
-    if difference := subject.mismatch(state):
+    if saved.map_shape != subject.map_shape:
+        return f"maps were {saved.map_shape} and are {subject.map_shape}"
+    if difference := subject.mismatch(saved.state):
         return difference
     settings, log = answer.rule.settings, answer.rule.log
     ends: list[tuple[str, Tensor | None, float]] = [("F(x)", None, log.output)]

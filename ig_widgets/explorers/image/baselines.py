@@ -6,8 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from ig_widgets import baselines
 from ig_widgets.baselines import Parameter
-from ig_widgets.explorers.core.baseline_catalog import NAME_LENGTH, BaselineCatalog, printable_name
-from ig_widgets.explorers.image.picture import PreparedImage, prepare_like
+from ig_widgets.explorers.core.baseline_catalog import NAME_LENGTH, BaselineCatalog, GivenBaseline, printable_name
+from ig_widgets.explorers.image.picture import PreparedImage, Preprocess, prepare_like
 from ig_widgets.explorers.image.upload import opened
 from ig_widgets.texts import plain
 
@@ -27,35 +26,13 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _THUMBNAIL = 112
 # So many files are offered; one more takes the place of the oldest that is not in use.
 _UPLOADS_KEPT = 16
-_LARGEST_KEPT = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class GivenPicture:
-    """A picture that a user has given as a baseline; each explained picture makes its own input of it."""
-
-    picture: Any = field(repr=False)
-
-    space: ClassVar[str] = "inputs"
-    parameters: ClassVar[tuple[Parameter, ...]] = ()
-
-    def describe(self) -> str:
-        """Returns what it is, for a caption."""
-        return "a given picture"
-
-
-@dataclass
-class _Uploads:
-    """The names of files on offer, the oldest first, and how many there have been."""
-
-    names: list[str] = field(default_factory=list)
-    count: int = 0
 
 
 class ImageBaselines(BaselineCatalog):
     """The baselines on offer for one picture. A colour is asked for by "colour(#ff8800)"."""
 
-    def __init__(self, image: PreparedImage) -> None:
+    def __init__(self, image: PreparedImage, like: Tensor | None, preprocess: Preprocess | None) -> None:
+        """`like`: a parameter of the model, or None, whose dtype and device its input has."""
         super().__init__(
             image.inputs,
             {
@@ -71,13 +48,11 @@ class ImageBaselines(BaselineCatalog):
             },
         )
         self._image = image
-        self._uploads = _Uploads()
-
-    def share(self, other: BaselineCatalog) -> None:
-        """Offers what another picture's catalog offers, and what either will."""
-        super().share(other)
-        if isinstance(other, ImageBaselines):
-            self._uploads = other._uploads
+        self._like = like
+        self._preprocess = preprocess
+        # By name, the oldest first; and how many there have been.
+        self._uploads: list[str] = []
+        self._uploaded = 0
 
     def name_of(self, value: object) -> str:
         """As of any input; also a PIL image or an array, a picture to be preprocessed as the explained one is.
@@ -108,18 +83,15 @@ class ImageBaselines(BaselineCatalog):
         Of more than 16 the oldest goes that is not among the names `in_use`. Raises ArgumentValueError where it is no
         picture, or too large, and what preprocessing raises.
         """
-        picture = opened(plain(name, NAME_LENGTH) or "a file", data)
-        # Far more than is seen of it, and all that is kept.
-        picture.thumbnail((_LARGEST_KEPT, _LARGEST_KEPT))
-        uploads = self._uploads
-        uploads.count += 1
+        picture = self._picture(opened(plain(name, NAME_LENGTH) or "a file", data))
+        self._uploaded += 1
         # A name stands for what was sampled under it: once some files are gone, none of their names may come back.
-        number = f" #{uploads.count}" if uploads.count > _UPLOADS_KEPT else ""
-        chosen = self.add(printable_name(name) + number, GivenPicture(picture))
-        uploads.names.append(chosen)
-        gone = [one for one in uploads.names[:-1] if one not in in_use]
-        for one in gone[: max(len(uploads.names) - _UPLOADS_KEPT, 0)]:
-            uploads.names.remove(one)
+        number = f" #{self._uploaded}" if self._uploaded > _UPLOADS_KEPT else ""
+        chosen = self.add(printable_name(name) + number, picture)
+        self._uploads.append(chosen)
+        gone = [one for one in self._uploads[:-1] if one not in in_use]
+        for one in gone[: max(len(self._uploads) - _UPLOADS_KEPT, 0)]:
+            self._uploads.remove(one)
             self.remove(one)
         return chosen
 
@@ -127,15 +99,13 @@ class ImageBaselines(BaselineCatalog):
 
     def _given(self, value: object) -> tuple[str, Any] | None:
         if isinstance(value, Image.Image | np.ndarray):
-            return "given picture", GivenPicture(value.copy())
+            return "given picture", self._picture(value)
         return None
 
     def _evaluate(self, text: str, offer: Any) -> object:
         image = self._image
         if text == "black":
             return image.black
-        if isinstance(offer, GivenPicture):
-            return prepare_like(offer.picture, image)
         if offer.space == "inputs":
             return offer(image.inputs)
         return image.space.to_inputs(offer(image.space.to_pictures(image.inputs).clamp(0, 1)))
@@ -161,6 +131,10 @@ class ImageBaselines(BaselineCatalog):
         if colour is None:
             return super()._values_text(values)
         return _hex(colour) if len(colour) == 3 else None
+
+    def _picture(self, picture: Any) -> GivenBaseline:
+        made = prepare_like(picture, self._image, self._like, self._preprocess)
+        return GivenBaseline(lambda _inputs: made, "a given picture")
 
 
 def _hex(levels: tuple[float, ...]) -> str:

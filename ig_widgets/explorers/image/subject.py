@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +13,19 @@ from torch import Tensor, nn
 
 from ig_widgets import figures
 from ig_widgets.engine import rules
-from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, IGError
 from ig_widgets.engine.path import Path
-from ig_widgets.explorers.core.cells import Cells
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
-from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.methods import RELATIVES, Methods, Question, Relative
 from ig_widgets.explorers.core.settings import SUM, Settings
 from ig_widgets.explorers.core.subject import CoarseMaps, Shown, Subject
 from ig_widgets.explorers.image.baselines import USUAL, ImageBaselines
-from ig_widgets.explorers.image.grains import PIXELS, SIDES, SUPERPIXELS, patches, superpixel_cells
-from ig_widgets.explorers.image.picture import PreparedImage, prepared
-from ig_widgets.explorers.image.preprocessing import Preprocess, channels_of
+from ig_widgets.explorers.image.picture import Picture, Preprocess, prepare
 from ig_widgets.explorers.image.regions import PictureRegions
-from ig_widgets.explorers.image.superpixels import superpixels
 from ig_widgets.figures.image import overlay_figure, overlay_svg
 from ig_widgets.figures.inputs import Bytes
-from ig_widgets.figures.pixels import Picture
 from ig_widgets.files import Array
 from ig_widgets.relatives.blur import blur_path
-from ig_widgets.texts import plain, whole, words_of
 
 _COLOURS = ("red", "green", "blue")
 # Of the shorter side: of a picture of 224 pixels a blur of 50 leaves nothing.
@@ -59,13 +50,6 @@ METHODS = Methods(
 )
 
 
-class ShownChannels:
-    """Which channels of the input are drawn as the photo: one in grey, three as colours; none: the usual ones."""
-
-    def __init__(self) -> None:
-        self.channels: tuple[int, ...] = ()
-
-
 class ImageSubject(Subject):
     """One picture as a classifier sees it: inputs (1, channels, height, width), maps (height, width)."""
 
@@ -77,52 +61,23 @@ class ImageSubject(Subject):
         model: nn.Module,
         picture: Picture,
         preprocess: Preprocess | None = None,
-        labels: LabelsLike = None,
-        output: object = None,
-        scores: str | None = None,
-        *,
-        channels: Sequence[str] | None = None,
-        shown: ShownChannels | None = None,
-        like: ImageSubject | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
-        """As `ImageExplorer` takes them. Raises as it does.
-
-        `shown`: which channels are drawn, for all pictures. `like`: another picture of the same model, from which is
-        known what its answers mean, and which baselines are on offer.
-        """
-
-        def ask(image: PreparedImage) -> Classifier:
-            if like is not None:
-                return like.classifier.of(image.inputs)
-            return Classifier(model, image.inputs, labels, output, scores)
-
+        """As `ImageExplorer` takes them. Raises as it does."""
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-        wanted = channels_of(model)
-        self.image, classifier = _accepted(prepared(picture, preprocess, parameter, wanted), ask, wanted)
-        self.baselines: ImageBaselines
+        self.image = prepare(picture, preprocess, parameter)
         inputs = self.image.inputs
         super().__init__(
             model,
             inputs,
-            classifier,
-            ImageBaselines(self.image),
+            Classifier(model, inputs, labels),
+            ImageBaselines(self.image, parameter, preprocess),
             METHODS,
-            _channel_names(self.image, channels),
+            _COLOURS if inputs.shape[1] == len(_COLOURS) else (),
         )
-        if like is not None:
-            self.baselines.share(like.baselines)
-        self._shown = ShownChannels() if shown is None else shown
-        self._photos: dict[tuple[int, ...], Bytes] = {}
+        self.photo = self.image.space.to_bytes(inputs)
         # Regions are drawn in pixels of the model's input.
         self.selections = PictureRegions(*self.map_shape)
-
-    @property
-    def photo(self) -> Bytes:
-        """The picture as it is drawn, RGB."""
-        shown = self._shown_here
-        if shown not in self._photos:
-            self._photos[shown] = self.image.photo(shown)
-        return self._photos[shown]
 
     @property
     def map_shape(self) -> tuple[int, int]:
@@ -137,32 +92,19 @@ class ImageSubject(Subject):
         return maps.select(-3, self.channels.index(settings.channel) - 1)
 
     def display(self, settings: Settings) -> Display:
-        """Returns the photo and the baseline, RGB, and the superpixel of each pixel."""
-        baseline = self.image.space.to_bytes(self.baseline(settings), self._shown_here)
-        arrays = {"photo": self.photo, "baseline": baseline, "superpixels": self.superpixels}
-        return Display(self.kind, self.map_shape, arrays)
-
-    @cached_property
-    def superpixels(self) -> npt.NDArray[np.uint8]:
-        """The superpixel (height, width) of each pixel; the front end has no others, so that both sides cut alike."""
-        return superpixels(self.photo)
-
-    def cells(self, look: Mapping[str, Any]) -> Cells | None:
-        """Returns the cells of the look's grain."""
-        grain = look["grain"]
-        if grain == SUPERPIXELS:
-            return superpixel_cells(self.superpixels)
-        return None if grain == PIXELS else patches(*self.map_shape, SIDES[grain])
+        """Returns the photo and the baseline, RGB."""
+        baseline = self.image.space.to_bytes(self.baseline(settings))
+        return Display(self.kind, self.map_shape, {"photo": self.photo, "baseline": baseline})
 
     def drawing(self, shown: Shown) -> Overlay:
         """Returns the photo beside the overlay."""
         look = shown.look
         table = figures.color_table(look["colormap"])
+        scale = figures.scale_of(shown.values, look["clip"])
         overlay = figures.compose(
-            self.photo, shown.collected, shown.scale, table, look["opacity"], look["sign"], look["ground"]
+            self.photo, shown.collected, scale, table, look["opacity"], look["sign"], look["ground"]
         )
-        unit = f"{shown.settings.output} per {shown.element}" if shown.element else shown.settings.output
-        return Overlay(self.photo, overlay, table, shown.scale, unit, shown.caption)
+        return Overlay(self.photo, overlay, table, scale, shown.settings.output, shown.caption)
 
     def coarsen(self, maps: npt.NDArray[np.float64]) -> CoarseMaps:
         """Returns sums over patches; those at the right and lower edge may be smaller."""
@@ -186,66 +128,6 @@ class ImageSubject(Subject):
             return ""
         where = np.unravel_index(differences.argmax(), was.shape)
         return f"the photo was {was[where]} of 255 at its pixel {where[:2]!r} and is {self.photo[where]}"
-
-    @property
-    def _shown_here(self) -> tuple[int, ...]:
-        """Another picture may have more channels."""
-        shown = self._shown.channels
-        return shown if max(shown, default=0) < self.inputs.shape[1] else ()
-
-
-def _accepted(
-    images: Iterator[PreparedImage], ask: Callable[[PreparedImage], Classifier], wanted: int | None
-) -> tuple[PreparedImage, Classifier]:
-    """Returns the first form of a picture that the model takes, and its answer.
-
-    Raises what the model raises for the first form, with a note of all shapes; ArgumentValueError where the picture
-    cannot have the channels `wanted` by the model.
-    """
-    first = next(images)
-    try:
-        return first, ask(first)
-    except IGError:
-        # It has answered; by another form it would answer the same.
-        raise
-    except Exception as error:
-        others = [first]
-        for image in images:
-            others.append(image)
-            try:
-                return image, ask(image)
-            except Exception:  # noqa: BLE001
-                continue
-        seen = " and as ".join(str(tuple(image.inputs.shape)) for image in others)
-        if wanted is not None and wanted != first.inputs.shape[1]:
-            raise ArgumentValueError(
-                f"image was given to the model as {seen}, and its first convolution takes {wanted} channels: "
-                f"{plain(words_of(error), 300)} (Channels are the first dimension of a tensor, the last of an array.)"
-            ) from error
-        error.add_note(f"The image was given to the model as {seen}.")
-        raise
-
-
-def _channel_names(image: PreparedImage, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the names of the input's channels; none where there is one alone.
-
-    Raises ArgumentTypeError, ArgumentValueError for names that do not fit.
-    """
-    count = image.inputs.shape[1]
-    if given is not None:
-        if isinstance(given, str) or not all(isinstance(name, str) and name for name in given):
-            raise ArgumentTypeError("channels must be a list of texts, the name of each channel of the model's input.")
-        if len(given) != count or len({*given, SUM}) <= count:
-            raise ArgumentValueError(
-                f"channels must be {count} different names, one for each channel of the model's input, none of them "
-                f"{SUM!r}; got {', '.join(given)[:200]}."
-            )
-        return tuple(map(whole, given))
-    if count == 1:
-        return ()
-    colours = image.space.colours if count == len(_COLOURS) else None
-    # Of a model that wants blue first, the first channel is blue.
-    return tuple(str(i) for i in range(count)) if colours is None else tuple(_COLOURS[i] for i in colours)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import traitlets
 from torch import Tensor
 
 from ig_widgets.engine.errors import IGError
+from ig_widgets.engine.model_locks import in_turn, lock_of
+from ig_widgets.engine.output import logits_of
+from ig_widgets.engine.state_guard import StateGuard
 from ig_widgets.explorers.core import protocol
 from ig_widgets.explorers.core.baseline_catalog import Cards
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.panel import Host, Panel
-from ig_widgets.explorers.core.scores import SOFTMAX
 from ig_widgets.explorers.core.settings import Settings
 
 NAME = "baselines"
@@ -24,35 +26,26 @@ class BaselinePanel(Panel):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        # The model's scores at baselines, by text: while a slider is dragged, one alone is new. Of a dense output they
-        # are those of one place.
+        # The model's scores at baselines, by text: while a slider is dragged, one alone is new.
         self._scores: dict[str, Tensor] = {}
-        # Of which input, and which place of its answer, they are: a blur is another of each.
-        self._place: object = None
 
     def cards(self) -> Cards:
         """Returns a card for each baseline; the model is asked in one batch about those that are new."""
         self.host.check_model()
-        settings = self.host.settings
-        subject = self.host.subjects.at(settings.input)
-        catalog = subject.baselines
+        subject, settings, catalog = self.host.subject, self.host.settings, self.host.subject.baselines
         names = list(dict.fromkeys([*catalog.names, settings.baseline]))
-        classifier = subject.classifier
-        place = settings.input, classifier.function(settings).place
-        known = dict(self._scores) if place == self._place else {}
+        known = dict(self._scores)
         if new := [name for name in names if name not in known]:
             inputs = torch.cat([catalog.inputs(name) for name in new])
-            known.update(zip(new, classifier.ask(settings, inputs), strict=True))
-        self._place = place
+            known.update(zip(new, self._ask(inputs), strict=True))
         # Those of baselines that are not on offer any more are dropped.
         self._scores = {name: known[name] for name in names}
         scores = torch.stack([known[name] for name in names])
         outputs = subject.function(settings).read(scores)[:, subject.target(settings)]
-        probabilities = classifier.probabilities(scores)
-        each = [None] * len(names) if probabilities is None else list(probabilities)
-        label, is_distribution = classifier.classes.name, classifier.meaning.scores.kind == SOFTMAX
-        rows = zip(names, each, outputs.tolist(), strict=True)
-        return Cards(catalog.card(name, p, value, label, is_distribution=is_distribution) for name, p, value in rows)
+        probabilities = subject.classifier.probabilities(scores)
+        label = subject.classifier.classes.name
+        rows = zip(names, probabilities, outputs.tolist(), strict=True)
+        return Cards(catalog.card(name, p, value, label) for name, p, value in rows)
 
     def on_message(self, message: protocol.PanelMessage) -> None:
         """Makes the cards, or takes a file."""
@@ -66,8 +59,15 @@ class BaselinePanel(Panel):
         """Forgets what the model has answered."""
         self._scores = {}
 
+    def _ask(self, inputs: Tensor) -> Tensor:
+        model = self.host.subject.model
+        guard = StateGuard(model, inputs.device)
+        scores: Tensor = in_turn(
+            [lock_of(model)], lambda: guard.run(lambda: logits_of(model(inputs)).cpu(), gradients=False)
+        )
+        return scores
+
     def _show_cards(self) -> None:
-        catalog = self.host.subject.baselines
         self.host.set(
             _cards=[
                 {
@@ -77,7 +77,7 @@ class BaselinePanel(Panel):
                     "top": [list(entry) for entry in card.top],
                     "entropy": [card.entropy, card.most_entropy],
                     "neutral": card.is_neutral,
-                    "parameters": catalog.parameters(card.name),
+                    "parameters": self.host.subject.baselines.parameters(card.name),
                     "thumbnail": card.thumbnail,
                 }
                 for card in self.cards()

@@ -74,7 +74,7 @@ def curves(
         method, n = key
         log, pieces, estimate = wanted[key]
         error = None if key == finest else errors[key]
-        made.setdefault(method, []).append(CurvePoint(n, error, estimate, log.delta(pieces)))
+        made.setdefault(method, []).append(CurvePoint(n, error, estimate, _delta(log, pieces)))
     return made
 
 
@@ -156,6 +156,14 @@ def _weights(log: SampleLog, wanted: Sequence[Pieces]) -> npt.NDArray[np.float32
 def _samples(log: SampleLog, count: int, part: slice) -> npt.NDArray[np.float32]:
     """Returns some numbers of the first `count` samples, without scales: (samples, values)."""
     return maps.stack(log.maps[:count], part).astype(np.float32)
+
+
+def _delta(log: SampleLog, pieces: Pieces) -> float:
+    collected = math.fsum(
+        weight * log.density[log.ids[key]]
+        for key, weight in zip(pieces.keys, np.diff(pieces.edges).tolist(), strict=True)
+    )
+    return collected - (log.output - log.baseline_output)
 
 
 class ConvergencePanel(Panel):

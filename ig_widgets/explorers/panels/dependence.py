@@ -247,8 +247,7 @@ class DependencePanel(Panel):
             name: self._attribute(question, name, cancel, on_samples) if one is None else one
             for name, one in known.items()
         }
-        settings = question.at(question.names[0])
-        subject = self.host.subjects.at(settings.input)
+        subject, settings = self.host.subject, question.at(question.names[0])
         drawn = [
             replace(one, values=subject.reduce(torch.from_numpy(one.values)[None], settings)[0].numpy())
             for one in found.values()
@@ -262,7 +261,7 @@ class DependencePanel(Panel):
     ) -> BaselineMap:
         """Returns the attributions of all features, from one baseline, by the rule that suits its path; keeps them."""
         settings = question.at(name)
-        samples = self.host.subjects.at(settings.input).samples(settings, None)
+        samples = self.host.subject.samples(settings, None)
         method, _ = suits(samples, settings.n_steps, cancel)
         nodes = rules.nodes(method, settings.n_steps)
         if method == rules.SECANT:
@@ -310,8 +309,7 @@ class DependenceTraits(Explorer):
     `show_dependence`: whether it is worked out and shown. `_dependence`: what the front end shows.
     """
 
-    show_dependence = traitlets.Bool(False, help="Whether it is worked out how much the map depends on the baseline.")
-    show_dependence.tag(sync=True, write=FLAG, look=True, recorded=False)
+    show_dependence = traitlets.Bool(False).tag(sync=True, write=FLAG, look=True, recorded=False)
     _dependence: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True, recorded=False)
 
     def dependence(self, baselines: Sequence[object] | None = None, *, n_steps: int = STEPS) -> BaselineDependence:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 import traitlets
 
-from ig_widgets.engine.attribution import Attribution
 from ig_widgets.engine.errors import ArgumentValueError, IGError
 from ig_widgets.engine.model_locks import lock_of
-from ig_widgets.engine.number_text import counted
 from ig_widgets.engine.path import make_path
 from ig_widgets.explorers.core.error_text import describe_model_error
 from ig_widgets.explorers.core.explorer import Explorer
 from ig_widgets.explorers.core.pane import Pane
 from ig_widgets.explorers.core.panel import Host, Panel
-from ig_widgets.explorers.core.subject import Selections, Subject
+from ig_widgets.explorers.core.subject import Selections
 from ig_widgets.explorers.widget.schema import Form, ProtocolError
 from ig_widgets.faithfulness.audit import make_audits
 from ig_widgets.faithfulness.region_audit import RegionAudit, RegionAudits
@@ -99,22 +95,6 @@ class SelectionPanel(Panel):
         self._checked = tuple(data)
         return list(data)
 
-    def drop_unfit(self) -> int:
-        """Drops the regions that another input does not have; returns how many there were."""
-        kept = [data for data in self.host.get("_regions") if self._fits(data)]
-        dropped = len(self.host.get("_regions")) - len(kept)
-        if dropped:
-            self._checked = tuple(kept)
-            self.host.set(_regions=kept)
-        return dropped
-
-    def _fits(self, data: object) -> bool:
-        try:
-            self._selections.mask(data)
-        except IGError:
-            return False
-        return True
-
     def update(self) -> None:
         """Audits the regions in the background."""
         self.host.tasks.submit("audit", self._show)
@@ -139,7 +119,7 @@ class SelectionPanel(Panel):
         result, settings = pane.result, pane.answered
         if result is None or settings is None:
             raise RuntimeError("There is nothing to audit yet: the first run was cancelled before its first sample.")
-        subject = self.host.subjects.at(settings.input)
+        subject = self.host.subject
         masks = [self._selections.mask(region) for region in regions]
         return make_audits(
             subject.function(settings),
@@ -147,19 +127,9 @@ class SelectionPanel(Panel):
             [f"region {i + 1}" for i in range(len(masks))],
             masks,
             target=subject.target(settings),
-            attributions=self._at_grain(result, subject),
+            attributions=result,
             guard=lock_of(subject.model),
         )
-
-    def _at_grain(self, result: Attribution, subject: Subject) -> Attribution:
-        """Returns the result in which the values of each cell share its sum, as the front end adds regions up."""
-        cells = subject.cells(self.host.look)
-        if cells is None:
-            return result
-        maps = torch.as_tensor(result.attributions)
-        flat = maps.detach().double().cpu().reshape(-1, *subject.map_shape).numpy()
-        even = np.stack([cells.shared_out(one) for one in flat])
-        return replace(result, attributions=torch.from_numpy(even).reshape(maps.shape).to(maps))
 
     def _show(self) -> None:
         """Shows the audits; one that fails is shown as its error."""
@@ -200,11 +170,7 @@ def same(one: Region | None, other: Region | None) -> bool:
 class SelectionTraits(Explorer):
     """The traits and methods of the selection panel. The front end draws `_regions`; `region` is the last of them."""
 
-    region = traitlets.Any(
-        None,
-        allow_none=True,
-        help="The features that are summed up and replaced, the last of several: a box, a polygon, a mask; None: none.",
-    )
+    region = traitlets.Any(None, allow_none=True)
     _regions: traitlets.List[Any] = traitlets.List().tag(sync=True, write=REGIONS)
     _audits: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
@@ -229,12 +195,6 @@ class SelectionTraits(Explorer):
     def regions(self, regions: Sequence[Region]) -> None:
         self._panel(SelectionPanel).select(regions)
 
-    def _adjust(self, subject: Subject) -> list[str]:
-        remarks = super()._adjust(subject)
-        if dropped := self._panel(SelectionPanel).drop_unfit():
-            remarks.append(f"{counted(dropped, 'region')} lay outside of this input, and went.")
-        return remarks
-
     @traitlets.observe("_regions")
     def _update_region(self, _change: Any) -> None:
         panel = self._panel(SelectionPanel)
@@ -248,7 +208,7 @@ class SelectionTraits(Explorer):
         if not same(change.new, panel.last()):
             panel.select([] if change.new is None else [change.new])
 
-    @traitlets.observe("baseline", "target", "output", "input")
+    @traitlets.observe("baseline", "target", "output")
     def _outdate_audits(self, _change: Any) -> None:
         self._panel(SelectionPanel).outdate()
 

@@ -15,13 +15,11 @@ from ig_widgets.engine.errors import ArgumentValueError
 from ig_widgets.explorers.core.baseline_catalog import BaselineCatalog, GivenBaseline
 from ig_widgets.explorers.core.classification import Classifier
 from ig_widgets.explorers.core.display import Display
-from ig_widgets.explorers.core.labels import LabelsLike
 from ig_widgets.explorers.core.methods import RELATIVES, Methods
 from ig_widgets.explorers.core.settings import Settings
 from ig_widgets.explorers.core.subject import Shown, Subject
 from ig_widgets.explorers.table.row import Row, as_inputs, names_of
-from ig_widgets.figures.framed import LABEL, framed_figure
-from ig_widgets.figures.inputs import AS_TEXT
+from ig_widgets.figures.inputs import AS_TEXT, wrapped
 from ig_widgets.files import Array
 from ig_widgets.texts import plain
 
@@ -30,7 +28,7 @@ METHODS = Methods({name: relative for name, relative in RELATIVES.items() if nam
 # More bars than that are not read.
 _MOST_BARS = 40
 # In inches.
-_WIDTH, _BAR, _MARGIN = 6.0, 0.22, 1.0
+_WIDTH, _BAR, _MARGIN = 6.0, 0.22, 1.3
 
 
 class TableSubject(Subject):
@@ -44,9 +42,7 @@ class TableSubject(Subject):
         row: Row,
         data: Any = None,
         names: Sequence[str] | None = None,
-        labels: LabelsLike = None,
-        output: object = None,
-        scores: str | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         """As `TableExplorer` takes them. Raises as it does."""
         parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
@@ -57,8 +53,7 @@ class TableSubject(Subject):
             mean = _mean_of(data, inputs)
             offers = {"mean": GivenBaseline(lambda _inputs: mean, "the mean of the data")} | offers
         catalog = BaselineCatalog(inputs, offers)
-        classifier = Classifier(model, inputs, labels, output, scores)
-        super().__init__(model, inputs, classifier, catalog, METHODS)
+        super().__init__(model, inputs, Classifier(model, inputs, labels), catalog, METHODS)
 
     @property
     def map_shape(self) -> tuple[int]:
@@ -108,18 +103,20 @@ class Bars:
         kept = {"positive": np.maximum(collected, 0), "negative": np.minimum(collected, 0)}.get(look["sign"], collected)
         # By the whole attribution, so that bars keep their places while alpha moves.
         order = np.argsort(-np.abs(self.shown.values), kind="stable")[:_MOST_BARS]
-        share = np.clip(kept[order] / self.shown.scale, -1, 1)
+        scale = figures.scale_of(self.shown.values, look["clip"])
+        share = np.clip(kept[order] / scale, -1, 1)
         colours = figures.color_table(look["colormap"])[np.rint((share / 2 + 0.5) * 255).astype(int)] / 255
-        hidden = len(self.names) - len(order)
-        more = f"; {hidden} features with smaller attributions are not shown" if hidden else ""
-        figure = framed_figure(_WIDTH, _MARGIN + _BAR * len(order), self.shown.caption + more, None)
+        figure = Figure(figsize=(_WIDTH, _MARGIN + _BAR * len(order)), dpi=100, layout="constrained")
         axes = figure.subplots()
         axes.barh(np.arange(len(order)), kept[order], color=colours, edgecolor="0.4", linewidth=0.5)
         axes.axvline(0, color="0.3", linewidth=0.8)
         axes.invert_yaxis()
         texts = [f"{plain(self.names[i], 40)} = {self.values[i]:.4g}" for i in order]
-        axes.set_yticks(np.arange(len(order)), texts, fontsize=LABEL, **AS_TEXT)
-        axes.set_xlabel(plain(self.shown.settings.output, 60), fontsize=LABEL, **AS_TEXT)
+        axes.set_yticks(np.arange(len(order)), texts, fontsize=9, **AS_TEXT)
+        axes.set_xlabel(plain(self.shown.settings.output, 60), fontsize=9, **AS_TEXT)
+        hidden = len(self.names) - len(order)
+        more = f"; {hidden} features with smaller attributions are not shown" if hidden else ""
+        figure.supxlabel(wrapped(self.shown.caption + more, 90), fontsize=8, **AS_TEXT)
         return figure
 
     def png(self) -> bytes:

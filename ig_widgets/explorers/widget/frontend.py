@@ -1,9 +1,8 @@
-"""Files of the built front end, as texts and as they are sent."""
+"""Files of the built front end, as texts."""
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from pathlib import Path
 
 _STATIC = Path(__file__).parents[2] / "static"
@@ -23,14 +22,6 @@ def front_end(name: str) -> str:
         ) from None
 
 
-def packed(name: str) -> bytes:
-    """Returns a file of the built front end as a widget sends it: deflated (zlib), the same bytes for the same text.
-
-    Jupyter sends and saves it once for each widget. `loader.ts` inflates it.
-    """
-    return zlib.compress(front_end(name).encode(), 9)
-
-
-def hash_of(content: bytes) -> str:
+def hash_of(text: str) -> str:
     """Returns the key by which a page finds a front end that it has imported already."""
-    return hashlib.sha256(content).hexdigest()[:32]
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

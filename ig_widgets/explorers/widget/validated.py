@@ -10,7 +10,6 @@ from typing import Any
 
 import anywidget
 import traitlets
-from comm.base_comm import BaseComm
 
 from ig_widgets.engine.errors import IGError
 from ig_widgets.explorers.widget import schema
@@ -53,19 +52,12 @@ class ValidatedWidget(anywidget.AnyWidget):
         # explorer would hear nothing after its page is loaded anew.
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, default: default
-        # The comm's own method ends each message with IPython's event `post_execute`, on which matplotlib draws and
-        # closes all open figures: those of a cell that runs meanwhile would be lost.
-        if isinstance(self.comm, BaseComm):
-            vars(self.comm)["handle_msg"] = self._handle_msg
 
     def close(self) -> None:
         """Closes the widget and its views; replies that wait are dropped."""
         # __del__ calls this too where a constructor has rejected its arguments.
         if (replies := vars(self).get("_replies")) is not None:
             replies.close()
-        if isinstance(self.comm, BaseComm):
-            # It may be kept by others.
-            vars(self.comm).pop("handle_msg", None)
         super().close()
 
     def send_state(self, key: Any = None) -> None:

@@ -34,7 +34,6 @@ export class ClipHandles {
         role: "slider",
         tabindex: 0,
         "aria-label": `${side} end of the colours, as a percentile of attribution sizes`,
-        title: "Drag to choose where the colours end.",
         "aria-valuemin": LOWEST,
         "aria-valuemax": 100,
         "aria-valuenow": 99,

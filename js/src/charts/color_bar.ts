@@ -5,7 +5,7 @@ import { shorten, significant } from "../util/format.js";
 export class ColorBar {
   readonly element: HTMLElement;
   readonly #fromZero: boolean;
-  readonly #element: string;
+  readonly #per: string;
   readonly #canvas = html("canvas", {
     class: "igw-gradient",
     width: 256,
@@ -15,13 +15,12 @@ export class ColorBar {
   readonly #low = html("span");
   readonly #high = html("span");
   readonly #unit = span("igw-unit");
-  readonly #note = span("igw-unit");
 
   constructor(element: string, fromZero = false) {
     this.#fromZero = fromZero;
-    this.#element = element;
+    this.#per = `per ${element}`;
     const numbers = div("igw-ends", this.#low, html("span", {}, fromZero ? "" : "0"), this.#high);
-    this.element = div("igw-colorbar", this.#canvas, numbers, this.#unit, this.#note);
+    this.element = div("igw-colorbar", this.#canvas, numbers, this.#unit);
   }
 
   paint(lut: Uint8Array): void {
@@ -36,11 +35,9 @@ export class ColorBar {
     context.putImageData(row, 0, 0);
   }
 
-  /** `element`: what one value belongs to now; `note`: what the scale is. */
-  show(scale: number, unit: string, element = this.#element, note = ""): void {
+  show(scale: number, unit: string): void {
     write(this.#low, this.#fromZero ? "0" : significant(-scale, 2));
     write(this.#high, scale > 0 ? `+${significant(scale, 2)}` : "0");
-    write(this.#unit, unit && `${shorten(unit, 24)} per ${element}`);
-    write(this.#note, note);
+    write(this.#unit, unit && `${shorten(unit, 24)} ${this.#per}`);
   }
 }

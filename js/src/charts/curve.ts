@@ -1,7 +1,7 @@
 import type { Point } from "../core/protocol.js";
 import { assign, paragraph, svg, write } from "../util/dom.js";
 import { fixed, percent, signed } from "../util/format.js";
-import { section } from "../util/parts.js";
+import { unfolded } from "../util/parts.js";
 import { along, reaches } from "./along.js";
 import { axisOver, labelled } from "./axis.js";
 import { ChartFrame, QUARTERS } from "./frame.js";
@@ -27,7 +27,7 @@ export class Curve {
   constructor(element: string, signal: AbortSignal) {
     this.#hint = `Point at a ${element}, or select a region.`;
     this.#frame = new ChartFrame("curve", 132, MARGINS, () => this.#layOut(), signal);
-    this.element = section("When it switches on", "curve-panel", this.#frame.element, this.#words);
+    this.element = unfolded("When it switches on", "curve-panel", this.#frame.element, this.#words);
     this.#layOut();
   }
 

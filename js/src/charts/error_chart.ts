@@ -124,8 +124,8 @@ function inkOf({ rank }: Line): string {
 
 /** Returns a name that fits beside the chart. */
 function shortName({ name, isEstimate }: Line): string {
-  const short = name.replace(/^to a | (points|ends|cells)$/g, "");
-  return isEstimate ? `${short}, est.` : short;
+  const short = name.replace(/^riemann_/, "");
+  return isEstimate ? `${short}, estimate` : short;
 }
 
 function* drawn(line: Line, x: Axis, y: Axis): Generator<SVGElement> {

@@ -1,5 +1,5 @@
 import type { Picture } from "../core/store.js";
-import { fitOf, type Traits } from "../core/traits.js";
+import type { Traits } from "../core/traits.js";
 import { assign, div, html, paragraph, span, svg, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { captioned } from "../util/parts.js";
@@ -25,7 +25,6 @@ export class Histogram {
   readonly #frame: ChartFrame;
   readonly #handles: ClipHandles;
   readonly #unit = span("igw-unit");
-  readonly #height = html("span");
   readonly #words = paragraph("igw-note", "Nothing sampled yet");
   #picture: Picture | undefined;
   #lut: Uint8Array | undefined;
@@ -49,7 +48,7 @@ export class Histogram {
     this.#handles = new ClipHandles(plot, { traits, choose, settle: () => this.#settle() }, signal);
     this.element = captioned(
       "igw-panel",
-      ["Attribution values", this.#unit, this.#height],
+      ["Attribution values", this.#unit, html("span", {}, `height: √ of ${traits.kind.element}s`)],
       plot,
       this.#words,
     );
@@ -66,18 +65,7 @@ export class Histogram {
   show(picture: Picture): void {
     this.#picture = picture;
     this.#range = 0;
-    write(this.#height, `height: √ of ${this.#elements}`);
     write(this.#unit, shorten(picture.begin.outputName, 24));
-  }
-
-  /** What the values belong to, in the plural. */
-  get #elements(): string {
-    return this.#picture?.map.cells?.elements ?? `${this.#traits.kind.element}s`;
-  }
-
-  /** Up to which alpha the scale is measured; the histogram is of the values there. */
-  get #fit(): number {
-    return fitOf({ scale: this.#traits.get("scale"), alpha: this.#traits.get("alpha") });
   }
 
   /** Called once a frame; cheap if nothing has changed. */
@@ -95,12 +83,10 @@ export class Histogram {
   #settle(): void {
     if (this.#picture === undefined) return;
     const { map } = this.#picture;
-    const fit = this.#fit;
-    const range = rangeOf(map.scale(100, fit), map.scale(BODY.clip, fit), this.#clip.scale);
+    const range = rangeOf(map.scale(100), map.scale(BODY.clip), this.#clip.scale);
     if (range !== this.#range && !(this.#handles.isDragged && this.#range > 0)) {
       this.#range = range;
-      const values = fit < 1 ? map.valuesAt(fit, new Float32Array(map.size)) : map.total;
-      this.#counts = binCounts(values, range);
+      this.#counts = binCounts(map.total, range);
       this.#layOut();
     }
     this.#mark();
@@ -113,7 +99,7 @@ export class Histogram {
     const { width } = this.#frame;
     const half = width / 2;
     const value = (Math.abs(position * width - half) / (half - MARGIN)) * this.#range;
-    const found = value >= this.#range ? 100 : this.#picture.map.percentileOf(value, this.#fit);
+    const found = value >= this.#range ? 100 : this.#picture.map.percentileOf(value);
     this.#handles.set(Math.round(2 * found) / 2);
   }
 
@@ -131,7 +117,7 @@ export class Histogram {
       const x = (left + bin * width).toFixed(2);
       assign(bar, { x, width: (width * 0.92).toFixed(2), y: bottom - height, height });
     });
-    const isCut = this.#range < (this.#picture?.map.scale(100, this.#fit) ?? 0);
+    const isCut = this.#range < (this.#picture?.map.scale(100) ?? 0);
     const edge = significant(this.#range, 2);
     const texts = [`${isCut ? "≤ " : ""}−${edge}`, "0", `${isCut ? "≥ " : ""}+${edge}`];
     this.#ends.forEach((text, i) => {
@@ -142,18 +128,18 @@ export class Histogram {
 
   #mark(): void {
     if (this.#picture === undefined) return;
-    const { map } = this.#picture;
+    const { map, begin } = this.#picture;
     const { scale, percentile } = this.#clip;
     const words =
       scale > 0
-        ? `${Number(percentile.toFixed(1))}%: ${percent(map.clippedShare(scale, this.#fit))} of ${this.#elements} are clipped at ±${significant(scale, 2)}`
+        ? `${Number(percentile.toFixed(1))}%: ${percent(map.clippedShare(scale))} of ${this.#traits.kind.element}s are clipped at ±${significant(scale, 2)}`
         : "Every attribution is zero";
     write(this.#words, words);
     const shown = Math.min(scale, this.#range);
     const places = [-shown, shown].map((value) => this.#x(value) / this.#frame.width);
     this.#handles.show(this.#clip, places, words);
-    const most = significant(map.scale(100, this.#fit), 2);
-    const label = `histogram of ${map.size} attribution values, the largest ±${most}; ${words}`;
+    const most = significant(map.scale(100), 2);
+    const label = `histogram of ${begin.display.size} attribution values, the largest ±${most}; ${words}`;
     assign(this.#frame.element, { "aria-label": label });
   }
 

@@ -45,7 +45,6 @@ export class PathChart {
     const value = along(outputs, alpha);
     const hasKnob = outputs.length > 0 && this.#isPath;
     this.#frame.moveCursor(this.#frame.x(alpha), hasKnob ? this.#left.at(value) : undefined);
-    assign(this.#frame.element, { "data-off": !this.#isPath });
     assign(this.#frame.element, { "aria-label": this.#inWords(value) });
   }
 
@@ -81,7 +80,7 @@ export class PathChart {
   *#lines({ outputs, density }: Plan): Generator<SVGElement> {
     const frame = this.#frame;
     if (!this.#isPath) {
-      yield frame.text("No path: draws lie in no order", HEIGHT / 2);
+      yield frame.text("No path: α is the share of the draws taken", HEIGHT / 2);
       return;
     }
     const [left, right] = [this.#left, this.#right];
@@ -120,7 +119,7 @@ export class PathChart {
     const { outputs = [] } = this.#picture?.plan ?? {};
     const [first, last] = [outputs[0], outputs[outputs.length - 1]];
     if (first === undefined || last === undefined) return "path chart: nothing sampled yet";
-    if (!this.#isPath) return "path chart: no path, draws lie in no order";
+    if (!this.#isPath) return "path chart: no path, alpha is the share of the draws taken";
     const range = `from ${significant(first[1])} to ${significant(last[1])}`;
     const here = `at alpha ${fixed(this.#alpha, 2)} it is ${significant(value)}`;
     return `path chart: F goes ${range} along the path; ${here}`;

@@ -4,29 +4,20 @@ import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { withLabel } from "../util/parts.js";
 
-export interface ChoiceWords {
-  /** Also the accessible name. */
-  readonly label: string;
-  /** One sentence for the tooltip. */
-  readonly title: string;
-  /** With fewer values there is nothing to choose, and it is hidden. */
-  readonly least?: number;
-}
-
 /** A native list of the values of one trait. */
 export class Choice<T extends CoreTraits> {
   readonly element: HTMLLabelElement;
   readonly #select: HTMLSelectElement;
 
-  /** `choices` is a fixed list, or the trait that holds it. */
+  /** `choices` is a fixed list, or the trait that holds it. `label` is also the accessible name. */
   constructor(
     traits: Traits<T>,
     trait: keyof T & string,
-    { label, title, least = 1 }: ChoiceWords,
+    label: string,
     choices: readonly string[] | (keyof T & string),
     signal: AbortSignal,
   ) {
-    this.#select = html("select", { "aria-label": label, title });
+    this.#select = html("select", { "aria-label": label });
     this.element = withLabel(label, "", this.#select);
     const fill = () => {
       const names = (
@@ -37,7 +28,7 @@ export class Choice<T extends CoreTraits> {
           html("option", { value: name, disabled: !traits.offers(trait, name) }, shorten(name)),
         ),
       );
-      this.element.hidden = names.length < least;
+      this.element.hidden = names.length === 0;
       follow();
     };
     const follow = () => select(this.#select, String(traits.get(trait)));

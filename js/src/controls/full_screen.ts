@@ -1,15 +1,9 @@
 import { html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
 
-const TITLE = "Gives the explorer the whole screen; Escape gives it back.";
-
 /** A button that toggles full screen; hidden if the browser does not allow it. */
 export class FullScreen {
-  readonly element = html("button", {
-    type: "button",
-    class: "igw-full-screen-button",
-    title: TITLE,
-  });
+  readonly element = html("button", { type: "button", class: "igw-full-screen-button" });
   readonly #target: HTMLElement;
 
   constructor(target: HTMLElement, signal: AbortSignal) {

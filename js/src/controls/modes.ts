@@ -8,18 +8,12 @@ export class Modes<T extends string> {
 
   constructor(
     label: string,
-    /** Each with a sentence for its tooltip. */
-    choices: Readonly<Record<T, string>>,
+    choices: readonly T[],
     first: T,
     choose: (choice: T) => void,
     signal: AbortSignal,
   ) {
-    this.#buttons = new Map(
-      (Object.entries(choices) as [T, string][]).map(([choice, title]) => [
-        choice,
-        button(choice, { title }),
-      ]),
-    );
+    this.#buttons = new Map(choices.map((choice) => [choice, button(choice)]));
     for (const [choice, button] of this.#buttons) {
       const press = () => {
         this.show(choice);

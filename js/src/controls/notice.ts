@@ -9,7 +9,7 @@ export class Notice {
 
   constructor(traits: Traits, signal: AbortSignal) {
     const text = html("span", { role: "alert" });
-    const close = button("×", { "aria-label": "close the notice", title: "Closes this notice." });
+    const close = button("×", { "aria-label": "close the notice" });
     this.element = html("div", { class: "igw-notice", hidden: true }, text, close);
     let before: EventTarget | null = null;
     const enter = ({ relatedTarget }: FocusEvent) => {

@@ -8,20 +8,13 @@ const DURATION = 4000;
 const STEPS = 10;
 const STEP_EVERY = 400;
 
-const TITLE = "Moves alpha from the baseline to the input in four seconds.";
-
 /** Plays alpha to 1 once; stops when somebody else moves it. */
 export class Player {
   readonly element: HTMLElement;
   readonly #traits: Traits;
   readonly #icon = html("span", { "aria-hidden": "true", class: "igw-icon" });
   readonly #label = html("span");
-  readonly #button = html(
-    "button",
-    { type: "button", class: "igw-play", title: TITLE },
-    this.#icon,
-    this.#label,
-  );
+  readonly #button = html("button", { type: "button", class: "igw-play" }, this.#icon, this.#label);
   /** Stops the animation; undefined while none is running. */
   #end: (() => void) | undefined;
   /** The last alpha set here; any other value was set by somebody else. */

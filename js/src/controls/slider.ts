@@ -6,8 +6,6 @@ import { withLabel } from "../util/parts.js";
 export interface SliderOptions {
   /** Also the accessible name. */
   readonly label: string;
-  /** One sentence for the tooltip. */
-  readonly title: string;
   readonly min: number;
   readonly max: number;
   readonly step: number;
@@ -29,9 +27,9 @@ export class Slider<T extends CoreTraits> {
     options: SliderOptions,
     signal: AbortSignal,
   ) {
-    const { label, title, min, max, step, format } = options;
+    const { label, min, max, step, format } = options;
     this.#format = format;
-    this.#input = html("input", { type: "range", "aria-label": label, title, min, max, step });
+    this.#input = html("input", { type: "range", "aria-label": label, min, max, step });
     this.#value = span("igw-value");
     this.element = withLabel(label, "igw-slider", this.#value, this.#input);
 

@@ -1,27 +1,21 @@
 import type { DrawnBy } from "../core/kind.js";
-import { inWords, progressOf, type Run } from "../core/run.js";
-import type { Picture } from "../core/store.js";
+import { inWords, type Run } from "../core/run.js";
 import { assign, button, div, html, write } from "../util/dom.js";
 import { shorten } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { Throttle } from "../util/timing.js";
-import { TrustMark } from "./trust_mark.js";
 
 /** Screen readers read each change aloud; more often than this is noise. */
 const SPEAK_EVERY = 250;
 /** A model's error message may have any length; the line scrolls. */
 const LONGEST = 1500;
 
-/** The status line: state of the newest request, how far its map can be trusted, and a button to cancel. */
+/** The status line: state of the newest request, the renderer, and a button to cancel. */
 export class Status {
   readonly element: HTMLElement;
   readonly #line = html("span", { role: "status", "aria-live": "polite", class: "igw-status" });
   readonly #bar = html("progress", { "aria-label": "evaluations", max: 1, value: 0 });
-  readonly #cancel = button("Cancel", {
-    disabled: true,
-    title: "Stops computing; what is drawn stays.",
-  });
-  readonly #trust = new TrustMark();
+  readonly #cancel = button("Cancel", { disabled: true });
   readonly #speak: Throttle;
   #text = "";
   #kind: Run["kind"] | undefined;
@@ -29,21 +23,17 @@ export class Status {
   constructor(cancel: () => void, signal: AbortSignal) {
     this.#speak = new Throttle(SPEAK_EVERY, () => write(this.#line, this.#text), signal);
     listen(this.#cancel, "click", cancel, signal);
-    this.element = div("igw-strip", this.#line, this.#bar, this.#cancel, this.#trust.element);
+    this.element = div("igw-strip", this.#line, this.#bar, this.#cancel);
   }
 
-  show(run: Run, picture: Picture | undefined, drawnBy?: DrawnBy): void {
+  show(run: Run, drawnBy?: DrawnBy): void {
     const computing = run.kind === "computing";
-    this.#trust.show(picture, run);
     assign(this.element, { "data-state": run.kind === "requested" ? "computing" : run.kind });
     assign(this.#line, { title: drawnBy?.reason ?? "" });
-    const canCancel = computing ? !run.stopping : run.kind === "silent";
-    assign(this.#cancel, { disabled: !canCancel });
+    assign(this.#cancel, { disabled: !computing && run.kind !== "silent" });
     this.#bar.hidden = !computing && run.kind !== "requested";
-    if (computing) {
-      const label = run.tol === 0 ? "evaluations" : "error so far, on a logarithmic scale";
-      assign(this.#bar, { max: 1, value: progressOf(run), "aria-label": label });
-    } else assign(this.#bar, { value: false });
+    if (computing) assign(this.#bar, { max: Math.max(run.total, 1), value: run.done });
+    else assign(this.#bar, { value: false });
 
     const by = drawnBy && ` · ${drawnBy.renderer.name}`;
     const text = `${shorten(inWords(run), LONGEST)}${by ?? ""}`;

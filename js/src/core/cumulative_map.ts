@@ -1,6 +1,4 @@
-import type { Cells } from "./cells.js";
 import type { Entry, Point, Sample } from "./protocol.js";
-import { Sizes } from "./sizes.js";
 
 /** A position on the path: the piece of the plan that has alpha, and the share of it before alpha. */
 export interface Place {
@@ -18,18 +16,12 @@ interface Piece extends Entry {
  * The value collected up to alpha is linear between the ends of a piece, so that it is a mix of two
  * prefix sums P_k = sum over the first k entries of weight * map. Renderers keep those and need two
  * reads an element, whatever the number of steps.
- *
- * Over `cells` its values are their sums, and an element stands for the cell that it belongs to.
  */
 export class CumulativeMap {
-  readonly cells: Cells | undefined;
   readonly #pieces: readonly Piece[];
-  readonly #elements: number;
-  /** How many values it has: one for each cell. */
-  readonly size: number;
+  readonly #size: number;
   #total: Float32Array | undefined;
-  #sizes: Sizes | undefined;
-  #sizesUpTo: { readonly alpha: number; readonly sizes: Sizes } | undefined;
+  #sizes: Float32Array | undefined;
   #collected: readonly number[] | undefined;
   /** P_k for the k that was asked for last; in float64, because entries are added and subtracted again and again. */
   #prefix: Float64Array | undefined;
@@ -50,17 +42,9 @@ export class CumulativeMap {
     return new CumulativeMap(pieces, size);
   }
 
-  private constructor(pieces: readonly Piece[], elements: number, cells?: Cells) {
+  private constructor(pieces: readonly Piece[], size: number) {
     this.#pieces = pieces;
-    this.#elements = elements;
-    this.cells = cells;
-    this.size = cells?.count ?? elements;
-  }
-
-  /** The same of sums over cells; called of a map that has none. */
-  over(cells: Cells): CumulativeMap {
-    const pieces = this.#pieces.map((piece) => ({ ...piece, sample: cells.sumsOf(piece.sample) }));
-    return new CumulativeMap(pieces, this.#elements, cells);
+    this.#size = size;
   }
 
   /** How many prefix sums there are besides the empty one: P_1 to P_n. */
@@ -68,17 +52,9 @@ export class CumulativeMap {
     return this.#pieces.length;
   }
 
-  /** Calls with P_1, then P_2, ... up to P_n, of each element, in one array that is reused: copy what is to be kept. */
+  /** Calls with P_1, then P_2, ... up to P_n, in one array that is reused: copy what is to be kept. */
   eachPrefix(visit: (prefix: Float32Array, layer: number) => void): void {
-    const { cells } = this;
-    const spread = new Float32Array(cells === undefined ? 0 : this.#elements);
-    this.#eachPrefix((prefix, layer) =>
-      visit(cells === undefined ? prefix : cells.spread(prefix, spread), layer),
-    );
-  }
-
-  #eachPrefix(visit: (prefix: Float32Array, layer: number) => void): void {
-    const prefix = new Float32Array(this.size);
+    const prefix = new Float32Array(this.#size);
     this.#pieces.forEach(({ weight, sample }, layer) => {
       const { numbers } = sample;
       const factor = weight * sample.scale;
@@ -88,11 +64,11 @@ export class CumulativeMap {
     });
   }
 
-  /** P_n, the attribution at alpha = 1; of each cell where there are some. */
+  /** P_n, the attribution at alpha = 1. */
   get total(): Float32Array {
     if (this.#total === undefined) {
-      let last = new Float32Array(this.size);
-      this.#eachPrefix((prefix) => {
+      let last = new Float32Array(this.#size);
+      this.eachPrefix((prefix) => {
         last = prefix as Float32Array<ArrayBuffer>;
       });
       this.#total = last;
@@ -108,16 +84,15 @@ export class CumulativeMap {
   }
 
   valueAt(element: number, alpha: number): number {
-    const at = this.#valueOf(element);
     let value = 0;
     this.#pieces.forEach(({ weight, sample }, piece) => {
-      value += weight * this.#through(piece, alpha) * sample.scale * (sample.numbers[at] ?? 0);
+      value += weight * this.#through(piece, alpha) * sample.scale * (sample.numbers[element] ?? 0);
     });
     return value;
   }
 
   /**
-   * The attribution collected up to alpha, of all values, into `out`, which is returned. Quick where alpha moves little
+   * The attribution collected up to alpha, of all elements, into `out`, which is returned. Quick where alpha moves little
    * from one call to the next.
    */
   valuesAt(alpha: number, out: Float32Array): Float32Array {
@@ -133,31 +108,20 @@ export class CumulativeMap {
 
   /** Returns what one element has collected at the end of each piece; linear in between. */
   elementCurve(element: number): Point[] {
-    const at = this.#valueOf(element);
-    return this.#curve(({ numbers, scale }) => (numbers[at] ?? 0) * scale);
+    return this.#curve(({ numbers, scale }) => (numbers[element] ?? 0) * scale);
   }
 
-  /**
-   * The same for the sum over the elements of a mask that are 1 (or anything but 0). Of a cell that lies partly in it
-   * that share of its sum counts, so that regions that cover the map add up to all of it.
-   */
+  /** The same for the sum over the elements of a mask that are 1 (or anything but 0). */
   maskCurve(mask: Uint8Array): Point[] {
-    const shares = new Map<number, number>();
+    const elements: number[] = [];
     mask.forEach((inside, element) => {
-      if (inside === 0) return;
-      const at = this.#valueOf(element);
-      shares.set(at, (shares.get(at) ?? 0) + 1 / (this.cells?.sizes[at] ?? 1));
+      if (inside !== 0) elements.push(element);
     });
     return this.#curve(({ numbers, scale }) => {
       let sum = 0;
-      for (const [at, share] of shares) sum += share * (numbers[at] as number);
+      for (const element of elements) sum += numbers[element] as number;
       return sum * scale;
     });
-  }
-
-  /** Writes one number for each element of `values`, one for each value of this map. */
-  spread(values: Float32Array): Float32Array {
-    return this.cells?.spread(values, new Float32Array(this.#elements)) ?? values;
   }
 
   /** Returns the sum over all elements of what is collected up to alpha. */
@@ -170,39 +134,46 @@ export class CumulativeMap {
   }
 
   /**
-   * What the ends of the colour map stand for: a percentile of what is collected up to `fit`, where 1, the default, is
-   * the same at every alpha; the largest value where the percentile is 0; 0 where there is nothing to see.
+   * What the ends of the colour map stand for: a percentile of |P_n|, so that it stays while alpha
+   * moves; the largest |P_n| where the percentile is 0; 0 where there is nothing to see.
    */
-  scale(clip: number, fit = 1): number {
-    const sizes = this.#sizesAt(fit);
-    return sizes.percentile(clip) || sizes.largest;
+  scale(clip: number): number {
+    const sizes = this.#sorted();
+    // Linear between the two nearest ranks, as numpy.percentile does it.
+    const rank = (Math.min(Math.max(clip, 0), 100) / 100) * (sizes.length - 1);
+    const below = Math.floor(rank);
+    const low = sizes[below] ?? 0;
+    const high = sizes[Math.ceil(rank)] ?? low;
+    return low + (high - low) * (rank - below) || (sizes[sizes.length - 1] ?? 0);
   }
 
-  /** Returns the percentile that corresponds to `scale`. */
-  percentileOf(scale: number, fit = 1): number {
-    return this.#sizesAt(fit).percentileOf(scale);
+  /** Returns the percentile of |P_n| that corresponds to `scale`. */
+  percentileOf(scale: number): number {
+    const sizes = this.#sorted();
+    const last = sizes.length - 1;
+    const above = this.#countUpTo(scale);
+    if (above === 0) return 0;
+    if (above > last) return 100;
+    const [low, high] = [sizes[above - 1] as number, sizes[above] as number];
+    return (100 * (above - 1 + (scale - low) / (high - low))) / last;
   }
 
-  /** Returns the share of values beyond `scale`, whose colour is clipped. */
-  clippedShare(scale: number, fit = 1): number {
-    return this.#sizesAt(fit).shareAbove(scale);
+  /** Returns the share of elements with |P_n| > scale, whose colour is clipped. */
+  clippedShare(scale: number): number {
+    return (this.#size - this.#countUpTo(scale)) / this.#size;
   }
 
-  #sizesAt(alpha: number): Sizes {
-    if (alpha >= 1) {
-      this.#sizes ??= new Sizes(this.total);
-      return this.#sizes;
+  /** Counts the elements with |P_n| <= value. */
+  #countUpTo(value: number): number {
+    const sizes = this.#sorted();
+    let from = 0;
+    let to = sizes.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((sizes[middle] as number) > value) to = middle;
+      else from = middle + 1;
     }
-    if (this.#sizesUpTo?.alpha !== alpha)
-      this.#sizesUpTo = {
-        alpha,
-        sizes: new Sizes(this.valuesAt(alpha, new Float32Array(this.size))),
-      };
-    return this.#sizesUpTo.sizes;
-  }
-
-  #valueOf(element: number): number {
-    return this.cells?.labels[element] ?? element;
+    return from;
   }
 
   #curve(value: (sample: Sample) => number): Point[] {
@@ -217,7 +188,7 @@ export class CumulativeMap {
 
   /** Returns P_k, starting from the last one or from zero, whichever is nearer. */
   #prefixTo(layer: number): Float64Array {
-    const prefix = this.#prefix ?? new Float64Array(this.size);
+    const prefix = this.#prefix ?? new Float64Array(this.#size);
     this.#prefix = prefix;
     if (layer < this.#summed - layer) {
       prefix.fill(0);
@@ -234,6 +205,12 @@ export class CumulativeMap {
     const factor = times * weight * sample.scale;
     for (let i = 0; i < prefix.length; i++)
       prefix[i] = (prefix[i] as number) + factor * (numbers[i] as number);
+  }
+
+  /** Sorts once a plan; then each percentile is a look-up. */
+  #sorted(): Float32Array {
+    this.#sizes ??= this.total.map(Math.abs).sort();
+    return this.#sizes;
   }
 
   #through(piece: number, alpha: number): number {

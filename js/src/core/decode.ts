@@ -13,8 +13,6 @@ import {
   type Reply,
   type Sample,
   type Samples,
-  TRUST_STATES,
-  type Trust,
 } from "./protocol.js";
 import { SETTINGS_TABLE, type Settings } from "./settings.js";
 
@@ -64,7 +62,7 @@ function read(reader: MessageReader, buffers: readonly DataView[]): FromKernel {
         elapsed: reader.number("elapsed"),
       };
     case "beat":
-      return { ...reply, type, stopping: reader.flag("stopping") };
+      return { ...reply, type };
     case "failed":
       return {
         ...reply,
@@ -92,7 +90,6 @@ function readBegin(reader: MessageReader, reply: Reply, buffers: readonly DataVi
     trace: reader.count("trace"),
     settings: readSettings(reader.plain("settings")),
     total: reader.count("total"),
-    cached: reader.count("cached"),
     outputName: reader.text("output_name"),
     targetName: reader.text("target_name"),
     path: reader.oneOf("path", PATHS),
@@ -170,12 +167,7 @@ function readPlan(reader: MessageReader, reply: Reply): Plan {
     error: reader.isNull("error") ? null : reader.number("error"),
     evaluations: reader.count("evaluations"),
     final: reader.flag("final"),
-    trust: reader.isNull("trust") ? null : readTrust(reader.record("trust")),
   };
-}
-
-function readTrust(reader: MessageReader): Trust {
-  return { state: reader.oneOf("state", TRUST_STATES), why: reader.text("why") };
 }
 
 function readMaps(reader: MessageReader, reply: Reply, buffers: readonly DataView[]): PanelMaps {

@@ -1,4 +1,3 @@
-import type { Cells } from "./cells.js";
 import type { Begin, Display } from "./protocol.js";
 import type { Picture, Store } from "./store.js";
 import type { TraitTable } from "./trait_table.js";
@@ -22,8 +21,6 @@ export interface KindData {
   readonly traits: TraitTable;
   /** Returns what is wrong with a display, in words; undefined where it can be drawn. */
   problemOf(display: Display): string | undefined;
-  /** The cells over which a look shows sums; undefined for each value alone, as where there is no grain. */
-  cells?(display: Display, look: Look): Cells | undefined;
 }
 
 /** The view that a kind's parts are made for. */
@@ -34,8 +31,6 @@ export interface Host<T extends CoreTraits = CoreTraits> {
   readonly traits: Traits<T>;
   /** Asks for another frame. */
   readonly redraw: () => void;
-  /** Opens the tab of this name on the bench. */
-  readonly openTab: (name: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -49,16 +44,14 @@ export interface KindView {
   staticMap(...below: Node[]): StaticMap;
   /** What lies on the path at alpha; none where the map shows it. */
   readonly input?: InputView;
-  /** One row above the pictures: to go through several inputs. */
-  readonly strip?: HTMLElement;
   /** Buttons for the pictures. */
   readonly tools: readonly HTMLElement[];
-  /** Controls of looks of its own: under the pictures, and among those of the tab "values". */
+  /** Controls of looks of its own, before and among those that all kinds have. */
   readonly controls: {
     readonly first: readonly HTMLElement[];
     readonly more: readonly HTMLElement[];
   };
-  /** Parts that read the map, and parts that ask the model, each in a tab. A recording has no model to ask. */
+  /** What helps to read the picture, and what can be folded out below it. */
   readonly aids: readonly Part[];
   readonly panels: readonly Part[];
   /** Which files may be baselines, and a button to take one from the picture. */
@@ -69,15 +62,19 @@ export interface KindView {
 }
 
 /** Shows an attribution. `colormap`s are painted by 256 RGB colours. */
-export interface MapView extends Pointed {
+export interface MapView {
   readonly element: HTMLElement;
   /** What is under the pointer, in numbers. */
   readonly readout: HTMLElement;
+  /** The element of the map that is under the pointer or the keys' cursor, in C order. */
+  readonly pointed: number | undefined;
   readonly drawnBy?: DrawnBy | undefined;
   show(picture: Picture): void;
   /** Called in each frame: cheap where nothing has changed. `scale` is the value at the colour map's ends. */
   draw(look: Look, scale: number): void;
   paint(lut: Uint8Array): void;
+  /** Points where another map is pointed at. */
+  follow(element: number | undefined): void;
 }
 
 /** Which renderer is at work, and why. */
@@ -86,19 +83,11 @@ export interface DrawnBy {
   readonly reason: string;
 }
 
-export interface InputView extends Pointed {
+export interface InputView {
   readonly element: HTMLElement;
   readonly title: HTMLElement;
   show(begin: Begin): void;
   move(alpha: number): void;
-}
-
-/** What can be pointed at, together with others that show the same elements. */
-export interface Pointed {
-  /** The element that is under the pointer or the keys' cursor, in C order. */
-  readonly pointed: number | undefined;
-  /** Points where another is pointed at. */
-  follow(element: number | undefined): void;
 }
 
 export interface StaticMap {
@@ -111,10 +100,6 @@ export interface StaticMap {
 /** A part of the view that a kind adds. */
 export interface Part {
   readonly elements: readonly HTMLElement[];
-  /** Where its elements are; parts of one name share a tab. */
-  readonly tab?: { readonly name: string; readonly title: string };
-  /** Called as its tab is opened or left. */
-  show?(isOpen: boolean): void;
   draw?(frame: Frame): void;
 }
 

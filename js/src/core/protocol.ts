@@ -50,9 +50,7 @@ export interface Begin extends Reply {
   readonly type: "begin";
   readonly trace: number;
   readonly settings: Settings;
-  /** The gradient evaluations that the map takes, of a run to a tolerance at most; `cached` are at hand. */
   readonly total: number;
-  readonly cached: number;
   readonly outputName: string;
   readonly targetName: string;
   /** The path between baseline and input; for draws alpha is the share of them. */
@@ -77,19 +75,8 @@ export interface Plan extends Reply {
   /** null where completeness is not claimed. */
   readonly delta: number | null;
   readonly error: number | null;
-  /** Those that the map rests on. */
   readonly evaluations: number;
   readonly final: boolean;
-  /** null while more samples come. */
-  readonly trust: Trust | null;
-}
-
-export const TRUST_STATES = ["within tolerance", "rough", "not to be used"] as const;
-
-/** How far a map can be trusted, and a sentence that says why. */
-export interface Trust {
-  readonly state: (typeof TRUST_STATES)[number];
-  readonly why: string;
 }
 
 export interface Done extends Reply {
@@ -101,8 +88,6 @@ export interface Done extends Reply {
 /** A sign of life while something is computed. */
 export interface Beat extends Reply {
   readonly type: "beat";
-  /** Whether it was cancelled, and the model's pass in hand is not over. */
-  readonly stopping: boolean;
 }
 
 export interface Failed extends Reply {

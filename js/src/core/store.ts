@@ -25,8 +25,6 @@ export interface Picture {
   readonly begin: Begin;
   readonly plan: Plan;
   readonly map: CumulativeMap;
-  /** Where the map is of sums over cells: the same of each value alone. */
-  readonly fine?: Picture;
 }
 
 /** The samples of one path. A picture keeps those that it needs alive, so no old trace is held. */
@@ -61,7 +59,6 @@ export class Store {
   #trace: Trace | undefined;
   #answer: Answer | undefined;
   #picture: Picture | undefined;
-  #coarse: Picture | undefined;
   #received = 0;
   /** The last maps of each panel, and the number of those requested last. */
   readonly #maps = new Map<string, PanelMaps>();
@@ -84,18 +81,7 @@ export class Store {
 
   /** The last picture; `isStale` says whether it still answers what is asked. */
   get picture(): Picture | undefined {
-    return this.#picture && this.atGrain(this.#picture);
-  }
-
-  /** A picture at the grain of the look. The same object as long as neither changes, so that it is drawn once. */
-  atGrain(picture: Picture): Picture {
-    const fine = picture.fine ?? picture;
-    const cells = this.traits.kind.cells?.(fine.begin.display, this.traits.look);
-    if (cells === undefined) return fine;
-    if (picture.map.cells === cells) return picture;
-    if (this.#coarse?.fine !== fine || this.#coarse.map.cells !== cells)
-      this.#coarse = { ...fine, map: fine.map.over(cells), fine };
-    return this.#coarse;
+    return this.#picture;
   }
 
   get isStale(): boolean {
@@ -110,7 +96,7 @@ export class Store {
 
   get #run(): Run {
     const answer = this.#answer;
-    if (answer === undefined) return { kind: "idle", evaluations: null, cached: 0, elapsed: 0 };
+    if (answer === undefined) return { kind: "idle", evaluations: null, elapsed: 0 };
     if (answer.begin !== undefined && !this.#answers(answer.begin.settings))
       return { kind: "requested" };
     return answer.run;
@@ -118,17 +104,8 @@ export class Store {
 
   cancel(): void {
     const run = this.#run;
-    if (run.kind !== "computing") return;
-    this.send({ type: "cancel", view: this.view, request: run.request });
-    this.#stop(run.request);
-    this.#changed();
-  }
-
-  /** Notes that a run was cancelled; it ends when the model's pass in hand is over. */
-  #stop(request: number): void {
-    const answer = this.#answer;
-    if (answer?.request === request && answer.run.kind === "computing")
-      this.#answer = { ...answer, run: { ...answer.run, stopping: true } };
+    if (run.kind === "computing")
+      this.send({ type: "cancel", view: this.view, request: run.request });
   }
 
   /** Sends a message to the kernel. */
@@ -202,10 +179,7 @@ export class Store {
   }
 
   #take(message: FromKernel): void {
-    if (message.type === "beat") {
-      if (message.stopping) this.#stop(message.request);
-      return;
-    }
+    if (message.type === "beat") return;
     if (message.type === "file") save(message.name, message.data);
     else if (message.type === "maps") {
       // Names of panels that nobody here has would fill the memory.
@@ -218,14 +192,13 @@ export class Store {
       this.#ended(message.request, {
         kind: "idle",
         evaluations: message.evaluations,
-        cached: this.#answer?.begin?.cached ?? 0,
         elapsed: message.elapsed,
       });
     else
       this.#ended(
         message.request,
         message.kind === "cancelled"
-          ? { kind: "cancelled", evaluations: this.#answer?.plan?.evaluations ?? 0 }
+          ? { kind: "cancelled" }
           : { kind: "failed", message: message.message, hint: message.hint },
       );
   }
@@ -237,17 +210,8 @@ export class Store {
       this.#ended(begin.request, misunderstood(`it shows ${problem}`));
       return;
     }
-    const { request, total, cached, settings } = begin;
-    const run: Run = {
-      kind: "computing",
-      request,
-      done: cached,
-      total,
-      cached,
-      tol: settings.tol,
-      error: null,
-      stopping: false,
-    };
+    const { request, total } = begin;
+    const run: Run = { kind: "computing", request, done: 0, total };
     this.#answer = { request, begin, plan: undefined, run };
   }
 
@@ -277,9 +241,7 @@ export class Store {
     // A plan without its `begin` cannot be drawn.
     if (answer?.begin === undefined || plan.request !== answer.request) return;
     const run: Run =
-      answer.run.kind === "computing"
-        ? { ...answer.run, done: plan.evaluations, error: plan.error }
-        : answer.run;
+      answer.run.kind === "computing" ? { ...answer.run, done: plan.evaluations } : answer.run;
     this.#answer = { ...answer, plan, run };
     this.#draw();
   }

@@ -4,7 +4,6 @@ import { Listeners } from "../util/listeners.js";
 import { Throttle } from "../util/timing.js";
 import type { KindData } from "./kind.js";
 import { SETTINGS, SETTINGS_TABLE, type Settings } from "./settings.js";
-import { isMeaning, type Meaning, PLAIN } from "./target.js";
 import {
   between,
   bytes,
@@ -25,7 +24,6 @@ import {
 } from "./trait_table.js";
 
 export type Sign = "all" | "positive" | "negative";
-export type ScaleChoice = "fixed" | "shown";
 
 const SETTINGS_VALIDATORS = Object.fromEntries(
   Object.entries(SETTINGS_TABLE).map(([name, { isValid }]) => [name, isValid]),
@@ -37,8 +35,6 @@ export const CORE_TRAITS = {
   alpha: look<number>("number", between(0, 1), 1),
   /** The percentile of |attribution| that gets the colour map's ends. */
   clip: look<number>("number", between(0, 100), 99),
-  /** Whether the colours mean the same at every alpha, or fit what is shown. */
-  scale: look<ScaleChoice>("text", oneOf("fixed", "shown"), "fixed"),
   sign: look<Sign>("text", oneOf("all", "positive", "negative"), "all"),
   colormap: look<string>("text", text, ""),
   /** In what each pane differs from the traits; the first must be empty. */
@@ -66,8 +62,6 @@ export const CORE_TRAITS = {
     list(row(whole, number)),
     [],
   ),
-  /** What scores and targets mean. */
-  _scores: offered<Partial<Meaning>>(isMeaning, {}),
   /** 256 RGB colours. */
   _lut: offered<DataView>(
     (value) => bytes(value) && (value as DataView).byteLength === 768,
@@ -77,12 +71,7 @@ export const CORE_TRAITS = {
 export type CoreTraits = ValuesOf<typeof CORE_TRAITS> & Recorded;
 
 /** How a picture is looked at. None of these costs the kernel more than to take note. */
-export type Look = Pick<CoreTraits, "alpha" | "clip" | "scale" | "sign" | "colormap">;
-
-/** Up to which alpha a map is measured for its scale. */
-export function fitOf({ scale, alpha }: Pick<Look, "scale" | "alpha">): number {
-  return scale === "shown" ? alpha : 1;
-}
+export type Look = Pick<CoreTraits, "alpha" | "clip" | "sign" | "colormap">;
 
 /** Where no kernel is behind it: of each setting, the values that are available. */
 export interface Recorded {
@@ -156,11 +145,6 @@ export class Traits<T extends CoreTraits = CoreTraits> {
   /** Tells the kernel now, as when a finger is lifted. */
   flush(): void {
     this.#save.flush();
-  }
-
-  /** What scores and targets mean. */
-  get meaning(): Meaning {
-    return { ...PLAIN, ...(this as unknown as Traits).get("_scores") };
   }
 
   /** How pictures are looked at now, as one value. */

@@ -4,7 +4,6 @@ import { Panes } from "../core/panes.js";
 import { type CoreTraits, Traits } from "../core/traits.js";
 import { lifeWithin, onAbort } from "../util/life.js";
 import { ExplorerView } from "../views/explorer_view.js";
-import { hideUnanswered } from "./unanswered.js";
 
 interface Life {
   readonly model: AnyModel<CoreTraits>;
@@ -25,12 +24,11 @@ export function explorerOf(kind: Kind) {
         return () => life.abort();
       },
 
-      render({ model, el, signal }: Life & { readonly el: HTMLElement }): () => void {
+      render({ el, signal }: Life & { readonly el: HTMLElement }): () => void {
         if (panes === undefined) throw new Error("render was called before initialize");
         const life = lifeWithin(signal);
         const view = new ExplorerView(panes, kind, life.signal);
         el.append(view.element);
-        hideUnanswered(model, view.element, life.signal);
         panes.show(life.signal);
         onAbort(life.signal, () => view.element.remove());
         return () => life.abort();

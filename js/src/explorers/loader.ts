@@ -1,11 +1,10 @@
 import type { AnyModel } from "@anywidget/types";
 import type { CoreTraits } from "../core/traits.js";
-import { inflate } from "../util/inflate.js";
 import type explorer from "./image.js";
 
-/** Traits of each model: the front end, deflated, and its hash. */
+/** Traits of each model: the front end as text, and its hash. */
 interface Front {
-  readonly _front: DataView<ArrayBuffer>;
+  readonly _front: string;
   readonly _front_hash: string;
 }
 
@@ -53,24 +52,18 @@ export default () => {
   };
 };
 
-function load(packed: DataView<ArrayBuffer>, hash: string): Promise<Module> {
+function load(text: string, hash: string): Promise<Module> {
   const page = globalThis as { [KEY]?: Map<string, Promise<Module>> };
   page[KEY] ??= new Map();
   const known = page[KEY];
   const found = known.get(hash);
   if (found !== undefined) return found;
-  const loading = imported(packed);
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  const loading: Promise<Module> = import(/* @vite-ignore */ url).finally(() =>
+    URL.revokeObjectURL(url),
+  );
   known.set(hash, loading);
   // What has failed once may not fail again.
   loading.catch(() => known.delete(hash));
   return loading;
-}
-
-async function imported(packed: DataView<ArrayBuffer>): Promise<Module> {
-  const url = URL.createObjectURL(new Blob([await inflate(packed)], { type: "text/javascript" }));
-  try {
-    return await import(/* @vite-ignore */ url);
-  } finally {
-    URL.revokeObjectURL(url);
-  }
 }

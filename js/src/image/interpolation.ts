@@ -1,14 +1,7 @@
-import type { InputView } from "../core/kind.js";
 import type { Begin } from "../core/protocol.js";
-import type { Selections } from "../panels/selections.js";
 import { assign, html, span, write } from "../util/dom.js";
 import { fixed } from "../util/format.js";
-import { PixelCursor } from "../views/cursor.js";
-import type { Region } from "../views/region.js";
-import { RegionOutlines } from "../views/region_outlines.js";
-import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
-import { frame } from "./frame.js";
 import { photoOf } from "./photo.js";
 
 const TITLES = {
@@ -21,44 +14,18 @@ const TITLES = {
  * x(alpha) = x' + alpha (x - x'): the photo laid over the baseline with the opacity alpha. The browser's
  * compositor does the sum, exactly and at no cost. Where the path is another one, or none, the photo itself.
  */
-export class Interpolation implements InputView {
+export class Interpolation {
   readonly element: HTMLElement;
   readonly title = span("igw-title", TITLES.straight);
   readonly #photo = html("canvas");
   readonly #baseline = html("canvas");
-  readonly #regions: Selections<Region>;
-  readonly #surface: Surface;
-  readonly #cursor: PixelCursor;
-  readonly #outlines: RegionOutlines;
-  readonly #zoom: Zoom;
   #shown: Begin | undefined;
 
-  constructor(regions: Selections<Region>, zoom: Zoom, redraw: () => void, signal: AbortSignal) {
-    this.#regions = regions;
-    this.#zoom = zoom;
+  constructor(zoom: Zoom, signal: AbortSignal) {
     const layer = html("div", {}, this.#baseline, this.#photo);
-    this.element = html("div", { role: "img", class: "igw-picture igw-interpolation" }, layer);
-    this.#surface = new Surface(this.element, layer);
-    this.#outlines = new RegionOutlines(this.#surface);
-    this.#cursor = new PixelCursor(this.#surface, redraw, signal);
-    layer.append(this.#outlines.element, this.#cursor.element);
-    regions.subscribe(() => this.outline(undefined), signal);
+    this.element = html("div", { role: "img", class: "igw-picture" }, layer);
     zoom.attach(this.element, layer, signal);
     this.move(0);
-  }
-
-  get pointed(): number | undefined {
-    const { pixel } = this.#cursor;
-    return pixel && pixel.row * this.#surface.width + pixel.column;
-  }
-
-  follow(pixel: number | undefined): void {
-    this.#cursor.follow(this.#surface.pixelAt(pixel));
-  }
-
-  /** Draws the regions, and the one that is being drawn on the map. */
-  outline(draft: Region | undefined): void {
-    if (this.#surface.width > 0) this.#outlines.draw(this.#regions, draft);
   }
 
   /** Does nothing if this path is shown already, as when more samples of it arrive. */
@@ -69,12 +36,6 @@ export class Interpolation implements InputView {
     fill(this.#photo, photo, width, height);
     fill(this.#baseline, baseline, width, height);
     write(this.title, TITLES[begin.path]);
-    assign(this.title, { title: TITLES[begin.path] });
-    if (!this.#surface.resize(width, height)) return;
-    frame(this.element, width, height);
-    this.#cursor.clear();
-    this.#zoom.refresh();
-    this.outline(undefined);
   }
 
   move(alpha: number): void {

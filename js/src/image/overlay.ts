@@ -10,10 +10,9 @@ import { RegionOutlines } from "../views/region_outlines.js";
 import { RegionTool } from "../views/region_tool.js";
 import { Surface } from "../views/surface.js";
 import type { Zoom } from "../views/zoom.js";
-import { frame } from "./frame.js";
 import { Screen } from "./gl/screen.js";
 import { photoOf } from "./photo.js";
-import { runsAt } from "./superpixels.js";
+import { Superpixels } from "./superpixels.js";
 import type { ImageLook } from "./traits.js";
 
 /** The photo with its attribution over it, the regions on it, and what is under the pointer, in numbers. */
@@ -23,14 +22,12 @@ export class Overlay implements MapView {
   readonly layer: HTMLElement;
   readonly readout = html("p", { class: "igw-readout", "aria-live": "polite" });
   readonly tool: RegionTool;
-  /** Called at each change of the regions, or of the one that is being drawn. */
-  outlined: (draft: Region | undefined) => void = () => undefined;
   readonly #surface: Surface;
   readonly #cursor: PixelCursor;
   readonly #outlines: RegionOutlines;
   readonly #screen: Screen;
-  readonly #zoom: Zoom;
   #picture: Picture | undefined;
+  #patches: { readonly photo: Uint8Array; readonly superpixels: Superpixels } | undefined;
 
   /** `redraw` requests another frame. `isBeside`: this is not the first pane. */
   constructor(
@@ -40,7 +37,6 @@ export class Overlay implements MapView {
     signal: AbortSignal,
     isBeside = false,
   ) {
-    this.#zoom = zoom;
     this.#screen = new Screen(redraw, signal, isBeside);
     this.element = html("div", { role: "img", tabindex: 0, class: "igw-picture igw-overlay" });
     this.layer = html("div");
@@ -49,7 +45,6 @@ export class Overlay implements MapView {
     const outline = () => {
       assign(this.element, { "data-mode": this.tool.mode });
       this.#outlines.draw(regions, this.tool.draft);
-      this.outlined(this.tool.draft);
       redraw();
     };
     const moved = () => {
@@ -78,12 +73,13 @@ export class Overlay implements MapView {
     this.#describe(0);
   }
 
-  /** Returns the superpixel around a pixel. */
+  /** Returns the superpixel around a pixel; superpixels are computed at the first call. */
   #patchAt({ column, row }: Pixel): Region | undefined {
     if (this.#picture === undefined) return undefined;
-    const { superpixels, width } = photoOf(this.#picture.begin.display);
-    const runs = superpixels && runsAt(superpixels, row * width + column);
-    return runs && { kind: "mask", runs };
+    const { photo, width, height } = photoOf(this.#picture.begin.display);
+    if (this.#patches?.photo !== photo)
+      this.#patches = { photo, superpixels: new Superpixels(photo, width, height) };
+    return { kind: "mask", runs: this.#patches.superpixels.runsAt(column, row) };
   }
 
   /** The pixel under the cross-hair. */
@@ -96,7 +92,10 @@ export class Overlay implements MapView {
   }
 
   follow(pixel: number | undefined): void {
-    this.#cursor.follow(this.#surface.pixelAt(pixel));
+    const { width } = this.#surface;
+    this.#cursor.follow(
+      pixel === undefined ? undefined : { column: pixel % width, row: Math.floor(pixel / width) },
+    );
   }
 
   get drawnBy(): Screen {
@@ -111,12 +110,10 @@ export class Overlay implements MapView {
     this.#picture = picture;
     const { width, height } = photoOf(picture.begin.display);
     if (this.#surface.resize(width, height)) {
-      frame(this.element, width, height);
       this.#cursor.clear();
       this.tool.cancel();
     }
     this.#screen.show(picture);
-    this.#zoom.refresh();
   }
 
   draw(look: ImageLook, scale: number): void {
@@ -153,10 +150,9 @@ export class Overlay implements MapView {
     const { width } = photoOf(begin.display);
     const value = map.valueAt(pixel.row * width + pixel.column, alpha);
     const share = plan.sum === 0 ? Number.NaN : value / plan.sum;
-    const what = map.cells === undefined ? "pixel" : `${map.cells.element} at`;
     write(
       this.readout,
-      `${what} (${pixel.column}, ${pixel.row}): ${signed(value)}, ${percent(share, 3)} of the total`,
+      `pixel (${pixel.column}, ${pixel.row}): ${signed(value)}, ${percent(share, 3)} of the total`,
     );
   }
 }

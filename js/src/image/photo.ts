@@ -6,8 +6,6 @@ export interface Photo {
   readonly height: number;
   readonly photo: Uint8Array;
   readonly baseline: Uint8Array;
-  /** Of each pixel, the superpixel that it belongs to; undefined in a recording that is older than they are. */
-  readonly superpixels: Uint8Array | undefined;
 }
 
 /** Returns what is wrong with a display that is to be an image, in words; undefined where nothing is. */
@@ -16,19 +14,14 @@ export function problemOf({ kind, shape, arrays }: Display): string | undefined 
   const rgb = [...shape, 3].join();
   const isGood = (name: string) =>
     arrays[name]?.values instanceof Uint8Array && arrays[name].shape.join() === rgb;
-  if (!isGood("photo") || !isGood("baseline")) return "an image without photo or baseline";
-  const { superpixels } = arrays;
-  const isCut =
-    superpixels?.values instanceof Uint8Array && superpixels.shape.join() === shape.join();
-  return superpixels === undefined || isCut ? undefined : "superpixels of another picture";
+  return isGood("photo") && isGood("baseline") ? undefined : "an image without photo or baseline";
 }
 
 /** Reads a display of which `problemOf` has nothing to say. */
 export function photoOf({ shape, arrays }: Display): Photo {
   const [height = 0, width = 0] = shape;
   const bytes = (name: string) => (arrays[name]?.values ?? NONE) as Uint8Array;
-  const superpixels = arrays.superpixels?.values as Uint8Array | undefined;
-  return { width, height, photo: bytes("photo"), baseline: bytes("baseline"), superpixels };
+  return { width, height, photo: bytes("photo"), baseline: bytes("baseline") };
 }
 
 /** One object, so that caches by photo find it again. */

@@ -3,7 +3,6 @@ import type { Begin } from "../core/protocol.js";
 import { assign, html, paragraph, span, write } from "../util/dom.js";
 import { captioned } from "../util/parts.js";
 import type { Zoom } from "../views/zoom.js";
-import { frame } from "./frame.js";
 import { Blender } from "./gl/shading.js";
 import { photoOf } from "./photo.js";
 import type { ImageLook } from "./traits.js";
@@ -16,11 +15,9 @@ export class StaticOverlay implements StaticMap {
   readonly #title = span("igw-title");
   readonly #note = paragraph("igw-collected");
   readonly #blender = new Blender();
-  readonly #zoom: Zoom;
   #image: ImageData | undefined;
 
   constructor(zoom: Zoom, signal: AbortSignal, ...below: Node[]) {
-    this.#zoom = zoom;
     const layer = html("div", {}, this.#canvas);
     this.#picture = html("div", { role: "img", class: "igw-picture" }, layer);
     zoom.attach(this.#picture, layer, signal);
@@ -45,8 +42,6 @@ export class StaticOverlay implements StaticMap {
   write(title: string, note: string, label: string): void {
     write(this.#title, title);
     write(this.#note, note);
-    assign(this.#title, { title });
-    assign(this.#note, { title: note });
     assign(this.#picture, { "aria-label": label });
   }
 
@@ -54,8 +49,6 @@ export class StaticOverlay implements StaticMap {
     if (this.#image?.width !== width || this.#image.height !== height) {
       this.#canvas.width = width;
       this.#canvas.height = height;
-      frame(this.#picture, width, height);
-      this.#zoom.refresh();
       this.#image = new ImageData(width, height);
     }
     return this.#image;

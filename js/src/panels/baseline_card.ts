@@ -1,108 +1,122 @@
 import { assign, div, html, paragraph, span, write } from "../util/dom.js";
 import { percent, shorten, significant, tooltip } from "../util/format.js";
 import { listen } from "../util/life.js";
-import type { Card } from "./baselines.js";
+import { withLabel } from "../util/parts.js";
+import { parseBaseline, withValue } from "./baseline_text.js";
+import type { Card, Parameter } from "./baselines.js";
 
-/** Where a source pixel covers more, its edges are drawn sharp. */
-const SHARP = 1.5;
-const THUMBNAIL = 52;
-
-/** A small card of one baseline, which chooses it; `release` frees its picture and listeners. */
+/** A card of one baseline; `release` frees its picture and listeners. */
 export class CardView {
   readonly element: HTMLElement;
   readonly #button: HTMLButtonElement;
-  readonly #name = span("igw-card-name");
-  readonly #numbers = div("igw-card-numbers");
-  #image: HTMLImageElement | undefined;
+  readonly #sliders: readonly [Parameter, HTMLInputElement, HTMLElement][];
+  readonly #url: string;
   readonly #life = new AbortController();
-  #card: Card | undefined;
-  #url = "";
+  /** The baseline with its parameters, as the trait has it. */
+  #text: string;
 
-  /** `kind`: the baseline as it is on offer. */
-  constructor(kind: string, choose: () => void) {
+  constructor(card: Card, choose: (text: string, settled: boolean) => void) {
     const { signal } = this.#life;
+    const { buffer, byteOffset, byteLength } = card.thumbnail;
+    const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+    this.#url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+    const name = shorten(card.description, 40);
+    const image = html("img", { src: this.#url, alt: "", draggable: false });
     this.#button = html(
       "button",
-      { type: "button", "aria-label": `baseline ${shorten(kind, 80)}`, "aria-pressed": false },
-      div("igw-card-text", this.#name, this.#numbers),
+      {
+        type: "button",
+        "aria-label": `baseline ${shorten(card.name, 80)}`,
+        "aria-pressed": false,
+        title: tooltip(card.description, 40),
+      },
+      ...(byteLength > 0 ? [image] : []),
+      span("igw-card-name", name),
     );
-    this.element = div("igw-card", this.#button);
-    listen(this.#button, "click", choose, signal);
+    this.#text = card.name;
+    listen(this.#button, "click", () => choose(this.#text, true), signal);
+    this.#sliders = card.parameters.map((parameter) => {
+      const value = span("igw-value");
+      const input = inputFor(
+        parameter,
+        `${parameter.name} of ${shorten(parseBaseline(card.name).name)}`,
+      );
+      const change = (settled: boolean) => {
+        this.#text = withValue(this.#text, parameter.name, input.value);
+        choose(this.#text, settled);
+      };
+      listen(input, "input", () => change(false), signal);
+      listen(input, "change", () => change(true), signal);
+      return [parameter, input, value] as const;
+    }) as [Parameter, HTMLInputElement, HTMLElement][];
+    this.element = div(
+      "igw-card",
+      this.#button,
+      html("p", {}, `F(x′) ${significant(card.output)}`),
+      html(
+        "ul",
+        {},
+        ...card.top.map(([label, p]) => html("li", {}, `${shorten(label, 28)} ${percent(p, 0)}`)),
+      ),
+      ...entropy(card),
+      ...verdict(card),
+      ...this.#sliders.map(([parameter, input, value]) =>
+        withLabel(parameter.name, "", value, input),
+      ),
+    );
+    this.#describe();
   }
 
-  /** `card`: what is known of this baseline with these parameters; undefined while it is not known. */
-  show(words: string, card: Card | undefined, isChosen: boolean): void {
-    write(this.#name, shorten(words, 40));
-    assign(this.#button, { "aria-pressed": String(isChosen) });
+  select(isChosen: boolean, text: string): void {
+    assign(this.#button, { "aria-pressed": isChosen ? "true" : "false" });
     assign(this.element, { "data-chosen": isChosen });
-    const description = shorten(card?.description ?? words, 400);
-    assign(this.#button, { title: `Makes this the baseline: ${description}.` });
-    if (card === this.#card) return;
-    this.#card = card;
-    this.#picture(card?.thumbnail);
-    this.#numbers.replaceChildren(...(card === undefined ? [] : numbersOf(card)));
+    if (!isChosen) return;
+    this.#text = text;
+    const { values } = parseBaseline(text);
+    for (const [{ name }, input] of this.#sliders) {
+      const value = values.get(name);
+      if (value !== undefined && input !== document.activeElement) input.value = value;
+    }
+    this.#describe();
   }
 
   release(): void {
-    if (this.#url !== "") URL.revokeObjectURL(this.#url);
+    URL.revokeObjectURL(this.#url);
     this.#life.abort();
   }
 
-  #picture(thumbnail: DataView | undefined): void {
-    if (this.#url !== "") URL.revokeObjectURL(this.#url);
-    this.#url = "";
-    this.#image?.remove();
-    if (thumbnail === undefined || thumbnail.byteLength === 0) return;
-    const { buffer, byteOffset, byteLength } = thumbnail;
-    const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-    this.#url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-    const image = html("img", { src: this.#url, alt: "", draggable: false });
-    const sharpen = () => {
-      const pixels = Math.max(image.naturalWidth, image.naturalHeight);
-      assign(image, { "data-pixelated": SHARP * pixels < THUMBNAIL * devicePixelRatio });
-    };
-    listen(image, "load", sharpen, this.#life.signal);
-    this.#image = image;
-    this.#button.prepend(image);
+  #describe(): void {
+    for (const [parameter, input, value] of this.#sliders)
+      write(
+        value,
+        "colour" in parameter
+          ? input.value
+          : `${input.value}${parameter.unit && ` ${parameter.unit}`}`,
+      );
   }
 }
 
-function numbersOf({ output, top, neutral }: Card): HTMLElement[] {
-  const [first] = top;
-  const likeliest = first && `${shorten(first[0], 24)} ${percent(first[1], 0)}`;
-  return [
-    span("", `F(x′) ${significant(output)}`),
-    ...(likeliest === undefined ? [] : [span(neutral ? "" : "igw-warning", likeliest)]),
-  ];
+function inputFor(parameter: Parameter, label: string): HTMLInputElement {
+  if ("colour" in parameter)
+    return html("input", { type: "color", "aria-label": label, value: parameter.colour });
+  const { low: min, high: max, step, value } = parameter;
+  const input = html("input", { type: "range", "aria-label": label, min, max, step });
+  input.valueAsNumber = value;
+  return input;
 }
 
-/** All that is known of one baseline. */
-export function detailOf(card: Card): HTMLElement[] {
-  const { name, description, output, top, entropy, neutral } = card;
-  const [bits, most] = entropy;
+/** Shown only for models with classes. */
+function entropy({ entropy: [bits, most] }: Card): HTMLElement[] {
+  if (most === 0) return [];
+  const text = `entropy ${bits.toFixed(1)} of ${most.toFixed(1)} bits`;
+  return [paragraph("igw-note", text)];
+}
+
+/** Warns if the model recognises something in the baseline: then it is no absence. */
+function verdict({ neutral, top }: Card): HTMLElement[] {
   const [first] = top;
-  return [
-    ...(description === name
-      ? []
-      : [html("p", { title: tooltip(description, 200) }, shorten(description, 200))]),
-    html("p", {}, `F(x′) ${significant(output)}`),
-    html(
-      "ul",
-      {},
-      ...top.map(([label, p]) => html("li", {}, `${shorten(label, 28)} ${percent(p, 0)}`)),
-    ),
-    // Of models with classes alone.
-    ...(most === 0
-      ? []
-      : [paragraph("igw-note", `entropy ${bits.toFixed(1)} of ${most.toFixed(1)} bits`)]),
-    // A model that recognises something in the baseline sees no absence there.
-    ...(neutral || first === undefined
-      ? []
-      : [
-          paragraph(
-            "igw-warning",
-            `not neutral: the model calls it “${shorten(first[0], 28)}” ${first[1].toFixed(2)}`,
-          ),
-        ]),
-  ];
+  if (neutral || first === undefined) return [];
+  const [label, probability] = first;
+  const text = `not neutral: the model calls it “${shorten(label, 28)}” ${probability.toFixed(2)}`;
+  return [paragraph("igw-warning", text)];
 }

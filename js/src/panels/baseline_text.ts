@@ -21,20 +21,3 @@ export function withValue(text: string, name: string, value: string): string {
   const inside = values.map(([key, own]) => (own.startsWith("#") ? own : `${key}=${own}`));
   return `${parsed.name}(${inside.join(", ")})`;
 }
-
-/** Returns which of the baselines on offer a text is, whatever its parameters: files may have brackets in their names. */
-export function kindOf(text: string, offered: readonly string[]): string {
-  const { name } = parseBaseline(text);
-  return offered.includes(name) && !offered.includes(text) ? name : text;
-}
-
-/** Returns the name by which a baseline goes everywhere: "blur, sigma 8", "colour #ff8800". */
-export function baselineInWords(text: string, offered: readonly string[]): string {
-  const kind = kindOf(text, offered);
-  if (kind === text) return text;
-  const values = [...parseBaseline(text).values];
-  return values.reduce(
-    (words, [key, value]) => (key === "value" ? `${words} ${value}` : `${words}, ${key} ${value}`),
-    kind,
-  );
-}

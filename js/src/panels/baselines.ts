@@ -13,25 +13,20 @@ import {
   type ValuesOf,
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
-import { assign, button, div, html, span, write } from "../util/dom.js";
+import { div, html, write } from "../util/dom.js";
 import { keepFocus } from "../util/focus.js";
 import { shorten } from "../util/format.js";
-import { lifeWithin, listen, onAbort } from "../util/life.js";
-import { section } from "../util/parts.js";
+import { listen, onAbort } from "../util/life.js";
+import { fold } from "../util/parts.js";
 import { Throttle } from "../util/timing.js";
-import { CardView, detailOf } from "./baseline_card.js";
-import type { BaselineMemory } from "./baseline_memory.js";
-import { BaselineParameters } from "./baseline_parameters.js";
-import { baselineInWords, kindOf } from "./baseline_text.js";
-import { BaselineUpload } from "./baseline_upload.js";
-import { KnownCards } from "./known_cards.js";
+import { CardView } from "./baseline_card.js";
+import { parseBaseline } from "./baseline_text.js";
 
 /** Period of saves while a slider is dragged: each value is sampled coarsely, the last one finely. */
 const SAVE_EVERY = 120;
 /** Period of requests for cards: each evaluates all baselines. */
 const ASK_EVERY = 600;
-/** A baseline whose card stays away is asked for so many times. */
-const MOST_ASKED = 3;
+const FILE_BYTES = 9_000_000;
 
 /** A card of the catalog: a baseline, its picture, its parameters, and the model's output. */
 export interface Card {
@@ -85,105 +80,74 @@ export const BASELINES_TRAITS = {
 };
 export type BaselinesTraits = CoreTraits & ValuesOf<typeof BASELINES_TRAITS>;
 
-/** The baselines on offer: a strip of cards that choose one, and all about the one that is chosen. */
+/** The catalog of baselines: a card for each, with its picture, the model's output and its parameters. */
 export class Baselines {
-  /** Cards side by side, under the pictures. */
-  readonly strip: HTMLElement;
-  /** What is known of the chosen one, its parameters, and files. */
-  readonly element: HTMLElement;
+  readonly element: HTMLDetailsElement;
   readonly #store: Store;
   readonly #traits: Traits<BaselinesTraits>;
-  readonly #memory: BaselineMemory;
   readonly #signal: AbortSignal;
   readonly #cards = html("div", {
     class: "igw-cards",
     role: "group",
     "aria-label": "baseline gallery",
   });
-  readonly #toggle = button("pictures and numbers", {
-    "aria-pressed": "false",
-    title: "Shows each baseline and what the model says of it, which costs a forward pass each.",
-  });
   readonly #note = html("p", { class: "igw-note", "aria-live": "polite" });
-  readonly #name = html("p", { class: "igw-sentence" });
-  readonly #detail = div("igw-detail");
-  readonly #place = div("igw-place");
   readonly #save: Throttle;
   readonly #ask: Throttle;
-  readonly #known = new KnownCards();
   #shown = new Map<string, CardView>();
-  #parameters:
-    | { readonly of: string; readonly view: BaselineParameters; life: AbortController }
-    | undefined;
-  #isStripOpen = false;
-  #isTabOpen = false;
-  /** Cards are made of what a slider is let go at. */
+  /** While a slider is dragged cards are not replaced, which would end the drag. */
   #isDragging = false;
-  /** What is shown has no card yet, or that of another target. */
+  #isLate = false;
+  /** A baseline was chosen that has no card yet. */
   #isDue = false;
-  #asked = { baseline: "", times: 0 };
 
   constructor(
     { store, traits, signal }: Host<BaselinesTraits>,
     { tools, files }: KindView["baselines"],
-    memory: BaselineMemory,
   ) {
     this.#store = store;
     this.#traits = traits;
-    this.#memory = memory;
     this.#signal = signal;
     this.#save = new Throttle(SAVE_EVERY, () => traits.flush(), signal);
     this.#ask = new Throttle(ASK_EVERY, () => this.#request(), signal);
-    this.strip = div(
-      "igw-baselines",
-      div("igw-row", span("igw-title", "Baselines"), this.#toggle),
+    this.element = fold(
+      "igw-gallery",
+      "Baselines: what is absence here?",
+      div("igw-row", ...tools),
+      this.#note,
       this.#cards,
     );
-    const upload = files && new BaselineUpload(store, files, this.#note, signal);
-    this.element = section(
-      "Baseline: what is absence here?",
-      "gallery",
-      this.#name,
-      this.#place,
-      this.#detail,
-      this.#note,
-      div("igw-row", ...tools, ...(upload ? [upload.element] : [])),
-    );
-    upload?.acceptDrops(this.element, this.strip);
+    if (files !== undefined) this.element.children[1]?.append(this.#files(files));
     this.#listen();
   }
 
-  /** The tab of `element` was opened or left. */
-  show(isOpen: boolean): void {
-    this.#isTabOpen = isOpen;
-    if (isOpen) this.#ask.call();
-  }
-
-  get #isOpen(): boolean {
-    return this.#isStripOpen || this.#isTabOpen;
+  /** An input for files, which can also be dropped on the panel. */
+  #files({ accept, label, words }: NonNullable<KindView["baselines"]["files"]>): HTMLElement {
+    const file = html("input", { type: "file", accept, "aria-label": label });
+    const choose = () => {
+      this.#upload(file.files?.[0]);
+      // Otherwise the same file, changed meanwhile, could not be chosen again.
+      file.value = "";
+    };
+    listen(file, "change", choose, this.#signal);
+    const drop = (event: DragEvent) => {
+      event.preventDefault();
+      this.#upload(event.dataTransfer?.files[0]);
+    };
+    listen(this.element, "dragover", (event) => event.preventDefault(), this.#signal);
+    listen(this.element, "drop", drop, this.#signal);
+    return html("label", { class: "igw-file" }, html("span", {}, words), file);
   }
 
   #listen(): void {
     const signal = this.#signal;
-    const toggle = () => {
-      this.#isStripOpen = !this.#isStripOpen;
-      assign(this.#toggle, { "aria-pressed": String(this.#isStripOpen) });
-      if (this.#isStripOpen) this.#ask.call();
-      this.#draw();
-    };
-    listen(this.#toggle, "click", toggle, signal);
-    const renew = () => {
-      // Their numbers are of another target, or in another unit.
-      this.#known.outdate();
-      if (this.#isOpen) this.#ask.call();
-      this.#draw();
-    };
+    const { element } = this;
+    listen(element, "toggle", () => element.open && this.#ask.call(), signal);
+    const renew = () => element.open && this.#ask.call();
     this.#traits.on(["_baselines", "target", "output"], renew, signal);
-    this.#traits.on(["_baselines"], () => this.#fill(), signal);
-    this.#traits.on(["_cards"], () => this.#take(), signal);
+    this.#traits.on(["_cards"], () => this.#fill(), signal);
     this.#store.subscribe(() => this.#askInTurn(), signal);
-    this.#traits.on(["baseline"], () => this.#changed(), signal);
-    this.#known.take(this.#traits.get("_cards"));
+    this.#traits.on(["baseline"], () => this.#mark(), signal);
     this.#fill();
     onAbort(signal, () => this.#release());
   }
@@ -200,110 +164,78 @@ export class Baselines {
 
   #release(): void {
     for (const view of this.#shown.values()) view.release();
-    this.#shown.clear();
   }
 
-  #take(): void {
-    const cards = this.#traits.get("_cards");
-    this.#known.take(cards);
-    write(this.#note, cards.length === 0 ? "" : "F(x′) is the model's output at the baseline.");
-    this.#draw();
-    // A request may overtake the setting that it is about: hosts hold settings back, and not messages.
-    this.#isDue = this.#isOpen && this.#known.get(this.#traits.get("baseline")) === undefined;
-    this.#askInTurn();
-  }
-
-  #changed(): void {
-    const baseline = this.#traits.get("baseline");
-    // One that is not on offer gets a card of its own, which goes with it.
-    if (this.#kinds().join("\n") === [...this.#shown.keys()].join("\n")) this.#draw();
-    else this.#fill();
-    if (this.#known.get(baseline) === undefined) this.#isDue = true;
-    this.#askInTurn();
-  }
-
-  /** Those on offer, and the chosen one if it is another. */
-  #kinds(): string[] {
-    const offered = this.#traits.get("_baselines");
-    return [...new Set([...offered, kindOf(this.#traits.get("baseline"), offered)])];
-  }
-
-  /** Makes the cards anew: of other baselines than before. */
   #fill(): void {
-    keepFocus(this.#cards, () => {
-      this.#release();
-      this.#shown = new Map(
-        this.#kinds().map((kind) => [kind, new CardView(kind, () => this.#choose(kind))]),
-      );
-      this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
-      this.#draw();
-    });
-  }
-
-  #draw(): void {
+    this.#isLate = this.#isDragging;
+    if (this.#isLate) return;
     const baseline = this.#traits.get("baseline");
-    const offered = this.#traits.get("_baselines");
-    const chosen = kindOf(baseline, offered);
-    assign(this.strip, { "data-open": this.#isStripOpen, "data-stale": this.#known.isStale });
-    for (const [kind, view] of this.#shown) {
-      const text = kind === chosen ? baseline : this.#memory.textOf(kind);
-      const card = this.#isStripOpen ? this.#known.get(text) : undefined;
-      view.show(baselineInWords(text, offered), card, kind === chosen);
-    }
-    this.#describe(baseline, chosen);
+    const cards = this.#traits.get("_cards");
+    // Of several cards of one baseline only the current one is kept.
+    const now = cards.find(({ name }) => name === baseline);
+    const own = now === undefined ? undefined : parseBaseline(baseline).name;
+    const kept = cards.filter((card) => card === now || parseBaseline(card.name).name !== own);
+    this.#release();
+    this.#shown = new Map(
+      kept.map((card) => [
+        parseBaseline(card.name).name,
+        new CardView(card, (text, settled) => this.#choose(text, settled)),
+      ]),
+    );
+    keepFocus(this.#cards, () => {
+      this.#cards.replaceChildren(...[...this.#shown.values()].map(({ element }) => element));
+      // Before one has the focus: a slider that has it keeps its own value.
+      this.#mark();
+    });
+    write(this.#note, cards.length === 0 ? "" : "F(x′) is the model's output at the baseline.");
   }
 
-  #describe(baseline: string, kind: string): void {
-    const offered = this.#traits.get("_baselines");
-    write(this.#name, shorten(baselineInWords(baseline, offered), 80));
-    const card = this.#known.get(baseline);
-    assign(this.#detail, { "data-stale": this.#known.isStale });
-    if (card !== undefined) this.#detail.replaceChildren(...detailOf(card));
-    else this.#detail.replaceChildren(html("p", {}, "F(x′) …"));
-    const { parameters = [] } = card ?? this.#known.get(kind) ?? {};
-    if (this.#parameters?.of !== kind || (card ?? this.#known.get(kind)) === undefined)
-      this.#drop();
-    if (this.#parameters === undefined && parameters.length > 0) {
-      const life = lifeWithin(this.#signal);
-      const choose = (text: string, settled: boolean) => this.#set(text, settled);
-      const view = new BaselineParameters(kind, parameters, choose, life.signal);
-      this.#parameters = { of: kind, view, life };
-      this.#place.replaceChildren(view.element);
-    }
-    this.#parameters?.view.follow(baseline);
+  #mark(): void {
+    const { name } = parseBaseline(this.#traits.get("baseline"));
+    for (const [kind, view] of this.#shown)
+      view.select(kind === name, this.#traits.get("baseline"));
   }
 
-  #drop(): void {
-    this.#parameters?.life.abort();
-    this.#parameters = undefined;
-    this.#place.replaceChildren();
-  }
-
-  #choose(kind: string): void {
-    this.#set(this.#memory.textOf(kind), true);
-  }
-
-  #set(text: string, settled: boolean): void {
+  #choose(text: string, settled: boolean): void {
     this.#isDragging = !settled;
     this.#traits.set("baseline", text);
-    if (!settled) this.#save.call();
-    else {
+    if (settled) {
       this.#traits.flush();
-      // It may be what the last move has set.
-      this.#isDue ||= this.#known.get(text) === undefined;
+      if (this.#isLate) this.#fill();
+      this.#isDue = true;
       this.#askInTurn();
-    }
+    } else this.#save.call();
   }
 
   /** Requests cards only after the picture has come: both need the model, and the person waits for the picture. */
   #askInTurn(): void {
-    if (!this.#isDue || !this.#isOpen || this.#isDragging) return;
     const { isStale, run } = this.#store;
-    if (isStale && (run.kind === "requested" || run.kind === "computing")) return;
+    const isAwaited = isStale && (run.kind === "requested" || run.kind === "computing");
+    if (!this.#isDue || isAwaited) return;
     this.#isDue = false;
-    const baseline = this.#traits.get("baseline");
-    const times = baseline === this.#asked.baseline ? this.#asked.times + 1 : 1;
-    this.#asked = { baseline, times };
-    if (times <= MOST_ASKED) this.#ask.call();
+    this.#ask.call();
+  }
+
+  #upload(file: File | undefined): void {
+    if (file === undefined) return;
+    if (file.size > FILE_BYTES) {
+      write(this.#note, `${shorten(file.name)} has more than 9 MB; make it smaller first.`);
+      return;
+    }
+    write(this.#note, `reading ${shorten(file.name)}…`);
+    file.arrayBuffer().then(
+      (data) => {
+        if (this.#signal.aborted) return;
+        const message = {
+          type: "upload",
+          view: this.#store.view,
+          // By code points, so that no character is cut in half.
+          name: [...file.name.slice(0, 400)].slice(0, 200).join(""),
+        } as const;
+        this.#store.send(message, [data]);
+        write(this.#note, "");
+      },
+      () => write(this.#note, `${shorten(file.name)} cannot be read.`),
+    );
   }
 }

@@ -1,5 +1,4 @@
 import { ErrorChart, type Line, shortPercent } from "../charts/error_chart.js";
-import { methodOf } from "../core/methods.js";
 import type { Run } from "../core/run.js";
 import {
   list,
@@ -50,18 +49,14 @@ export class Convergence {
     { class: "igw-note", hidden: true },
     "secant with one cell is DeepLIFT (rescale rule)",
   );
-  readonly #refine = button("");
-  readonly #stop = button("stop", {
-    disabled: true,
-    title: "Stops refining; what is drawn stays.",
-  });
+  readonly #refine = html("button", { type: "button" });
+  readonly #stop = button("stop", { disabled: true });
   readonly #tol = html("input", {
     type: "number",
     min: 1,
     max: 50,
     step: 1,
     "aria-label": "tolerance, in percent",
-    title: "How far the map may be off, as a share of its size.",
   });
   readonly #rows = html("tbody");
   readonly #table: HTMLDetailsElement;
@@ -160,9 +155,7 @@ export class Convergence {
   /** If the method is `auto` already, only another tolerance refines. */
   #enable(): void {
     const isAsked = this.#traits.get("method") === "auto";
-    const title = isAsked
-      ? "Asked for already; another tolerance asks anew."
-      : "Samples on until the map is within the tolerance.";
+    const title = isAsked ? "asked for already; another tolerance asks anew" : "";
     assign(this.#refine, { disabled: isAsked, title });
     assign(this.#stop, { disabled: this.#run !== "computing" });
   }
@@ -179,26 +172,15 @@ function quantities(): [HTMLElement, HTMLInputElement[]] {
   const radios = ["error", "delta"].map((value) =>
     html("input", { type: "radio", name, value, checked: value === "error" }),
   );
-  const titles = [
-    "How far each map is from the finest one.",
-    "By how much completeness is missed.",
-  ];
-  const labels = radios.map((radio, i) =>
-    html("label", { title: titles[i] ?? "" }, radio, radio.value),
-  );
+  const labels = radios.map((radio) => html("label", {}, radio, radio.value));
   const group = { class: "igw-switch", role: "radiogroup", "aria-label": "on the vertical axis" };
   return [html("span", group, ...labels), radios];
 }
 
 function table(rows: HTMLElement): HTMLDetailsElement {
-  const heads = ["method", "evaluations", "error", "own estimate", "delta"];
+  const heads = ["rule", "evaluations", "error", "own estimate", "delta"];
   const table = numbers(heads, "errors of each rule, in numbers", rows);
-  return html(
-    "details",
-    {},
-    html("summary", { title: "Shows the same as a table." }, "the numbers"),
-    table,
-  );
+  return html("details", {}, html("summary", {}, "the numbers"), table);
 }
 
 /** Leaves out values of 0, which a logarithmic axis cannot show. */
@@ -215,7 +197,7 @@ function linesOf(
       isEstimate: boolean,
       pick: (point: Curve["points"][number]) => number | null,
     ) => ({
-      name: methodOf(method).words,
+      name: method,
       rank: ranks.indexOf(method),
       isEstimate,
       isCurrent: method === traits.get("method"),
@@ -241,7 +223,7 @@ function caption(curves: readonly Curve[], quantity: Quantity, isEmpty: boolean)
   const [finest] = curves.flatMap(({ method, points }) =>
     points
       .filter(([, error]) => error === null)
-      .map(([count]) => `${methodOf(method).words}, ${count} evaluations`),
+      .map(([count]) => `${method}, ${count} evaluations`),
   );
   if (isEmpty)
     return `One map alone has no error to show${finest ? ` (${finest})` : ""}: more steps or another rule will.`;
@@ -256,7 +238,7 @@ function* rowsOf(curves: readonly Curve[]): Generator<HTMLElement> {
       yield html(
         "tr",
         {},
-        html("th", { scope: "row" }, methodOf(method).words),
+        html("th", { scope: "row" }, method),
         html("td", {}, String(evaluations)),
         html("td", {}, error === null ? "the finest" : percent(error, 2)),
         html("td", {}, estimate === null ? "n/a" : percent(estimate, 2)),

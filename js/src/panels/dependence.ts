@@ -19,10 +19,10 @@ import {
 } from "../core/trait_table.js";
 import type { CoreTraits, Traits } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
-import { assign, button, div, html, paragraph, write } from "../util/dom.js";
+import { assign, div, html, paragraph, write } from "../util/dom.js";
 import { percent, shorten, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
-import { numbers, section } from "../util/parts.js";
+import { fold, numbers } from "../util/parts.js";
 
 /** State of the computation of how much the map depends on the baseline; {} if it was not requested. */
 export type Dependence =
@@ -96,15 +96,8 @@ const DARK = [63, 0, 125] as const;
 
 /** Mean and standard deviation of the maps over several baselines. */
 export class DependencePanel implements Part {
-  readonly tab = {
-    name: "dependence",
-    title: "How much the map depends on the baseline: it is asked of several, which takes a while.",
-  };
   readonly elements: readonly HTMLElement[];
-  readonly #begin = button("work it out", {
-    title: "Asks the model about several baselines; leaving this tab stops it.",
-  });
-  #isOpen = false;
+  readonly #fold: HTMLDetailsElement;
   readonly #store: Store;
   readonly #traits: Traits<DependenceTraits>;
   readonly #sentence = html("p", { class: "igw-sentence", title: DEFINITION, hidden: true });
@@ -123,7 +116,7 @@ export class DependencePanel implements Part {
 
   /** `patches` describes patches of a size, over which sums are compared. */
   constructor(
-    { store, traits, redraw, openTab, signal }: Host<DependenceTraits>,
+    { store, traits, redraw, signal }: Host<DependenceTraits>,
     staticMap: (...below: Node[]) => StaticMap,
     patches: (size: number) => string,
   ) {
@@ -144,44 +137,31 @@ export class DependencePanel implements Part {
         this.#method,
       ),
     );
-    const element = section(
+    this.#fold = fold(
+      "igw-dependence",
       "How much does this depend on the baseline?",
-      "dependence",
-      this.#begin,
       this.#sentence,
       div("igw-row", this.#note, this.#progress),
       this.#result,
     );
     const follow = () => {
-      // Python, or another view, has asked for it.
-      if (this.#traits.get("show_dependence")) openTab(this.tab.name);
+      this.#fold.open = this.#traits.get("show_dependence") === true;
       redraw();
     };
-    this.elements = [element];
-    listen(this.#begin, "click", () => this.#ask(true), signal);
+    const choose = () => {
+      this.#traits.set("show_dependence", this.#fold.open);
+      this.#traits.flush();
+    };
+    this.elements = [this.#fold];
+    listen(this.#fold, "toggle", choose, signal);
     this.#traits.on(["show_dependence"], follow, signal);
     this.#traits.on(["_dependence"], redraw, signal);
     follow();
   }
 
-  /** The kernel works it out while the panel is open: each change of the settings costs many evaluations. */
-  show(isOpen: boolean): void {
-    this.#isOpen = isOpen;
-    this.#ask(isOpen);
-  }
-
-  #ask(isAsked: boolean): void {
-    this.#traits.set("show_dependence", isAsked);
-    this.#traits.flush();
-  }
-
   /** Uses the scale and the colours of the first pane, to be compared with it. */
-  draw({ picture, look, scale: shared, lut }: Frame): void {
-    if (!this.#isOpen) return;
-    // Another view may have taken it back.
-    const isAsked = this.#traits.get("show_dependence");
-    this.#begin.hidden = isAsked;
-    if (!isAsked) return;
+  draw({ picture, look, scale, lut }: Frame): void {
+    if (!this.#fold.open) return;
     const state = this.#traits.get("_dependence");
     this.#tell(state);
     if (state.kind === "ready") this.#take(state);
@@ -191,10 +171,7 @@ export class DependencePanel implements Part {
     assign(this.#result, { hidden: !fits || lut === undefined, "data-stale": isStale });
     this.#sentence.hidden = !fits || isStale;
     if (!fits || lut === undefined) return;
-    // A deviation of sums is no sum of deviations: both maps are of single values, and neither moves with alpha.
-    const { fine = picture } = picture;
-    const isFirst = fine === picture && look.scale === "fixed";
-    const scale = isFirst ? shared : fine.map.scale(look.clip);
+    // Neither map moves with alpha.
     const looks = Object.values({ ...look, alpha: 1 });
     if (!this.#changes.have(shown, picture.begin, scale, lut, ...looks)) return;
     this.#mean.draw(picture.begin, shown.mean, look, scale, lut);
@@ -202,7 +179,7 @@ export class DependencePanel implements Part {
     const unsigned = { ...look, sign: "all" } as const;
     this.#deviation.draw(picture.begin, shown.deviation, unsigned, scale, this.#colors);
     this.#bar.show(scale, picture.begin.outputName);
-    this.#caption(shown, scale, isFirst);
+    this.#caption(shown, scale);
   }
 
   #tell(state: State): void {
@@ -245,13 +222,13 @@ export class DependencePanel implements Part {
     );
   }
 
-  #caption({ state, deviation }: Shown, scale: number, isFirst: boolean): void {
+  #caption({ state, deviation }: Shown, scale: number): void {
     const over = `over ${state.rows.length} baselines`;
     const above = deviation.reduce((count, value) => count + (value > scale ? 1 : 0), 0);
     const clipped = `${percent(above / deviation.length)} clipped`;
     this.#mean.write(
       "What stays: the mean",
-      `${over}, at α = 1, in the colours ${isFirst ? "and the scale " : ""}of the attribution above`,
+      `${over}, at α = 1, in the colours and the scale of the attribution above`,
       `mean of the attribution ${over}`,
     );
     this.#deviation.write(

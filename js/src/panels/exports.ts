@@ -4,10 +4,10 @@ import { button, html, span } from "../util/dom.js";
 import { listen } from "../util/life.js";
 
 const TITLES = {
-  png: "Saves the picture with its colour bar and caption.",
-  svg: "Saves the same, in which text is text.",
-  npz: "Saves maps, alphas, outputs and settings, for NumPy.",
-  html: "Saves a page that works with no kernel and no network.",
+  png: "the picture with colour bar and caption",
+  svg: "the same, in which text is text",
+  npz: "maps, alphas, outputs and settings, for NumPy",
+  html: "a file that works with no kernel and no network",
 } as const;
 
 /** Buttons to save what is shown as files, which the kernel makes. */
@@ -24,7 +24,8 @@ export class Exports {
     this.element = html(
       "div",
       { class: "igw-exports", role: "group", "aria-label": "save" },
-      ...buttons.flatMap((one, i) => [one, span("igw-note", Object.values(TITLES)[i] ?? "")]),
+      span("igw-label", "save as"),
+      ...buttons,
     );
   }
 }

@@ -70,11 +70,6 @@ interface Sum {
 
 /** Selected parts of a map: what they collect along the path, and what the model says without them. */
 export class SelectionPanel<S extends object> implements Part {
-  readonly tab = {
-    name: "regions",
-    title:
-      "What an element or a region collects along the path, and what the model says without it.",
-  };
   readonly elements: readonly HTMLElement[];
   readonly #traits: Traits<SelectionTraits<S>>;
   readonly #selecting: Selecting<S>;

@@ -1,6 +1,6 @@
 import { assign, button, div, html, paragraph, write } from "../util/dom.js";
 import { listen } from "../util/life.js";
-import { section } from "../util/parts.js";
+import { unfolded } from "../util/parts.js";
 import type { Selections } from "./selections.js";
 
 /** A column of the table: its name, and its cell for each region. */
@@ -45,7 +45,7 @@ export class SelectionTable {
     );
     const scroller = div("igw-scroller", this.#table);
     listen(this.#body, "click", ({ target }) => this.#click(target), signal);
-    this.element = section("Regions", "regions-panel", this.#empty, scroller);
+    this.element = unfolded("Regions", "regions-panel", this.#empty, scroller);
     regions.subscribe(() => this.draw(), signal);
     this.draw();
   }
@@ -70,13 +70,10 @@ export class SelectionTable {
   /** Rows belong to numbers, not to regions: if a region is removed, the last row goes. */
   #append(index: number): void {
     const number = String(index + 1);
-    const select = button(number, {
-      "aria-label": `select region ${number}`,
-      title: "Highlights this region, and plots what it collects along the path.",
-    });
+    const select = button(number, { "aria-label": `select region ${number}` });
     const remove = button("×", {
       "aria-label": `remove region ${number}`,
-      title: "Takes this region away.",
+      title: `remove region ${number}`,
     });
     const cells = this.#columns.map(() => html("td"));
     const element = html(
@@ -102,6 +99,6 @@ export class SelectionTable {
     this.#regions.remove(index);
     // Otherwise the focus is lost with the last row.
     const next = this.#rows[Math.min(index, this.#rows.length - 1)]?.select;
-    (next ?? this.element.closest<HTMLElement>("[role=tabpanel]"))?.focus();
+    (next ?? this.element.querySelector("summary"))?.focus();
   }
 }

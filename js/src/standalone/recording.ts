@@ -1,5 +1,3 @@
-import { inflate } from "../util/inflate.js";
-
 /** Reads the recording that Python wrote into the page. */
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -98,4 +96,9 @@ function view({ buffer, byteOffset, byteLength }: ArrayBufferView): DataView {
 
 function bytes(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+async function inflate(deflated: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -141,8 +141,6 @@ export class StaticBars implements StaticMap {
   write(title: string, note: string, label: string): void {
     write(this.#title, title);
     write(this.#note, note);
-    assign(this.#title, { title });
-    assign(this.#note, { title: note });
     assign(this.#bars.element, { "aria-label": label });
   }
 }

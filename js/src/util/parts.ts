@@ -16,12 +16,17 @@ export function captioned(
   return html("figure", { class: name }, caption, ...children);
 }
 
-/** A part of a panel under a title of its own. */
-export function section(title: string, name: string, ...children: Child[]): HTMLElement {
+/** A section that is folded at first; the title unfolds it. */
+export function fold(name: string, title: string, ...children: Child[]): HTMLDetailsElement {
+  return html("details", { class: `igw-fold ${name}` }, html("summary", {}, title), ...children);
+}
+
+/** A section that is open at first; its title folds it away. */
+export function unfolded(title: string, name: string, ...children: Child[]): HTMLDetailsElement {
   return html(
-    "section",
-    { class: `igw-panel igw-${name}`, "aria-label": title },
-    html("h4", { class: "igw-title" }, title),
+    "details",
+    { class: `igw-panel igw-aid igw-${name}`, open: true },
+    html("summary", { class: "igw-title" }, title),
     ...children,
   );
 }

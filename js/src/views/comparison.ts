@@ -1,7 +1,7 @@
-import type { KindView, Pointed } from "../core/kind.js";
+import type { KindView, MapView } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture } from "../core/store.js";
-import { fitOf, type Look } from "../core/traits.js";
+import type { Look } from "../core/traits.js";
 import { html } from "../util/dom.js";
 import { lifeWithin } from "../util/life.js";
 import { comparable, Difference } from "./difference.js";
@@ -9,7 +9,7 @@ import { PaneView } from "./pane_view.js";
 
 /** The panes beside the first one, and the difference of the first two. */
 export class ComparisonView {
-  readonly element = html("div", { class: "igw-beside", hidden: true });
+  readonly element = html("div", { class: "igw-panes", hidden: true });
   readonly #panes: Panes;
   readonly #kind: KindView;
   readonly #redraw: () => void;
@@ -17,7 +17,6 @@ export class ComparisonView {
   readonly #difference: Difference;
   readonly #others: { readonly view: PaneView; readonly life: AbortController }[] = [];
   #pointed: number | undefined;
-  #shared = 1;
   #lut: Uint8Array | undefined;
 
   constructor(panes: Panes, kind: KindView, redraw: () => void, signal: AbortSignal) {
@@ -30,16 +29,6 @@ export class ComparisonView {
     this.#arrange();
   }
 
-  /** How many maps stand beside the first one, the place of the difference among them. */
-  get count(): number {
-    return this.#others.length === 0 ? 0 : this.#others.length + 1;
-  }
-
-  /** Whether a pane besides the first one lies on a path, along which alpha leads. */
-  get hasPath(): boolean {
-    return this.#others.some(({ view }) => view.isOnPath);
-  }
-
   paint(lut: Uint8Array): void {
     this.#lut = lut;
     for (const { view } of this.#others) view.map.paint(lut);
@@ -47,33 +36,25 @@ export class ComparisonView {
 
   /** Draws all panes in one scale, as far as they have the first one's unit; returns that scale. */
   draw(first: Picture | undefined, look: Look): number {
-    const scaleOf = (picture: Picture | undefined) =>
-      picture?.map.scale(look.clip, fitOf(look)) ?? 0;
+    const scaleOf = (picture: Picture | undefined) => picture?.map.scale(look.clip) ?? 0;
     const others = this.#others.map(({ view }) => view.update());
     const shared = others.filter((one) => first !== undefined && one && comparable(first, one));
     const scale = Math.max(scaleOf(first), ...shared.map(scaleOf));
     this.#others.forEach(({ view }, i) => {
       const other = others[i];
-      const isShared = shared.includes(other);
-      view.draw(look, isShared ? scale : scaleOf(other), isShared);
+      view.draw(look, shared.includes(other) ? scale : scaleOf(other));
     });
-    this.#shared = shared.length + 1;
     if (others.length > 0) this.#difference.draw(first, others[0], look, scale, this.#lut);
     return scale;
   }
 
-  /** How many maps were drawn in the scale that `draw` returned. */
-  get shared(): number {
-    return this.#shared;
-  }
-
-  /** Makes all pictures point at the same element; `first` are those of the first pane. */
-  linkPointers(first: readonly Pointed[]): void {
-    const all = [...first, ...this.#others.map(({ view }) => view.map)];
-    const moved = all.find(({ pointed }) => pointed !== this.#pointed);
+  /** Makes all maps point at the same element. */
+  linkPointers(first: MapView): void {
+    const maps = [first, ...this.#others.map(({ view }) => view.map)];
+    const moved = maps.find(({ pointed }) => pointed !== this.#pointed);
     if (moved === undefined) return;
     this.#pointed = moved.pointed;
-    for (const one of all) if (one !== moved) one.follow(this.#pointed);
+    for (const map of maps) if (map !== moved) map.follow(this.#pointed);
   }
 
   /** Makes one view for each store besides the first; a view ends with its pane. */

@@ -3,7 +3,6 @@ import type { Picture } from "../core/store.js";
 import type { Look } from "../core/traits.js";
 import { Changes } from "../util/changes.js";
 import { fixed, percent } from "../util/format.js";
-import { lookAt } from "./pane_view.js";
 
 /** Draws the first map minus the second, collected up to alpha, in their colours and scale. */
 export class Difference {
@@ -32,24 +31,24 @@ export class Difference {
     this.element.hidden = !canCompare || lut === undefined;
     if (!canCompare || lut === undefined) return;
     if (!this.#changes.have(one, other, scale, lut, ...Object.values(look))) return;
-    const share = this.#subtract(one, other, look);
-    this.#map.draw(one.begin, one.map.spread(this.#other), look, scale, lut);
+    const share = this.#subtract(one, other, look.alpha);
+    this.#map.draw(one.begin, this.#other, look, scale, lut);
     this.#map.write(
-      "Difference: first − second",
+      "Difference: first pane minus second",
       `‖difference‖ is ${percent(share)} of ‖first‖`,
       `difference of the first two panes, alpha ${fixed(look.alpha, 2)}, its norm ${percent(share)} of the first`,
     );
   }
 
   /** Writes the difference into `#other`; returns its norm as a share of the first map's norm. */
-  #subtract(one: Picture, other: Picture, look: Look): number {
-    const { size } = one.map;
+  #subtract(one: Picture, other: Picture, alpha: number): number {
+    const { size } = one.begin.display;
     if (this.#one.length !== size) {
       this.#one = new Float32Array(size);
       this.#other = new Float32Array(size);
     }
-    one.map.valuesAt(lookAt(one, look).alpha, this.#one);
-    other.map.valuesAt(lookAt(other, look).alpha, this.#other);
+    one.map.valuesAt(alpha, this.#one);
+    other.map.valuesAt(alpha, this.#other);
     let distance = 0;
     let length = 0;
     for (let i = 0; i < size; i++) {
@@ -67,7 +66,6 @@ export class Difference {
 export function comparable(one: Picture, other: Picture): boolean {
   return (
     one.begin.display.shape.join() === other.begin.display.shape.join() &&
-    one.map.size === other.map.size &&
     one.begin.settings.output === other.begin.settings.output &&
     // Without completeness a map is a gradient, in another unit than one that adds up to F.
     (one.plan.delta === null) === (other.plan.delta === null)

@@ -3,30 +3,24 @@ import { CompletenessMeter } from "../charts/completeness.js";
 import { Histogram } from "../charts/histogram.js";
 import { PathChart } from "../charts/path_chart.js";
 import { FullScreen } from "../controls/full_screen.js";
-import { type Explained, Help } from "../controls/help.js";
 import { Notice } from "../controls/notice.js";
 import { Player } from "../controls/player.js";
 import { Status } from "../controls/status.js";
-import type { Tabs } from "../controls/tabs.js";
-import type { Kind, KindView } from "../core/kind.js";
+import type { Kind, KindView, Part } from "../core/kind.js";
 import type { Panes } from "../core/panes.js";
 import type { Picture, Store } from "../core/store.js";
-import { CORE_TRAITS, fitOf, type Look, type Traits } from "../core/traits.js";
-import { BaselineChoice } from "../panels/baseline_choice.js";
-import { BaselineMemory } from "../panels/baseline_memory.js";
+import { CORE_TRAITS, type Look, type Traits } from "../core/traits.js";
 import { BASELINES_TRAITS, Baselines, type BaselinesTraits } from "../panels/baselines.js";
 import { Compare } from "../panels/compare.js";
 import { CONVERGENCE_TRAITS, Convergence, type ConvergenceTraits } from "../panels/convergence.js";
 import { Exports } from "../panels/exports.js";
-import { assign, html, span, write } from "../util/dom.js";
-import { fixed, percent } from "../util/format.js";
+import { assign, html, write } from "../util/dom.js";
+import { percent, significant } from "../util/format.js";
 import { listen } from "../util/life.js";
 import { FrameLoop } from "../util/timing.js";
-import { benchOf } from "./bench.js";
 import { ComparisonView } from "./comparison.js";
 import { type Layout, layOut } from "./layout.js";
-import { looks } from "./looks.js";
-import { firstInWords, lookAt, newest, sumLine } from "./pane_view.js";
+import { newest } from "./pane_view.js";
 
 /** The traits that the view of every kind needs. */
 export const EXPLORER_TRAITS = { ...CORE_TRAITS, ...BASELINES_TRAITS, ...CONVERGENCE_TRAITS };
@@ -45,9 +39,6 @@ export class ExplorerView {
   readonly #comparison: ComparisonView;
   readonly #histogram: Histogram;
   readonly #convergence: Convergence;
-  readonly #clipped = span("igw-note");
-  readonly #cards: HTMLElement | undefined;
-  readonly #bench: HTMLElement;
   #shown: Picture | undefined;
   #colorsShown: DataView | undefined;
   #lut: Uint8Array | undefined;
@@ -57,14 +48,7 @@ export class ExplorerView {
     const traits = panes.traits as Traits as Traits<ExplorerTraits>;
     const frames = new FrameLoop(() => this.#paint(), signal);
     const redraw = () => frames.request();
-    // Parts may ask for a tab while they are made, before there is one.
-    let wanted: string | undefined;
-    let bench: Tabs | undefined;
-    const openTab = (name: string) => {
-      wanted = name;
-      bench?.open(name);
-    };
-    const host = { root: this.element, store, traits, redraw, openTab, signal };
+    const host = { root: this.element, store, traits, redraw, signal };
     const view = kind.view(host as never);
     this.#store = store;
     this.#kind = view;
@@ -78,50 +62,32 @@ export class ExplorerView {
       () => traits.flush(),
       signal,
     );
-    const memory = new BaselineMemory(panes.traits, signal);
-    const baselines = traits.isRecording ? undefined : new Baselines(host, view.baselines, memory);
-    bench = benchOf(
-      {
-        path: [this.#chart.element, this.#meter.element],
-        values: [
-          looks(panes.traits, this.#clipped, view.controls.more, signal),
-          this.#histogram.element,
-        ],
-        aids: view.aids,
-        panels: view.panels,
-        convergence: this.#convergence.element,
-        ...(baselines && {
-          asking: {
-            baselines,
-            compare: new Compare(panes.traits, signal).element,
-            exports: new Exports(store, signal).element,
-          },
-        }),
-      },
-      signal,
-    );
-    this.#cards = baselines?.strip;
-    this.#bench = bench.element;
-    const help = new Help(() => this.#explained(), signal);
     this.#layout = layOut(
       this.element,
       {
         kind: view,
-        baseline: new BaselineChoice(panes.traits, memory, signal).element,
+        player: new Player(panes.traits, signal).element,
         status: this.#status.element,
         notice: new Notice(panes.traits, signal).element,
-        tools: [help.button, new FullScreen(this.element, signal).element],
-        panes: this.#comparison.element,
-        player: new Player(panes.traits, signal).element,
         colors: this.#colors.element,
-        cards: baselines?.strip,
-        bench: bench.element,
-        help: help.element,
+        chart: this.#chart.element,
+        meter: this.#meter.element,
+        aids: [this.#histogram.element, ...elementsOf(view.aids), this.#convergence.element],
+        panes: this.#comparison.element,
+        // These need a kernel.
+        panels: traits.isRecording
+          ? []
+          : [
+              ...elementsOf(view.panels),
+              new Baselines(host, view.baselines).element,
+              new Compare(panes.traits, signal).element,
+              new Exports(store, signal).element,
+            ],
       },
       panes.traits,
       signal,
     );
-    if (wanted !== undefined) bench.open(wanted);
+    this.#layout.tools.append(new FullScreen(this.element, signal).element);
     // Keys pressed here must not trigger shortcuts of the notebook.
     listen(this.element, "keydown", (event) => event.stopPropagation(), signal);
     store.subscribe(redraw, signal);
@@ -133,17 +99,17 @@ export class ExplorerView {
     const { run, isStale, traits } = this.#store;
     const { map, input, aids, panels } = this.#kind;
     const picture = newest(this.#store, this.#shown);
-    const look = lookAt(picture, traits.look);
+    const { look } = traits;
     this.#paintColors(traits.get("_lut"));
     if (picture !== undefined && picture !== this.#shown) this.#replace(picture);
-    this.#comparison.linkPointers(input === undefined ? [map] : [map, input]);
-    const scale = this.#comparison.draw(picture, traits.look);
+    this.#comparison.linkPointers(map);
+    const scale = this.#comparison.draw(picture, look);
     map.draw(look, scale);
     input?.move(look.alpha);
     this.#chart.move(look.alpha);
     this.#histogram.draw(scale, look.clip);
     this.#convergence.show(run);
-    this.#status.show(run, picture, map.drawnBy);
+    this.#status.show(run, map.drawnBy);
     const frame = { picture, look, scale, lut: this.#lut, pointed: map.pointed };
     for (const part of [...aids, ...panels]) part.draw?.(frame);
     this.#caption(picture, look, scale, isStale);
@@ -167,55 +133,19 @@ export class ExplorerView {
   }
 
   #caption(picture: Picture | undefined, look: Look, scale: number, isStale: boolean): void {
-    const { main, title, stale, collected, alpha } = this.#layout;
+    const { stale, collected, clipped } = this.#layout;
     assign(this.element, { "data-stale": isStale });
     write(stale, picture === undefined ? "no picture yet" : "previous picture");
     stale.hidden = !isStale;
-    const maps = this.#comparison.count;
-    assign(main, { "data-comparing": maps > 0, "data-panes": maps + 1 });
-    main.style.setProperty(
-      "--igw-figures",
-      String(maps + 1 + (this.#kind.input === undefined ? 0 : 1)),
-    );
-    alpha.isOn = this.#comparison.hasPath || picture?.begin.path !== "draws";
-    const first = firstInWords(this.#store.traits) || "Attribution";
-    write(title, first);
-    assign(title, { title: first });
     if (picture === undefined) return;
-    const line = sumLine(picture, look.alpha, maps > 0);
-    write(collected, line);
-    assign(collected, { title: line });
-    const { begin, map } = picture;
-    write(this.#clipped, `${percent(map.clippedShare(scale, fitOf(look)))} clipped`);
-    const note = scaleInWords(look, this.#comparison.shared);
-    this.#colors.show(scale, begin.outputName, map.cells?.element, note);
-  }
-
-  /** What "?" says of the parts, from top to bottom. */
-  #explained(): Explained[] {
-    const { alpha } = this.#layout;
-    const { map, input } = this.#kind;
-    const { element } = this.#store.traits.kind;
-    return [
-      ...(input ? [[input.element, "the input on its way from the baseline"] as const] : []),
-      [map.element, `the map: what each ${element} adds to the output`],
-      [alpha.element, "alpha: how much of the path is collected"],
-      [this.#colors.element, "what the colours stand for"],
-      [map.readout, `the ${element} under the pointer, in numbers`],
-      ...(this.#cards
-        ? [[this.#cards, "baselines: what the input is compared with"] as const]
-        : []),
-      [this.#bench, "the bench: one panel at a time, by its tabs"],
-    ];
+    const { begin, plan, map } = picture;
+    const sum = significant(plan.sum);
+    write(collected, `collected up to alpha: ${significant(map.collected(look.alpha))} of ${sum}`);
+    write(clipped, `${percent(map.clippedShare(scale))} clipped`);
+    this.#colors.show(scale, begin.outputName);
   }
 }
 
-/** What the ends of the colour bar stand for. */
-function scaleInWords(look: Look, panes: number): string {
-  const clip = `${Number(look.clip.toFixed(1))}%`;
-  const fit =
-    look.scale === "shown"
-      ? `fit to what is shown, ${clip} at α = ${fixed(look.alpha, 2)}`
-      : `fixed, ${clip} at α = 1`;
-  return panes > 1 ? `${fit}, one scale for ${panes} panes` : fit;
+function elementsOf(parts: readonly Part[]): HTMLElement[] {
+  return parts.flatMap(({ elements }) => elements);
 }

@@ -1,129 +1,129 @@
 import { Choice } from "../controls/choice.js";
-import { fineness } from "../controls/fineness.js";
-import { MethodChoice } from "../controls/method_choice.js";
 import { Slider } from "../controls/slider.js";
 import { TargetChoice } from "../controls/target_choice.js";
 import type { KindView } from "../core/kind.js";
 import type { Traits } from "../core/traits.js";
-import { assign, div, html, paragraph, span } from "../util/dom.js";
+import { div, html, paragraph, span } from "../util/dom.js";
 import { twoDecimals } from "../util/format.js";
 import { captioned } from "../util/parts.js";
 
 /** The parts of a view that the layout puts in place. */
 export interface Parts {
   readonly kind: KindView;
-  readonly baseline: HTMLElement;
+  readonly player: HTMLElement;
   readonly status: HTMLElement;
   readonly notice: HTMLElement;
-  /** Of the pictures, after those of the kind. */
-  readonly tools: readonly HTMLElement[];
+  readonly colors: HTMLElement;
+  readonly chart: HTMLElement;
+  readonly meter: HTMLElement;
+  /** What helps to read the picture, below it. */
+  readonly aids: readonly HTMLElement[];
   /** More panes, for comparison. */
   readonly panes: HTMLElement;
-  readonly player: HTMLElement;
-  readonly colors: HTMLElement;
-  /** The strip of baselines; none in a recording. */
-  readonly cards: HTMLElement | undefined;
-  readonly bench: HTMLElement;
-  /** What is laid over the stage. */
-  readonly help: HTMLElement;
+  /** What can be folded out, and what can be saved. */
+  readonly panels: readonly HTMLElement[];
 }
 
-/** What of the layout changes. */
+/** The lines of text that change, and the place of the tools. */
 export interface Layout {
-  readonly main: HTMLElement;
-  /** Of the first map. */
-  readonly title: HTMLElement;
+  readonly tools: HTMLElement;
   readonly stale: HTMLElement;
   readonly collected: HTMLElement;
-  readonly alpha: Alpha;
+  readonly clipped: HTMLElement;
 }
 
-/** Fills the root of an explorer: settings, the stage with what is under it, and the bench beside them. */
+/** Fills the root of an explorer. */
 export function layOut(
   root: HTMLElement,
   parts: Parts,
   traits: Traits,
   signal: AbortSignal,
 ): Layout {
-  const { map, input, strip, tools, controls } = parts.kind;
-  const toolbar = html(
+  const { map, input, tools: buttons, controls } = parts.kind;
+  const tools = html(
     "div",
     { class: "igw-tools", role: "toolbar", "aria-label": "tools for the pictures" },
-    ...tools,
-    span("igw-space"),
-    ...parts.tools,
+    ...buttons,
   );
-  const title = span("igw-title", "Attribution");
   const stale = span("igw-badge");
   const collected = paragraph("igw-collected");
-  const alpha = new Alpha(parts.player, traits, signal);
-  const settings = div("igw-controls igw-question", ...question(parts.baseline, traits, signal));
-  const reading = div("igw-reading", parts.colors, map.readout);
-  const pictures = html(
-    "div",
-    { class: "igw-pictures", "data-alone": input === undefined },
-    ...(input ? [captioned("igw-figure igw-input", [input.title], input.element)] : []),
-    captioned("igw-figure", [title, stale], map.element, collected),
-    parts.panes,
-  );
-  const main = div(
-    "igw-main",
-    div("igw-stage", ...(strip ? [strip] : []), toolbar, pictures),
+  const clipped = span("igw-note");
+  root.append(
+    div("igw-controls igw-question", ...question(traits, signal)),
+    parts.status,
+    parts.notice,
     div(
-      "igw-under",
-      alpha.element,
-      reading,
-      div("igw-controls igw-look", ...controls.first),
-      ...(parts.cards ? [parts.cards] : []),
+      "igw-body",
+      html(
+        "div",
+        { class: "igw-pictures", "data-alone": input === undefined },
+        tools,
+        ...(input ? [captioned("igw-figure", [input.title], input.element)] : []),
+        captioned("igw-figure", ["Attribution", stale], map.element),
+        div("igw-alpha", alphaSlider(traits, signal), div("igw-row", parts.player, collected)),
+        div("igw-reading", parts.colors, map.readout),
+      ),
+      div("igw-charts", parts.chart, parts.meter),
     ),
-    parts.bench,
-    parts.help,
+    parts.panes,
+    div(
+      "igw-controls igw-look",
+      ...controls.first,
+      ...look(traits, clipped, controls.more, signal),
+    ),
+    div("igw-aids", ...parts.aids),
+    ...parts.panels,
   );
-  assign(root, { "data-strip": strip?.hidden === false });
-  root.append(settings, div("igw-state", parts.status, parts.notice), main);
-  return { main, title, stale, collected, alpha };
+  return { tools, stale, collected, clipped };
 }
 
 /** The controls of the settings. */
-function question(baseline: HTMLElement, traits: Traits, signal: AbortSignal): HTMLElement[] {
-  const target = new TargetChoice(traits, signal).element;
-  assign(target, { title: "What the map explains: the class, or the output, that is asked for." });
-  const output = {
-    label: "output",
-    title: "In which form the model's answer is explained: its score, or its probability.",
-  };
+function question(traits: Traits, signal: AbortSignal): HTMLElement[] {
+  const steps = {
+    label: "steps",
+    min: 1,
+    max: 256,
+    step: 1,
+    // The secant rule with one cell is DeepLIFT's rescale rule.
+    format: (steps: number) => {
+      const method = traits.get("method");
+      if (method === "gradient" || method === "input_x_gradient") return "1, at the input";
+      return method === "secant" && steps === 1 ? "1: DeepLIFT" : String(steps);
+    },
+    formattedBy: "method",
+  } as const;
   return [
-    target,
-    baseline,
-    new MethodChoice(traits, signal).element,
-    fineness(traits, signal),
-    new Choice(traits, "output", output, "_outputs", signal).element,
+    new TargetChoice(traits, signal).element,
+    new Choice(traits, "baseline", "baseline", "_baselines", signal).element,
+    new Choice(traits, "output", "output", "_outputs", signal).element,
+    new Choice(traits, "method", "rule", "_methods", signal).element,
+    new Slider(traits, "n_steps", steps, signal).element,
   ];
 }
 
-/** The slider of alpha with its player; what lies on no path has none, and their place is kept. */
-export class Alpha {
-  readonly element: HTMLElement;
-  readonly #controls: HTMLElement;
-  readonly #note = paragraph("igw-note", "On no path: the map is shown whole.");
+function alphaSlider(traits: Traits, signal: AbortSignal): HTMLElement {
+  const options = { label: "alpha", min: 0, max: 1, step: 0.01, format: twoDecimals };
+  return new Slider(traits, "alpha", options, signal).element;
+}
 
-  constructor(player: HTMLElement, traits: Traits, signal: AbortSignal) {
-    const options = {
-      label: "alpha",
-      title: "How far along the path from the baseline, 0, to the input, 1, is collected.",
-      min: 0,
-      max: 1,
-      step: 0.01,
-      format: twoDecimals,
-    };
-    const slider = new Slider(traits, "alpha", options, signal).element;
-    this.#controls = div("igw-alpha-controls", slider, player);
-    this.element = div("igw-alpha", this.#controls, this.#note);
-    this.isOn = true;
-  }
+/** The controls of the looks and of the channel. */
+function look(
+  traits: Traits,
+  clipped: HTMLElement,
+  more: readonly HTMLElement[],
+  signal: AbortSignal,
+): HTMLElement[] {
+  const clip = { label: "clip", min: 50, max: 100, step: 0.5, format: percentile };
+  const clipSlider = new Slider(traits, "clip", clip, signal).element;
+  return [
+    div("igw-group", clipSlider, clipped),
+    new Choice(traits, "sign", "sign", ["all", "positive", "negative"], signal).element,
+    new Choice(traits, "channel", "channel", "_channels", signal).element,
+    ...more,
+    new Choice(traits, "colormap", "colormap", "_colormaps", signal).element,
+  ];
+}
 
-  set isOn(isOn: boolean) {
-    assign(this.#controls, { inert: !isOn });
-    this.#note.hidden = isOn;
-  }
+function percentile(value: number): string {
+  return `${Number(value.toFixed(1))}%`;
 }

@@ -4,14 +4,10 @@ import type { Pixel, PixelCursor } from "./cursor.js";
 import type { Corner, Region } from "./region.js";
 import type { Surface } from "./surface.js";
 
-/** What a drag does, in a sentence each. */
-export const MODES = {
-  point: "A drag reads pixels and draws nothing.",
-  rectangle: "A drag draws a rectangle, whose sum is then told.",
-  lasso: "A drag draws a region freely, whose sum is then told.",
-  patch: "A click takes the patch of like colour there as a region.",
-} as const;
-export type Mode = keyof typeof MODES;
+export const MODES = ["point", "rectangle", "lasso", "patch"] as const;
+
+/** What a drag does: nothing but read pixels, draw a rectangle, or draw freely; a click takes a patch of like colour. */
+export type Mode = (typeof MODES)[number];
 
 /** A drag shorter than this, in pixels of the screen, is a click. */
 const CLICK = 4;

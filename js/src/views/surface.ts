@@ -36,12 +36,6 @@ export class Surface {
     return [((clientX - left) / width) * this.#width, ((clientY - top) / height) * this.#height];
   }
 
-  /** The place of a pixel that is given by its number, row by row. */
-  pixelAt(pixel: number | undefined): { column: number; row: number } | undefined {
-    if (pixel === undefined || this.#width === 0) return undefined;
-    return { column: pixel % this.#width, row: Math.floor(pixel / this.#width) };
-  }
-
   /** As shares of the element's width and height. */
   toShare([x, y]: Corner): Corner {
     return [x / this.#width, y / this.#height];

@@ -1,12 +1,11 @@
 import { assign, button, html, write } from "../util/dom.js";
 import { listen, onAbort } from "../util/life.js";
-import { onWidth } from "../util/width.js";
 
 const MOST = 16;
 /** The buttons and keys double it in two steps. */
 const STEP = Math.SQRT2;
-/** Where a pixel of the picture covers more pixels of the screen, its edges are drawn sharp. */
-const SHARP = 1.5;
+/** From this factor on pixels are drawn with sharp edges. */
+const PIXELATED = 2;
 /** The most that one wheel event may zoom: mice report a hundred times as much as touch pads. */
 const MOST_TURN = 25;
 const LINE = 16;
@@ -22,18 +21,11 @@ const MIDDLE: Place = { x: 0.5, y: 0.5 };
 /** Zooms and pans several pictures together: they all show the same part. */
 export class Zoom {
   readonly controls: HTMLElement;
-  /** With the width of each on the page. */
-  readonly #layers = new Map<HTMLElement, number>();
+  readonly #layers = new Set<HTMLElement>();
   readonly #factor = html("output", { class: "igw-zoom-factor", "aria-label": "zoom" });
-  readonly #out = button("−", { "aria-label": "zoom out", title: "Shows more of the pictures." });
-  readonly #reset = button("reset", {
-    "aria-label": "reset zoom",
-    title: "Shows the whole pictures.",
-  });
-  readonly #in = button("+", {
-    "aria-label": "zoom in",
-    title: "Shows a part of the pictures, larger: Ctrl and the wheel do too.",
-  });
+  readonly #out = button("−", { "aria-label": "zoom out" });
+  readonly #reset = button("reset", { "aria-label": "reset zoom" });
+  readonly #in = button("+", { "aria-label": "zoom in" });
   #scale = 1;
   /** Where the top left corner of the picture is, in shares of the frame: 0 or less. */
   #left = 0;
@@ -70,12 +62,7 @@ export class Zoom {
     cursor: () => Place | undefined = () => undefined,
   ): void {
     layer.classList.add("igw-layer");
-    this.#layers.set(layer, 0);
-    const resize = (width: number) => {
-      this.#layers.set(layer, width);
-      this.#sharpen(layer, width);
-    };
-    onWidth(layer, resize, signal);
+    this.#layers.add(layer);
     onAbort(signal, () => this.#layers.delete(layer));
     this.#wheel(frame, layer, signal);
     this.#keys(frame, signal, cursor);
@@ -101,11 +88,6 @@ export class Zoom {
     this.#apply();
   }
 
-  /** To be called when a picture has another size than before. */
-  refresh(): void {
-    for (const [layer, width] of this.#layers) this.#sharpen(layer, width);
-  }
-
   reset(): void {
     this.#scale = 1;
     this.#apply();
@@ -122,9 +104,8 @@ export class Zoom {
     this.#left = Math.min(Math.max(this.#left, least), 0);
     this.#top = Math.min(Math.max(this.#top, least), 0);
     const isZoomed = this.#scale > 1;
-    for (const [layer, width] of this.#layers) {
-      assign(layer, { "data-zoomed": isZoomed });
-      this.#sharpen(layer, width);
+    for (const layer of this.#layers) {
+      assign(layer, { "data-zoomed": isZoomed, "data-pixelated": this.#scale >= PIXELATED });
       layer.style.setProperty("--igw-zoom", String(this.#scale));
       layer.style.setProperty("--igw-left", `${this.#left * 100}%`);
       layer.style.setProperty("--igw-top", `${this.#top * 100}%`);
@@ -134,13 +115,6 @@ export class Zoom {
     assign(this.#out, { "aria-disabled": String(!isZoomed) });
     assign(this.#reset, { "aria-disabled": String(!isZoomed) });
     assign(this.#in, { "aria-disabled": String(this.#scale === MOST) });
-  }
-
-  /** What was measured is passed in: to measure here would cost a layout at each step of a zoom. */
-  #sharpen(layer: HTMLElement, width: number): void {
-    const pixels = layer.querySelector("canvas")?.width ?? 0;
-    const isLarge = width * this.#scale * devicePixelRatio > SHARP * pixels;
-    assign(layer, { "data-pixelated": isLarge });
   }
 
   #wheel(frame: HTMLElement, layer: HTMLElement, signal: AbortSignal): void {

@@ -24,7 +24,7 @@ export async function explainedRow(traits: ConstructorParameters<typeof FakeMode
   widget.render({ model, el, signal: life.signal });
   model.receive(...row.answer(model.view, 1));
   await frame();
-  const list = el.querySelector<HTMLElement>('.igw-features [role="listbox"]');
+  const list = el.querySelector<HTMLElement>('[role="listbox"]');
   if (list === null) throw new Error("no list of features");
   return { model, el, list, life, view: new View(el, life) };
 }

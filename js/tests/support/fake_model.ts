@@ -23,10 +23,6 @@ export function defaults(): ImageTraits {
     tol: 0.05,
     channel: "sum",
     _channels: ["sum", "red", "green", "blue"],
-    shown_channels: "",
-    _inputs: [""],
-    _strip: -1,
-    _thumbnails: [],
     _panes: [{}],
     _regions: [],
     _audits: [],
@@ -40,8 +36,6 @@ export function defaults(): ImageTraits {
     colormap: "RdBu_r",
     opacity: 1,
     clip: 99,
-    scale: "fixed",
-    grain: "pixels",
     sign: "all",
     ground: "grey",
     _methods: [
@@ -59,14 +53,6 @@ export function defaults(): ImageTraits {
       [1, 0.761],
       [2, 0.12],
     ],
-    _scores: {
-      kind: "softmax",
-      assumed: false,
-      said: "",
-      word: "class",
-      places: [],
-      axis: 0,
-    },
     _lut: new DataView(blueToRed().buffer),
   };
 }

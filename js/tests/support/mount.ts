@@ -56,11 +56,6 @@ export class View {
     return this.#one(`select[aria-label="${name}"]`);
   }
 
-  /** A text field over a list that it filters. */
-  search(name: string): HTMLInputElement {
-    return this.#one(`input[role="combobox"][aria-label="${name}"]`);
-  }
-
   image(name: string): HTMLElement {
     return this.#one(`[role="img"][aria-label^="${name}"]`);
   }
@@ -90,11 +85,21 @@ export class View {
     return found;
   }
 
-  /** Opens a tab of the bench as a person does; returns its panel. */
-  tab(name: string): HTMLElement {
-    const head = this.button(name);
-    head.click();
-    return this.#one(`[role="tabpanel"][aria-labelledby="${head.id}"]`);
+  /** Folds out what has this heading, as a person does; resolves once the page has told so. */
+  async unfold(heading: string): Promise<HTMLDetailsElement> {
+    const found = [...this.el.querySelectorAll("summary")].find(({ textContent }) =>
+      textContent?.startsWith(heading),
+    );
+    const details = found?.parentElement;
+    if (!(details instanceof HTMLDetailsElement)) throw new Error(`nothing is headed ${heading}`);
+    if (!details.open) {
+      const told = new Promise((resolve) =>
+        details.addEventListener("toggle", resolve, { once: true }),
+      );
+      found?.click();
+      await told;
+    }
+    return details;
   }
 
   /** The text a person reads, in one line. */
@@ -116,20 +121,6 @@ export function frame(): Promise<void> {
   return new Promise((resolve) => {
     requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
   });
-}
-
-/** The lines of a list that is opened under a text field. */
-export function optionsOf(field: HTMLInputElement): HTMLElement[] {
-  field.click();
-  const list = document.getElementById(field.getAttribute("aria-controls") ?? "");
-  return [...(list?.querySelectorAll<HTMLElement>('[role="option"]') ?? [])];
-}
-
-/** As a person chooses from a list under a text field. */
-export function pick(field: HTMLInputElement, value: string): void {
-  const found = optionsOf(field).find(({ dataset }) => dataset.value === value);
-  if (found === undefined) throw new Error(`${value} is not on the list`);
-  found.click();
 }
 
 /** As a person moves a slider, or chooses from a list. */

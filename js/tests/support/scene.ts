@@ -55,12 +55,6 @@ export class Scene {
     this.scales = this.levels.map(() => (0.5 + next()) / 32767);
   }
 
-  /** Two halves, the left one and the right one. */
-  get superpixels(): Uint8Array<ArrayBuffer> {
-    const { width, height } = this;
-    return Uint8Array.from({ length: width * height }, (_, at) => Number(at % width > width / 2));
-  }
-
   /** The midpoint rule's plan for all samples. */
   get entries(): EntryRow[] {
     const n = this.levels.length;
@@ -78,20 +72,16 @@ export class Scene {
         kind: "image",
         shape: [this.height, this.width],
         meta: {},
-        arrays: [
-          { name: "photo", dtype: "u1", shape: [this.height, this.width, 3] },
-          { name: "baseline", dtype: "u1", shape: [this.height, this.width, 3] },
-          { name: "superpixels", dtype: "u1", shape: [this.height, this.width] },
-        ],
+        arrays: ["photo", "baseline"].map((name) => {
+          return { name, dtype: "u1", shape: [this.height, this.width, 3] };
+        }),
       },
       total: this.levels.length,
-      cached: 0,
       output_name: "logit",
       target_name: "Egyptian cat",
       path: "straight",
     };
-    const arrays = [this.photo, this.baseline, this.superpixels];
-    return { content, buffers: arrays.map(({ buffer }) => new DataView(buffer)) };
+    return { content, buffers: [this.photo, this.baseline].map((rgb) => new DataView(rgb.buffer)) };
   }
 
   samples(view: string, request: number, ids = this.levels.map((_, i) => i)): Wire {
@@ -129,7 +119,6 @@ export class Scene {
       error: null,
       evaluations: this.levels.length,
       final: true,
-      trust: { state: "rough", why: "its error was not estimated." },
       ...fields,
     };
     return { content, buffers: [] };

@@ -1,4 +1,4 @@
-"""Cases of the zoo: a function, both ends of its path, and what is known of its attributions."""
+"""What the zoo is made of: a case is a function, where its path begins and ends, and what is known of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Case:
     tensor or several, with `extra` as further arguments. `kinked`: whether gradients jump along the path. `singular`:
     "0" or "1" where they grow without bound, or nearly so, at that end. `jumps`: whether F itself does.
     `places`: alphas near which a reference has to look closely. `exact`: the true map where it is known, (batch,
-    features) of all inputs side by side. `overrides`: what `attribute` is given in place of `module` and its inputs,
-    where these are what lies behind a layer and what the layer gives.
+    features) of all inputs side by side. `asked`: what `attribute` is given in place of `module` and its inputs, where
+    these are what lies behind a layer and what the layer gives.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Case:
     jumps: bool = False
     places: tuple[float, ...] = ()
     exact: Callable[[], Tensor] | None = field(default=None, repr=False)
-    overrides: dict[str, Any] = field(default_factory=dict, repr=False)
+    asked: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the arguments of `attribute`, besides `tol`."""
+        """What `attribute` is given, besides `tol`."""
         single = len(self.inputs) == 1
         return {
             "forward_func": self.module,
@@ -46,13 +46,13 @@ class Case:
             "baselines": self.baselines[0] if single else self.baselines,
             "target": self.target,
             "additional_forward_args": self.extra or None,
-            **self.overrides,
+            **self.asked,
         }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A case by name, made on demand, always the same one."""
+    """A case by name, made when it is asked for: always the same one."""
 
     name: str
     family: str
@@ -72,7 +72,7 @@ class Made:
 
 
 class Register:
-    """A register of subjects, in the order of their definition."""
+    """Subjects, in the order in which they were written down."""
 
     def __init__(self) -> None:
         self.subjects: list[Subject] = []
@@ -91,7 +91,7 @@ class Register:
 
 
 def build(name: str, family: str, maker: Callable[[], Made], known: dict[str, Any]) -> Case:
-    """Makes the case, by a seed of its name; the session's random state stays unchanged."""
+    """The case, of a seed that is its name's; the session's random state stays as it was."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(zlib.crc32(name.encode()))
         made = maker()

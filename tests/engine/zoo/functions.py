@@ -1,4 +1,4 @@
-"""Adversarial functions of several features with known maps: at least 120 of 18 families.
+"""Adversarial functions of several features, with their true maps: at least 120 of 18 families.
 
 Most are sums of functions of one direction each, the sum of f(w x), whose map is known: w (x - x') times how f changes.
 Two of the ways in which they are put together hide from completeness: what one feature gains another loses
@@ -86,7 +86,7 @@ _SMOOTH = float(smooth(torch.tensor(1.0).double()) - smooth(torch.tensor(0.0).do
 
 
 def ridge(profile: Profile, kind: torch.dtype) -> Case:
-    """Returns G of one direction plus a smooth function of another."""
+    """G of one direction, and a smooth function of another."""
     x = _start(profile, kind)
     w, v = directions(2, x)
     module = Ridges([profile.value, smooth], [1.0, 0.5], torch.stack([w, v]))
@@ -94,7 +94,7 @@ def ridge(profile: Profile, kind: torch.dtype) -> Case:
 
 
 def cancelling(profile: Profile, kind: torch.dtype) -> Case:
-    """Returns a function in which what G adds by one direction is taken away by another."""
+    """What G gives one direction it takes from another."""
     x = _start(profile, kind)
     w, v, u = directions(3, x)
     module = Ridges([profile.value, profile.value, smooth], [1.0, -1.0, 1.0], torch.stack([w, v, u]))
@@ -103,7 +103,7 @@ def cancelling(profile: Profile, kind: torch.dtype) -> Case:
 
 
 def flat(profile: Profile, kind: torch.dtype) -> Case:
-    """Returns a function whose gradient is orthogonal to the path, so that F along it shows nothing."""
+    """The gradient is across the path: F shows nothing of it."""
     x = _start(profile, kind)
     w, u = directions(2, x)
     v = torch.randn(FEATURES, dtype=torch.float64)
@@ -125,7 +125,7 @@ def _subject(profile: Profile, shape: Callable[[Profile, torch.dtype], Case], ki
 
 
 def _subjects() -> list[Subject]:
-    """Makes a ridge of every profile, one in three in float32, and the other forms of some."""
+    """Every profile as a ridge, in float64 and float32 by turns; of every seventh each of the others."""
     found = []
     for i, profile in enumerate(profiles()):
         # Of spikes and ends float32 keeps little beyond alpha = 1e-7.

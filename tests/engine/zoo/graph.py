@@ -1,4 +1,4 @@
-"""Small graph networks; the features of all nodes are one row."""
+"""Small models of graphs: the features of all nodes are one row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NODES = 8
 
 
 def edges(loops: bool = False) -> Tensor:
-    """Returns edges (2, edges): a ring, chords, and loops where requested."""
+    """(2, edges): a ring, chords, and loops where asked for."""
     at = torch.arange(NODES)
     pairs = [
         torch.stack([at, (at + 1) % NODES]),
@@ -48,7 +48,7 @@ def gcn() -> Made:
 
 @GRAPH("GCN", kinked=True)
 def gcn_as_many_nodes_as_rows() -> Made:
-    """Nodes come first, then rows, and there are as many of both."""
+    """Nodes come first, then the rows: a dimension that is not the rows is as long as they are."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         x = torch.einsum("mn,bnf->mbf", self.a, x)
@@ -81,7 +81,7 @@ def isomorphism_network() -> Made:
 
 
 def scattering(loops: bool, act: type[nn.Module]) -> nn.Module:
-    """Passes messages along edges, added at their targets."""
+    """Messages along edges, added where they arrive."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         source, goal = self.edges
@@ -112,7 +112,7 @@ def message_passing_smooth() -> Made:
 
 @GRAPH("message passing", kinked=True)
 def flattened_batch_of_graphs() -> Made:
-    """As in PyG: the nodes of all graphs in one dimension, each with the number of its graph."""
+    """As PyG has it: the nodes of all graphs in one dimension, a number of its graph for each."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         rows = len(x)
@@ -144,7 +144,7 @@ def sage_with_norm() -> Made:
 
 @GRAPH("molecule")
 def schnet_like() -> Made:
-    """Takes positions of atoms: distances, radial functions, a cosine cut-off."""
+    """Positions of atoms: distances, radial functions, a cosine cut-off."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         gap = x.unsqueeze(2) - x.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Hugging Face models of tiny configurations with random weights; nothing is downloaded."""
+"""Hugging Face models of tiny configurations, freshly made: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def embeddings(length: int = 6, width: int = 16, scale: float = 1.0) -> Tensor:
 
 
 def made(name: str, config: str, call: Callable[[Any, Tensor], Tensor], **sizes: Any) -> Function:
-    """Makes the model `name` of transformers, whose logits `call` picks."""
+    """The model `name` of transformers, of which `call` picks logits."""
     import transformers
 
     transformers.utils.logging.set_verbosity_error()  # of kernels that are not installed

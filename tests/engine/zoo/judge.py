@@ -1,4 +1,4 @@
-"""Compares what the engine reports of a case with the truth."""
+"""What the engine says of a case, beside what is true."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Record:
 
     @property
     def false_claim(self) -> bool:
-        """Whether a result is called converged, and off by more than twice the tolerance."""
+        """Converged, and off by more than twice the tolerance."""
         return bool(self.converged) and not self.met_within(2)
 
     @property
@@ -67,12 +67,12 @@ class Record:
         return self.error is not None and self.error <= times * self.tol
 
     def plain(self) -> dict[str, Any]:
-        """Returns the record as plain data."""
+        """As plain data."""
         return asdict(self)
 
 
 def run(case: Case, truth: Reference, tol: float = 0.05, **options: Any) -> Record:
-    """Runs `attribute` on a case; whatever is raised goes into the record."""
+    """What `attribute` makes of it. Whatever is raised is a part of the record."""
     known = {"name": case.name, "family": case.family, "tol": tol, "unknown": truth.error}
     begin = time.perf_counter()
     with warnings.catch_warnings(record=True) as seen:
@@ -82,14 +82,14 @@ def run(case: Case, truth: Reference, tol: float = 0.05, **options: Any) -> Reco
         except Exception as error:  # noqa: BLE001  (that none is internal is what is judged)
             spent = time.perf_counter() - begin
             internal = not isinstance(error, igw.IGError)
-            message = f"{type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {error}"
             return Record(
                 **known,
                 **dict.fromkeys(("error", "estimate", "converged", "delta")),
                 evaluations=0,
                 elapsed=spent,
                 method="",
-                failed=message,
+                failed=said,
                 internal=internal,
             )
     spent = time.perf_counter() - begin
@@ -113,13 +113,13 @@ def run(case: Case, truth: Reference, tol: float = 0.05, **options: Any) -> Reco
 
 
 def flat(maps: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Returns maps as (batch, features), float64."""
+    """(batch, features), float64."""
     parts = maps if isinstance(maps, tuple) else (maps,)
     return torch.cat([one.double().flatten(1) for one in parts], 1)
 
 
 def relative_errors(found: Tensor, true: Tensor) -> Tensor:
-    """Returns the L2 error of each example over the norm of its true map, (batch,)."""
+    """(batch,): the L2 error of each example over the norm of its true map."""
     return (found - true).norm(dim=1) / true.norm(dim=1).clamp_min(1e-300)
 
 
@@ -138,11 +138,11 @@ class Captum:
         return self._errors[n]
 
     def meets(self, tol: float) -> bool:
-        """Whether at most 1024 points suffice; large rules are tried first."""
+        """Whether 1024 points or fewer do; large rules are looked at first."""
         return any(self.error(n) <= tol for n in (1024, 16, 64, 512))
 
     def points(self, error: float) -> int | None:
-        """Returns the smallest number of points with no larger error, confirmed by the next in the grid."""
+        """The least number that gives no larger error, and not by chance: the next in the grid gives none either."""
         error = max(error, ROUNDING)
         following = zip(GRID, (*GRID[1:], GRID[-1]), strict=True)
         return next((n for n, m in following if self.error(n) <= error and self.error(m) <= error), None)

@@ -1,4 +1,4 @@
-"""Models of several examples at once, attributed to one of their layers."""
+"""Models of several examples at once, and what is attributed to one of their layers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LAYERED = Register()
 
 
 def behind(first: nn.Module, rest: nn.Module, inputs: Tensor, baselines: Tensor, target: int) -> Made:
-    """Makes a case of attribution to what `first` passes to `rest`."""
+    """The attribution to what `first` gives to `rest`."""
     with torch.no_grad():
         at, start = first.eval()(inputs), first(baselines)
     whole = nn.Sequential(first, rest).eval()
-    arguments = {"forward_func": whole, "inputs": inputs, "baselines": baselines, "layer": whole[0]}
-    return Made(rest, at, start, target, more={"overrides": arguments})
+    asked = {"forward_func": whole, "inputs": inputs, "baselines": baselines, "layer": whole[0]}
+    return Made(rest, at, start, target, more={"asked": asked})
 
 
 def pooled(*layers: nn.Module, width: int = 16) -> nn.Module:
@@ -60,7 +60,7 @@ def convolution_inside() -> Made:
 
 @LAYERED("batch", singular="0")
 def layer_norm_of_three_scales() -> Made:
-    """Each example is difficult at another place near zero."""
+    """Each example is hard at another place beside zero."""
     x = torch.randn(3, 10) * torch.tensor([[0.02], [1.0], [100.0]])
     return Made(nn.Sequential(nn.LayerNorm(10), mlp(10, 24, 3, act=nn.GELU)), x, 0.0, 1)
 

@@ -1,4 +1,4 @@
-"""Functions of one variable on [0, 1] whose slope is difficult to integrate, in families."""
+"""Functions of one variable on [0, 1] that are hard to integrate the slope of, in families."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _mirrored(half: tuple[float, ...]) -> np.ndarray:
 
 
 def _vanishing(nodes: np.ndarray) -> Scalar:
-    """Returns the function of mass 1 whose slope is the square of the polynomial that is zero at `nodes` of [-1, 1]."""
+    """The function whose slope is the square of the polynomial that is zero at `nodes` of [-1, 1], and of mass 1."""
     degree = 2 * len(nodes)
     # The logarithm: products of a hundred small factors.
     squares = lambda x: np.exp(2 * np.log(np.abs(x[:, None] - nodes) + 1e-300).sum(1) + 1.38 * degree / 2)  # noqa: E731
@@ -357,7 +357,7 @@ def profiles() -> list[Profile]:
 
 
 def mass(profile: Profile, start: float, end: float) -> float:
-    """Returns the integral of the slope from `start` to `end`, which are 0 and 1 but for rounding."""
+    """The integral of the slope from `start` to `end`, which lie at 0 and 1 but for rounding."""
     if profile.mass is not None:
         return profile.mass
     at = torch.tensor([start, end], dtype=torch.float64).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Reference maps of cases, in float64, with their own errors; nothing here uses the engine.
+"""The true map of a case, in float64, and how far it is known. Nothing here uses the engine.
 
 Exact where the case says it. Else a composite Gauss rule: the path in pieces, graded toward both ends and toward the
 places that the case names, each piece halved where its two halves say something else than the whole, until what
@@ -56,7 +56,7 @@ class Gradients:
         self.points = 0
 
     def values(self, alphas: np.ndarray) -> Tensor:
-        """Returns F (batch, n), float64."""
+        """F (batch, n), float64."""
         rows = [self._call(alphas[i : i + _ROWS], gradient=False)[0] for i in range(0, len(alphas), _ROWS)]
         return torch.cat(rows, 1)
 
@@ -66,7 +66,7 @@ class Gradients:
         return torch.cat(parts, 1)
 
     def weighted(self, alphas: np.ndarray, weights: np.ndarray) -> Tensor:
-        """Returns the sum of gradients by `weights` (n,): (batch, features)."""
+        """Their sum by `weights` (n,): (batch, features)."""
         total = torch.zeros(self.batch, self.features, dtype=torch.float64)
         for i in range(0, len(alphas), _ROWS):
             part = self._call(alphas[i : i + _ROWS], gradient=True)[1]
@@ -98,7 +98,7 @@ class Gradients:
 
 
 def in_float64(module: nn.Module) -> nn.Module:
-    """Returns a copy in float64. Torch warns where it casts a traced module's parameters, which are no leaves."""
+    """A copy. That of a traced module has parameters that are no leaves, which torch remarks on as it casts them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
         return copy.deepcopy(module).double()
@@ -117,7 +117,7 @@ def _floating(one: object, kind: torch.dtype) -> object:
 
 
 def _repeated(one: object, n: int, batch: int) -> object:
-    """Repeats tensors whose first dimension is the batch along with their example, as the engine does."""
+    """As the engine has it: tensors whose first dimension is the batch follow their example."""
     if isinstance(one, Tensor) and one.dim() and len(one) == batch:
         return one.repeat_interleave(n, 0)
     return one
@@ -125,13 +125,13 @@ def _repeated(one: object, n: int, batch: int) -> object:
 
 @cache
 def gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns points and weights of Gauss-Legendre on [0, 1]."""
+    """Gauss-Legendre on [0, 1]."""
     x, w = np.polynomial.legendre.leggauss(n)
     return (1 + x) / 2, w / 2
 
 
 def graded(case: Case) -> np.ndarray:
-    """Returns ends of pieces: even ones, and such halved toward both ends of the path and toward each place."""
+    """Ends of pieces: even ones, and halved toward both ends of the path and toward each place."""
     # What jumps is seen only where a point of the rule lies beyond it.
     even = 256 if case.jumps else 32
     steps = 2.0 ** -np.arange(5, 50 if case.singular else 24)
@@ -142,7 +142,7 @@ def graded(case: Case) -> np.ndarray:
 
 
 def reference(case: Case, goal: float = GOAL, most: int = MOST) -> Reference:
-    """Computes the map to `goal` if `most` points suffice; `error` says what was reached."""
+    """The map, to `goal` if `most` points are enough for that; `error` says what came out."""
     gradients = Gradients(case, double=True)
     ends = gradients.values(np.array([0.0, 1.0]))
     difference = ends[:, 1] - ends[:, 0]
@@ -157,7 +157,7 @@ def reference(case: Case, goal: float = GOAL, most: int = MOST) -> Reference:
 
 
 def _halved(gradients: Gradients, ends: np.ndarray, goal: float, most: int) -> tuple[Tensor, float]:
-    """Integrates by pieces, halving the most doubtful until the error is within `goal`; returns integrals and error.
+    """Integrals by pieces, and the error: pieces that are most in doubt are halved until what is left is within `goal`.
 
     The doubts of pieces are of all signs, so that their squares add up.
     """
@@ -224,7 +224,7 @@ def _looked_at(gradients: Gradients, starts: np.ndarray, widths: np.ndarray, who
 
 
 def _integrals(gradients: Gradients, starts: np.ndarray, widths: np.ndarray) -> Tensor:
-    """Integrates each piece by Gauss's rule: (pieces, batch, features)."""
+    """(pieces, batch, features), each by Gauss's rule."""
     x, w = gauss(_KINKED_ORDER if gradients.case.kinked else _ORDER)
     rows = max(1, _ROWS // len(x))
     found = []

@@ -1,4 +1,4 @@
-"""Models and arguments that cannot be explained, each of which must raise an error of the package."""
+"""What cannot be explained, or not so: each is answered in words, by an error of the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFUSED: Refused = {}
 
 
 def refused(maker: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """Registers a function that returns arguments of `attribute`."""
+    """Registers what gives the arguments of `attribute`."""
     REFUSED[maker.__name__] = maker
     return maker
 
@@ -61,7 +61,7 @@ def logarithm_of_the_negative() -> dict[str, Any]:
 
 @refused
 def root_at_a_zero_within() -> dict[str, Any]:
-    """Two features that are always equal: the gradient is 0 / 0 at every point of the path."""
+    """0 / 0 at every point of the path: two features that are always equal."""
     return given(lambda x: (x[:, 0] - x[:, 1]) / (x[:, 0] - x[:, 1]), torch.ones(1, 2))
 
 

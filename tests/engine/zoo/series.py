@@ -1,4 +1,4 @@
-"""Small models of time series: recurrent, temporal convolutions, audio."""
+"""Small models of series: recurrent, temporal convolutions, audio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def series(length: int = 12, channels: int = 4) -> Tensor:
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer with a head on its last state, or on a mean by attention."""
+    """A recurrent layer, and a head on its last state, or on a mean by attention."""
 
     def __init__(self, cell: nn.RNNBase, classes: int = 3, attention: bool = False) -> None:
         super().__init__()
@@ -224,7 +224,7 @@ def log_mel_normalised() -> Made:
 
 @SERIES("raw audio", singular="0", kinked=True)
 def wave_standardised() -> Made:
-    """x / std as in feature extractors of speech, from silence."""
+    """x / std, as feature extractors of speech have it: on silence."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-7).sqrt()
@@ -301,7 +301,7 @@ def fourier_neural_operator() -> Made:
 
 @SERIES("reversible norm", singular="0")
 def forecast_instance_norm() -> Made:
-    """As in RevIN: a series is standardised by itself, forecast, and scaled back."""
+    """As RevIN: a series is standardised by itself, forecast, and scaled back."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         mean, std = x.mean(1, keepdim=True), (x.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()

@@ -1,4 +1,4 @@
-"""Small models of tables, point clouds, sets and physics."""
+"""Small models of tables, points, sets and physics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mlp(*widths: int, act: type[nn.Module] = nn.ReLU, gain: float = 1.0) -> nn.S
 
 
 def trained(model: nn.Module, target: Any, features: int, steps: int = 150, binary: bool = False) -> nn.Module:
-    """Returns a model fitted for a second to `target` of random rows."""
+    """A model fitted for a second to `target` of random rows."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(steps):
         x = torch.randn(128, features)
@@ -92,7 +92,7 @@ def mlp_relu_bfloat16() -> Made:
 
 @TABULAR("trained MLP")
 def trained_probability() -> Made:
-    """A confident classifier's probability, which is a step along the path."""
+    """A confident classifier by its probability: a step along the path."""
     net = trained(mlp(6, 32, 32, 1, act=nn.Tanh), lambda x: (x[:, 0] * x[:, 1] + x[:, 2] > 0).float(), 6, binary=True)
     x = torch.tensor([[1.5, 1.2, 1.0, -0.4, 0.3, 0.9]])
     return Made(nn.Sequential(net, nn.Sigmoid(), nn.Flatten(0)), x, -x)
@@ -191,7 +191,7 @@ def layer_norm_far_larger_input() -> Made:
 
 @TABULAR("norm at the input", singular="1")
 def layer_norm_ends_at_zero() -> Made:
-    """The input is a row of equal features, which has no direction."""
+    """A row of equal features, which has no direction, is explained."""
     return Made(nn.Sequential(nn.LayerNorm(10), mlp(10, 24, 3, act=nn.GELU)), torch.ones(1, 10), row(), 1)
 
 
@@ -205,7 +205,7 @@ def layer_norm_passes_near_zero() -> Made:
 
 
 class TableModel(nn.Module):
-    """A model of continuous features and embedded categories, which are further arguments."""
+    """Continuous features beside embedded categories, which come as further arguments."""
 
     def __init__(self, norm: bool) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ def entity_embeddings_layer_norm() -> Made:
 
 @TABULAR("table with categories")
 def two_inputs() -> Made:
-    """Both numbers and embedded categories are inputs."""
+    """Numbers and embedded categories are both attributed to."""
     model = Function(
         lambda self, a, b: self.parts[0](torch.cat([a, b.flatten(1)], 1)), mlp(14, 24, 3, act=nn.SiLU, gain=2)
     )
@@ -329,7 +329,7 @@ def soft_decision_tree() -> Made:
 
 @TABULAR("KAN")
 def kolmogorov_arnold() -> Made:
-    """Sums of Gaussians on each edge, as in FastKAN."""
+    """Splines of Gaussians on each edge, as FastKAN."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         for weight in (self.one, self.two):
@@ -358,7 +358,7 @@ def linear_splines() -> Made:
 
 @TABULAR("survival")
 def cox() -> Made:
-    """The probability to survive a time, of a proportional hazards model."""
+    """The probability to outlive a time, of a proportional hazard."""
     return Made(
         Function(
             lambda self, x: torch.exp(-0.7 * torch.exp(self.parts[0](x).squeeze(1))),
@@ -438,7 +438,7 @@ def soft_experts() -> Made:
 
 @TABULAR("mixture of experts", jumps=True)
 def routed_experts_index_add() -> Made:
-    """Rows are gathered by the expert that they chose, any number for each."""
+    """Rows are gathered by the expert that they chose: of each as many as happen to."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         gates, chosen = self.parts[-1](x).softmax(-1).topk(2, -1)
@@ -656,7 +656,7 @@ def real_nvp_log_density() -> Made:
 
 @TABULAR("energy", kinked=False)
 def force_from_energy() -> Made:
-    """Takes a gradient inside of forward, as potentials of molecules do."""
+    """A gradient is taken inside of forward, as by potentials of molecules."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -718,7 +718,7 @@ def fourier_features() -> Made:
 
 @TABULAR("Fourier features")
 def radiance_field() -> Made:
-    """Renders a ray of the input: positional encoding, density, transmittance."""
+    """Along a ray of the input: positional encoding, density, transmittance."""
 
     def forward(self: Any, ray: Tensor) -> Tensor:
         depths = torch.linspace(0.1, 1, 8, dtype=ray.dtype)
@@ -752,7 +752,7 @@ def log_determinant() -> Made:
 
 
 def traced(model: nn.Module) -> nn.Module:
-    """Returns a module in TorchScript, without torch's deprecation warning."""
+    """In TorchScript, of which torch says that others are better."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.trace(model, torch.randn(2, 10))
@@ -793,7 +793,7 @@ def matrix_factorisation() -> Made:
 
 @TABULAR("topic model")
 def topic_shares() -> Made:
-    """Shares of words, counts over their sum, from a document that is all but empty."""
+    """Shares of words: counts over their sum, from a document that is all but empty."""
     return Made(
         Function(lambda self, x: self.parts[0](x / x.sum(1, keepdim=True)), mlp(12, 16, 3, act=nn.Softplus)),
         torch.randint(0, 9, (1, 12)).float(),

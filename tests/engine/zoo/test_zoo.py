@@ -1,4 +1,4 @@
-"""What is called converged is so, on real models and on functions made to fool the engine.
+"""The verdict is true: what is called converged is, of real models and of functions that were made to fool it.
 
 The figures are the promise of the package: no real model is called converged and off by more than twice the tolerance,
 of adversarial functions at most one in fifty; whatever Captum's default rule brings to a tolerance of 5% with 1024
@@ -44,8 +44,8 @@ def records(subjects: Sequence[Subject], tol: float) -> list[Record]:
     return [record(subject.name, tol) for subject in subjects]
 
 
-def listed(some: Sequence[Record]) -> str:
-    """Returns what went wrong, a line for each."""
+def told(some: Sequence[Record]) -> str:
+    """What went wrong, a line for each."""
     return "\n".join(
         f"{r.name}, tol {r.tol:g}: error {r.error}, estimate {r.estimate}, converged {r.converged}, {r.method} "
         f"{r.evaluations} {r.failed}"
@@ -76,7 +76,7 @@ def test_a_case_is_the_same_whenever_it_is_made() -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in FUNCTIONS if one.make().exact][::6])
 def test_the_dense_reference_finds_what_is_known(name: str) -> None:
-    """Where a case has an exact map and a composite rule, they agree within the rule's own error."""
+    """Where both an exact map and a composite rule are there, they agree to what the rule says of itself."""
     case = BY_NAME[name].make()
     exact, dense = reference(case), reference(replace(case, exact=None), goal=REFERENCE)
     assert float((dense.map - exact.map).norm() / exact.map.norm()) <= 2 * max(dense.error, REFERENCE)
@@ -91,12 +91,12 @@ def test_a_real_model_is_not_called_converged_where_it_is_not(subject: Subject) 
     for tol in TOLERANCES:
         assert known.error <= tol / 5, "the reference is not known well enough to judge"
         judged = record(subject.name, tol)
-        assert not judged.internal, listed([judged])
-        assert not judged.false_claim, listed([judged])
+        assert not judged.internal, told([judged])
+        assert not judged.false_claim, told([judged])
 
 
 def test_models_that_answer_alike_are_not_warned_of() -> None:
-    """Rows of a chunk change outputs by rounding only; a gradient taken inside of forward is not random."""
+    """But for rounding, rows of a chunk change nothing; a gradient that is taken inside of forward is no chance."""
     judged = records(MODELS, 0.05)
     assert not [r for r in judged if any("Nondeterminism" in text for text in r.warnings)]
 
@@ -110,11 +110,11 @@ def test_real_models_reach_the_tolerance_where_captum_does() -> None:
 
 @pytest.mark.parametrize("tol", TOLERANCES)
 def test_few_adversarial_functions_are_called_converged_where_they_are_not(tol: float) -> None:
-    """Those that F along the path does not show count as all others."""
+    """Those among them that F along the path does not show are counted as all others."""
     judged = records(FUNCTIONS, tol)
     false = [r for r in judged if r.false_claim]
-    assert not [r for r in judged if r.internal], listed(judged)
-    assert len(false) <= 0.02 * len(judged), listed(false)
+    assert not [r for r in judged if r.internal], told(judged)
+    assert len(false) <= 0.02 * len(judged), told(false)
 
 
 # F along the path is the same whether the hard place is there or not: features cancel each other, or none moves F.
@@ -126,10 +126,10 @@ def test_adversarial_functions_reach_the_tolerance_where_captum_does() -> None:
 
 
 def assert_most_are_met(judged: Sequence[Record]) -> None:
-    """Where the engine missed the tolerance Captum's rule is tried: cases that both miss do not count."""
+    """Captum's rule is asked where the engine missed: what it misses as well is held against nobody."""
     possible = [r for r in judged if r.met or captum_meets(r)]
     missed = [r for r in possible if not r.met]
-    assert len(missed) <= 0.03 * len(possible), listed(missed)
+    assert len(missed) <= 0.03 * len(possible), told(missed)
 
 
 def captum_meets(missed: Record) -> bool:
@@ -150,7 +150,7 @@ def test_what_cannot_be_explained_is_refused_in_words(name: str) -> None:
 
 @pytest.mark.parametrize("function", UNSETTLED.values(), ids=UNSETTLED)
 def test_a_function_of_no_single_row_is_not_called_converged(function: Callable[[Tensor], Tensor]) -> None:
-    """Its attributions are of no single function, whatever error is estimated."""
+    """Its attributions are of no one function, whatever a refinement says of itself."""
     torch.manual_seed(0)
     inputs = torch.randn(3, 6)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Small models of texts, which take embeddings of tokens."""
+"""Small models of texts, from the embeddings of their tokens on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
 
 
 def turned(x: Tensor) -> Tensor:
-    """Applies rotary positions."""
+    """Rotary positions."""
     half = x.shape[-1] // 2
     angles = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] / 100 ** (torch.arange(half, dtype=x.dtype) / half)
     a, b = x.chunk(2, -1)
@@ -146,7 +146,7 @@ def bert_tanh_pooler_relu() -> Made:
 
 @TEXT("left padding")
 def padded_attention() -> Made:
-    """As in OPT: an empty row of the mask attends to nothing."""
+    """As OPT has it: a row of the mask that is empty attends to nothing."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         seen = torch.tensor([False, False, True, True, True, True, True])
@@ -220,7 +220,7 @@ def attention_pooling() -> Made:
 
 @TEXT("attention pooling")
 def sharp_attention() -> Made:
-    """Attention as sharp as a trained model's."""
+    """Attention of a trained model: far from even."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         q, k, v = self.parts[0](x).chunk(3, -1)
@@ -300,7 +300,7 @@ def memory_network() -> Made:
 
 @TEXT("state space")
 def diagonal_state_space() -> Made:
-    """As in S4D and Mamba: a gated linear recurrence whose step lengths depend on the input."""
+    """As S4D and Mamba: a gated linear recurrence with steps of a length that the input says."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         step = F.softplus(self.parts[0](x))
@@ -340,7 +340,7 @@ def text_cnn_max_over_time() -> Made:
 
 @TEXT("trained transformer")
 def trained_copy_task() -> Made:
-    """A model trained for some seconds to tell whether a vector occurs twice, so that attention is sharp."""
+    """Trained for some seconds to tell whether a vector comes twice: attention becomes sharp."""
     model = Function(
         lambda self, x: self.parts[2](self.parts[1](self.parts[0](x)).mean(1)).squeeze(1),
         nn.Linear(8, 16), encoder(16, 2, depth=1), nn.Linear(16, 1),

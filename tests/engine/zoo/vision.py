@@ -12,7 +12,7 @@ VISION = Register()
 
 
 def picture(channels: int = 3, size: int = 12) -> Tensor:
-    """Returns a smooth scene with edges, in [0, 1], normalised as pictures are."""
+    """A smooth scene with edges, in [0, 1], normalised as pictures are."""
     coarse = F.interpolate(torch.rand(1, channels, 4, 4), size=(size, size), mode="bicubic")
     coarse[..., size // 3 :, : size // 2] += 0.4
     return (coarse.clamp(0, 1) - 0.45) / 0.25
@@ -22,7 +22,7 @@ BLACK = -0.45 / 0.25
 
 
 def settle(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
-    """Sets the running statistics of batch norms to those of inputs, as after training."""
+    """Running statistics of batch norms as after training: those of inputs."""
     model.train()
     with torch.no_grad():
         for _ in range(3):
@@ -278,7 +278,7 @@ def xception_like() -> Made:
 
 
 class Tokens(nn.Module):
-    """Turns patches into tokens, with a class token and positions where requested."""
+    """Patches as tokens, with a class token and positions where asked for."""
 
     def __init__(self, width: int, size: int, patch: int, classes: bool = True) -> None:
         super().__init__()

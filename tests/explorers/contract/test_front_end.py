@@ -94,15 +94,15 @@ def test_begin_tells_what_the_map_is_drawn_over_and_the_class(explore):
     assert np.frombuffer(view.pictures[0], "<f4").tolist() == pytest.approx(point().tolist())
 
 
-def test_counts_agree_everywhere(explore):
+def test_total_is_what_is_still_missing(explore):
     explorer = explore(method="riemann_left")
     view = explorer.comm.open_view()
     explorer.wait(SECONDS)
     explorer.method = "riemann_right"
     explorer.wait(SECONDS)
     explorer.comm.settle()
-    assert (view.begin["total"], view.begin["cached"]) == (8, 7)
-    assert view.plan["evaluations"] == view.ended["evaluations"] == explorer.result.evaluations == 8
+    assert view.begin["total"] == 1
+    assert view.ended["evaluations"] == 1
 
 
 def test_late_browser_is_given_the_picture_without_the_model(explore):

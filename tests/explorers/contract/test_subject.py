@@ -55,9 +55,9 @@ def test_a_subject_says_what_its_files_and_displays_hold() -> None:
     display = subject.display(SETTINGS)
     assert (display.size, [len(data) for data in display.buffers()]) == (2, [8])
     assert subject.coarsen(np.ones((3, 2))) is None
-    assert subject.at("") is subject
+    assert subject.check_input("") == ""
     with pytest.raises(ArgumentValueError, match="there is one input alone, got 'left'"):
-        subject.at("left")
+        subject.check_input("left")
 
 
 def test_a_subject_refuses_more_samples_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:

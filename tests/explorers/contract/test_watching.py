@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from ig_widgets.explorers.core.stream import MOST_VIEWS
 from ig_widgets.explorers.panels.dependence import DependencePanel
+from ig_widgets.explorers.widget import display as display_module
 from ig_widgets.explorers.widget import heartbeat as pulse
 from ig_widgets.explorers.widget import rate_limit as throttle
-from tests.explorers.contract.toy import WatchedFunction
+from tests.explorers.contract.toy import ToyDrawing, WatchedFunction
 from tests.explorers.subjects import SECONDS, panel, panes_of, ready
 
 pytestmark = pytest.mark.robustness
@@ -219,3 +222,48 @@ def test_wishes_of_several_threads_end_with_the_last_of_each(explore):
     assert ready(explorer).complete
     answered = panes_of(explorer)[0].answered
     assert (answered.baseline, answered.n_steps, answered.target) == ("minus ones", 5, 2)
+
+
+# ---------------------------------------------------------------- what stays in the notebook
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    outputs = []
+    monkeypatch.setattr(display_module, "display", lambda data, metadata, raw: outputs.append((data, metadata)))
+    return outputs
+
+
+def test_the_picture_has_an_output_of_its_own(explore, displayed):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    explorer._ipython_display_()
+    (widget, _), (picture, metadata) = displayed
+    assert widget.keys() == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert picture.keys() == {"image/png"}
+    assert metadata == {"needs_background": "light"}
+
+
+@pytest.mark.parametrize("host", ["colab", "code"])
+def test_hosts_that_would_show_both_are_given_one(explore, displayed, monkeypatch, host):
+    if host == "colab":
+        monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    else:
+        monkeypatch.setattr(
+            display_module, "get_ipython", lambda: SimpleNamespace(user_ns={"__vsc_ipynb_file__": "a.ipynb"})
+        )
+    explorer = explore()
+    explorer.wait(SECONDS)
+    explorer._ipython_display_()
+    ((data, _),) = displayed
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= data.keys()
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_widget(explore, displayed, monkeypatch, caplog):
+    explorer = explore()
+    explorer.wait(SECONDS)
+    monkeypatch.setattr(ToyDrawing, "png", lambda drawing: 1 / 0)
+    explorer._ipython_display_()
+    ((data, _),) = displayed
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "its picture could not be drawn" in caplog.text

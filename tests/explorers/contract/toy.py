@@ -84,9 +84,7 @@ class ToySubject(Subject):
     kind: ClassVar[str] = "toy"
     usual_baselines: ClassVar[Sequence[str]] = ("zeros", "ones", "halves")
 
-    def __init__(
-        self, model: nn.Module, at: Tensor, labels: Any = None, output: Any = None, scores: str | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, at: Tensor, labels: Sequence[str] | None = None) -> None:
         parameter = next(model.parameters(), at) if isinstance(model, nn.Module) else at
         inputs = at[None].to(parameter)
         levels = {"zeros": 0.0, "ones": 1.0, "halves": 0.5, "minus ones": -1.0}
@@ -95,7 +93,7 @@ class ToySubject(Subject):
             for name, level in levels.items()
         }
         catalog = BaselineCatalog(inputs, offers | {"noise": igw.baselines.uniform()})
-        super().__init__(model, inputs, Classifier(model, inputs, labels, output, scores), catalog, METHODS, CHANNELS)
+        super().__init__(model, inputs, Classifier(model, inputs, labels), catalog, METHODS, CHANNELS)
 
     @property
     def map_shape(self) -> tuple[int]:
@@ -155,28 +153,19 @@ class ToyExplorer(DependenceTraits, ConvergenceTraits, BaselineTraits, ExportTra
         model: nn.Module,
         at: Tensor,
         *,
-        labels: Any = None,
-        target: Any = None,
-        output: Any = None,
-        scores: str | None = None,
+        labels: Sequence[str] | None = None,
+        target: int | str | None = None,
         baseline: object = "zeros",
         **traits: Any,
     ) -> None:
-        subject = ToySubject(model, at, labels, output, scores)
+        subject = ToySubject(model, at, labels)
         super().__init__(subject, baseline=baseline, **traits | ({} if target is None else {"target": target}))
 
     @classmethod
     def from_npz(
-        cls,
-        path: str | Path,
-        model: nn.Module,
-        at: Tensor,
-        *,
-        labels: Any = None,
-        output: Any = None,
-        scores: str | None = None,
+        cls, path: str | Path, model: nn.Module, at: Tensor, *, labels: Sequence[str] | None = None
     ) -> ToyExplorer:
-        return cls._from_npz(path, model, at, labels=labels, output=output, scores=scores)
+        return cls._from_npz(path, model, at, labels=labels)
 
 
 def _values(inputs: Tensor) -> Array:

@@ -14,7 +14,7 @@ import type { ImageLook } from "../traits.js";
  * Opacity thus leads from the photo alone to the map alone.
  * Both ways give the same pixels, to one level of 255.
  */
-export interface Shade extends Place, Pick<ImageLook, "sign" | "opacity" | "ground"> {
+export interface Shade extends Place, Omit<ImageLook, "alpha" | "clip" | "colormap"> {
   /** The value at the ends of the colour map; 0 where there is nothing to lay over the photo. */
   readonly scale: number;
 }
