@@ -78,15 +78,24 @@ def _casts() -> tuple[list[tuple[str, bool, torch.dtype]], bool]:
     return each, torch.is_autocast_cache_enabled()
 
 
-def without_gradients(act: Callable[[], _T]) -> _T:
-    """What `act` gives, called with gradients switched off."""
+def with_modes_restored(act: Callable[[], _T]) -> _T:
+    """What `act` gives; where it ends in an error or an interrupt, the modes are put back."""
     modes = Modes()
     try:
-        with torch.no_grad():
-            return act()
+        return act()
     except BaseException:
         modes.put_back()
         raise
+
+
+def without_gradients(act: Callable[[], _T]) -> _T:
+    """What `act` gives, called with gradients switched off."""
+
+    def switched_off() -> _T:
+        with torch.no_grad():
+            return act()
+
+    return with_modes_restored(switched_off)
 
 
 def outside_inference_mode(act: Callable[[], _T]) -> _T:

@@ -17,7 +17,7 @@ from ig_widgets.baselines.base import check_seed
 from ig_widgets.engine.errors import ArgumentTypeError, ArgumentValueError, Cancelled
 from ig_widgets.engine.layer_calls import Layer, Layers
 from ig_widgets.engine.model import ForwardKwargs
-from ig_widgets.engine.modes import without_gradients
+from ig_widgets.engine.modes import with_modes_restored, without_gradients
 from ig_widgets.engine.output import Output
 from ig_widgets.engine.path import Baselines, Tensors, make_ends
 from ig_widgets.engine.progress import ProgressLike, progress_of, with_progress
@@ -135,7 +135,7 @@ def randomize_model(
     )
     names = None if layers is None else _check_layers(layers, model)
     # The user's own model is not even called: what a method hangs onto a model hangs on a copy.
-    changed = copy.deepcopy(model)
+    changed = _copy(model)
     with _Calls(changed) as calls:
         maps = [explainer(changed, x)]
     names = calls.in_reverse_order() if names is None else names
@@ -147,7 +147,7 @@ def randomize_model(
             raise Cancelled(f"Cancelled after {done} of {total} maps.", None)
         # Cascading: layers that were drawn before stay so.
         if order == "independent":
-            changed = copy.deepcopy(model)
+            changed = _copy(model)
         _redraw_layer(changed, name, seed)
         maps.append(explainer(changed, x))
     if tell is not None:
@@ -246,6 +246,11 @@ def _check_layers(layers: object, model: nn.Module) -> list[str]:
     if len(set(layers)) < len(layers):
         raise ArgumentValueError("layers names a module twice; give each once.")
     return list(layers)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    # Torch copies tensors with gradients switched off.
+    return with_modes_restored(partial(copy.deepcopy, model))
 
 
 def _redraw_layer(model: nn.Module, layer: str, seed: int) -> None:
