@@ -131,8 +131,7 @@ class EffectRecorder(TorchDispatchMode):
         return version_of(tensor) > self._writes[id(tensor)]
 
     def put_back(self) -> None:
-        """The session's random state, if an operation was left in the middle; what it had written is the pass's own."""
-        self._count()
+        """The session's random state, if an operation was left in the middle."""
         if self._outside is not None:
             self._generators.set(self._outside)
             self._outside = None

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ig_widgets import faithfulness
 from ig_widgets.engine.attribution import attribute
 from tests.engine.interrupts import ALL, Restless, X, differences, interrupted, many, state, traced
 from tests.engine.subjects import draw
@@ -63,6 +64,35 @@ def test_as_each_operation_of_a_pass_returns() -> None:
         found = [interrupted(way, model, at, **operations) for at in range(1, count + 1)]
     assert count > 50
     assert [one for one in found if not one[0] or one[1]] == []
+
+
+class Entering(nn.Linear):
+    """Interrupted as torch has switched gradients off, and no `with` will switch them on: as it is copied, or drawn."""
+
+    where = "copied"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        if self.where == "copied":
+            torch.no_grad().__enter__()
+            raise KeyboardInterrupt
+        twin = type(self)(self.in_features, self.out_features)
+        twin.where = self.where
+        return twin
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.where == "drawn":
+            torch.no_grad().__enter__()
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["copied", "drawn"])
+def test_gradients_stay_on_as_a_model_is_copied_and_drawn_anew(where: str) -> None:
+    model = Entering(3, 2).eval()
+    model.where = where
+    with pytest.raises(KeyboardInterrupt):
+        faithfulness.randomize_model(model, torch.ones(1, 3), target=1)
+    assert torch.is_grad_enabled()
 
 
 def test_after_an_interrupt_the_next_run_is_as_ever() -> None:
